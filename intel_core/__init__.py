@@ -1,0 +1,118 @@
+"""InteL-VAEs: inductive biases for VAEs as one deterministic mapping ``z = g(y)`` on a Gaussian latent.
+
+Names are loaded on first use, so that ``from intel_core import MappingSpec`` does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from intel_core.compose import Compose, Identity, OnDims
+    from intel_core.data import Dataset, DatasetSpec, Split, make_dataset
+    from intel_core.errors import DataError, DivergenceError, IntelError, PluginError, RunError, SpecError
+    from intel_core.hooks import hookimpl
+    from intel_core.mapping import (
+        Clustering,
+        Declared,
+        Diagnosable,
+        Invertible,
+        Mapping,
+        MappingSpec,
+        Properties,
+        Regularised,
+        build_mapping,
+        load_mapping,
+    )
+    from intel_core.model import InteLVAE
+    from intel_core.parts import LikelihoodSpec, NetworkSpec, ObjectiveSpec
+    from intel_core.plugins import API_LEVEL, available, register
+    from intel_core.run import Run, load_run
+    from intel_core.runspec import RunSpec
+    from intel_core.schedules import ScheduleSpec
+    from intel_core.spec import ComponentSpec, format_spec, parse_spec
+    from intel_core.train import fit
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "compose": ("Compose", "Identity", "OnDims"),
+    "data": ("Dataset", "DatasetSpec", "Split", "make_dataset"),
+    "errors": ("DataError", "DivergenceError", "IntelError", "PluginError", "RunError", "SpecError"),
+    "hooks": ("hookimpl",),
+    "mapping": (
+        "Clustering",
+        "Declared",
+        "Diagnosable",
+        "Invertible",
+        "Mapping",
+        "MappingSpec",
+        "Properties",
+        "Regularised",
+        "build_mapping",
+        "load_mapping",
+    ),
+    "model": ("InteLVAE",),
+    "parts": ("LikelihoodSpec", "NetworkSpec", "ObjectiveSpec"),
+    "plugins": ("API_LEVEL", "available", "register"),
+    "run": ("Run", "load_run"),
+    "runspec": ("RunSpec",),
+    "schedules": ("ScheduleSpec",),
+    "spec": ("ComponentSpec", "format_spec", "parse_spec"),
+    "train": ("fit",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "API_LEVEL",
+    "Clustering",
+    "ComponentSpec",
+    "Compose",
+    "DataError",
+    "Dataset",
+    "DatasetSpec",
+    "Declared",
+    "Diagnosable",
+    "DivergenceError",
+    "Identity",
+    "InteLVAE",
+    "IntelError",
+    "Invertible",
+    "LikelihoodSpec",
+    "Mapping",
+    "MappingSpec",
+    "NetworkSpec",
+    "ObjectiveSpec",
+    "OnDims",
+    "PluginError",
+    "Properties",
+    "Regularised",
+    "Run",
+    "RunError",
+    "RunSpec",
+    "ScheduleSpec",
+    "SpecError",
+    "Split",
+    "available",
+    "build_mapping",
+    "fit",
+    "format_spec",
+    "hookimpl",
+    "load_mapping",
+    "load_run",
+    "make_dataset",
+    "parse_spec",
+    "register",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'intel_core' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"intel_core.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

@@ -1,0 +1,159 @@
+"""How are mappings put together? The identity, one after another, and on some dimensions with the rest passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from intel_core.mapping import Clustering, Diagnosable, Mapping, Regularised
+
+__all__ = ["Compose", "Identity", "OnDims", "parts_of"]
+
+
+class Identity(nn.Module):
+    """z = y, the vanilla VAE.
+
+    >>> Identity(2)(torch.ones(3, 2)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__()
+        self.y_dim = self.z_dim = y_dim
+
+    def forward(self, y: Tensor) -> Tensor:
+        """`y` itself."""
+        return y
+
+
+class Compose(nn.Module):
+    """g = g_n ∘ … ∘ g_1, the first part applied first.
+
+    Auxiliary losses of all parts are kept, numbered where two parts use one name.
+    """
+
+    def __init__(self, parts: Sequence[Mapping]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([_as_module(part) for part in parts])
+        self.y_dim = parts[0].y_dim
+        self.z_dim = parts[-1].z_dim
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Apply each part in turn, ``(..., y_dim) -> (..., z_dim)``."""
+        for part in self.parts:
+            y = part(y)
+        return y
+
+    @property
+    def regularisers(self) -> dict[str, float]:
+        """Weights of all parts' auxiliary losses."""
+        return {
+            _numbered(i, name, self.parts): weight
+            for i, part in enumerate(self.parts)
+            if isinstance(part, Regularised)
+            for name, weight in part.regularisers.items()
+        }
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `forward`, with every part's auxiliary losses."""
+        losses: dict[str, Tensor] = {}
+        for i, part in enumerate(self.parts):
+            if isinstance(part, Regularised):
+                y, own = part.map_with_regularisers(y)
+                losses |= {_numbered(i, name, self.parts): loss for name, loss in own.items()}
+            else:
+                y = part(y)
+        return y, losses
+
+
+def _numbered(index: int, name: str, parts: nn.ModuleList) -> str:
+    owners = [part for part in parts if isinstance(part, Regularised) and name in part.regularisers]
+    return name if len(owners) == 1 else f"{name}{index}"
+
+
+class OnDims(nn.Module):
+    """A mapping on some dimensions, the others passed through unchanged.
+
+    Where the inner mapping keeps its number of dimensions, each stays in its place; otherwise its output
+    comes first and the rest follow in order.
+    """
+
+    def __init__(self, inner: Mapping, dims: Sequence[int], y_dim: int) -> None:
+        super().__init__()
+        self.inner = _as_module(inner)
+        self.dims = tuple(dims)
+        self.rest = tuple(d for d in range(y_dim) if d not in self.dims)
+        self.y_dim = y_dim
+        self.z_dim = inner.z_dim + len(self.rest)
+        order = list(range(self.z_dim))
+        if inner.z_dim == len(self.dims):
+            source = (*self.dims, *self.rest)
+            order = [source.index(d) for d in range(y_dim)]
+        self._order = order
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Apply the inner mapping to its dimensions, ``(..., y_dim) -> (..., z_dim)``."""
+        return self._join(self.inner(y[..., list(self.dims)]), y)
+
+    def _join(self, inner: Tensor, y: Tensor) -> Tensor:
+        return torch.cat([inner, y[..., list(self.rest)]], dim=-1)[..., self._order]
+
+    @property
+    def regularisers(self) -> dict[str, float]:
+        """Weights of the inner mapping's auxiliary losses."""
+        return dict(self.inner.regularisers) if isinstance(self.inner, Regularised) else {}
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `forward`, with the inner mapping's auxiliary losses."""
+        if not isinstance(self.inner, Regularised):
+            return self(y), {}
+        inner, losses = self.inner.map_with_regularisers(y[..., list(self.dims)])
+        return self._join(inner, y), losses
+
+
+def _as_module(mapping: Mapping) -> nn.Module:
+    """A module, so that parameters are found; a plain function is wrapped."""
+    return mapping if isinstance(mapping, nn.Module) else _Wrapped(mapping)
+
+
+class _Wrapped(nn.Module):
+    def __init__(self, mapping: Mapping) -> None:
+        super().__init__()
+        self.mapping = mapping
+        self.y_dim, self.z_dim = mapping.y_dim, mapping.z_dim
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.mapping(y)
+
+
+def parts_of(mapping: Any, dims: tuple[int, ...] | None = None) -> list[tuple[Any, tuple[int, ...]]]:
+    """The elementary mappings inside a mapping that read `y` directly, each with the dimensions it reads.
+
+    Of a composition only the first part reads y itself; what follows acts on an already mapped latent.
+    """
+    dims = tuple(range(mapping.y_dim)) if dims is None else dims
+    if isinstance(mapping, Compose):
+        return parts_of(mapping.parts[0], dims)
+    if isinstance(mapping, OnDims):
+        return parts_of(mapping.inner, tuple(dims[d] for d in mapping.dims))
+    return [(mapping.mapping if isinstance(mapping, _Wrapped) else mapping, dims)]
+
+
+def diagnose(mapping: Mapping, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
+    """Whatever the mapping's parts can say about posterior means `y` of shape ``(n, y_dim)``."""
+    found: dict[str, Any] = {}
+    for part, dims in parts_of(mapping):
+        if isinstance(part, Diagnosable):
+            found |= part.diagnose(y[:, list(dims)], labels)
+    return found
+
+
+def clustering_of(mapping: Mapping) -> tuple[Clustering, tuple[int, ...]] | None:
+    """The part that cuts the latent space into clusters, and the dimensions of y that it reads."""
+    for part, dims in parts_of(mapping):
+        if isinstance(part, Clustering):
+            return cast(Clustering, part), dims
+    return None

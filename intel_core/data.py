@@ -1,0 +1,239 @@
+"""What is a data set? Three splits of tensors in memory, and the spec that loads them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from intel_core.errors import DataError
+from intel_core.spec import ComponentSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["Dataset", "DatasetSpec", "MemorySpec", "Split", "make_dataset", "support_of", "to_float"]
+
+Support = Literal["binary", "unit", "real"]
+"""Which values x takes: {0, 1}, the interval [0, 1], or any real number."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples `x` of shape ``(n, D)`` or ``(n, C, H, W)`` and, where known, integer labels ``(n,)``.
+
+    `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`).
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training, validation and test data of one shape.
+
+    Attributes:
+        name: for people to read.
+        train: what is fitted.
+        validation: what early stopping and the reported curve look at.
+        test: looked at once, at the end.
+        support: which values x takes; decides the default likelihood.
+        class_names: names of the labels, if any.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    support: Support
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of one example: ``(D,)`` or ``(C, H, W)``."""
+        return tuple(self.train.x.shape[1:])
+
+    def summary(self) -> dict[str, Any]:
+        """What a run directory keeps of a data set: sizes, shape and a fingerprint of the training data."""
+        return {
+            "name": self.name,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+            "shape": list(self.x_shape),
+            "support": self.support,
+            "classes": list(self.class_names),
+            "fingerprint": fingerprint(self.train.x),
+        }
+
+
+class DatasetSpec(ComponentSpec):
+    """Base of every data set's spec, registered under the entry-point group ``intelvae.datasets``."""
+
+    kind: ClassVar[str] = "datasets"
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """The data.
+
+        Args:
+            data_dir: where files lie that the spec does not name itself, if the user said so.
+
+        Raises:
+            DataError: if it is missing or malformed.
+        """
+        raise TypeError(f"{type(self).__name__} does not define load(data_dir)")
+
+
+class MemorySpec(DatasetSpec):
+    """Arrays that were passed from Python: named for the record, cannot be loaded again."""
+
+    examples: int = Field(ge=0, description="number of examples")
+    shape: tuple[int, ...] = Field(description="shape of one example")
+    fingerprint: str = Field("", description="SHA-256 of the training data, first 16 digits")
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """Always refused: the arrays are not kept."""
+        raise DataError(
+            f"this data ({self.examples} examples of shape {list(self.shape)}) was passed as arrays from Python and "
+            "is not kept; pass data=… again"
+        )
+
+
+def to_float(x: Tensor) -> Tensor:
+    """Float values of stored examples: uint8 stands for ``x / 255``, float32 for itself.
+
+    >>> import torch
+    >>> to_float(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+    [0.0, 1.0]
+    """
+    import torch
+
+    return x.to(torch.float32).div_(255.0) if x.dtype == torch.uint8 else x
+
+
+def fingerprint(x: Tensor) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a tensor's bytes."""
+    return hashlib.sha256(x.detach().cpu().contiguous().numpy().data).hexdigest()[:16]
+
+
+def support_of(x: Tensor) -> Support:
+    """The smallest of ``binary``, ``unit`` and ``real`` that holds all values.
+
+    >>> import torch
+    >>> support_of(torch.tensor([0.0, 0.5, 1.0]))
+    'unit'
+    """
+    if x.dtype.is_floating_point and (float(x.min()) < 0 or float(x.max()) > 1):
+        return "real"
+    top = 255 if not x.dtype.is_floating_point else 1
+    return "binary" if bool(((x == 0) | (x == top)).all()) else "unit"
+
+
+def make_dataset(
+    name: str,
+    x: Any,
+    labels: Any = None,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    split_seed: int = 0,
+    support: Support | None = None,
+    class_names: tuple[str, ...] = (),
+) -> Dataset:
+    """A data set from arrays, checked and split at random.
+
+    Args:
+        name: for messages.
+        x: array or tensor ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images; uint8 or real.
+        labels: integers ``(n,)``, or None.
+        validation: share of the examples held out to watch training.
+        test: share held out for the final numbers.
+        split_seed: seed of the split, independent of the run's seed so that all runs see the same split.
+        support: which values x takes; found from the data if None.
+        class_names: names of the labels.
+
+    Raises:
+        DataError: for values that are not finite, constant data, a wrong shape or too few examples.
+
+    >>> import numpy as np
+    >>> data = make_dataset("noise", np.random.default_rng(0).normal(size=(100, 3)))
+    >>> len(data.train), len(data.validation), len(data.test), data.support
+    (80, 10, 10, 'real')
+    """
+    import torch
+
+    x = check_examples(name, x)
+    labels = check_labels(name, labels, len(x))
+    n = len(x)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(split_seed))
+    n_test, n_validation = max(1, round(n * test)), max(1, round(n * validation))
+    if n - n_test - n_validation < 2:
+        raise DataError(f"{name}: {n} examples are too few to train on; at least 4 are needed, hundreds make sense")
+    cuts = torch.split(order, [n - n_test - n_validation, n_validation, n_test])
+    splits = [Split(x[cut], None if labels is None else labels[cut]) for cut in cuts]
+    return Dataset(name, *splits, support=support or support_of(x), class_names=class_names)
+
+
+def check_examples(name: str, x: Any) -> Tensor:
+    """Examples as a float32 or uint8 tensor of 2 or 4 dimensions, checked.
+
+    Raises:
+        DataError: naming what is wrong and where.
+    """
+    import numpy as np
+    import torch
+
+    if not isinstance(x, torch.Tensor):
+        array = np.asarray(x)
+        if array.dtype.kind not in "buif":
+            raise DataError(f"{name}: values are of type {array.dtype}, expected numbers")
+        x = torch.from_numpy(np.ascontiguousarray(array if array.dtype != np.uint16 else array.astype(np.int32)))
+    x = x.detach()
+    if x.dim() == 3:
+        x = x.unsqueeze(1)
+    if x.dim() == 1:
+        x = x.unsqueeze(1)
+    if x.dim() not in (2, 4):
+        raise DataError(f"{name}: shape {tuple(x.shape)}; expected (n, D) for vectors or (n, C, H, W) for images")
+    if x.shape[0] < 4:
+        raise DataError(f"{name}: {x.shape[0]} examples are too few to train on; at least 4 are needed")
+    if x[0].numel() == 0:
+        raise DataError(f"{name}: examples of shape {tuple(x.shape[1:])} are empty")
+    if x.dtype != torch.uint8:
+        x = x.to(torch.float32)
+        bad = ~torch.isfinite(x).flatten(1).all(1)
+        if bool(bad.any()):
+            first = int(bad.nonzero()[0])
+            raise DataError(
+                f"{name}: {int(bad.sum())} of {len(x)} examples hold NaN or infinity, the first is row {first}"
+            )
+    if bool((x == x.flatten()[0]).all()):
+        raise DataError(f"{name}: every value is {x.flatten()[0].item():g}; constant data cannot be modelled")
+    return x
+
+
+def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
+    """Labels as an integer tensor ``(n,)``, or None.
+
+    Raises:
+        DataError: if their number or type does not fit.
+    """
+    import numpy as np
+    import torch
+
+    if labels is None:
+        return None
+    array = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if array.shape != (n,):
+        raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
+    if array.dtype.kind not in "bui":
+        raise DataError(f"{name}: labels are of type {array.dtype}, expected integers")
+    return torch.from_numpy(array.astype(np.int64))

@@ -1,0 +1,61 @@
+"""What can go wrong by a user's hand: one exception per kind of mistake, one or two lines each.
+
+Everything that derives from `IntelError` is the user's to mend: the command prints its message without a
+traceback and exits with 2. Every other exception is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "DivergenceError",
+    "IntelError",
+    "PluginError",
+    "RunError",
+    "SpecError",
+    "did_you_mean",
+]
+
+
+class IntelError(Exception):
+    """Base of all errors that a user can mend."""
+
+
+class SpecError(IntelError, ValueError):
+    """A text or a specification that does not describe anything that can be built."""
+
+
+class PluginError(SpecError):
+    """A component that is named, but broken, ambiguous, disabled, too new or breaking its contract."""
+
+
+class DataError(IntelError, ValueError):
+    """Data that is missing, malformed, or does not fit the model."""
+
+
+class RunError(IntelError):
+    """A run directory or checkpoint that cannot be read, written or continued."""
+
+
+class DivergenceError(IntelError, ArithmeticError):
+    """Training met a value that is not finite; the message names the step, the term and the layer."""
+
+
+def did_you_mean(word: str, choices: Iterable[str], *, say: str = "choices") -> str:
+    """The tail of an error message: the nearest spelling, and all choices when they are few.
+
+    >>> did_you_mean("clutser", ["circle", "cluster"])
+    "; did you mean 'cluster'? (choices: circle, cluster)"
+    >>> did_you_mean("x", [])
+    '; there are no choices'
+    """
+    names = sorted(set(choices))
+    if not names:
+        return f"; there are no {say}"
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    shown = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])}, … {len(names) - 12} more"
+    return f"{hint} ({say}: {shown})" if near else f"{hint} {say}: {shown}"

@@ -1,0 +1,187 @@
+r"""What is :math:`p(x|z)`? Normalised likelihoods, as functions of what the decoder puts out.
+
+Shapes, for one example of shape ``event = (D,)`` or ``(C, H, W)`` and parameters that have
+``params_per_value`` times as many channels (the first dimension of the event)::
+
+    log_prob: (..., n, *params_event), (n, *event) -> (..., n)     nats per example
+    mean:     (..., *params_event) -> (..., *event)
+
+The parameters may carry leading dimensions (particles) that x does not have.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Laplace", "Likelihood"]
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+class Likelihood(nn.Module):
+    """Base of all likelihoods: independent values given the decoder's output."""
+
+    params_per_value: int = 1
+    """How many numbers the decoder puts out for each value of x."""
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """``log p(x|z)``, summed over the values of an example: nats per example."""
+        return self.log_density(params, x).flatten(-(x.dim() - 1)).sum(-1)
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """``log p`` of each value, the shape of x with the parameters' leading dimensions."""
+        raise TypeError(f"{type(self).__name__} does not define log_density")
+
+    def mean(self, params: Tensor) -> Tensor:
+        """The expectation of x: what is shown as a reconstruction or a sample."""
+        raise TypeError(f"{type(self).__name__} does not define mean")
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A draw of x, noise included."""
+        raise TypeError(f"{type(self).__name__} does not define sample")
+
+
+class Bernoulli(Likelihood):
+    r""":math:`\log p = x \eta - \log(1 + e^\eta)` with logits :math:`\eta`; normalised over x in {0, 1}.
+
+    >>> p = Bernoulli().log_prob(torch.tensor([[0.3]]), torch.tensor([[1.0]])).exp()
+    >>> q = Bernoulli().log_prob(torch.tensor([[0.3]]), torch.tensor([[0.0]])).exp()
+    >>> round(float(p + q), 6)
+    1.0
+    """
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """Minus the cross-entropy."""
+        return -F.binary_cross_entropy_with_logits(params, x.expand_as(params), reduction="none")
+
+    def mean(self, params: Tensor) -> Tensor:
+        """The probability of a one."""
+        return torch.sigmoid(params)
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Zeros and ones."""
+        return torch.bernoulli(torch.sigmoid(params), generator=generator)
+
+
+class ContinuousBernoulli(Likelihood):
+    r""":math:`\log p = x \eta - \log\frac{e^\eta - 1}{\eta}`, a normalised density on [0, 1].
+
+    :math:`\eta` is the natural parameter, the logit of the Bernoulli that it extends.
+
+    Source: Loaiza-Ganem & Cunningham, "The continuous Bernoulli", 2019.
+
+    >>> x = torch.linspace(0, 1, 10_001, dtype=torch.float64).unsqueeze(-1)
+    >>> density = ContinuousBernoulli().log_prob(torch.full_like(x, 2.5), x).exp()
+    >>> round(float(torch.trapezoid(density, x[:, 0])), 6)
+    1.0
+    """
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """The density of each value."""
+        # log((e^n - 1)/n) = n/2 + log(sinh(n/2) / (n/2)), even in n but for the first part.
+        return (x - 0.5) * params - _log_sinh_ratio(0.5 * params)
+
+    def mean(self, params: Tensor) -> Tensor:
+        r""":math:`1/(1 - e^{-\eta}) - 1/\eta`."""
+        small = params.abs() < 1e-2
+        safe = torch.where(small, torch.ones_like(params), params)
+        return torch.where(small, 0.5 + params / 12, -1 / torch.expm1(-safe) - 1 / safe)
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """By inversion of the distribution function."""
+        u = torch.empty_like(params).uniform_(generator=generator)
+        small = params.abs() < 1e-2
+        safe = torch.where(small, torch.ones_like(params), params)
+        # Solve (e^{nx} - 1)/(e^n - 1) = u; written for the sign of n that cannot overflow.
+        size = safe.abs()
+        x = 1 + torch.log(u + (1 - u) * torch.exp(-size)) / size
+        return torch.where(small, u, torch.where(safe > 0, x, 1 - x)).clamp(0, 1)
+
+
+def _log_sinh_ratio(half: Tensor) -> Tensor:
+    """``log(sinh(a) / a)``, accurate and smooth for every a."""
+    a = half.abs()
+    small = a < 0.1
+    safe = torch.where(small, torch.ones_like(a), a)
+    large = safe + torch.log1p(-torch.exp(-2 * safe)) - torch.log(2 * safe)
+    square = half * half
+    return torch.where(small, square * (1 / 6 - square * (1 / 180 - square / 2835)), large)
+
+
+class Gaussian(Likelihood):
+    r""":math:`\log p = -\frac12 [(x - m)^2 / v + \log v + \log 2\pi]` with a fixed, shared or decoded variance.
+
+    Args:
+        variance: ``"fixed"`` (``scale**2``), ``"shared"`` (one learned number) or ``"learned"`` (the decoder puts
+            out a log-variance for each value).
+        scale: standard deviation, or where a shared one starts.
+        floor: a learned variance is ``floor**2 + exp(log-variance)``, so that the density stays bounded.
+    """
+
+    def __init__(self, variance: str, scale: float, floor: float) -> None:
+        super().__init__()
+        self.variance = variance
+        self.scale = scale
+        self.floor = floor
+        self.params_per_value = 2 if variance == "learned" else 1
+        if variance == "shared":
+            self.log_variance = nn.Parameter(torch.tensor(2 * math.log(scale)))
+
+    def _split(self, params: Tensor, event_dims: int) -> tuple[Tensor, Tensor | None]:
+        """Mean and log-variance; no variance tensor where it is one constant."""
+        if self.variance == "learned":
+            mean, raw = params.chunk(2, dim=-event_dims)
+            if self.floor > 0:
+                raw = torch.log(torch.exp(raw) + self.floor**2)
+            return mean, raw
+        return params, self.log_variance if self.variance == "shared" else None
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """The density of each value."""
+        mean, log_variance = self._split(params, x.dim() - 1)
+        square = (x - mean).square()
+        if log_variance is None:
+            return square * (-0.5 / self.scale**2) - (0.5 * _LOG_2PI + math.log(self.scale))
+        return -0.5 * (square * torch.exp(-log_variance) + log_variance + _LOG_2PI)
+
+    def mean(self, params: Tensor) -> Tensor:
+        """The mean."""
+        return self._split(params, _event_dims(params))[0]
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mean plus noise."""
+        mean, log_variance = self._split(params, _event_dims(params))
+        scale = self.scale if log_variance is None else torch.exp(0.5 * log_variance)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return mean + scale * noise
+
+
+def _event_dims(params: Tensor) -> int:
+    """Dimensions of one example in ``(n, D)`` or ``(n, C, H, W)``."""
+    return params.dim() - 1
+
+
+class Laplace(Likelihood):
+    r""":math:`\log p = -|x - m| / b - \log 2b` with a fixed scale b: the absolute error, normalised."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def log_density(self, params: Tensor, x: Tensor) -> Tensor:
+        """The density of each value."""
+        return (x - params).abs() * (-1 / self.scale) - math.log(2 * self.scale)
+
+    def mean(self, params: Tensor) -> Tensor:
+        """The mean, which is also the median."""
+        return params
+
+    def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mean plus noise, by inversion of the distribution function."""
+        u = torch.empty_like(params).uniform_(-0.5, 0.5, generator=generator)
+        tail = (1 - 2 * u.abs()).clamp_min(torch.finfo(u.dtype).tiny)
+        return params - self.scale * u.sign() * torch.log(tail)

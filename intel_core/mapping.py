@@ -1,0 +1,289 @@
+"""What is a mapping? The contract of ``z = g(y)``, its spec, and the optional capabilities around it.
+
+Importing this module does not import torch, so a plugin's spec module stays light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dictionary
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import BeforeValidator, Field
+
+from intel_core import plugins
+from intel_core.errors import IntelError, PluginError, SpecError
+from intel_core.spec import ComponentSpec, parse_spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "Clustering",
+    "Declared",
+    "Diagnosable",
+    "IdentitySpec",
+    "Invertible",
+    "Mapping",
+    "MappingSpec",
+    "Properties",
+    "Regularised",
+    "build_mapping",
+    "load_mapping",
+]
+
+
+@runtime_checkable
+class Mapping(Protocol):
+    r"""A deterministic map :math:`z = g_\psi(y)` from the intermediary latent to the representation.
+
+    Any ``torch.nn.Module`` with the two attributes is one; there is nothing to inherit from. The contract:
+
+    1. ``z = mapping(y)`` with `y` of shape ``(..., y_dim)`` and `z` of shape ``(..., z_dim)``, any leading
+       shape, the same dtype and device.
+    2. A pure function of its parameters and the row: no random number, no difference between training and
+       evaluation mode, no change of its input.
+    3. Each row is mapped alone: nothing depends on the rest of the batch.
+    4. Continuous and sub-differentiable in `y` and in the parameters unless it declares otherwise; values and
+       gradients finite everywhere, at the origin and on every boundary too.
+
+    1 to 3 make the posterior's path and the prior's path pass through one and the same g, which is what
+    Theorem 1 of the paper needs: :math:`KL(q(z|x) \| p(z)) \le KL(q(y|x) \| N(0, I))`.
+
+    Capabilities beyond this are small protocols of their own (`Declared`, `Clustering`, `Invertible`,
+    `Regularised`, `Diagnosable`), found by ``isinstance`` and never by name.
+
+    Source: Miao et al., section 4.
+    """
+
+    y_dim: int
+    z_dim: int
+
+    def __call__(self, y: Tensor, /) -> Tensor:
+        """Map each row of `y`."""
+        ...
+
+
+# --- optional capabilities -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What a mapping promises of itself; every promise that is made can be tested.
+
+    Attributes:
+        continuous: g is continuous.
+        injective: g is injective, hence Theorem 1 holds with equality.
+        norm_bound: no ``‖g(y)‖`` exceeds it, if given.
+        clusters: the number of clusters into which the prior's mass is separated, if any.
+        planes: pairs of dimensions of `y` in which the mapping acts, for pictures.
+        centres: points of the plane (or line) at which g is not smooth in any direction.
+    """
+
+    continuous: bool = True
+    injective: bool = False
+    norm_bound: float | None = None
+    clusters: int | None = None
+    planes: tuple[tuple[int, int], ...] = ()
+    centres: tuple[tuple[float, ...], ...] = ()
+
+
+@runtime_checkable
+class Declared(Protocol):
+    """A mapping that declares its properties."""
+
+    @property
+    def properties(self) -> Properties:
+        """The promises."""
+        ...
+
+
+@runtime_checkable
+class Clustering(Protocol):
+    """A mapping that cuts the latent space into clusters."""
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters K."""
+        ...
+
+    def assign(self, y: Tensor) -> Tensor:
+        """Index of the cluster of each row, ``(..., y_dim) -> (...)``, integers in ``[0, K)``."""
+        ...
+
+    def proportions(self) -> Tensor:
+        """The prior's mass in each cluster, shape ``(K,)``, sums to 1."""
+        ...
+
+
+@runtime_checkable
+class Invertible(Protocol):
+    """An injective mapping with an inverse on its image and a volume change."""
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """``y`` with ``g(y) = z``."""
+        ...
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        """``log |det dg/dy|`` of each row, shape ``(...)``."""
+        ...
+
+
+@runtime_checkable
+class Regularised(Protocol):
+    """A mapping with auxiliary losses that are computed in the same forward pass.
+
+    ``loss = -ELBO + sum of regularisers[name] * term[name]``; weights are never negative.
+    """
+
+    @property
+    def regularisers(self) -> Dictionary[str, float]:
+        """Weight of each term, by name."""
+        ...
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``z`` and the scalar terms for a batch ``(..., y_dim)``."""
+        ...
+
+
+@runtime_checkable
+class Diagnosable(Protocol):
+    """A mapping that can say of encoded data whether its bias took."""
+
+    def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
+        """Numbers, and lists of numbers, about posterior means `y` of shape ``(n, y_dim)``."""
+        ...
+
+
+# --- specs -----------------------------------------------------------------------------------------------------
+
+
+def _read_dims(value: object) -> object:
+    """``0-1``, ``3`` or a list."""
+    if not isinstance(value, str):
+        return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+    first, dash, last = value.partition("-")
+    try:
+        low, high = int(first), int(last if dash else first)
+    except ValueError:
+        raise ValueError(f"{value!r} is neither a range such as 0-1 nor a list such as [0,2]") from None
+    if not 0 <= high - low < 100_000:
+        raise ValueError(f"{value!r} is an empty or too large range")
+    return tuple(range(low, high + 1))
+
+
+Dims = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), BeforeValidator(_read_dims)]
+
+
+class MappingSpec(ComponentSpec):
+    """Base of every mapping's spec.
+
+    A plugin's whole spec is a subclass with fields and one method, `build`, registered under the entry-point
+    group ``intelvae.mappings``; it imports torch in `build`, not at the top.
+    """
+
+    kind: ClassVar[str] = "mappings"
+
+    dims: Dims | None = Field(
+        None, description="dimensions of y that the mapping acts on, e.g. 0-1 or [0,3]; the rest pass through"
+    )
+
+    def build(self, y_dim: int) -> Mapping:
+        """The mapping for `y_dim` dimensions.
+
+        Raises:
+            ValueError: if there is no such mapping for `y_dim` dimensions.
+        """
+        raise TypeError(f"{type(self).__name__} does not define build(y_dim)")
+
+
+class IdentitySpec(MappingSpec):
+    """z = y: the vanilla VAE."""
+
+    def build(self, y_dim: int) -> Mapping:
+        """The identity."""
+        from intel_core.compose import Identity
+
+        return Identity(y_dim)
+
+
+def load_mapping(text: str, y_dim: int) -> Mapping:
+    """The mapping that a text describes, ready to use.
+
+    Args:
+        text: e.g. ``"cluster:k=3"``; see `intel_core.parse_spec`.
+        y_dim: number of dimensions of y.
+
+    Raises:
+        SpecError: if the text describes no mapping, or none for `y_dim` dimensions.
+
+    >>> load_mapping("identity", y_dim=2).z_dim
+    2
+    """
+    spec = parse_spec("mappings", text)
+    assert isinstance(spec, MappingSpec)
+    return build_mapping([spec], y_dim)
+
+
+def build_mapping(specs: Sequence[MappingSpec], y_dim: int) -> Mapping:
+    """The composition of some specs, the first applied first; no spec at all is the identity.
+
+    Raises:
+        SpecError: if a spec does not fit the dimensions it gets.
+        PluginError: if a plugin returns something that is not a `Mapping` of those dimensions.
+    """
+    from intel_core.compose import Compose, Identity
+
+    if y_dim < 1:
+        raise SpecError(f"a latent space needs at least 1 dimension, not {y_dim}")
+    parts: list[Mapping] = []
+    width = y_dim
+    for spec in specs:
+        part = _build_one(spec, width)
+        parts.append(part)
+        width = part.z_dim
+    if not parts:
+        return Identity(y_dim)
+    return parts[0] if len(parts) == 1 else Compose(parts)
+
+
+def _build_one(spec: MappingSpec, y_dim: int) -> Mapping:
+    from intel_core.compose import OnDims
+
+    if spec.dims is None:
+        return _build_checked(spec, y_dim)
+    if max(spec.dims) >= y_dim or len(set(spec.dims)) < len(spec.dims):
+        raise SpecError(
+            f"{_label(spec)}: dims={list(spec.dims)} must be different dimensions below {y_dim}, the number there is"
+        )
+    return OnDims(_build_checked(spec, len(spec.dims)), spec.dims, y_dim)
+
+
+def _label(spec: MappingSpec) -> str:
+    """The spec's text where it is registered, else its class: a label for messages."""
+    try:
+        return str(spec)
+    except PluginError:
+        return type(spec).__name__
+
+
+def _build_checked(spec: MappingSpec, y_dim: int) -> Mapping:
+    try:
+        mapping = spec.build(y_dim)
+    except IntelError:
+        raise
+    except ValueError as error:
+        raise SpecError(f"{_label(spec)}: {error}") from error
+    if not isinstance(mapping, Mapping):
+        raise PluginError(
+            f"{_label(spec)}: build() returned {type(mapping).__name__}, which lacks y_dim, z_dim or a call"
+        )
+    if mapping.y_dim != y_dim:
+        raise PluginError(f"{_label(spec)}: build({y_dim}) returned a mapping of y_dim={mapping.y_dim}")
+    return mapping
+
+
+def registered_label(spec: MappingSpec) -> str:
+    """The name under which a mapping's spec is registered."""
+    return plugins.name_of("mappings", type(spec))

@@ -1,0 +1,144 @@
+"""How do the parts form a VAE? Encode to y, map to z, decode to x."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from intel_core.errors import DataError, PluginError, SpecError
+from intel_core.likelihoods import Likelihood
+from intel_core.mapping import Mapping, Regularised, build_mapping
+
+if TYPE_CHECKING:
+    from intel_core.runspec import RunSpec
+
+__all__ = ["InteLVAE", "Posterior", "build_model"]
+
+
+class Posterior(NamedTuple):
+    """A diagonal Gaussian q(y|x) for each example, both of shape ``(n, y_dim)``."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        """``mean + noise * std``, noise of shape ``(..., n, y_dim)``."""
+        return self.mean + noise * torch.exp(0.5 * self.log_variance)
+
+    def kl(self) -> Tensor:
+        r""":math:`KL(q \| N(0, I)) = \frac12 (\mu^2 + \sigma^2 - 1 - \log\sigma^2)` per dimension, ``(n, y_dim)``, nats.
+
+        >>> float(Posterior(torch.tensor([[1.0]]), torch.tensor([[0.0]])).kl())
+        0.5
+        """
+        return 0.5 * (self.mean.square() + torch.exp(self.log_variance) - 1 - self.log_variance)
+
+
+class InteLVAE(nn.Module):
+    """x → q(y|x) → y → z = g(y) → p(x|z), and N(0, I) → y → z → p(x|z) for new data.
+
+    Args:
+        encoder: module ``(n, *x_shape) -> (n, 2 y_dim)``: means, then log-variances.
+        mapping: a `Mapping`, the same object on both paths.
+        decoder: module ``(n, z_dim) -> (n, *params_shape)``.
+        likelihood: what the decoder's output means.
+        x_shape: shape of one example.
+
+    Source: Miao et al., section 4.
+    """
+
+    mapping: Mapping
+    likelihood: Likelihood
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        mapping: Mapping,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        x_shape: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.x_shape = tuple(x_shape)
+        self.y_dim = mapping.y_dim
+        self.z_dim = mapping.z_dim
+        self.encoder = encoder
+        self.mapping = mapping
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.regularisers = dict(mapping.regularisers) if isinstance(mapping, Regularised) else {}
+
+    def encode(self, x: Tensor) -> Posterior:
+        """q(y|x) of each example of ``(n, *x_shape)``."""
+        mean, log_variance = self.encoder(x).chunk(2, dim=-1)
+        return Posterior(mean, log_variance)
+
+    def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``z = g(y)`` and the mapping's auxiliary losses, computed in the same pass."""
+        if self.regularisers:
+            return cast(Regularised, self.mapping).map_with_regularisers(y)
+        return self.mapping(y), {}
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The likelihood's parameters for z of shape ``(..., z_dim)``; leading dimensions are kept."""
+        if z.dim() == 2:
+            return cast(Tensor, self.decoder(z))
+        params = self.decoder(z.flatten(0, -2))
+        return cast(Tensor, params.unflatten(0, z.shape[:-1]))
+
+    def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` draws of y from N(0, I), ``(n, y_dim)``."""
+        like = next(self.parameters())
+        return torch.randn(n, self.y_dim, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
+    """The model that a resolved run spec describes, initialised from its seed.
+
+    Encoder, mapping and decoder draw their initial weights from streams of their own, so that exchanging one
+    leaves the others as they were; the process's global random state is left as it was.
+
+    Raises:
+        SpecError: if the mapping or a network does not fit the latent or the data.
+    """
+    from intel_core.runspec import stream
+
+    networks, likelihood_spec = (spec.encoder, spec.decoder), spec.likelihood
+    if networks[0] is None or networks[1] is None or likelihood_spec is None or spec.latent is None:
+        raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
+    x_shape = tuple(x_shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(spec.seed, "mapping"))
+        mapping = build_mapping(spec.mapping, spec.latent)
+        check_mapping_shape(mapping, spec)
+        likelihood = likelihood_spec.build()
+        params_shape = (x_shape[0] * likelihood.params_per_value, *x_shape[1:])
+        try:
+            torch.manual_seed(stream(spec.seed, "encoder"))
+            encoder = networks[0].build_encoder(x_shape, 2 * spec.latent)
+            torch.manual_seed(stream(spec.seed, "decoder"))
+            decoder = networks[1].build_decoder(mapping.z_dim, params_shape)
+        except ValueError as error:
+            if isinstance(error, SpecError | DataError):
+                raise
+            raise SpecError(f"the networks do not fit data of shape {list(x_shape)}: {error}") from error
+    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape)
+
+
+def check_mapping_shape(mapping: Mapping, spec: RunSpec) -> None:
+    """Try a mapping on two rows before anything is trained.
+
+    Raises:
+        PluginError: if it breaks rule 1 of the contract.
+    """
+    with torch.no_grad():
+        z = mapping(torch.zeros(2, mapping.y_dim))
+    if not isinstance(z, Tensor) or z.shape != (2, mapping.z_dim):
+        shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        label = " then ".join(str(part) for part in spec.mapping) or "identity"
+        raise PluginError(
+            f"mapping {label}: g of shape (2, {mapping.y_dim}) gives {shape}, expected (2, {mapping.z_dim})"
+        )

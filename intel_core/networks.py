@@ -1,0 +1,144 @@
+"""Which networks? Dense ones for any vector, convolutional ones for images of any size; the paper's exactly.
+
+All weights are Glorot-uniform and all biases zero, batch normalisation has momentum 0.01 and epsilon 1e-3, as
+in the authors' code (Keras' defaults). Convolutions pad as TensorFlow's ``SAME`` does, odd sizes included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["ConvDecoder", "ConvEncoder", "glorot_", "mlp_decoder", "mlp_encoder"]
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+}
+
+
+def glorot_(module: nn.Module) -> None:
+    """Glorot-uniform weights and zero biases for every dense and convolutional layer, in place."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def _dense(sizes: Sequence[int], activation: str) -> list[nn.Module]:
+    """Dense layers with an activation between them, none after the last."""
+    layers: list[nn.Module] = []
+    for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        if i > 0:
+            layers.append(_ACTIVATIONS[activation]())
+        layers.append(nn.Linear(fan_in, fan_out))
+    return layers
+
+
+def mlp_encoder(x_shape: Sequence[int], hidden: Sequence[int], out_features: int, activation: str) -> nn.Sequential:
+    """Dense layers ``(n, *x_shape) -> (n, out_features)``.
+
+    >>> len(mlp_encoder((1, 8, 8), (32, 16), 4, "relu"))
+    6
+    """
+    layers = _dense((math.prod(x_shape), *hidden, out_features), activation)
+    net = nn.Sequential(*([nn.Flatten()] if len(x_shape) > 1 else []), *layers)
+    glorot_(net)
+    return net
+
+
+def mlp_decoder(in_features: int, hidden: Sequence[int], out_shape: Sequence[int], activation: str) -> nn.Sequential:
+    """Dense layers ``(n, in_features) -> (n, *out_shape)``, the hidden widths in reverse order.
+
+    >>> mlp_decoder(2, (32,), (1, 8, 8), "relu")(torch.zeros(3, 2)).shape
+    torch.Size([3, 1, 8, 8])
+    """
+    layers = _dense((in_features, *reversed(hidden), math.prod(out_shape)), activation)
+    net = nn.Sequential(*layers, *([nn.Unflatten(1, tuple(out_shape))] if len(out_shape) > 1 else []))
+    glorot_(net)
+    return net
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+def _down(channels_in: int, channels_out: int, size: tuple[int, int]) -> list[nn.Module]:
+    """A 4x4 convolution with stride 2 and ``SAME`` padding: 1 before, and 1 (even size) or 2 (odd) after."""
+    if all(n % 2 == 0 for n in size):
+        return [nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)]
+    height, width = size
+    pad = nn.ZeroPad2d((1, 1 + width % 2, 1, 1 + height % 2))
+    return [pad, nn.Conv2d(channels_in, channels_out, 4, stride=2)]
+
+
+class _Up(nn.Module):
+    """A 4x4 transposed convolution to exactly a given size: the adjoint of a ``SAME`` convolution."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(channels_in, channels_out, 4, stride=stride, padding=1)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``padding=1`` drops the first and last row and column; what is over the size goes at the end."""
+        x = self.conv(x)
+        height, width = self.size
+        return x if x.shape[-2:] == self.size else x[..., :height, :width]
+
+
+class ConvEncoder(nn.Sequential):
+    """Stride-2 convolutions, each with batch normalisation and LeakyReLU(0.2), then one dense layer.
+
+    With channels (32, 64, 128) on 28x28 it is the authors' encoder: 28, 14, 7, 4, then 2048 features.
+
+    >>> ConvEncoder((1, 28, 28), (32, 64, 128), 20)(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 20])
+    """
+
+    def __init__(self, x_shape: Sequence[int], channels: Sequence[int], out_features: int) -> None:
+        depth, *size = x_shape
+        layers: list[nn.Module] = []
+        for width in channels:
+            layers += [*_down(depth, width, (size[0], size[1])), _norm(width), nn.LeakyReLU(0.2)]
+            depth, size = width, [math.ceil(n / 2) for n in size]
+        super().__init__(*layers, nn.Flatten(), nn.Linear(depth * size[0] * size[1], out_features))
+        glorot_(self)
+
+
+class ConvDecoder(nn.Sequential):
+    """A dense layer with ReLU, then batch normalisation, ReLU and a transposed convolution per layer.
+
+    With channels (32, 64, 128) and `last_stride` 1 on 28x28 it is the authors' decoder: 7·7·128, 14, 28, 28; with
+    (64, 128, 256) and `last_stride` 2 on 64x64 their CelebA decoder: 8·8·256, 16, 32, 64.
+
+    >>> ConvDecoder(10, (32, 64, 128), (1, 28, 28), 1)(torch.zeros(2, 10)).shape
+    torch.Size([2, 1, 28, 28])
+    """
+
+    def __init__(self, in_features: int, channels: Sequence[int], out_shape: Sequence[int], last_stride: int) -> None:
+        out_channels, *size = out_shape
+        sizes = [(size[0], size[1])]
+        strides = [2] * (len(channels) - 1) + [last_stride]
+        for stride in reversed(strides):
+            height, width = sizes[0]
+            sizes.insert(0, (math.ceil(height / stride), math.ceil(width / stride)))
+        widths = [*reversed(channels), out_channels]
+        height, width = sizes[0]
+        layers: list[nn.Module] = [
+            nn.Linear(in_features, widths[0] * height * width),
+            nn.ReLU(),
+            nn.Unflatten(1, (widths[0], height, width)),
+        ]
+        for i, stride in enumerate(strides):
+            layers += [_norm(widths[i]), nn.ReLU(), _Up(widths[i], widths[i + 1], stride, sizes[i + 1])]
+        super().__init__(*layers)
+        glorot_(self)

@@ -1,0 +1,405 @@
+"""What stays of a run? Its directory, and the trained model that is read back from there.
+
+``runs/<name>/`` holds ``run.json`` (resolved spec, versions, data summary), ``metrics.jsonl`` (a line per logged
+step and evaluation), ``metrics.json`` (final numbers), ``model.safetensors`` (the final weights) and
+``checkpoints/``. Whatever can be said of a run is said from there, on another machine too.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import os
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from intel_core import checkpoint, plugins
+from intel_core.data import Dataset, to_float
+from intel_core.errors import DataError, PluginError, RunError, SpecError, did_you_mean
+from intel_core.model import InteLVAE, build_model
+from intel_core.runspec import RunSpec, make_run_spec, stream
+from intel_core.spec import ComponentSpec
+
+__all__ = ["Encoding", "Run", "RunFolder", "load_run"]
+
+FORMAT = 1
+_ROWS = 1000
+
+
+class Encoding(NamedTuple):
+    """What the encoder says of some examples, on the CPU.
+
+    Attributes:
+        mean: means of q(y|x), ``(n, y_dim)``.
+        std: standard deviations of q(y|x), ``(n, y_dim)``.
+        y: one sample of q(y|x) each, ``(n, y_dim)``.
+        z: g of the samples, ``(n, z_dim)``.
+        z_mean: g of the means, ``(n, z_dim)``: the usual features.
+    """
+
+    mean: Tensor
+    std: Tensor
+    y: Tensor
+    z: Tensor
+    z_mean: Tensor
+
+
+class RunFolder:
+    """The files of one run directory, and how each is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints lie."""
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """One JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @classmethod
+    def create(cls, wanted: Path | None, name: str) -> RunFolder:
+        """A new empty directory: the wanted one, or the first free of runs/NAME, runs/NAME-2, …
+
+        Raises:
+            RunError: if the wanted one is in use or cannot be made.
+        """
+        try:
+            if wanted is not None:
+                if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
+                    raise RunError(f"{wanted} already exists and is not empty; choose another run directory")
+                wanted.mkdir(parents=True, exist_ok=True)
+                return cls(wanted)
+            root = Path("runs")
+            root.mkdir(exist_ok=True)
+            for number in range(1, 10_000):
+                path = root / (name if number == 1 else f"{name}-{number}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except OSError as error:
+            raise RunError(f"run directory {error.filename} cannot be made: {error.strerror}") from error
+        raise RunError(f"runs/{name} and 9,998 numbered ones are taken; choose --run-dir")
+
+    def describe(self, spec: RunSpec, dataset: Dataset, model: InteLVAE) -> None:
+        """Write ``run.json``."""
+        content = {
+            "format": FORMAT,
+            "name": spec.name,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "spec": spec.model_dump(mode="json"),
+            "components": components_of(spec),
+            "versions": versions(),
+            "data": dataset.summary(),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+        self.write("run.json", content)
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Write one JSON file, whole or not at all."""
+        checkpoint.write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one JSON file.
+
+        Raises:
+            RunError: if it is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from None
+        if not isinstance(content, dict):
+            raise RunError(f"{path} is damaged: it does not hold an object")
+        return content
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``."""
+        with self.log.open("a", encoding="utf-8") as stream_:
+            stream_.write(json.dumps(record) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """All whole lines of ``metrics.jsonl``."""
+        if not self.log.exists():
+            return []
+        found = []
+        for line in self.log.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue  # the last line of a process that was killed
+        return found
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of steps that a continued run takes again."""
+        kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
+        checkpoint.write_text(self.log, "".join(kept))
+
+
+def _nearby(path: Path) -> str:
+    parent = path.parent
+    names = [p.name for p in parent.iterdir() if (p / "run.json").is_file()] if parent.is_dir() else []
+    return did_you_mean(path.name, names, say="runs there") if names else ""
+
+
+def components_of(spec: RunSpec) -> list[dict[str, str]]:
+    """Kind, name, distribution and version of every component that takes part in a run."""
+    parts: list[ComponentSpec | None] = [
+        *spec.mapping,
+        spec.data,
+        spec.likelihood,
+        spec.encoder,
+        spec.decoder,
+        spec.objective,
+        *spec.schedules.values(),
+    ]
+    found = {}
+    for part in parts:
+        if part is not None:
+            component = plugins.find(part.kind, plugins.name_of(part.kind, type(part)))
+            found[component.kind, component.qualified] = {
+                "kind": component.kind,
+                "name": component.name,
+                "distribution": component.distribution,
+                "version": component.version,
+            }
+    return list(found.values())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of what computes, and of every InteL-VAE distribution that is installed."""
+    names = {"torch", "numpy", "pydantic", "intelvae-core"}
+    names |= {c.distribution for kind in (*plugins.KINDS, "hooks") for c in plugins.available(kind)}
+    found = {}
+    for name in sorted(names - {"this-process"}):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}
+
+
+class Run:
+    """A trained model and everything known about it.
+
+    Args:
+        folder: its directory.
+        model: the model where it is already in memory; read from the directory on first use otherwise.
+        device: where to compute.
+    """
+
+    def __init__(self, folder: RunFolder, model: InteLVAE | None = None, device: str = "cpu") -> None:
+        self._folder = folder
+        self._info = folder.read("run.json")
+        if self._info.get("format", 0) > FORMAT:
+            raise RunError(
+                f"{folder.path} has format {self._info['format']}, this core reads up to {FORMAT}: upgrade it"
+            )
+        self._device = device
+        if model is not None:
+            self.__dict__["model"] = model
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.status})"
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self._folder.path
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The content of ``run.json``."""
+        return self._info
+
+    @functools.cached_property
+    def spec(self) -> RunSpec:
+        """The resolved spec.
+
+        Raises:
+            PluginError: naming the distribution and version that a missing component needs.
+        """
+        self._require_components()
+        try:
+            return make_run_spec(**self._info["spec"])
+        except (KeyError, SpecError) as error:
+            raise RunError(f"{self.path}/run.json cannot be understood: {error}") from error
+
+    def _require_components(self) -> None:
+        for needed in self._info.get("components", []):
+            try:
+                plugins.find(needed["kind"], needed["name"])
+            except PluginError as error:
+                if any(needed["name"] == c.name for c in plugins.available(needed["kind"])):
+                    continue  # ambiguous or disabled: loading the spec says so in full
+                raise PluginError(
+                    f"{self.path} needs {needed['kind'][:-1]} {needed['name']!r} of {needed['distribution']} "
+                    f"{needed['version']}, which is not installed: pip install {needed['distribution']}"
+                ) from error
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Final numbers, in nats per example; empty for a run that has not ended."""
+        return self._folder.read("metrics.json") if (self.path / "metrics.json").exists() else {}
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``interrupted``, or ``unfinished`` where nothing was said."""
+        return str(self.metrics.get("status", "unfinished"))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every logged line and evaluation, oldest first."""
+        return self._folder.records()
+
+    @functools.cached_property
+    def model(self) -> InteLVAE:
+        """The trained model in evaluation mode.
+
+        Raises:
+            RunError: if there are no weights, or they do not fit.
+        """
+        model = build_model(self.spec, self._info["data"]["shape"])
+        try:
+            model.load_state_dict(self._weights())
+        except RuntimeError as error:
+            raise RunError(f"the weights in {self.path} do not fit its spec: {str(error).splitlines()[0]}") from error
+        return model.to(self._device).eval()
+
+    def _weights(self) -> dict[str, Tensor]:
+        path = self.path / "model.safetensors"
+        if path.exists():
+            try:
+                return safetensors.torch.load_file(path)
+            except (safetensors.SafetensorError, OSError) as error:
+                raise RunError(f"{path} is damaged: {error}") from error
+        return checkpoint.load(checkpoint.latest(self._folder.checkpoints)[0])[1]["model"]
+
+    def dataset(self, data_dir: Path | None = None) -> Dataset:
+        """The data the run was trained on, loaded again.
+
+        Raises:
+            DataError: if it is not to be had here.
+        """
+        return self.spec.data.load(data_dir_or_default(data_dir))
+
+    # --- what the model does -----------------------------------------------------------------------------------
+
+    def encode(self, x: Any, *, seed: int = 0) -> Encoding:
+        """Means and samples of q(y|x), and z, for examples ``(n, *x_shape)``, arrays or tensors.
+
+        Raises:
+            DataError: if the shape or the values do not fit the model.
+        """
+        generator = torch.Generator(self.model_device).manual_seed(stream(seed, "encode"))
+
+        def rows(x: Tensor) -> tuple[Tensor, ...]:
+            posterior = self.model.encode(to_float(x))
+            noise = torch.randn(posterior.mean.shape, generator=generator, device=x.device)
+            y = posterior.rsample(noise)
+            std = torch.exp(0.5 * posterior.log_variance)
+            return posterior.mean, std, y, self.model.mapping(y), self.model.mapping(posterior.mean)
+
+        return Encoding(*self._by_rows(rows, self.check(x)))
+
+    def decode(self, z: Any) -> Tensor:
+        """The mean of p(x|z) for z of shape ``(n, z_dim)``.
+
+        Raises:
+            DataError: if z has another shape.
+        """
+        z = torch.as_tensor(z, dtype=torch.float32)
+        if z.dim() != 2 or z.shape[1] != self.model.z_dim:
+            raise DataError(f"z has shape {tuple(z.shape)}, expected (n, {self.model.z_dim})")
+        return self._by_rows(lambda part: (self.model.likelihood.mean(self.model.decode(part)),), z)[0]
+
+    def reconstruct(self, x: Any) -> Tensor:
+        """The mean of p(x|z) at z = g(mean of q(y|x)), the shape of x."""
+        return self.decode(self.encode(x).z_mean)
+
+    def sample(self, n: int, *, seed: int = 0, noise: bool = False) -> Tensor:
+        """`n` new examples: y from N(0, I), z = g(y), then the mean of p(x|z), or a draw from it with `noise`.
+
+        Raises:
+            DataError: if n is not positive.
+        """
+        if n < 1:
+            raise DataError(f"{n} samples were asked for; at least 1 is needed")
+        generator = torch.Generator(self.model_device).manual_seed(stream(seed, "sample"))
+        likelihood = self.model.likelihood
+
+        def rows(y: Tensor) -> tuple[Tensor]:
+            params = self.model.decode(self.model.mapping(y))
+            return (likelihood.sample(params, generator) if noise else likelihood.mean(params),)
+
+        return self._by_rows(rows, self.model.sample_prior(n, generator))[0]
+
+    @property
+    def model_device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    def check(self, x: Any) -> Tensor:
+        """Examples as a tensor of the model's shape.
+
+        Raises:
+            DataError: if the shape or the values do not fit.
+        """
+        x = torch.as_tensor(x)
+        shape = self.model.x_shape
+        if x.dim() == len(shape) and len(shape) == 3 and shape[0] == 1:
+            x = x.unsqueeze(1)
+        if x.shape[1:] != shape:
+            raise DataError(f"examples have shape {tuple(x.shape[1:])}, the run was trained on {shape}")
+        x = x if x.dtype == torch.uint8 else x.to(torch.float32)
+        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+            raise DataError("examples hold NaN or infinity")
+        return x
+
+    @torch.no_grad()
+    def _by_rows(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
+        """Apply a function to some rows at a time, so that memory does not grow with n."""
+        self.model.eval()
+        parts = [function(rows.to(self.model_device)) for rows in x.split(_ROWS)]
+        return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
+
+
+def data_dir_or_default(data_dir: Path | str | None) -> Path | None:
+    """The folder with data files: the argument, else ``INTEL_DATA_DIR``, else none.
+
+    Raises:
+        DataError: if it is not a folder.
+    """
+    chosen = data_dir or os.environ.get("INTEL_DATA_DIR")
+    if not chosen:
+        return None
+    path = Path(chosen).expanduser()
+    if not path.is_dir():
+        source = "the data directory" if data_dir else "INTEL_DATA_DIR"
+        raise DataError(f"{source} {str(path)!r} is not a folder")
+    return path
+
+
+def load_run(path: str | Path, *, device: str = "cpu") -> Run:
+    """A run from its directory.
+
+    Raises:
+        RunError: if it is not a run directory.
+    """
+    return Run(RunFolder(Path(path)), device=device)

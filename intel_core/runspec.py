@@ -1,0 +1,219 @@
+"""What is to be trained, exactly? The spec of a whole run, and how its open choices are settled by the data."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from intel_core import plugins
+from intel_core.data import DatasetSpec
+from intel_core.errors import DataError, SpecError, did_you_mean
+from intel_core.mapping import MappingSpec
+from intel_core.parts import ConvSpec, LikelihoodSpec, MLPSpec, NetworkSpec, ObjectiveSpec
+from intel_core.schedules import LinearSpec, ScheduleSpec
+from intel_core.spec import describe_errors, format_spec, parse_spec
+
+if TYPE_CHECKING:
+    from intel_core.data import Dataset
+
+__all__ = ["RunSpec", "make_run_spec", "resolve", "stream"]
+
+DEFAULT_STEPS = 4000
+WARMUP_SHARE = 0.25
+"""Share of the training over which the KL term is warmed up unless the user says otherwise."""
+
+
+def _reader(kind: str) -> BeforeValidator:
+    def read(value: object) -> object:
+        if isinstance(value, dict):
+            raise ValueError("write a component as text, e.g. cluster:k=3, or name:@file.yaml")
+        return parse_spec(kind, value) if isinstance(value, str) else value
+
+    return BeforeValidator(read)
+
+
+def _text(kind: str) -> tuple[Any, ...]:
+    """Reads a component from its text and writes it back with every field explicit."""
+    example = {"type": "string", "description": f"{kind}, as name:key=value,key=value"}
+    return (_reader(kind), PlainSerializer(_explicit, return_type=str), WithJsonSchema(example))
+
+
+def _explicit(spec: Any) -> str:
+    return format_spec(spec, explicit=True)
+
+
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str | MappingSpec) else value
+
+
+MappingText = Annotated[InstanceOf[MappingSpec], *_text("mappings")]
+DatasetText = Annotated[InstanceOf[DatasetSpec], *_text("datasets")]
+LikelihoodText = Annotated[InstanceOf[LikelihoodSpec], *_text("likelihoods")]
+NetworkText = Annotated[InstanceOf[NetworkSpec], *_text("networks")]
+ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], *_text("objectives")]
+ScheduleText = Annotated[InstanceOf[ScheduleSpec], *_text("schedules")]
+
+
+class RunSpec(BaseModel):
+    """Everything that decides the result of a training run.
+
+    Fields that may be left open (None) are settled from the data by `resolve`; a run directory keeps the resolved
+    spec. The same resolved spec gives the same run, bit for bit on a CPU.
+
+    >>> make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]").mapping[0]
+    IdentitySpec(dims=None)
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+    mapping: Annotated[tuple[MappingText, ...], BeforeValidator(_one_or_more)] = Field(
+        ("identity",), description="mappings from y to z, the first applied first"
+    )
+    data: DatasetText = Field("digits", description="data set")
+    likelihood: LikelihoodText | None = Field(
+        None,
+        description="p(x|z); by default bernoulli for binary data, continuous_bernoulli for [0, 1], gaussian otherwise",
+    )
+    objective: ObjectiveText = Field("elbo", description="bound that is maximised")
+    encoder: NetworkText | None = Field(
+        None, description="encoder network; by default conv for images of 16x16 or more"
+    )
+    decoder: NetworkText | None = Field(None, description="decoder network; by default as the encoder")
+    latent: PositiveInt | None = Field(
+        None, le=100_000, description="dimensions of y; by default 10 for images, else at most 2"
+    )
+    steps: PositiveInt | None = Field(None, le=10**9, description=f"training steps; by default {DEFAULT_STEPS}")
+    epochs: PositiveInt | None = Field(None, le=10**7, description="training epochs, instead of steps")
+    batch_size: PositiveInt = Field(100, le=10**6, description="examples per step")
+    learning_rate: PositiveFloat = Field(1e-3, le=100, description="step size of Adam")
+    clip_norm: PositiveFloat | None = Field(None, description="largest norm of the whole gradient")
+    schedules: dict[str, ScheduleText] = Field(
+        default_factory=dict,
+        description="factor per step of kl, lr or a mapping's regulariser; kl warms up over a quarter by default",
+    )
+    patience: PositiveInt | None = Field(
+        None,
+        description="stop after so many evaluations without gain, counted once all schedules have settled",
+    )
+    evaluate_every: PositiveInt | None = Field(None, description="steps between evaluations; by default 20 in a run")
+    log_every: PositiveInt = Field(50, description="steps between logged lines")
+    keep_checkpoints: PositiveInt = Field(2, le=1000, description="newest checkpoints that are kept")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of every random stream of the run")
+    device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto")
+    name: str | None = Field(None, description="name of the run; its folder is runs/NAME", pattern=r"^[\w.+-]{1,100}$")
+
+    @model_validator(mode="after")
+    def _check(self) -> RunSpec:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("give steps or epochs, not both")
+        return self
+
+    @property
+    def label(self) -> str:
+        """A short name: data, mappings and seed."""
+        parts = [self.data, *self.mapping]
+        names = [plugins.name_of(type(part).kind, type(part)).rpartition("/")[2] for part in parts]
+        return "-".join([*names, f"seed{self.seed}"])
+
+
+def make_run_spec(**settings: Any) -> RunSpec:
+    """A run spec from keyword arguments, texts or spec objects.
+
+    Raises:
+        SpecError: naming the field, what was expected and the nearest spelling.
+
+    >>> make_run_spec(laten=3)
+    Traceback (most recent call last):
+    intel_core.errors.SpecError: a run has no setting 'laten'; did you mean 'latent'?...
+    """
+    for key in settings:
+        if key not in RunSpec.model_fields:
+            raise SpecError(f"a run has no setting {key!r}{did_you_mean(key, RunSpec.model_fields, say='settings')}")
+    try:
+        return RunSpec.model_validate(settings)
+    except ValidationError as error:
+        raise SpecError(describe_errors(error)) from None
+
+
+def stream(seed: int, name: str) -> int:
+    """The seed of one named random stream of a run, independent of all others.
+
+    >>> stream(0, "noise") != stream(0, "order") != stream(1, "order")
+    True
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Full batches in an epoch; what is left over is in another place of the next epoch's order."""
+    return max(1, n // batch_size)
+
+
+def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
+    """The same spec with every open choice settled by the data.
+
+    Raises:
+        DataError: if the likelihood cannot explain the values of x.
+        SpecError: if a schedule is given for a weight that does not exist.
+    """
+    shape = dataset.x_shape
+    encoder = spec.encoder or spec.decoder or _default_network(shape)
+    per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
+    steps = spec.steps or (spec.epochs * per_epoch if spec.epochs else DEFAULT_STEPS)
+    schedules = dict(spec.schedules)
+    schedules.setdefault("kl", LinearSpec(steps=max(1, int(steps * WARMUP_SHARE))))
+    likelihood = spec.likelihood or _default_likelihood(dataset)
+    if dataset.support not in likelihood.supports:
+        raise DataError(
+            f"likelihood {likelihood} explains values in {' or '.join(_VALUES[s] for s in likelihood.supports)}, "
+            f"but {dataset.name} has {_VALUES[dataset.support]}; use gaussian or laplace"
+        )
+    return spec.model_copy(
+        update={
+            "encoder": encoder,
+            "decoder": spec.decoder or encoder,
+            "likelihood": likelihood,
+            "latent": spec.latent or (10 if len(shape) == 3 else min(2, shape[0])),
+            "steps": steps,
+            "epochs": None,
+            "schedules": schedules,
+            "evaluate_every": spec.evaluate_every or max(1, steps // 20),
+            "name": spec.name or spec.label,
+        }
+    )
+
+
+_VALUES = {"binary": "{0, 1}", "unit": "[0, 1]", "real": "real numbers"}
+
+
+def _default_network(shape: tuple[int, ...]) -> NetworkSpec:
+    if len(shape) == 3 and min(shape[1:]) >= 48:
+        return ConvSpec(channels=(64, 128, 256), last_stride=2)
+    if len(shape) == 3 and min(shape[1:]) >= 16:
+        return ConvSpec()
+    return MLPSpec() if len(shape) == 3 or shape[0] > 16 else MLPSpec(hidden=(64, 64))
+
+
+def _default_likelihood(dataset: Dataset) -> LikelihoodSpec:
+    names: dict[Literal["binary", "unit", "real"], str] = {
+        "binary": "bernoulli",
+        "unit": "continuous_bernoulli",
+        "real": "gaussian",
+    }
+    likelihood = parse_spec("likelihoods", names[dataset.support])
+    assert isinstance(likelihood, LikelihoodSpec)
+    return likelihood

@@ -1,0 +1,84 @@
+"""How does a weight change with the step? KL warm-up, ramps, decays, for any scalar."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Protocol
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from intel_core.spec import ComponentSpec
+
+__all__ = ["ConstantSpec", "CosineSpec", "LinearSpec", "Schedule", "ScheduleSpec"]
+
+
+class Schedule(Protocol):
+    """A weight as a function of the step, counted from 0."""
+
+    def __call__(self, step: int, /) -> float:
+        """The weight at a step."""
+        ...
+
+
+class ScheduleSpec(ComponentSpec):
+    """Base of every schedule's spec, registered under the entry-point group ``intelvae.schedules``."""
+
+    kind: ClassVar[str] = "schedules"
+
+    def at(self, step: int) -> float:
+        """The weight at a step, counted from 0; never negative."""
+        raise TypeError(f"{type(self).__name__} does not define at(step)")
+
+    @property
+    def settled(self) -> int:
+        """The first step from which the weight no longer changes."""
+        return 0
+
+
+class ConstantSpec(ScheduleSpec):
+    """The same weight at every step."""
+
+    value: NonNegativeFloat = Field(1.0, description="the weight")
+
+    def at(self, step: int) -> float:
+        """`value`."""
+        return self.value
+
+
+class _Ramp(ScheduleSpec):
+    start: NonNegativeFloat = Field(0.0, description="weight before the ramp")
+    end: NonNegativeFloat = Field(1.0, description="weight after the ramp")
+    steps: PositiveInt = Field(description="length of the ramp in training steps")
+    delay: NonNegativeInt = Field(0, description="steps before the ramp begins")
+
+    @property
+    def settled(self) -> int:
+        """The step at which the ramp ends."""
+        return self.delay + self.steps
+
+    def _progress(self, step: int) -> float:
+        return min(max((step - self.delay) / self.steps, 0.0), 1.0)
+
+
+class LinearSpec(_Ramp):
+    """From `start` to `end` in a straight line: the usual KL warm-up."""
+
+    def at(self, step: int) -> float:
+        """``start + (end - start) * progress``.
+
+        >>> [LinearSpec(steps=4).at(s) for s in (0, 1, 4, 9)]
+        [0.0, 0.25, 1.0, 1.0]
+        """
+        return self.start + (self.end - self.start) * self._progress(step)
+
+
+class CosineSpec(_Ramp):
+    """From `start` to `end` along half a cosine: the usual decay of a learning rate."""
+
+    def at(self, step: int) -> float:
+        """``end + (start - end) (1 + cos(pi progress)) / 2``.
+
+        >>> CosineSpec(start=1, end=0.1, steps=10).at(10)
+        0.1
+        """
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self._progress(step))) / 2

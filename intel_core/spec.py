@@ -1,0 +1,331 @@
+"""What exactly is to be built? The base of all specs, and their text form ``name:key=value,key=value``.
+
+Grammar, the same for mappings, data, likelihoods, networks, objectives and schedules::
+
+    spec   = [distribution "/"] name [":" body]
+    body   = "@" path-of-a-YAML-or-JSON-file | JSON object | pair {"," pair}
+    pair   = key "=" value
+    value  = JSON, where it begins with one of [ { "    | bareword up to the next comma
+
+A bareword goes to pydantic as a string (``null`` as None), so that a shell needs no quotes. `parse_spec` is
+total: any text gives a spec or a `SpecError`; and ``parse_spec(kind, format_spec(spec)) == spec``.
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping as Dictionary
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from intel_core import plugins
+from intel_core.errors import SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = [
+    "ComponentSpec",
+    "base_of",
+    "describe_errors",
+    "format_spec",
+    "parse_spec",
+    "read_settings",
+]
+
+_MAX_TEXT = 100_000
+
+
+class ComponentSpec(BaseModel):
+    """Base of every component's spec: immutable, strict about names, silent about torch.
+
+    Give each field a type, a default, bounds and a description; the command's help, the JSON Schema and the
+    error messages are made from them. The first line of the class's docstring is its summary.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    kind: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        return format_spec(self)
+
+
+def base_of(kind: str) -> type[ComponentSpec]:
+    """The class that every spec of a kind derives from."""
+    from intel_core import data, mapping, parts, schedules
+
+    return {
+        "mappings": mapping.MappingSpec,
+        "datasets": data.DatasetSpec,
+        "likelihoods": parts.LikelihoodSpec,
+        "networks": parts.NetworkSpec,
+        "objectives": parts.ObjectiveSpec,
+        "schedules": schedules.ScheduleSpec,
+    }[plugins.canonical_kind(kind)]
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+def parse_spec(kind: str, text: str) -> ComponentSpec:
+    """The spec that a text describes.
+
+    Args:
+        kind: ``"mappings"``, ``"datasets"``, ``"likelihoods"``, ``"networks"``, ``"objectives"`` or
+            ``"schedules"`` (singular forms are understood).
+        text: e.g. ``"cluster:k=3,learnable=true"``, ``"mnist:classes=[0,1]"``, ``"iwae:particles=16"``.
+
+    Raises:
+        SpecError: for anything else; the message names the component, the key, what is accepted and the
+            nearest spelling. `PluginError`, a `SpecError`, if the component is unknown, broken or disabled.
+
+    >>> parse_spec("objectives", "iwae:particles=16").particles
+    16
+    >>> parse_spec("objectives", "iwae:particle=16")
+    Traceback (most recent call last):
+    intel_core.errors.SpecError: iwae has no key 'particle'; did you mean 'particles'? (keys: particles)
+    """
+    if not isinstance(text, str):
+        raise SpecError(f"a {kind} spec is a text such as 'name:key=value', not {type(text).__name__}")
+    if len(text) > _MAX_TEXT:
+        raise SpecError(f"a spec of {len(text)} characters is too long; use name:@file.yaml")
+    text = text.strip()
+    head, colon, body = text.partition(":")
+    name = head.strip()
+    if not name:
+        raise SpecError(f"{_clip(text)} names no component; write name or name:key=value")
+    spec_class = plugins.load(kind, name)
+    values = _read_body(name, body) if colon else {}
+    return validate(spec_class, name, values)
+
+
+def validate(spec_class: type[ComponentSpec], name: str, values: Dictionary[str, Any]) -> ComponentSpec:
+    """A spec from keys and values, with errors worded for whoever typed them.
+
+    Raises:
+        SpecError: naming the component and the offending key.
+    """
+    unknown = [key for key in values if key not in spec_class.model_fields]
+    if unknown:
+        key = unknown[0]
+        raise SpecError(f"{name} has no key {_clip(key)}{did_you_mean(key, spec_class.model_fields, say='keys')}")
+    try:
+        return spec_class.model_validate(dict(values))
+    except ValidationError as error:
+        raise SpecError(f"{name}: {describe_errors(error)}") from None
+
+
+def _read_body(name: str, body: str) -> dict[str, Any]:
+    stripped = body.strip()
+    if not stripped:
+        raise SpecError(f"{name}: nothing after the colon; write {name} or {name}:key=value")
+    if stripped.startswith("@"):
+        return read_settings(Path(stripped[1:]).expanduser())
+    if stripped.startswith("{"):
+        value, end = _read_json(name, stripped, 0)
+        if stripped[end:].strip():
+            raise SpecError(f"{name}: unexpected text after the JSON object\n{_caret(stripped, end)}")
+        return value  # type: ignore[no-any-return]
+    return _read_pairs(name, body)
+
+
+def _read_pairs(name: str, body: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    position = 0
+    while True:
+        equals, comma = body.find("=", position), body.find(",", position)
+        if equals < 0 or 0 <= comma < equals:
+            word = body[position : comma if comma >= 0 else None]
+            raise SpecError(f"{name}: expected key=value, found {_clip(word)}\n{_caret(body, position)}")
+        key = body[position:equals].strip()
+        if not key or key in values:
+            problem = f"key {_clip(key)} is given twice" if key else "a key is missing before '='"
+            raise SpecError(f"{name}: {problem}\n{_caret(body, position)}")
+        values[key], position = _read_value(name, body, equals + 1)
+        if position >= len(body):
+            return values
+        position += 1  # the comma
+
+
+def _read_value(name: str, body: str, start: int) -> tuple[Any, int]:
+    """One value and the position of the comma behind it, or of the end."""
+    while start < len(body) and body[start] == " ":
+        start += 1
+    if start < len(body) and body[start] in '[{"':
+        value, end = _read_json(name, body, start)
+        rest = len(body[end:]) - len(body[end:].lstrip())
+        end += rest
+        if end < len(body) and body[end] != ",":
+            raise SpecError(f"{name}: expected a comma after the value\n{_caret(body, end)}")
+        return value, end
+    comma = body.find(",", start)
+    end = comma if comma >= 0 else len(body)
+    word = body[start:end].strip()
+    return (None if word == "null" else word), end
+
+
+def _read_json(name: str, text: str, start: int) -> tuple[Any, int]:
+    try:
+        return json.JSONDecoder().raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        hint = "; inside brackets, words need double quotes" if text[start] == "[" else ""
+        raise SpecError(f"{name}: not valid JSON ({error.msg}){hint}\n{_caret(text, error.pos)}") from None
+    except (RecursionError, ValueError):
+        raise SpecError(f"{name}: JSON that is nested too deep or too large\n{_caret(text, start)}") from None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Keys and values from a YAML or JSON file.
+
+    Raises:
+        SpecError: if there is no such file, or it does not hold a mapping from keys to values.
+    """
+    try:
+        if not path.is_file():
+            raise SpecError(f"no file {_clip(str(path))}")
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        if isinstance(error, SpecError):
+            raise
+        problem = str(error).strip().splitlines()
+        raise SpecError(f"{path} cannot be read: {' '.join(problem[:2]) or type(error).__name__}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise SpecError(f"{path} does not hold keys and values, but {type(content).__name__}")
+    return content
+
+
+def _clip(text: object, width: int = 60) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= width else f"{shown[:width]}…{shown[0]}"
+
+
+def _caret(text: str, position: int, width: int = 70) -> str:
+    """The line with a caret under the offending character."""
+    start = max(0, position - width // 2)
+    line = "".join(c if c.isprintable() else "?" for c in text[start : start + width])
+    return f"    {line}\n    {' ' * min(position - start, len(line))}^"
+
+
+def describe_errors(error: ValidationError) -> str:
+    """A pydantic error in one line: the key, what was expected, what was given.
+
+    >>> parse_spec("objectives", "iwae:particles=0")
+    Traceback (most recent call last):
+    intel_core.errors.SpecError: iwae: particles=0: input should be greater than or equal to 1
+    """
+    details = error.errors(include_url=False)
+    shown = [_describe(detail) for detail in details[:3]]
+    more = f" (and {len(details) - 3} more)" if len(details) > 3 else ""
+    return "; ".join(shown) + more
+
+
+def _describe(detail: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    cause = (detail.get("ctx") or {}).get("error")
+    message = str(cause) if cause is not None else detail["msg"]
+    message = message[:1].lower() + message[1:]
+    given = detail["input"]
+    if not where or detail["type"] == "missing":
+        return f"{where} is required" if detail["type"] == "missing" else message
+    shown = given if isinstance(given, str) else json.dumps(given, default=repr)
+    shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
+    return f"{where}={shown}: {message}"
+
+
+# --- writing ---------------------------------------------------------------------------------------------------
+
+
+def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
+    """The text form of a spec; parsing it again gives the same spec.
+
+    Args:
+        spec: a spec whose class is registered (see `intel_core.register`).
+        explicit: write every field, also those that have their default value, so that the text means the
+            same if a later version changes a default.
+
+    >>> format_spec(parse_spec("objectives", "iwae:particles=16"))
+    'iwae:particles=16'
+    >>> format_spec(parse_spec("objectives", "elbo"), explicit=True)
+    'elbo:beta=1.0'
+    """
+    name = plugins.name_of(type(spec).kind, type(spec))
+    fields = type(spec).model_fields
+    set_by_hand = [k for k in fields if k in spec.model_fields_set and getattr(spec, k) != fields[k].default]
+    not_default = [k for k in fields if getattr(spec, k) != fields[k].get_default(call_default_factory=True)]
+    choices = [list(fields)] if explicit else [set_by_hand, not_default, list(fields)]
+    dumped = spec.model_dump(mode="json")
+    for keys in choices:
+        text = _write(name, {key: dumped[key] for key in keys})
+        if text is not None and _reads_back(spec, name, text):
+            return text
+    return f"{name}:{json.dumps(dumped, ensure_ascii=False)}"
+
+
+def _reads_back(spec: ComponentSpec, name: str, text: str) -> bool:
+    try:
+        _, colon, body = text.partition(":")
+        return validate(type(spec), name, _read_body(name, body) if colon else {}) == spec
+    except SpecError:
+        return False
+
+
+def _write(name: str, values: Dictionary[str, Any]) -> str:
+    pairs = ",".join(f"{key}={_write_value(value)}" for key, value in values.items())
+    return f"{name}:{pairs}" if pairs else name
+
+
+def _write_value(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        plain = value.strip() == value and value not in ("", "null") and value[0] not in '[{"' and "," not in value
+        return value if plain and value.isprintable() else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def field_lines(spec_class: type[BaseModel]) -> list[tuple[str, str, str, str]]:
+    """Name, type, default and description of every field, for help texts.
+
+    >>> field_lines(plugins.load("objectives", "elbo"))[0][:3]
+    ('beta', 'number >= 0', '1.0')
+    """
+    schema = spec_class.model_json_schema()
+    lines = []
+    for name, field in spec_class.model_fields.items():
+        default = (
+            "required" if field.is_required() else _write_value(_plain(field.get_default(call_default_factory=True)))
+        )
+        kind = _type_name(schema["properties"].get(field.alias or name, {}), schema.get("$defs", {}))
+        lines.append((name, kind, default, field.description or ""))
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _type_name(schema: Dictionary[str, Any], defs: Dictionary[str, Any]) -> str:
+    if "$ref" in schema:
+        return _type_name(defs.get(schema["$ref"].rpartition("/")[2], {}), defs)
+    if "const" in schema:
+        return str(schema["const"])
+    if "enum" in schema:
+        return "|".join(str(choice) for choice in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_type_name(choice, defs) for choice in schema["anyOf"] if choice.get("type") != "null")
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        kind = f"[{_type_name(schema.get('items', {}), defs)}, …]"
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    return " ".join([kind, ", ".join(bounds)]).strip()

@@ -1,0 +1,212 @@
+"""How does a spec become a run? Load the data, build the model, train, evaluate, keep everything."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from intel_core import checkpoint
+from intel_core.compose import diagnose
+from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
+from intel_core.errors import RunError, SpecError
+from intel_core.evaluation import evaluate
+from intel_core.hooks import hookimpl, make_hooks
+from intel_core.model import build_model
+from intel_core.run import Run, RunFolder, data_dir_or_default
+from intel_core.runspec import RunSpec, make_run_spec, resolve
+from intel_core.trainer import Trainer, pick_device
+
+__all__ = ["fit", "prepare", "resume"]
+
+
+def fit(
+    spec: RunSpec | None = None,
+    *,
+    data: Any = None,
+    labels: Any = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    hooks: Iterable[object] = (),
+    **settings: Any,
+) -> Run:
+    """Train a model and keep it in a run directory.
+
+    Args:
+        spec: a whole run spec, instead of `settings`.
+        data: a text such as ``"digits"``, a data set's spec, or an array or tensor ``(n, D)`` or ``(n, C, H, W)``.
+        labels: integers ``(n,)`` beside an array.
+        run_dir: a new directory for the run; by default ``runs/<name>``.
+        data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+        hooks: objects with functions marked by `intel_core.hookimpl`.
+        **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``.
+
+    Raises:
+        IntelError: for anything that the caller can mend.
+
+    >>> import tempfile
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> run = fit(mapping="identity", data=x, steps=20, run_dir=tempfile.mkdtemp())
+    >>> run.sample(5).shape
+    torch.Size([5, 2])
+    """
+    if spec is not None and (settings or data is not None):
+        raise SpecError("give fit() a whole spec or settings, not both")
+    dataset = None
+    if isinstance(data, np.ndarray | torch.Tensor | list):
+        dataset = make_dataset("data", data, labels)
+        x = dataset.train.x
+        total = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
+        data = MemorySpec(examples=total, shape=dataset.x_shape, fingerprint=fingerprint(x))
+    elif labels is not None:
+        raise SpecError("labels= goes with data= as an array; a named data set brings its own")
+    if spec is None:
+        spec = make_run_spec(**settings, **({} if data is None else {"data": data}))
+    spec, dataset = prepare(spec, data_dir, dataset)
+    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
+    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
+    folder.describe(spec, dataset, model)
+    trainer = _make_trainer(spec, model, dataset, folder, hooks)
+    return _train(trainer, folder)
+
+
+def prepare(
+    spec: RunSpec, data_dir: str | Path | None = None, dataset: Dataset | None = None
+) -> tuple[RunSpec, Dataset]:
+    """The resolved spec and its data, without training.
+
+    Raises:
+        IntelError: as `fit`.
+    """
+    if dataset is None:
+        dataset = spec.data.load(data_dir_or_default(data_dir))
+    return resolve(spec, dataset), dataset
+
+
+def resume(
+    path: str | Path,
+    *,
+    data: Any = None,
+    labels: Any = None,
+    data_dir: str | Path | None = None,
+    hooks: Iterable[object] = (),
+) -> Run:
+    """Continue an interrupted run from its newest whole checkpoint, as if it had never stopped.
+
+    Args:
+        path: the run directory.
+        data: the same arrays again, for a run that was trained on arrays.
+        labels: as in `fit`.
+        data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+        hooks: as in `fit`.
+
+    Raises:
+        RunError: if the run is finished, has no usable checkpoint, or its data has changed.
+    """
+    folder = RunFolder(Path(path))
+    run = Run(folder)
+    if run.status == "finished":
+        raise RunError(f"{path} is finished; there is nothing to resume")
+    spec = run.spec
+    dataset = (
+        make_dataset("data", data, labels) if data is not None else run.dataset(Path(data_dir) if data_dir else None)
+    )
+    if dataset.summary()["fingerprint"] != run.info["data"]["fingerprint"]:
+        raise RunError(f"{path} was trained on other data: the fingerprint of the training examples differs")
+    latest, _ = checkpoint.latest(folder.checkpoints)
+    step, tensors, state = checkpoint.load(latest)
+    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
+    trainer = _make_trainer(spec, model, dataset, folder, hooks)
+    trainer.load_state(step, tensors, state)
+    folder.forget_after(step)
+    return _train(trainer, folder)
+
+
+class _Recorder:
+    """Writes every line into the run directory."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @hookimpl
+    def logged(self, record: dict[str, Any]) -> None:
+        self.folder.append(record)
+
+    @hookimpl
+    def evaluated(self, record: dict[str, Any]) -> None:
+        self.folder.append(record)
+
+
+def _make_trainer(spec: RunSpec, model: Any, dataset: Dataset, folder: RunFolder, hooks: Iterable[object]) -> Trainer:
+    def save(trainer: Trainer) -> Path:
+        written = checkpoint.save(folder.checkpoints, trainer.step, *trainer.state())
+        checkpoint.prune(folder.checkpoints, spec.keep_checkpoints)
+        return written
+
+    manager = make_hooks([_Recorder(folder), *hooks])
+    return Trainer(spec, model, dataset, manager, folder=folder.path, save=save)
+
+
+def _train(trainer: Trainer, folder: RunFolder) -> Run:
+    with _stop_on_signals(trainer):
+        trainer.train()
+    interrupted = (trainer.stop_reason or "").startswith("signal")
+    outcome = {
+        "status": "interrupted" if interrupted else "finished",
+        "stop_reason": trainer.stop_reason,
+        "step": trainer.step,
+        "epoch": round(trainer.epoch, 4),
+        "seconds": round(trainer.seconds, 3),
+    }
+    if not interrupted:
+        if trainer.best_model is not None:
+            trainer.model.load_state_dict(trainer.best_model)
+            outcome["best_step"] = trainer.best_step
+        weights = {k: v.detach().cpu().contiguous().clone() for k, v in trainer.model.state_dict().items()}
+        temporary = folder.path / ".model.safetensors.tmp"
+        safetensors.torch.save_file(weights, temporary)
+        temporary.replace(folder.path / "model.safetensors")
+        outcome |= final_numbers(trainer)
+    folder.write("metrics.json", outcome)
+    return Run(folder, None if interrupted else trainer.model.eval())
+
+
+@torch.no_grad()
+def final_numbers(trainer: Trainer) -> dict[str, Any]:
+    """Objective terms on validation and test data, and what the mapping says of the encoded test data."""
+    model, spec, dataset = trainer.model.eval(), trainer.spec, trainer.dataset
+    numbers: dict[str, Any] = {
+        name: evaluate(model, trainer.objective, split, spec.seed)
+        for name, split in (("validation", dataset.validation), ("test", dataset.test))
+    }
+    rows = [model.encode(to_float(x.to(trainer.device))).mean for x in dataset.test.x.split(1000)]
+    labels = dataset.test.labels
+    mapping = diagnose(model.mapping, torch.cat(rows), None if labels is None else labels.to(trainer.device))
+    return {**numbers, "mapping": mapping}
+
+
+@contextlib.contextmanager
+def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run after its step, saved; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        if trainer.stop_reason is not None:
+            raise KeyboardInterrupt
+        trainer.stop(f"signal {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,314 @@
+"""How is it optimised? The loop, and nothing that a hook can do.
+
+The data is one tensor on the device, shuffled by index; the order of epoch e follows from the seed and e alone.
+Nothing in a step moves a number to the host: terms wait on the device until a line is logged.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pluggy
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from intel_core.data import Dataset, to_float
+from intel_core.divergence import Snapshot, find_culprit
+from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
+from intel_core.evaluation import evaluate
+from intel_core.model import InteLVAE
+from intel_core.objectives import Terms
+from intel_core.runspec import RunSpec, steps_per_epoch, stream
+
+__all__ = ["Trainer"]
+
+_SNAPSHOT_EVERY = 500
+
+
+class Trainer:
+    """Trains one model as its resolved spec says.
+
+    Args:
+        spec: a resolved run spec.
+        model: the model, on its device.
+        dataset: the data.
+        hooks: called at the moments that `intel_core.hooks.RunHooks` names.
+        folder: where a diverged batch is kept, if anywhere.
+        save: writes a checkpoint of this trainer and returns its folder, if checkpoints are wanted.
+
+    Attributes:
+        step: steps taken so far.
+        stop_reason: set by `stop` (or a hook) to end the run after the current step.
+
+    Raises:
+        SpecError: if a schedule names a weight that does not exist.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        model: InteLVAE,
+        dataset: Dataset,
+        hooks: pluggy.PluginManager,
+        *,
+        folder: Path | None = None,
+        save: Callable[[Trainer], Path] | None = None,
+    ) -> None:
+        if spec.steps is None:
+            raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
+        self.spec = spec
+        self.model = model
+        self.dataset = dataset
+        self.hooks = hooks
+        self.folder = folder
+        self.save = save
+        self.objective = spec.objective.build()
+        self.device = next(model.parameters()).device
+        self.data = dataset.train.x.to(self.device)
+        self.batch_size = min(spec.batch_size, len(dataset.train))
+        self.steps_per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
+        fused = self.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=spec.learning_rate, eps=1e-7, fused=fused)
+        self.noise = torch.Generator(self.device).manual_seed(stream(spec.seed, "noise"))
+        self.step = 0
+        self.steps = spec.steps
+        self.seconds = 0.0
+        self.stop_reason: str | None = None
+        self.best: float | None = None
+        self.best_step = 0
+        self.best_model: dict[str, Tensor] | None = None
+        self.evaluations_without_gain = 0
+        self._order: tuple[Tensor, ...] = ()
+        self._epoch = -1
+        self._window: list[tuple[Tensor, ...]] = []
+        self._names: tuple[str, ...] = ()
+        self._set_schedules()
+
+    # --- weights -----------------------------------------------------------------------------------------------
+
+    def _set_schedules(self) -> None:
+        known = ["kl", "lr", *self.model.regularisers]
+        for name in self.spec.schedules:
+            if name not in known:
+                raise SpecError(f"no weight is called {name!r}{did_you_mean(name, known, say='weights')}")
+        self.settled = max((s.settled for s in self.spec.schedules.values()), default=0)
+        self._weights: dict[str, float] = {}
+        self._update_weights()
+
+    def _update_weights(self) -> None:
+        self._weights = {name: schedule.at(self.step) for name, schedule in self.spec.schedules.items()}
+        factor = self._weights.pop("lr", 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.spec.learning_rate * factor
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The current factor of each scheduled weight."""
+        return {**self._weights, "lr": self.optimizer.param_groups[0]["lr"] / self.spec.learning_rate}
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training data so far."""
+        return self.step / self.steps_per_epoch
+
+    # --- the step ----------------------------------------------------------------------------------------------
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """The batch and the noise of the current step."""
+        epoch, batch = divmod(self.step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
+            order = torch.randperm(len(self.data), generator=shuffle).to(self.device)
+            self._order, self._epoch = order.split(self.batch_size), epoch
+        x = to_float(self.data[self._order[batch]])
+        shape = (self.objective.particles, self.batch_size, self.model.y_dim)
+        return x, torch.randn(shape, generator=self.noise, device=self.device)
+
+    def take_step(self, x: Tensor, noise: Tensor) -> Terms:
+        """One gradient step on a batch."""
+        if self.step <= self.settled:
+            self._update_weights()
+        self.optimizer.zero_grad()
+        terms = self.objective(self.model, x, noise, self._weights)
+        terms.loss.backward()
+        if self.spec.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        return terms
+
+    def stop(self, reason: str) -> None:
+        """End the run after the current step."""
+        self.stop_reason = reason
+
+    # --- the loop ----------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Take all remaining steps, logging, evaluating and saving as the spec says.
+
+        Raises:
+            DivergenceError: if a term is not finite; the batch is kept in `folder`.
+        """
+        spec, hook = self.spec, self.hooks.hook
+        after_step = hook.step_end if hook.step_end.get_hookimpls() else None
+        evaluate_every = spec.evaluate_every or self.steps
+        self.model.train()
+        snapshot = Snapshot(self)
+        hook.run_start(trainer=self)
+        started = time.perf_counter() - self.seconds
+        while self.step < self.steps and self.stop_reason is None:
+            terms = self.take_step(*self.draw())
+            self._names = ("loss", "log_likelihood", "kl", *terms.others)
+            numbers = (terms.loss, terms.log_likelihood, terms.kl, *terms.others.values())
+            self._window.append(tuple(number.detach() for number in numbers))
+            if after_step is not None:
+                after_step(trainer=self)
+            step = self.step
+            if step % spec.log_every == 0 or step == self.steps:
+                self.seconds = time.perf_counter() - started
+                self._log(snapshot)
+                if step - snapshot.step >= _SNAPSHOT_EVERY:
+                    snapshot = Snapshot(self)
+            if step % evaluate_every == 0 or step == self.steps:
+                self._evaluate()
+                if self.save is not None and step < self.steps:
+                    self._save()
+        self.seconds = time.perf_counter() - started
+        if self.save is not None:
+            self._save()
+        hook.run_end(trainer=self)
+
+    def _save(self) -> None:
+        assert self.save is not None
+        self.hooks.hook.saved(trainer=self, path=str(self.save(self)))
+
+    def _log(self, snapshot: Snapshot) -> None:
+        """One line of means since the last one; the only place where the loop waits for the device."""
+        means = torch.stack([torch.stack(row) for row in self._window]).mean(0).tolist()
+        self._window.clear()
+        numbers = dict(zip(self._names, means, strict=True))
+        if not all(math.isfinite(value) for value in means):
+            self._report_divergence(snapshot, numbers)
+        record = {
+            "kind": "train",
+            "step": self.step,
+            "epoch": round(self.epoch, 4),
+            "elbo": numbers["log_likelihood"] - numbers["kl"],
+            **numbers,
+            "weights": self.weights,
+            "seconds": round(self.seconds, 3),
+        }
+        self.hooks.hook.logged(trainer=self, record=record)
+
+    def _evaluate(self) -> None:
+        numbers = evaluate(self.model, self.objective, self.dataset.validation, self.spec.seed)
+        record = {"kind": "validation", "step": self.step, "epoch": round(self.epoch, 4), **numbers}
+        self.hooks.hook.evaluated(trainer=self, record=record)
+        if self.spec.patience is None or self.step < self.settled:
+            return
+        if self.best is None or numbers["loss"] < self.best:
+            self.best, self.best_step, self.evaluations_without_gain = numbers["loss"], self.step, 0
+            self.best_model = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        else:
+            self.evaluations_without_gain += 1
+            if self.evaluations_without_gain >= self.spec.patience:
+                self.stop(f"no gain on validation data in {self.spec.patience} evaluations")
+
+    def _report_divergence(self, snapshot: Snapshot, numbers: dict[str, float]) -> None:
+        broken = next(name for name, value in numbers.items() if not math.isfinite(value))
+        finding = find_culprit(self, snapshot, until=self.step)
+        advice = "; try a smaller learning rate, clip_norm=10, or a longer KL warm-up"
+        if finding is None:
+            raise DivergenceError(f"{broken} is not finite by step {self.step}, but is on a second try{advice}")
+        kept = ""
+        if self.folder is not None:
+            path = self.folder / "diverged-batch.safetensors"
+            safetensors.torch.save_file({k: v.cpu().contiguous() for k, v in finding.batch.items()}, path)
+            kept = f"; the batch is kept in {path}"
+        raise DivergenceError(
+            f"training diverged at step {finding.step}: {finding.what}, first in {finding.layer}{kept}{advice}"
+        )
+
+    # --- what a checkpoint holds -------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        """Tensors and numbers from which training goes on exactly as if it had not stopped."""
+        tensors = {"model": dict(self.model.state_dict()), "training": {"noise": self.noise.get_state()}}
+        for index, values in self.optimizer.state_dict()["state"].items():
+            tensors["training"] |= {f"optimizer/{index}/{key}": value for key, value in values.items()}
+        if self.best_model is not None:
+            tensors["best"] = self.best_model
+        state = {
+            "seconds": self.seconds,
+            "best": self.best,
+            "best_step": self.best_step,
+            "evaluations_without_gain": self.evaluations_without_gain,
+            "stop_reason": self.stop_reason,
+        }
+        return tensors, state
+
+    def load_state(self, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
+        """Continue from what `state` returned.
+
+        Raises:
+            RunError: if it belongs to another model.
+        """
+        try:
+            self.model.load_state_dict(tensors["model"])
+            current = self.optimizer.state_dict()
+            current["state"] = _unflatten(tensors["training"])
+            self.optimizer.load_state_dict(current)
+            self.noise.set_state(tensors["training"]["noise"])
+            self.best, self.best_step = state["best"], int(state["best_step"])
+            self.evaluations_without_gain = int(state["evaluations_without_gain"])
+            self.best_model = tensors.get("best")
+            self.seconds = float(state["seconds"])
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"the checkpoint does not fit this run: {str(error).splitlines()[0]}") from error
+        self.step = step
+        self._update_weights()
+
+
+def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            state.setdefault(int(index), {})[key] = value
+    return state
+
+
+def pick_device(name: str) -> torch.device:
+    """The device a spec names; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        SpecError: if there is no such device here.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        here = _devices()
+        raise SpecError(f"device {name!r} is not here{did_you_mean(name, here, say='devices')}") from None
+    return device
+
+
+def _devices() -> Sequence[str]:
+    found = ["auto", "cpu"]
+    if torch.cuda.is_available():
+        found += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return found
