@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -155,5 +155,5 @@ def clustering_of(mapping: Mapping) -> tuple[Clustering, tuple[int, ...]] | None
     """The part that cuts the latent space into clusters, and the dimensions of y that it reads."""
     for part, dims in parts_of(mapping):
         if isinstance(part, Clustering):
-            return cast(Clustering, part), dims
+            return part, dims
     return None

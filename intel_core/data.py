@@ -178,8 +178,8 @@ def make_dataset(
     if n - n_test - n_validation < 2:
         raise DataError(f"{name}: {n} examples are too few to train on; at least 4 are needed, hundreds make sense")
     cuts = torch.split(order, [n - n_test - n_validation, n_validation, n_test])
-    splits = [Split(x[cut], None if labels is None else labels[cut]) for cut in cuts]
-    return Dataset(name, *splits, support=support or support_of(x), class_names=class_names)
+    train, held_out, last = (Split(x[cut], None if labels is None else labels[cut]) for cut in cuts)
+    return Dataset(name, train, held_out, last, support or support_of(x), class_names)
 
 
 def check_examples(name: str, x: Any) -> Tensor:
@@ -191,16 +191,20 @@ def check_examples(name: str, x: Any) -> Tensor:
     import numpy as np
     import torch
 
-    if not isinstance(x, torch.Tensor):
+    values: Tensor
+    if isinstance(x, torch.Tensor):
+        values = x.detach()
+    else:
         array = np.asarray(x)
         if array.dtype.kind not in "buif":
             raise DataError(f"{name}: values are of type {array.dtype}, expected numbers")
-        x = torch.from_numpy(np.ascontiguousarray(array if array.dtype != np.uint16 else array.astype(np.int32)))
-    x = x.detach()
-    if x.dim() == 3:
-        x = x.unsqueeze(1)
-    if x.dim() == 1:
-        x = x.unsqueeze(1)
+        values = torch.from_numpy(np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32)))
+    return _check_values(name, values.unsqueeze(1) if values.dim() in (1, 3) else values)
+
+
+def _check_values(name: str, x: Tensor) -> Tensor:
+    import torch
+
     if x.dim() not in (2, 4):
         raise DataError(f"{name}: shape {tuple(x.shape)}; expected (n, D) for vectors or (n, C, H, W) for images")
     if x.shape[0] < 4:

@@ -38,7 +38,7 @@ def evaluate(model: InteLVAE, objective: Objective, split: Split, seed: int) -> 
     totals: dict[str, float] = {}
     zeros = torch.zeros(model.y_dim, dtype=torch.float64, device=device)
     kl_per_dim, first, second = zeros.clone(), zeros.clone(), zeros.clone()
-    for rows in torch.arange(len(split)).split(max(1, _ROWS // objective.particles)):
+    for rows in torch.split(torch.arange(len(split)), max(1, _ROWS // objective.particles)):
         x = to_float(split.x[rows].to(device))
         noise = torch.randn(objective.particles, len(rows), model.y_dim, generator=generator, device=device)
         terms = objective(model, x, noise, {})

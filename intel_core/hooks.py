@@ -6,7 +6,9 @@ registered under the entry-point group ``intelvae.hooks``.
 
 from __future__ import annotations
 
+import functools
 import os
+import types
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -83,25 +85,27 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
         if component.status != "OK":
             raise PluginError(component.reason)
         plugin = plugins.import_value(component.value)
-        manager.register(plugin, name=component.qualified)
+        manager.register(_guarded(manager, plugin, component.qualified), name=component.qualified)
         _check_known(manager)
     except Exception as error:
-        manager.unregister(name=component.qualified) if manager.has_plugin(component.qualified) else None
+        if manager.has_plugin(component.qualified):
+            manager.unregister(name=component.qualified)
         message = f"hook plugin {component.qualified} is BROKEN ({type(error).__name__}: {error}) and is left out"
         if os.environ.get("INTEL_STRICT_PLUGINS") == "1":
             raise PluginError(message) from error
         warnings.warn(message, stacklevel=3)
-        return
-    for caller in manager.get_hookcallers(plugin) or []:
-        for implementation in caller.get_hookimpls():
-            if implementation.plugin is plugin:
-                implementation.function = _guarded(implementation.function, component.qualified)
 
 
-def _guarded(function: Callable[..., object], name: str) -> Callable[..., object]:
-    """The same function, which reports its own failure and is not called again after one."""
+def _guarded(manager: pluggy.PluginManager, plugin: object, name: str) -> types.SimpleNamespace:
+    """The hook functions of a plugin, each of which reports its own failure and is not called again after one."""
+    found = [key for key in dir(plugin) if manager.parse_hookimpl_opts(plugin, key) is not None]
+    return types.SimpleNamespace(**{key: _guard(getattr(plugin, key), name) for key in found})
+
+
+def _guard(function: Callable[..., object], name: str) -> Callable[..., object]:
     failed = False
 
+    @functools.wraps(function)
     def call(*args: object) -> object:
         nonlocal failed
         if failed:

@@ -29,7 +29,7 @@ class Posterior(NamedTuple):
         return self.mean + noise * torch.exp(0.5 * self.log_variance)
 
     def kl(self) -> Tensor:
-        r""":math:`KL(q \| N(0, I)) = \frac12 (\mu^2 + \sigma^2 - 1 - \log\sigma^2)` per dimension, ``(n, y_dim)``, nats.
+        r""":math:`\frac12 (\mu^2 + \sigma^2 - 1 - \log\sigma^2)`, KL to N(0, I) per dimension, ``(n, y_dim)``, nats.
 
         >>> float(Posterior(torch.tensor([[1.0]]), torch.tensor([[0.0]])).kl())
         0.5

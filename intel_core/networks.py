@@ -6,6 +6,7 @@ in the authors' code (Keras' defaults). Convolutions pad as TensorFlow's ``SAME`
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -36,7 +37,7 @@ def glorot_(module: nn.Module) -> None:
 def _dense(sizes: Sequence[int], activation: str) -> list[nn.Module]:
     """Dense layers with an activation between them, none after the last."""
     layers: list[nn.Module] = []
-    for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         if i > 0:
             layers.append(_ACTIVATIONS[activation]())
         layers.append(nn.Linear(fan_in, fan_out))
@@ -58,6 +59,7 @@ def mlp_encoder(x_shape: Sequence[int], hidden: Sequence[int], out_features: int
 def mlp_decoder(in_features: int, hidden: Sequence[int], out_shape: Sequence[int], activation: str) -> nn.Sequential:
     """Dense layers ``(n, in_features) -> (n, *out_shape)``, the hidden widths in reverse order.
 
+    >>> import torch
     >>> mlp_decoder(2, (32,), (1, 8, 8), "relu")(torch.zeros(3, 2)).shape
     torch.Size([3, 1, 8, 8])
     """
@@ -100,6 +102,7 @@ class ConvEncoder(nn.Sequential):
 
     With channels (32, 64, 128) on 28x28 it is the authors' encoder: 28, 14, 7, 4, then 2048 features.
 
+    >>> import torch
     >>> ConvEncoder((1, 28, 28), (32, 64, 128), 20)(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 20])
     """
@@ -120,6 +123,7 @@ class ConvDecoder(nn.Sequential):
     With channels (32, 64, 128) and `last_stride` 1 on 28x28 it is the authors' decoder: 7·7·128, 14, 28, 28; with
     (64, 128, 256) and `last_stride` 2 on 64x64 their CelebA decoder: 8·8·256, 16, 32, 64.
 
+    >>> import torch
     >>> ConvDecoder(10, (32, 64, 128), (1, 28, 28), 1)(torch.zeros(2, 10)).shape
     torch.Size([2, 1, 28, 28])
     """

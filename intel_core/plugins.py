@@ -253,8 +253,7 @@ def _load(component: Component) -> type[ComponentSpec]:
     if local is not None and local[0].distribution == component.distribution:
         return local[1]
     try:
-        spec_class = import_value(component.value)
-        _check_class(component, spec_class)
+        return _check_class(component, import_value(component.value))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         _broken[component.qualified] = reason
@@ -262,24 +261,24 @@ def _load(component: Component) -> type[ComponentSpec]:
             f"{component.kind[:-1]} {component.name!r} of {component.distribution} {component.version} is BROKEN "
             f"({reason}); mend it, or: pip uninstall {component.distribution}"
         ) from error
-    return spec_class  # type: ignore[no-any-return]
 
 
-def import_value(value: str) -> type:
-    module, _, attribute = value.partition(":")
+def import_value(value: str) -> object:
     """What ``module:attribute`` names, imported now."""
-    found = importlib.import_module(module)
+    module, _, attribute = value.partition(":")
+    found: object = importlib.import_module(module)
     for part in attribute.split(".") if attribute else ():
         found = getattr(found, part)
-    return found  # type: ignore[return-value]
+    return found
 
 
-def _check_class(component: Component, spec_class: object) -> None:
+def _check_class(component: Component, spec_class: object) -> type[ComponentSpec]:
     from intel_core.spec import base_of
 
     base = base_of(component.kind)
     if not (isinstance(spec_class, type) and issubclass(spec_class, base)):
         raise SpecError(f"{component.value} is not a subclass of {base.__name__}")
+    return spec_class
 
 
 class _NoTorch:
@@ -299,7 +298,7 @@ def probe(component: Component) -> Component:
     if component.status not in ("OK", "CONFLICT"):
         return component
     guard = _NoTorch()
-    sys.meta_path.insert(0, guard)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, guard)
     try:
         if component.kind == "hooks":
             import_value(component.value)
@@ -312,7 +311,7 @@ def probe(component: Component) -> Component:
     except Exception as error:
         return replace(component, status="BROKEN", reason=f"{type(error).__name__}: {error}")
     finally:
-        sys.meta_path.remove(guard)  # type: ignore[arg-type]
+        sys.meta_path.remove(guard)
     return component
 
 

@@ -361,22 +361,23 @@ class Run:
         Raises:
             DataError: if the shape or the values do not fit.
         """
-        x = torch.as_tensor(x)
+        values: Tensor = torch.as_tensor(x)
         shape = self.model.x_shape
-        if x.dim() == len(shape) and len(shape) == 3 and shape[0] == 1:
-            x = x.unsqueeze(1)
-        if x.shape[1:] != shape:
-            raise DataError(f"examples have shape {tuple(x.shape[1:])}, the run was trained on {shape}")
-        x = x if x.dtype == torch.uint8 else x.to(torch.float32)
-        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-            raise DataError("examples hold NaN or infinity")
-        return x
+        if values.dim() == len(shape) and len(shape) == 3 and shape[0] == 1:
+            values = values.unsqueeze(1)
+        if values.shape[1:] != shape:
+            raise DataError(f"examples have shape {tuple(values.shape[1:])}, the run was trained on {shape}")
+        if values.dtype != torch.uint8:
+            values = values.to(torch.float32)
+            if not bool(torch.isfinite(values).all()):
+                raise DataError("examples hold NaN or infinity")
+        return values
 
     @torch.no_grad()
     def _by_rows(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
         """Apply a function to some rows at a time, so that memory does not grow with n."""
         self.model.eval()
-        parts = [function(rows.to(self.model_device)) for rows in x.split(_ROWS)]
+        parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
         return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
 
 

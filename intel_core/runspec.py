@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -22,7 +23,7 @@ from pydantic import (
 from intel_core import plugins
 from intel_core.data import DatasetSpec
 from intel_core.errors import DataError, SpecError, did_you_mean
-from intel_core.mapping import MappingSpec
+from intel_core.mapping import IdentitySpec, MappingSpec
 from intel_core.parts import ConvSpec, LikelihoodSpec, MLPSpec, NetworkSpec, ObjectiveSpec
 from intel_core.schedules import LinearSpec, ScheduleSpec
 from intel_core.spec import describe_errors, format_spec, parse_spec
@@ -46,26 +47,32 @@ def _reader(kind: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def _text(kind: str) -> tuple[Any, ...]:
-    """Reads a component from its text and writes it back with every field explicit."""
-    example = {"type": "string", "description": f"{kind}, as name:key=value,key=value"}
-    return (_reader(kind), PlainSerializer(_explicit, return_type=str), WithJsonSchema(example))
+def _schema(kind: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": f"one of the {kind}, as name:key=value,key=value"})
 
 
 def _explicit(spec: Any) -> str:
     return format_spec(spec, explicit=True)
 
 
+_WRITER = PlainSerializer(_explicit, return_type=str)
+"""Components are written back as text with every field explicit."""
+
+
+def _default(kind: str, text: str) -> Callable[[], Any]:
+    return lambda: parse_spec(kind, text)
+
+
 def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str | MappingSpec) else value
 
 
-MappingText = Annotated[InstanceOf[MappingSpec], *_text("mappings")]
-DatasetText = Annotated[InstanceOf[DatasetSpec], *_text("datasets")]
-LikelihoodText = Annotated[InstanceOf[LikelihoodSpec], *_text("likelihoods")]
-NetworkText = Annotated[InstanceOf[NetworkSpec], *_text("networks")]
-ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], *_text("objectives")]
-ScheduleText = Annotated[InstanceOf[ScheduleSpec], *_text("schedules")]
+MappingText = Annotated[InstanceOf[MappingSpec], _reader("mappings"), _WRITER, _schema("mappings")]
+DatasetText = Annotated[InstanceOf[DatasetSpec], _reader("datasets"), _WRITER, _schema("datasets")]
+LikelihoodText = Annotated[InstanceOf[LikelihoodSpec], _reader("likelihoods"), _WRITER, _schema("likelihoods")]
+NetworkText = Annotated[InstanceOf[NetworkSpec], _reader("networks"), _WRITER, _schema("networks")]
+ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], _reader("objectives"), _WRITER, _schema("objectives")]
+ScheduleText = Annotated[InstanceOf[ScheduleSpec], _reader("schedules"), _WRITER, _schema("schedules")]
 
 
 class RunSpec(BaseModel):
@@ -78,17 +85,20 @@ class RunSpec(BaseModel):
     IdentitySpec(dims=None)
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     mapping: Annotated[tuple[MappingText, ...], BeforeValidator(_one_or_more)] = Field(
-        ("identity",), description="mappings from y to z, the first applied first"
+        default_factory=lambda: (IdentitySpec(),),
+        description="mappings from y to z, the first applied first",
     )
-    data: DatasetText = Field("digits", description="data set")
+    data: DatasetText = Field(default_factory=_default("datasets", "digits"), description="data set; digits by default")
     likelihood: LikelihoodText | None = Field(
         None,
         description="p(x|z); by default bernoulli for binary data, continuous_bernoulli for [0, 1], gaussian otherwise",
     )
-    objective: ObjectiveText = Field("elbo", description="bound that is maximised")
+    objective: ObjectiveText = Field(
+        default_factory=_default("objectives", "elbo"), description="bound that is maximised; elbo by default"
+    )
     encoder: NetworkText | None = Field(
         None, description="encoder network; by default conv for images of 16x16 or more"
     )

@@ -60,14 +60,15 @@ def base_of(kind: str) -> type[ComponentSpec]:
     """The class that every spec of a kind derives from."""
     from intel_core import data, mapping, parts, schedules
 
-    return {
+    bases: dict[str, type[ComponentSpec]] = {
         "mappings": mapping.MappingSpec,
         "datasets": data.DatasetSpec,
         "likelihoods": parts.LikelihoodSpec,
         "networks": parts.NetworkSpec,
         "objectives": parts.ObjectiveSpec,
         "schedules": schedules.ScheduleSpec,
-    }[plugins.canonical_kind(kind)]
+    }
+    return bases[plugins.canonical_kind(kind)]
 
 
 # --- reading ---------------------------------------------------------------------------------------------------

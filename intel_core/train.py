@@ -186,7 +186,7 @@ def final_numbers(trainer: Trainer) -> dict[str, Any]:
         name: evaluate(model, trainer.objective, split, spec.seed)
         for name, split in (("validation", dataset.validation), ("test", dataset.test))
     }
-    rows = [model.encode(to_float(x.to(trainer.device))).mean for x in dataset.test.x.split(1000)]
+    rows = [model.encode(to_float(x.to(trainer.device))).mean for x in torch.split(dataset.test.x, 1000)]
     labels = dataset.test.labels
     mapping = diagnose(model.mapping, torch.cat(rows), None if labels is None else labels.to(trainer.device))
     return {**numbers, "mapping": mapping}

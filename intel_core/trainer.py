@@ -124,7 +124,7 @@ class Trainer:
         if epoch != self._epoch:
             shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
             order = torch.randperm(len(self.data), generator=shuffle).to(self.device)
-            self._order, self._epoch = order.split(self.batch_size), epoch
+            self._order, self._epoch = torch.split(order, self.batch_size), epoch
         x = to_float(self.data[self._order[batch]])
         shape = (self.objective.particles, self.batch_size, self.model.y_dim)
         return x, torch.randn(shape, generator=self.noise, device=self.device)
@@ -135,7 +135,7 @@ class Trainer:
             self._update_weights()
         self.optimizer.zero_grad()
         terms = self.objective(self.model, x, noise, self._weights)
-        terms.loss.backward()
+        torch.autograd.backward(terms.loss)
         if self.spec.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip_norm)
         self.optimizer.step()
