@@ -32,6 +32,10 @@ class Likelihood(nn.Module):
         """``log p(x|z)``, summed over the values of an example: nats per example."""
         return self.log_density(params, x).flatten(-(x.dim() - 1)).sum(-1)
 
+    def mean_log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """The mean of `log_prob` over examples, where the parameters have no leading dimensions."""
+        return self.log_density(params, x).sum() / x.shape[0]
+
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """``log p`` of each value, the shape of x with the parameters' leading dimensions."""
         raise TypeError(f"{type(self).__name__} does not define log_density")
@@ -57,6 +61,10 @@ class Bernoulli(Likelihood):
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """Minus the cross-entropy."""
         return -F.binary_cross_entropy_with_logits(params, x.expand_as(params), reduction="none")
+
+    def mean_log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """As in `Likelihood`, summed inside the kernel."""
+        return F.binary_cross_entropy_with_logits(params, x, reduction="sum") / -x.shape[0]
 
     def mean(self, params: Tensor) -> Tensor:
         """The probability of a one."""
@@ -119,8 +127,10 @@ class Gaussian(Likelihood):
         variance: ``"fixed"`` (``scale**2``), ``"shared"`` (one learned number) or ``"learned"`` (the decoder puts
             out a log-variance for each value).
         scale: standard deviation, or where a shared one starts.
-        floor: a learned variance is ``floor**2 + exp(log-variance)``, so that the density stays bounded.
+        floor: a variance that is not fixed is ``floor**2 + exp(log-variance)``, so that the density stays bounded.
     """
+
+    log_floor: Tensor
 
     def __init__(self, variance: str, scale: float, floor: float) -> None:
         super().__init__()
@@ -130,15 +140,15 @@ class Gaussian(Likelihood):
         self.params_per_value = 2 if variance == "learned" else 1
         if variance == "shared":
             self.log_variance = nn.Parameter(torch.tensor(2 * math.log(scale)))
+        if floor > 0:
+            self.register_buffer("log_floor", torch.tensor(2 * math.log(floor)), persistent=False)
 
     def _split(self, params: Tensor, event_dims: int) -> tuple[Tensor, Tensor | None]:
         """Mean and log-variance; no variance tensor where it is one constant."""
-        if self.variance == "learned":
-            mean, raw = params.chunk(2, dim=-event_dims)
-            if self.floor > 0:
-                raw = torch.log(torch.exp(raw) + self.floor**2)
-            return mean, raw
-        return params, self.log_variance if self.variance == "shared" else None
+        if self.variance == "fixed":
+            return params, None
+        mean, raw = params.chunk(2, dim=-event_dims) if self.variance == "learned" else (params, self.log_variance)
+        return mean, torch.logaddexp(raw, self.log_floor) if self.floor > 0 else raw
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
         """The density of each value."""
@@ -146,7 +156,7 @@ class Gaussian(Likelihood):
         square = (x - mean).square()
         if log_variance is None:
             return square * (-0.5 / self.scale**2) - (0.5 * _LOG_2PI + math.log(self.scale))
-        return -0.5 * (square * torch.exp(-log_variance) + log_variance + _LOG_2PI)
+        return -0.5 * (square * torch.exp(-log_variance) + (log_variance + _LOG_2PI))
 
     def mean(self, params: Tensor) -> Tensor:
         """The mean."""

@@ -26,7 +26,7 @@ class Posterior(NamedTuple):
 
     def rsample(self, noise: Tensor) -> Tensor:
         """``mean + noise * std``, noise of shape ``(..., n, y_dim)``."""
-        return self.mean + noise * torch.exp(0.5 * self.log_variance)
+        return torch.addcmul(self.mean, noise, torch.exp(0.5 * self.log_variance))
 
     def kl(self) -> Tensor:
         r""":math:`\frac12 (\mu^2 + \sigma^2 - 1 - \log\sigma^2)`, KL to N(0, I) per dimension, ``(n, y_dim)``, nats.
@@ -34,7 +34,13 @@ class Posterior(NamedTuple):
         >>> float(Posterior(torch.tensor([[1.0]]), torch.tensor([[0.0]])).kl())
         0.5
         """
-        return 0.5 * (self.mean.square() + torch.exp(self.log_variance) - 1 - self.log_variance)
+        # expm1 keeps a KL near zero exact: it can never come out negative by rounding.
+        return 0.5 * (self.mean.square() + (torch.expm1(self.log_variance) - self.log_variance))
+
+    def mean_kl(self) -> Tensor:
+        """The KL summed over dimensions, mean over examples: one scalar, nats per example."""
+        doubled = self.mean.square() + (torch.expm1(self.log_variance) - self.log_variance)
+        return doubled.sum() * (0.5 / self.mean.shape[0])
 
 
 class InteLVAE(nn.Module):

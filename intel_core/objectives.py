@@ -70,8 +70,8 @@ class ELBO:
         """See `Objective`."""
         posterior = model.encode(x)
         z, regularisers = model.map(posterior.rsample(noise[0]))
-        log_likelihood = model.likelihood.log_prob(model.decode(z), x).mean()
-        kl = posterior.kl().sum(-1).mean()
+        log_likelihood = model.likelihood.mean_log_prob(model.decode(z), x)
+        kl = posterior.mean_kl()
         weight = self.beta * weights.get("kl", 1.0)
         loss = (kl if weight == 1.0 else weight * kl) - log_likelihood
         loss = _add_regularisers(loss, regularisers, model.regularisers, weights)
@@ -99,7 +99,7 @@ class IWAE:
         weight = weights.get("kl", 1.0)
         optimised = bound if weight == 1.0 else _log_mean_exp(log_likelihood + weight * log_ratio)
         loss = _add_regularisers(-optimised, regularisers, model.regularisers, weights)
-        kl = posterior.kl().sum(-1).mean()
+        kl = posterior.mean_kl()
         return Terms(loss, log_likelihood.mean(), kl, {"iwae": bound, **regularisers}, posterior)
 
 

@@ -81,7 +81,7 @@ class GaussianSpec(LikelihoodSpec):
         description="fixed: scale**2; shared: one learned number; learned: per value, by the decoder",
     )
     scale: PositiveFloat = Field(1.0, description="standard deviation where it is fixed, and where shared it starts")
-    floor: float = Field(1e-3, ge=0, description="learned variances are floor**2 + exp(log-variance)")
+    floor: float = Field(1e-3, ge=0, description="variances that are not fixed are floor**2 + exp(log-variance)")
 
     def build(self) -> Likelihood:
         """See `intel_core.likelihoods.Gaussian`."""

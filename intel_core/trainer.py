@@ -74,6 +74,7 @@ class Trainer:
         self.steps_per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(model.parameters(), lr=spec.learning_rate, eps=1e-7, fused=fused)
+        self._parameters = list(model.parameters())
         self.noise = torch.Generator(self.device).manual_seed(stream(spec.seed, "noise"))
         self.step = 0
         self.steps = spec.steps
@@ -88,6 +89,7 @@ class Trainer:
         self._window: list[tuple[Tensor, ...]] = []
         self._names: tuple[str, ...] = ()
         self._set_schedules()
+        self._snapshot = Snapshot(self)
 
     # --- weights -----------------------------------------------------------------------------------------------
 
@@ -133,11 +135,12 @@ class Trainer:
         """One gradient step on a batch."""
         if self.step <= self.settled:
             self._update_weights()
-        self.optimizer.zero_grad()
+        for parameter in self._parameters:
+            parameter.grad = None  # what optimizer.zero_grad() does, without its bookkeeping
         terms = self.objective(self.model, x, noise, self._weights)
         torch.autograd.backward(terms.loss)
         if self.spec.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip_norm)
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.clip_norm)
         self.optimizer.step()
         self.step += 1
         return terms
@@ -154,46 +157,52 @@ class Trainer:
         Raises:
             DivergenceError: if a term is not finite; the batch is kept in `folder`.
         """
-        spec, hook = self.spec, self.hooks.hook
-        after_step = hook.step_end if hook.step_end.get_hookimpls() else None
-        evaluate_every = spec.evaluate_every or self.steps
+        hook = self.hooks.hook
+        every = self.spec.evaluate_every or self.steps
         self.model.train()
-        snapshot = Snapshot(self)
         hook.run_start(trainer=self)
-        started = time.perf_counter() - self.seconds
         while self.step < self.steps and self.stop_reason is None:
+            self.advance(min(self.step - self.step % every + every, self.steps))
+            if self.stop_reason is None:
+                self._evaluate()
+                if self.save is not None and self.step < self.steps:
+                    self._save()
+        if self.save is not None:
+            self._save()
+        hook.run_end(trainer=self)
+
+    def advance(self, until: int) -> None:
+        """Take steps up to a number, or until something asks to stop, logging on the way.
+
+        Raises:
+            DivergenceError: as `train`.
+        """
+        log_every, hook = self.spec.log_every, self.hooks.hook.step_end
+        after_step = hook if hook.get_hookimpls() else None
+        started = time.perf_counter() - self.seconds
+        while self.step < until and self.stop_reason is None:
             terms = self.take_step(*self.draw())
             self._names = ("loss", "log_likelihood", "kl", *terms.others)
             numbers = (terms.loss, terms.log_likelihood, terms.kl, *terms.others.values())
             self._window.append(tuple(number.detach() for number in numbers))
             if after_step is not None:
                 after_step(trainer=self)
-            step = self.step
-            if step % spec.log_every == 0 or step == self.steps:
+            if self.step % log_every == 0 or self.step == self.steps:
                 self.seconds = time.perf_counter() - started
-                self._log(snapshot)
-                if step - snapshot.step >= _SNAPSHOT_EVERY:
-                    snapshot = Snapshot(self)
-            if step % evaluate_every == 0 or step == self.steps:
-                self._evaluate()
-                if self.save is not None and step < self.steps:
-                    self._save()
+                self._log()
         self.seconds = time.perf_counter() - started
-        if self.save is not None:
-            self._save()
-        hook.run_end(trainer=self)
 
     def _save(self) -> None:
         assert self.save is not None
         self.hooks.hook.saved(trainer=self, path=str(self.save(self)))
 
-    def _log(self, snapshot: Snapshot) -> None:
+    def _log(self) -> None:
         """One line of means since the last one; the only place where the loop waits for the device."""
-        means = torch.stack([torch.stack(row) for row in self._window]).mean(0).tolist()
+        means = torch.stack([torch.stack(column).mean() for column in zip(*self._window, strict=True)]).tolist()
         self._window.clear()
         numbers = dict(zip(self._names, means, strict=True))
         if not all(math.isfinite(value) for value in means):
-            self._report_divergence(snapshot, numbers)
+            self._report_divergence(numbers)
         record = {
             "kind": "train",
             "step": self.step,
@@ -204,6 +213,8 @@ class Trainer:
             "seconds": round(self.seconds, 3),
         }
         self.hooks.hook.logged(trainer=self, record=record)
+        if self.step - self._snapshot.step >= _SNAPSHOT_EVERY:
+            self._snapshot = Snapshot(self)
 
     def _evaluate(self) -> None:
         numbers = evaluate(self.model, self.objective, self.dataset.validation, self.spec.seed)
@@ -219,9 +230,9 @@ class Trainer:
             if self.evaluations_without_gain >= self.spec.patience:
                 self.stop(f"no gain on validation data in {self.spec.patience} evaluations")
 
-    def _report_divergence(self, snapshot: Snapshot, numbers: dict[str, float]) -> None:
+    def _report_divergence(self, numbers: dict[str, float]) -> None:
         broken = next(name for name, value in numbers.items() if not math.isfinite(value))
-        finding = find_culprit(self, snapshot, until=self.step)
+        finding = find_culprit(self, self._snapshot, until=self.step)
         advice = "; try a smaller learning rate, clip_norm=10, or a longer KL warm-up"
         if finding is None:
             raise DivergenceError(f"{broken} is not finite by step {self.step}, but is on a second try{advice}")
@@ -272,6 +283,7 @@ class Trainer:
             raise RunError(f"the checkpoint does not fit this run: {str(error).splitlines()[0]}") from error
         self.step = step
         self._update_weights()
+        self._snapshot = Snapshot(self)
 
 
 def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

@@ -1,0 +1,52 @@
+# Every target does its own set-up: Python 3.11 (or 3.10+) with venv, and make, are all it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PROJECTS := . cli plugins/cluster plugins/datasets
+PACKAGES := intel_core cli/intel_cli plugins/cluster/intel_cluster plugins/datasets/intel_datasets
+WORKERS ?= 2
+
+.PHONY: demo test test-all bench lint setup wheels clean
+
+## set-up: an environment with everything, at the versions that constraints.txt pins
+setup: $(READY)
+
+$(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
+		$(foreach project,$(filter-out .,$(PROJECTS)),-e $(project)) -e '.[dev]'
+	touch $(READY)
+
+## train a clustering InteL-VAE on scikit-learn's digits; ends with a table and pictures
+demo: $(READY)
+	rm -rf runs/demo
+	$(BIN)/intel train --mapping cluster:k=3 --run-dir runs/demo
+	@echo "Look at runs/demo/samples.png, runs/demo/reconstructions.png and runs/demo/latent.png"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+
+## every check but the long ones
+test: lint
+	$(BIN)/python -m pytest --doctest-modules $(PACKAGES) -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+
+test-all: lint
+	$(BIN)/python -m pytest --doctest-modules $(PACKAGES) -q
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+bench: $(READY)
+	$(BIN)/python benchmarks/step_overhead.py
+	$(BIN)/python benchmarks/memory.py
+
+wheels: $(READY)
+	for project in $(PROJECTS); do \
+		$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist $$project || exit 1; done
+
+clean:
+	rm -rf $(VENV) dist build

@@ -1,0 +1,37 @@
+"""How much memory does training on full MNIST take? The peak of a fresh process, its evaluation included.
+
+INTEL_DATA_DIR=... python benchmarks/memory.py [--network conv] [--steps 60]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+
+CHILD = """
+import sys
+from intel_core import fit
+fit(mapping="identity", data="mnist:download=false", encoder=sys.argv[1], steps=int(sys.argv[2]), run_dir=sys.argv[3])
+"""
+
+
+def main() -> None:
+    """Train in a child process and print its peak resident memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="conv")
+    parser.add_argument("--steps", type=int, default=60)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", CHILD, arguments.network, str(arguments.steps), f"{folder}/run"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"not measured: {done.stderr.strip().splitlines()[-1]}")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"peak memory, full MNIST, {arguments.network}: {peak:.0f} MiB (must stay under 1024)")
+
+
+if __name__ == "__main__":
+    main()
