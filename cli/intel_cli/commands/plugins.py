@@ -1,0 +1,208 @@
+"""What is installed, and what does it take? `intel plugins list` and `intel plugins show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intel_cli.completion import ComponentName
+from intel_cli.groups import SuggestingGroup
+from intel_cli.telling import json_text
+
+if TYPE_CHECKING:
+    from intel_core.plugins import Component
+    from intel_core.spec import ComponentSpec
+
+__all__ = ["plugins"]
+
+_EXAMPLES = {
+    "mappings": "intel train --mapping {}",
+    "datasets": "intel train --data {}",
+    "likelihoods": "intel train --likelihood {}",
+    "networks": "intel train --network {}",
+    "objectives": "intel train --objective {}",
+    "schedules": "intel train --schedule kl={}",
+}
+
+
+@click.group(cls=SuggestingGroup)
+def plugins() -> None:
+    """See which mappings, data sets and other components are installed."""
+
+
+@plugins.command("list")
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@click.option("--check", is_flag=True, help="Exit with 1 if a component can not be used, unless it is DISABLED.")
+def list_(kind: str | None, as_json: bool, check: bool) -> None:
+    """List components and whether each can be used.
+
+    KIND is mappings, datasets, likelihoods, networks, objectives, schedules or hooks; all unless it is given.
+    Status is OK, BROKEN, CONFLICT (two distributions offer the name), TOO NEW or TOO OLD (for this core), or
+    DISABLED.
+    """
+    from intel_core.plugins import KINDS, available, canonical_kind
+
+    kinds = (*KINDS, "hooks") if kind is None else (kind if kind in ("hook", "hooks") else canonical_kind(kind),)
+    rows = [_row(component) for name in kinds for component in available("hooks" if name == "hook" else name)]
+    if as_json:
+        click.echo(json_text(rows))
+    else:
+        _show_list(rows)
+    if check and any(row["status"] not in ("OK", "DISABLED") for row in rows):
+        click.get_current_context().exit(1)
+
+
+def _row(component: Component) -> dict[str, Any]:
+    """A component as it is after an attempt to import it, torch kept out."""
+    from intel_core.plugins import load, probe
+
+    tried = probe(component)
+    usable = tried.status in ("OK", "CONFLICT") and tried.kind != "hooks"
+    return {
+        "kind": tried.kind,
+        "name": tried.name,
+        "distribution": tried.distribution,
+        "version": tried.version,
+        "api": tried.api,
+        "status": tried.status,
+        "reason": tried.reason,
+        "summary": _summary(load(tried.kind, tried.qualified)) if usable else "",
+    }
+
+
+def _summary(spec_class: type[ComponentSpec]) -> str:
+    """First line of the class's own docstring."""
+    text = (spec_class.__doc__ or "").strip()
+    return text.splitlines()[0] if text else ""
+
+
+def _show_list(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from intel_cli.summary import console
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("kind", "name", "distribution", "version", "api", "status"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what it is, or what is wrong", overflow="fold")
+    styles = {"OK": "green", "DISABLED": "dim"}
+    before = None
+    for row in rows:
+        kind = row["kind"] if row["kind"] != before else ""
+        if before is not None and kind:
+            table.add_row()
+        before = row["kind"]
+        status = Text(row["status"], style=styles.get(row["status"], "bold red"))
+        said = row["reason"] or row["summary"]
+        table.add_row(kind, row["name"], row["distribution"], row["version"], str(row["api"]), status, said)
+    console().print(table)
+
+
+@plugins.command("show")
+@click.argument("name", type=ComponentName())
+@click.option("--kind", help="Which kind, where several have a component of that name.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
+def show(name: str, kind: str | None, as_json: bool) -> None:
+    """Explain one component and every setting it takes."""
+    from intel_core.plugins import canonical_kind, load
+
+    name = name.partition(":")[0].strip()
+    found = _find_all(name, None if kind is None else canonical_kind(kind))
+    described = [_describe(component, load(component.kind, component.qualified)) for component in found]
+    if as_json:
+        click.echo(json_text(described))
+        return
+    for index, description in enumerate(described):
+        if index:
+            click.echo()
+        _show_one(description)
+
+
+def _find_all(name: str, kind: str | None) -> list[Component]:
+    """The usable components of that name, one of each kind that has it.
+
+    Raises:
+        PluginError: if there is none, or the only ones cannot be used.
+    """
+    from intel_core.errors import PluginError, did_you_mean
+    from intel_core.plugins import KINDS, available, find
+
+    kinds = (kind,) if kind else KINDS
+    having = [k for k in kinds if any(name in (c.name, c.qualified) for c in available(k))]
+    if not having:
+        names = {c.name for k in kinds for c in available(k)}
+        what = kind[:-1] if kind else "component"
+        raise PluginError(f"no {what} is called {name!r}{did_you_mean(name, names, say='names')}")
+    return [find(k, name) for k in having]
+
+
+def _describe(component: Component, spec_class: type[ComponentSpec]) -> dict[str, Any]:
+    from intel_core.spec import field_lines
+
+    fields = [
+        dict(zip(("name", "type", "default", "description"), line, strict=True)) for line in field_lines(spec_class)
+    ]
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "distribution": component.distribution,
+        "version": component.version,
+        "api": component.api,
+        "value": component.value,
+        "summary": _summary(spec_class),
+        "fields": fields,
+        "example": _EXAMPLES[component.kind].format(_example(component.kind, component.name, fields)),
+    }
+
+
+def _example(kind: str, name: str, fields: list[dict[str, str]]) -> str:
+    """The shortest spec that is complete, with one setting to show how they are written."""
+    required = [f"{field['name']}={_some(field)}" for field in fields if field["default"] == "required"]
+    if required:
+        return f"{name}:{','.join(required)}"
+    for field in fields:
+        text = f"{name}:{field['name']}={field['default']}"
+        if field["default"] != "null" and field["default"][:1] not in '[{"' and _parses(kind, text):
+            return text
+    return name
+
+
+def _parses(kind: str, text: str) -> bool:
+    from intel_core.errors import SpecError
+    from intel_core.spec import parse_spec
+
+    try:
+        parse_spec(kind, text)
+    except SpecError:
+        return False
+    return True
+
+
+def _some(field: dict[str, str]) -> str:
+    """A value for a required setting: a plausible number, or the setting's name for the user to replace."""
+    return "1000" if field["type"].startswith(("integer", "number")) else field["name"].upper()
+
+
+def _show_one(description: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from intel_cli.summary import console
+
+    d, out = description, console()
+    click.echo(f"{d['name']}  ({d['kind'][:-1]})")
+    click.echo(f"  {d['summary'] or 'no summary'}")
+    click.echo(f"  from {d['distribution']} {d['version']}, plugin API {d['api']}, {d['value']}")
+    if d["fields"]:
+        table = Table(box=None, padding=(0, 2, 0, 2), pad_edge=False)
+        for heading in ("  setting", "type", "default"):
+            table.add_column(heading, no_wrap=heading != "type")
+        table.add_column("meaning", overflow="fold")
+        for field in d["fields"]:
+            table.add_row(f"  {field['name']}", field["type"], field["default"], field["description"])
+        out.print(table)
+    else:
+        click.echo("  It takes no settings.")
+    click.echo(f"  Example: {d['example']}")

@@ -1,0 +1,49 @@
+"""How are new examples drawn from a run? `intel sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from intel_cli.completion import RunPath
+
+__all__ = ["sample"]
+
+_EPILOG = """\b
+Examples:
+  intel sample runs/digits-identity-seed0
+  intel sample runs/digits-identity-seed0 -n 10000 --noise -o samples.npz
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=RunPath())
+@click.option("-n", "--number", type=int, default=64, show_default=True, help="How many examples.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draw.")
+@click.option("--noise", is_flag=True, help="Draw from p(x|z) instead of taking its mean.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A .png, .npy, .npz (array x) or .csv file.  [default: RUN/samples-N.png for images, else .npy]",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
+def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, device: str) -> None:
+    """Draw new examples from a model.
+
+    y comes from N(0, I), z is g(y), x the mean of p(x|z) or with --noise a draw from it.
+
+    RUN is a run directory, or the name of a run in runs/.
+    """
+    from intel_cli.files import save_examples, suffix_of
+    from intel_core.run import load_run
+    from intel_core.trainer import pick_device
+
+    trained = load_run(run, device=str(pick_device(device)))
+    images = len(trained.model.x_shape) == 3
+    target = output or trained.path / f"samples-{number}{'.png' if images else '.npy'}"
+    suffix_of(target, (".png", ".npy", ".npz", ".csv"))
+    x = trained.sample(number, seed=seed, noise=noise)
+    save_examples(trained, x, target)
+    click.echo(f"{number:,} samples in {target}")

@@ -1,0 +1,44 @@
+"""What may a config file or a component's settings hold? `intel schema`, as JSON Schema."""
+
+from __future__ import annotations
+
+import click
+
+from intel_cli.completion import ComponentName
+from intel_cli.telling import json_text
+
+__all__ = ["schema"]
+
+_EPILOG = """\b
+Examples:
+  intel schema > run.schema.json
+  intel schema mapping cluster
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("kind", default="run")
+@click.argument("name", required=False, type=ComponentName())
+def schema(kind: str, name: str | None) -> None:
+    """Print the JSON Schema of a whole run, or of one component.
+
+    KIND is run, mapping, dataset, likelihood, network, objective or schedule; all but run need a NAME.
+    """
+    if kind == "run":
+        if name is not None:
+            raise click.UsageError(f"a run has one schema; leave out {name!r}")
+        from intel_core.runspec import RunSpec
+
+        content = RunSpec.model_json_schema()
+    else:
+        from intel_core import plugins
+        from intel_core.errors import did_you_mean
+
+        kinds = [kind_[:-1] for kind_ in plugins.KINDS]
+        if kind not in (*plugins.KINDS, *kinds):
+            raise click.UsageError(f"no schema is called {kind!r}{did_you_mean(kind, ['run', *kinds], say='kinds')}")
+        if name is None:
+            names = {component.name for component in plugins.available(kind)}
+            raise click.UsageError(f"which {kind.removesuffix('s')}?{did_you_mean('', names, say='names')}")
+        content = plugins.load(kind, name).model_json_schema()
+    click.echo(json_text({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}))

@@ -1,0 +1,70 @@
+"""What can a shell complete? Names of components and runs, from metadata and folders alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+__all__ = ["ComponentName", "RunPath"]
+
+if TYPE_CHECKING:
+    _Text = click.ParamType[str]
+    _Path = click.ParamType[Path]
+else:  # generic in recent versions of click only
+    _Text = _Path = click.ParamType
+
+
+class ComponentName(_Text):
+    """The text of a component's spec, or its bare name; left to the core to read.
+
+    Args:
+        kind: which sort of component; every sort if None.
+        files: whether a path may stand in its place.
+    """
+
+    name = "spec"
+
+    def __init__(self, kind: str | None = None, *, files: bool = False) -> None:
+        self.kind = kind
+        self.files = files
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so; importing no plugin."""
+        from intel_core import plugins
+        from intel_core.errors import IntelError
+
+        try:
+            kinds = (self.kind,) if self.kind else (*plugins.KINDS, "hooks")
+            found = [c for kind in kinds for c in plugins.available(kind) if c.status in ("OK", "CONFLICT")]
+        except IntelError:
+            return []
+        names = {c.name if c.status == "OK" else c.qualified: c.distribution for c in found}
+        items = [CompletionItem(name, help=names[name]) for name in sorted(names) if name.startswith(incomplete)]
+        return items or ([CompletionItem(incomplete, type="file")] if self.files else [])
+
+
+class RunPath(_Path):
+    """A run directory, or the name of a run in ``runs/``."""
+
+    name = "run"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path itself, or the run of that name; whether it holds a run is for the core to say."""
+        path = Path(value)
+        named = Path("runs") / path
+        return named if not path.exists() and (named / "run.json").is_file() else path
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Run directories that begin so."""
+        places = [Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent, Path("runs")]
+        found = {
+            str(path)
+            for place in places
+            if place.is_dir()
+            for path in place.iterdir()
+            if (path / "run.json").is_file() and str(path).startswith(incomplete)
+        }
+        return [CompletionItem(path) for path in sorted(found)] or [CompletionItem(incomplete, type="dir")]

@@ -1,0 +1,80 @@
+"""What is this run, in words? Its data, model, length and KL warm-up in a few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from intel_core.runspec import RunSpec
+    from intel_core.trainer import Trainer
+
+__all__ = ["facts", "header", "number", "warmup"]
+
+_VALUES = {"binary": "0 or 1", "unit": "in [0, 1]", "real": "real numbers"}
+
+
+def header(trainer: Trainer) -> str:
+    """A few aligned lines for the start of a run."""
+    where = str(trainer.folder) if trainer.folder is not None else trainer.spec.name or ""
+    begin = f"Continuing {where} at step {trainer.step:,}" if trainer.step else f"Training {where}"
+    lines = [f"  {name:<9} {text}" for name, text in facts(trainer).items()]
+    return "\n".join([begin, *lines])
+
+
+def facts(trainer: Trainer) -> dict[str, str]:
+    """Data, model, training and KL warm-up of a resolved run, a sentence each."""
+    spec, data, model = trainer.spec, trainer.dataset, trainer.model
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    mapping = " → ".join(str(part) for part in spec.mapping) or "identity"
+    networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
+    epochs = trainer.steps / trainer.steps_per_epoch
+    return {
+        "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
+        f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}",
+        "model": f"y ({model.y_dim} dims) → {mapping} → z ({model.z_dim} dims); {spec.likelihood}; {networks}; "
+        f"{parameters:,} parameters on {trainer.device}",
+        "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples, {trainer.steps_per_epoch:,} per "
+        f"epoch, {epochs:.4g} epochs; objective {spec.objective}; learning rate {spec.learning_rate:g}; "
+        f"seed {spec.seed}",
+        "KL weight": warmup(spec),
+        "units": units(trainer),
+    }
+
+
+def units(trainer: Trainer) -> str:
+    """Nats per example, and whether they are those of a normalised likelihood."""
+    if trainer.dataset.support == "unit" and str(trainer.spec.likelihood) == "bernoulli":
+        return "nats per example; bernoulli on grey values is the cross-entropy, not a normalised likelihood"
+    return "nats per example"
+
+
+def warmup(spec: RunSpec) -> str:
+    """How the weight of the KL term changes during a run."""
+    schedule, steps = spec.schedules.get("kl"), spec.steps or 0
+    if schedule is None or schedule.settled == 0:
+        return f"{schedule.at(0) if schedule is not None else 1:g} throughout, no warm-up"
+    start, end = schedule.at(0), schedule.at(schedule.settled)
+    text = f"warm-up from {start:g} to {end:g} over the first {schedule.settled:,} of {steps:,} steps ({schedule})"
+    if schedule.settled > steps:
+        text += f"; the run ENDS BEFORE the warm-up, at weight {schedule.at(steps):.2g}"
+    return text
+
+
+def number(value: object) -> str:
+    """A number, a list of numbers or anything else, short enough for a table.
+
+    >>> number([0.51234, 2])
+    '0.512, 2'
+    """
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.2f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
+    if isinstance(value, list | tuple) and any(isinstance(item, list | tuple) for item in value):
+        return "\n".join(number(item) for item in value)
+    if isinstance(value, list | tuple):
+        shown = ", ".join(number(item) for item in value[:12])
+        return f"{shown}, … ({len(value)})" if len(value) > 12 else shown
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {number(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,82 @@
+"""How are arrays written to a file? By its suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intel_core.errors import DataError, RunError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from intel_core.run import Run
+
+__all__ = ["save_arrays", "save_examples", "suffix_of"]
+
+_MOST_PICTURED = 10_000
+
+
+def suffix_of(path: Path, known: tuple[str, ...]) -> str:
+    """The suffix of a file that is to be written.
+
+    Raises:
+        DataError: if no such file can be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in known:
+        raise DataError(f"{str(path)!r} has no suffix that can be written{did_you_mean(suffix, known, say='suffixes')}")
+    return suffix
+
+
+def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write named arrays to an .npz file.
+
+    Raises:
+        RunError: if the disk does not take it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:
+            np.savez(stream, **arrays)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def save_examples(run: Run, x: Tensor, path: Path) -> None:
+    """Write examples, as a picture or as numbers.
+
+    Raises:
+        RunError: if the disk does not take it.
+        DataError: if there are too many for one picture.
+    """
+    suffix, array = path.suffix.lower(), x.numpy()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".png":
+            _picture(run, x, path)
+        elif suffix == ".npz":
+            save_arrays(path, {"x": array})
+        elif suffix == ".npy":
+            with path.open("wb") as stream:
+                np.save(stream, array)
+        else:
+            rows = array.reshape(len(array), -1)
+            names = ",".join(f"x{i}" for i in range(rows.shape[1]))
+            np.savetxt(path, rows, delimiter=",", header=names, comments="", fmt="%.9g")
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _picture(run: Run, x: Tensor, path: Path) -> None:
+    from intel_cli.pictures import save_samples
+
+    if len(x) > _MOST_PICTURED:
+        raise DataError(f"{len(x):,} examples are too many for one picture; write them to a .npy file")
+    try:
+        dataset = run.dataset(None)
+    except DataError:
+        dataset = None  # the picture goes without the training data beside it
+    save_samples(path, x, dataset, support=run.info["data"]["support"])

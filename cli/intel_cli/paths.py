@@ -1,0 +1,59 @@
+"""Is that a file? A path given where a data set's spec is expected, as the spec that reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from intel_core import plugins
+from intel_core.errors import DataError
+
+__all__ = ["data_spec"]
+
+READERS = {
+    ".csv": "table",
+    ".tsv": "table",
+    ".parquet": "table",
+    ".npy": "arrays",
+    ".npz": "arrays",
+}
+FOLDERS = "images"
+
+
+def data_spec(text: str) -> str:
+    """The spec that reads a file or folder if `text` names one, else `text` itself.
+
+    ``mydata.csv`` becomes ``table:path=/…/mydata.csv``, and ``mydata.csv:label=kind`` keeps its settings. The path
+    is made absolute, so that a run finds its data again from another folder. A data set of that name wins over a
+    file of that name.
+
+    Raises:
+        DataError: if `text` looks like a path but nothing is there, or nothing reads such files.
+
+    >>> data_spec("digits")
+    'digits'
+    """
+    head, colon, settings = text.strip().partition(":")
+    if head in {name for c in plugins.available("datasets") for name in (c.name, c.qualified)}:
+        return text
+    whole = Path(text.strip()).expanduser()
+    if whole.exists():
+        path, colon, settings = whole, "", ""
+    else:
+        path = Path(head).expanduser()
+    if not head or not path.exists():
+        if path.suffix.lower() in READERS or head.startswith(("./", "../", "/", "~")):
+            raise DataError(f"there is no file or folder {str(path)!r}")
+        return text
+    reader = FOLDERS if path.is_dir() else READERS.get(path.suffix.lower())
+    if reader is None:
+        kinds = ", ".join(READERS)
+        raise DataError(f"{str(path)!r} cannot be read as data; expected a {kinds} file or a folder of images")
+    return f"{reader}:path={_quoted(os.path.abspath(path))}{',' if colon else ''}{settings}"
+
+
+def _quoted(path: str) -> str:
+    """In JSON quotes where a bareword would be cut short."""
+    plain = "," not in path and path.strip() == path and path.isprintable()
+    return path if plain else json.dumps(path, ensure_ascii=False)

@@ -1,0 +1,92 @@
+"""How do pictures look? Fonts, sizes, colours that colour-blind readers can tell apart, and saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from intel_core.errors import RunError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["BLUE", "GREY", "INK", "LIGHT", "class_style", "figure", "plain_axes", "save", "styled"]
+
+INK = "#222222"
+GREY = "#777777"
+LIGHT = "#BBBBBB"
+BLUE = "#0072B2"
+_OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#B8A500")
+_TEN = (*_OKABE_ITO, "#882255", "#5D3A9B")
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
+
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+    "figure.dpi": 100,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """This module's fonts and lines, for what is drawn inside only."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def figure(width: float, height: float, *, arranged: bool = True) -> Figure:
+    """A figure of that many inches, which lays itself out unless told otherwise."""
+    return Figure(figsize=(width, height), layout="constrained" if arranged else None)
+
+
+def save(made: Figure, path: Path) -> None:
+    """Write a PNG of 200 dots per inch.
+
+    Raises:
+        RunError: if the disk does not take it.
+    """
+    try:
+        with styled():
+            made.savefig(path, dpi=200, format="png")
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def class_style(index: int, classes: int) -> dict[str, Any]:
+    """Colour and marker of one of so many classes; markers change as well where colours come round again."""
+    colours = _OKABE_ITO if classes <= len(_OKABE_ITO) else _TEN
+    turn = index // len(colours)
+    # Above eight classes neighbours in the palette differ in marker too, which survives a grey print.
+    marker = _MARKERS[(turn + (index % 2 if classes > len(_OKABE_ITO) else 0)) % len(_MARKERS)]
+    return {"color": colours[index % len(colours)], "marker": marker}
+
+
+def plain_axes(axes: Axes) -> None:
+    """No ticks, no frame: for images."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,157 @@
+"""What is seen while a model trains? A live line on a terminal, plain lines elsewhere; both are hook objects."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from intel_cli.describe import header
+from intel_cli.telling import note
+from intel_core.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from typing_extensions import Self
+
+    from intel_core.data import Dataset
+    from intel_core.trainer import Trainer
+
+__all__ = ["Lines", "Live", "Progress", "make_progress"]
+
+
+def make_progress(*, quiet: bool = False) -> Progress:
+    """What suits stderr: nothing, a live display on a terminal, or lines."""
+    if quiet:
+        return Progress()
+    return Live() if sys.stderr.isatty() else Lines()
+
+
+class Progress:
+    """Shows nothing, and remembers what a run is about.
+
+    Attributes:
+        folder: the run directory, once training has begun.
+        dataset: the data it is trained on, once training has begun.
+    """
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.dataset: Dataset | None = None
+        self.terms: dict[str, Any] = {}
+        self.validation: dict[str, Any] = {}
+        self._started = (0, 0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        pass
+
+    @hookimpl
+    def run_start(self, trainer: Trainer) -> None:
+        """Remember the run."""
+        self.folder, self.dataset = trainer.folder, trainer.dataset
+        self._started = (trainer.step, time.perf_counter())
+        self.begin(trainer)
+
+    @hookimpl
+    def logged(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        """Remember the newest training terms."""
+        self.terms = record
+        self.show_terms(trainer)
+
+    @hookimpl
+    def evaluated(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        """Remember the newest validation terms."""
+        self.validation = record
+        self.show_evaluation(trainer)
+
+    def begin(self, trainer: Trainer) -> None:
+        """Before the first step."""
+
+    def show_terms(self, trainer: Trainer) -> None:
+        """After a logged line."""
+
+    def show_evaluation(self, trainer: Trainer) -> None:
+        """After an evaluation."""
+
+    def time_left(self, trainer: Trainer) -> str:
+        """How long the remaining steps take at the pace so far."""
+        first, since = self._started
+        done = trainer.step - first
+        seconds = (time.perf_counter() - since) / done * (trainer.steps - trainer.step) if done else 0.0
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{rest:02} left"
+
+    def training_terms(self) -> str:
+        """The newest training terms in one line."""
+        if not self.terms:
+            return ""
+        t = self.terms
+        return (
+            f"ELBO {t['elbo']:.2f}  log-likelihood {t['log_likelihood']:.2f}  "
+            f"KL {t['kl']:.2f} × {t['weights'].get('kl', 1.0):.2f}"
+        )
+
+
+class Lines(Progress):
+    """One line per evaluation, for files and pipes."""
+
+    def begin(self, trainer: Trainer) -> None:
+        """What will be trained."""
+        note(header(trainer))
+
+    def show_evaluation(self, trainer: Trainer) -> None:
+        """Step, training terms, validation ELBO."""
+        width = len(f"{trainer.steps:,}")
+        note(
+            f"step {trainer.step:>{width},}/{trainer.steps:,}  epoch {trainer.epoch:.1f}  {self.training_terms()}  "
+            f"validation ELBO {self.validation['elbo']:.2f}  {self.time_left(trainer)}"
+        )
+
+
+class Live(Progress):
+    """A bar and the newest terms, rewritten in place."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        from rich.console import Console
+        from rich.live import Live as Display
+
+        self._console = console or Console(stderr=True, highlight=False)
+        self._display = Display(console=self._console, refresh_per_second=8, transient=True)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        """Leave the terminal as it was, whatever happened."""
+        self._display.stop()
+
+    def begin(self, trainer: Trainer) -> None:
+        """What will be trained, then the bar."""
+        self._console.print(header(trainer), markup=False)
+        self._display.start()
+        self._refresh(trainer)
+
+    def show_terms(self, trainer: Trainer) -> None:
+        """Move the bar."""
+        self._refresh(trainer)
+
+    def show_evaluation(self, trainer: Trainer) -> None:
+        """Show the new validation ELBO."""
+        self._refresh(trainer)
+
+    def _refresh(self, trainer: Trainer) -> None:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        line = Table.grid(padding=(0, 2))
+        counts = f"{trainer.step:,}/{trainer.steps:,} steps"
+        bar = ProgressBar(total=trainer.steps, completed=trainer.step, width=24)
+        line.add_row(bar, counts, f"epoch {trainer.epoch:.1f}", self.time_left(trainer))
+        validation = f"  validation ELBO {self.validation['elbo']:.2f}" if self.validation else ""
+        self._display.update(Group(line, Text(self.training_terms() + validation, no_wrap=True, overflow="ellipsis")))

@@ -1,0 +1,110 @@
+"""Which run is asked for? A config file and the options on the command line, the latter winning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intel_cli.paths import data_spec
+from intel_cli.telling import note
+from intel_core.errors import SpecError
+from intel_core.runspec import make_run_spec
+from intel_core.spec import parse_spec, read_settings
+
+if TYPE_CHECKING:
+    from intel_core.runspec import RunSpec
+
+__all__ = ["run_spec"]
+
+_KINDS = {
+    "mapping": "mappings",
+    "data": "datasets",
+    "likelihood": "likelihoods",
+    "objective": "objectives",
+    "encoder": "networks",
+    "decoder": "networks",
+    "schedules": "schedules",
+}
+
+
+def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
+    """The spec of the run.
+
+    Args:
+        config: YAML or JSON file with fields of `RunSpec`, or the ``run.json`` of another run.
+        options: what the command line says, by field; None and empty where it says nothing. Beside the fields,
+            ``network`` stands for both networks, ``warmup`` for a linear schedule of the KL weight, and
+            ``schedule`` holds texts ``NAME=SPEC``.
+
+    Raises:
+        IntelError: for anything that describes no run.
+    """
+    settings = _from_file(config) if config is not None else {}
+    given = {key: value for key, value in options.items() if value is not None and value != ()}
+    warmup, network = given.pop("warmup", None), given.pop("network", None)
+    schedules = _schedules(given.pop("schedule", ()), warmup)
+    if schedules:
+        inherited = settings.get("schedules") or {}
+        settings["schedules"] = {**(inherited if isinstance(inherited, dict) else {}), **schedules}
+    if network is not None:
+        settings |= {"encoder": network, "decoder": network}
+    if "steps" in given or "epochs" in given:
+        settings.pop("steps", None)
+        settings.pop("epochs", None)
+    if "mapping" in given:
+        given["mapping"] = list(given["mapping"])
+    settings |= given
+    if isinstance(settings.get("data"), str):
+        settings["data"] = _data(settings["data"])
+    return make_run_spec(**{key: _parsed(key, value) for key, value in settings.items()})
+
+
+def _parsed(field: str, value: Any) -> Any:
+    """Texts of components as specs, so that an error speaks of the component and not of the run's field."""
+    kind = _KINDS.get(field)
+    if kind is None:
+        return value
+    if isinstance(value, str):
+        return parse_spec(kind, value)
+    if isinstance(value, list):
+        return [_parsed(field, item) for item in value]
+    if isinstance(value, dict):
+        return {key: _parsed(field, item) for key, item in value.items()}
+    return value
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """Settings from a config file, or the spec inside a ``run.json`` (or inside what ``--dry-run --json`` printed)."""
+    settings = read_settings(path)
+    spec = settings.get("spec")
+    if not isinstance(spec, dict):
+        return {str(key): value for key, value in settings.items()}
+    # A name that a run got from its settings would be wrong as soon as an option changes one of them.
+    name = spec.get("name")
+    unnamed = {key: value for key, value in spec.items() if key != "name"}
+    return unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}
+
+
+def _schedules(texts: tuple[str, ...], warmup: int | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, spec = text.partition("=")
+        if not equals or not name.strip() or ":" in name:
+            raise SpecError(f"--schedule {text!r} is not NAME=SPEC, e.g. kl=linear:steps=1000")
+        if name.strip() in found:
+            raise SpecError(f"--schedule gives {name.strip()!r} twice")
+        found[name.strip()] = spec
+    if warmup is not None:
+        if "kl" in found:
+            raise SpecError("--warmup and --schedule kl=… say the same thing; give one of them")
+        if warmup < 0:
+            raise SpecError(f"--warmup {warmup} is negative; it counts training steps, 0 for none")
+        found["kl"] = f"linear:steps={warmup}" if warmup else "constant"
+    return found
+
+
+def _data(text: str) -> str:
+    spec = data_spec(text)
+    if spec != text:
+        note(f"Reading {text} as --data {spec}")
+    return spec

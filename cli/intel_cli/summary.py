@@ -1,0 +1,130 @@
+"""What came out, and what would? The summary of a finished run, and the plan of one that is not begun."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intel_cli.describe import facts, number, warmup
+from intel_cli.telling import json_text
+
+if TYPE_CHECKING:
+    from intel_core.run import Run
+    from intel_core.runspec import RunSpec
+    from intel_core.trainer import Trainer
+
+__all__ = ["console", "show_plan", "show_summary", "summary_of"]
+
+UNITS = "nats per example"
+_WIDE = 200
+_FIRST_ROWS = {"elbo": "ELBO", "iwae": "IWAE bound", "log_likelihood": "log-likelihood", "kl": "KL"}
+_HIDDEN = ("loss", "kl_per_dim", "active_units")
+
+
+def console() -> Any:
+    """A console on stdout, wide where nobody looks, so that a line in a file is one line."""
+    from rich.console import Console
+
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=_WIDE)
+
+
+def summary_of(run: Run, pictures: list[Path]) -> dict[str, Any]:
+    """Everything about a run that has ended, as one JSON object."""
+    spec = run.info["spec"]
+    return {
+        "run_dir": str(run.path),
+        "name": run.info["name"],
+        **run.metrics,
+        "steps": spec["steps"],
+        "units": UNITS,
+        "warmup": warmup(run.spec),
+        "parameters": run.info["parameters"],
+        "data": run.info["data"],
+        "spec": spec,
+        "pictures": [str(path) for path in pictures],
+    }
+
+
+def show_summary(run: Run, pictures: list[Path]) -> None:
+    """Tables of the final numbers and where everything lies, on stdout."""
+    from rich.table import Table
+
+    out, metrics = console(), run.metrics
+    reason = f", stopped: {metrics['stop_reason']}" if metrics.get("stop_reason") else ""
+    if "best_step" in metrics:
+        reason += f", weights of step {metrics['best_step']:,}"
+    title = f"{run.info['name']}: {metrics['step']:,} steps in {metrics['seconds']:.1f} s{reason}"
+    out.print(title, style="bold", soft_wrap=True)
+    table = Table()
+    table.add_column(UNITS)
+    table.add_column("validation", justify="right")
+    table.add_column("test", justify="right")
+    validation, test = metrics["validation"], metrics["test"]
+    names = [*(n for n in _FIRST_ROWS if n in test), *(n for n in test if n not in _FIRST_ROWS and n not in _HIDDEN)]
+    for name in names:
+        table.add_row(_FIRST_ROWS.get(name, name.replace("_", " ")), f"{validation[name]:.2f}", f"{test[name]:.2f}")
+    table.add_section()
+    units = len(test["kl_per_dim"])
+    table.add_row("active units", f"{validation['active_units']} of {units}", f"{test['active_units']} of {units}")
+    out.print(table)
+    if not test["active_units"]:
+        click.echo("Warning: no unit is active: the posterior has collapsed; try a longer --warmup.", err=True)
+    if metrics.get("mapping"):
+        out.print("What the mapping says of the test data", style="bold")
+        found = Table(show_header=False)
+        found.add_column()
+        found.add_column(overflow="fold")
+        for name, value in metrics["mapping"].items():
+            found.add_row(name.replace("_", " "), number(value))
+        out.print(found)
+    drawn = ", ".join(path.name for path in pictures)
+    files = "run.json, metrics.json, metrics.jsonl, model.safetensors, checkpoints/"
+    out.print(f"{run.path}/  {files}{', ' + drawn if drawn else ''}", soft_wrap=True)
+    out.print(f"Next: intel sample {run.path}  |  intel encode {run.path}  |  intel runs", soft_wrap=True)
+
+
+def show_plan(spec: RunSpec, run_dir: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """The complete settings of a run and what it would do; nothing is written.
+
+    The YAML form is a config file, its remarks being comments.
+    """
+    trainer = _unhooked_trainer(spec, data_dir)
+    spec, folder = trainer.spec, run_dir or Path("runs") / str(trainer.spec.name)
+    settings = spec.model_dump(mode="json")
+    if as_json:
+        plan = {
+            "spec": settings,
+            "run_dir": str(folder),
+            "data": trainer.dataset.summary(),
+            "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+            "steps_per_epoch": trainer.steps_per_epoch,
+            "epochs": trainer.steps / trainer.steps_per_epoch,
+            "evaluations": math.ceil(trainer.steps / (spec.evaluate_every or trainer.steps)),
+            "warmup": warmup(spec),
+            "device": str(trainer.device),
+            "units": UNITS,
+        }
+        click.echo(json_text(plan))
+        return
+    import yaml
+
+    remarks = {"run": f"{folder} (not begun: this is a dry run)", **facts(trainer)}
+    for name, text in remarks.items():
+        click.echo(f"# {name:<9} {text}")
+    click.echo(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
+    """Everything that training would need, so that whatever is wrong with it is found."""
+    from intel_core.hooks import make_hooks
+    from intel_core.model import build_model
+    from intel_core.train import prepare
+    from intel_core.trainer import Trainer, pick_device
+
+    spec, dataset = prepare(spec, data_dir)
+    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
+    return Trainer(spec, model, dataset, make_hooks(installed=False))

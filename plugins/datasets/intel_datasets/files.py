@@ -1,0 +1,174 @@
+"""Where is the user's file, how are its rows split, and what are its labels?"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intel_core.data import make_dataset
+from intel_core.errors import DataError, did_you_mean
+
+__all__ = ["Shares", "check_suffix", "encode_labels", "find_path", "split_rows"]
+
+_READERS = {".npy": "arrays", ".npz": "arrays", ".csv": "table", ".tsv": "table", ".parquet": "table"}
+
+
+class Shares(Protocol):
+    """What a spec of the user's own data says about its split."""
+
+    @property
+    def validation(self) -> float:
+        """Share held out to watch training."""
+        ...
+
+    @property
+    def test(self) -> float:
+        """Share held out for the final numbers."""
+        ...
+
+    @property
+    def split_seed(self) -> int:
+        """Seed of the split."""
+        ...
+
+
+def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = False) -> Path:
+    """An existing file or folder: absolute, or relative to the working directory, else to `data_dir`.
+
+    Args:
+        name: of the data set, for messages.
+        path: what the user wrote; ``~`` is the home directory.
+        data_dir: the user's data directory, if any.
+        folder: whether a folder is expected instead of a file.
+
+    Raises:
+        DataError: if there is none, naming the nearest name that exists; or if it is of the other sort.
+
+    >>> find_path("arrays", "no_such_file.npy", None)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    intel_core.errors.DataError: arrays: no file no_such_file.npy in ...
+    """
+    wanted = Path(path).expanduser()
+    places = [Path.cwd()] + ([data_dir] if data_dir is not None else [])
+    candidates = [wanted] if wanted.is_absolute() else [place / wanted for place in places]
+    for candidate in candidates:
+        if candidate.is_dir() if folder else candidate.is_file():
+            return candidate
+    sort, other = ("folder", "file") if folder else ("file", "folder")
+    for candidate in candidates:
+        if candidate.exists():
+            hint = _other_reader(candidate)
+            raise DataError(f"{name}: {candidate} is a {other}, expected a {sort}{hint}")
+    parents = [_deepest_existing(candidate) for candidate in candidates]
+    missing = parents[0][1]
+    names: list[str] = []
+    for parent, part in parents:
+        names.extend(_names_in(parent, only_folders=folder or part != wanted.name))
+    where = " or ".join(dict.fromkeys(str(parent) for parent, _ in parents))
+    sort = sort if missing == wanted.name else "folder"
+    raise DataError(f"{name}: no {sort} {missing} in {where}{did_you_mean(missing, names, say='names there')}")
+
+
+def _deepest_existing(path: Path) -> tuple[Path, str]:
+    """The nearest folder above that exists, and the first part that is missing in it."""
+    missing = path.name
+    for parent in path.parents:
+        if parent.is_dir():
+            return parent, missing
+        missing = parent.name
+    return Path(path.anchor), missing
+
+
+def _names_in(folder: Path, *, only_folders: bool) -> list[str]:
+    try:
+        entries = itertools.islice(folder.iterdir(), 2000)  # more would only slow the message down
+        return [e.name for e in entries if not e.name.startswith(".") and (e.is_dir() or not only_folders)]
+    except OSError:
+        return []
+
+
+def _other_reader(path: Path) -> str:
+    if path.is_dir():
+        return f"; for a folder of images: images:path={path}"
+    reader = _READERS.get(path.suffix.lower())
+    return f"; for {path.suffix} files: {reader}:path={path}" if reader else ""
+
+
+def check_suffix(name: str, path: Path, accepted: Sequence[str]) -> str:
+    """The file's ending in lower case.
+
+    Raises:
+        DataError: if it is not one of `accepted`, naming the data set that reads it.
+
+    >>> check_suffix("arrays", Path("x.NPY"), [".npy", ".npz"])
+    '.npy'
+    """
+    suffix = path.suffix.lower()
+    if suffix not in accepted:
+        hint = _other_reader(path) if suffix in _READERS else ""
+        raise DataError(f"{name}: {path.name} ends in {suffix or 'nothing'}, expected {' or '.join(accepted)}{hint}")
+    return suffix
+
+
+def split_rows(name: str, n: int, spec: Shares) -> tuple[Tensor, Tensor, Tensor]:
+    """Row numbers of the training, validation and test part, as `make_dataset` chooses them.
+
+    Raises:
+        DataError: for too few rows.
+
+    >>> from intel_core.spec import parse_spec
+    >>> [len(rows) for rows in split_rows("x", 100, parse_spec("datasets", "table:path=x.csv,test=0.2"))]
+    [70, 10, 20]
+    """
+    rows = torch.arange(n)
+    data = make_dataset(
+        name,
+        rows,
+        rows,
+        validation=spec.validation,
+        test=spec.test,
+        split_seed=spec.split_seed,
+        support="real",
+    )
+    parts = [part.labels for part in (data.train, data.validation, data.test)]
+    train, validation, test = (part for part in parts if part is not None)
+    return train, validation, test
+
+
+def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
+    """Class indices ``(n,)`` in the sorted order of the distinct labels, and the labels as names.
+
+    Args:
+        name: for messages.
+        values: ``(n,)`` whole numbers (of any type), booleans or words.
+        n: number of examples.
+
+    Raises:
+        DataError: for a wrong number, missing values or fractions.
+
+    >>> encode_labels("x", np.array(["dog", "cat", "dog"]), 3)
+    (array([1, 0, 1]), ('cat', 'dog'))
+    """
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
+    if array.dtype.kind == "f":
+        bad = np.flatnonzero(~np.isfinite(array) | (array != np.round(array)))
+        if len(bad):
+            raise DataError(
+                f"{name}: labels must be whole numbers or words, but {array[bad[0]]} is in row {bad[0]} "
+                f"({len(bad)} such rows)"
+            )
+        array = array.astype(np.int64)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    if array.dtype.kind not in "buiU":
+        raise DataError(f"{name}: labels are of type {array.dtype}, expected whole numbers or words")
+    distinct, indices = np.unique(array, return_inverse=True)
+    return indices.reshape(-1), tuple(str(value) for value in distinct.tolist())

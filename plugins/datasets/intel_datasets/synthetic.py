@@ -1,0 +1,268 @@
+"""What are the synthetic sets, and how far is a point from one? Samples and exact distances.
+
+The data of the paper's low-dimensional experiments, with the sizes of its authors' notebooks. In the plane:
+``circle`` (which the paper calls 'sphere'), ``square``, ``star``, ``infinity`` and ``mixture``. Added here:
+``sphere``, a true one in three dimensions, and ``three_loops``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intel_core.data import Dataset, Split
+from intel_core.errors import DataError, did_you_mean
+
+__all__ = [
+    "CURVES",
+    "LOOP_CENTRES",
+    "LOOP_RADIUS",
+    "SHAPES",
+    "corners",
+    "distance_to_support",
+    "load",
+    "sample",
+]
+
+RADIUS = 2.0
+LOOP_RADIUS = 2.0 / 3.0
+LOOP_CENTRES = (-4.0 / 3.0, 0.0, 4.0 / 3.0)
+_MIXTURE_STD = 0.3
+_CHUNK = 8192  # rows of 8x8 complex matrices at a time, 8 MB
+
+Array = np.ndarray[Any, Any]
+
+
+def corners(name: str) -> Array:
+    """Corners ``(k, 2)`` of ``square`` or ``star``, counter-clockwise.
+
+    Square: (±√2, ±√2). Star: ten corners at the angles ``-π/10 + kπ/5``, at radius 2/3 for even k and 2 for
+    odd k.
+
+    Raises:
+        DataError: for another name.
+
+    >>> corners("star").shape
+    (10, 2)
+    """
+    if name == "square":
+        return math.sqrt(2.0) * np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+    if name == "star":
+        k = np.arange(10)
+        angle = -math.pi / 10 + k * math.pi / 5
+        radius = np.where(k % 2 == 0, RADIUS / 3, RADIUS)
+        tips: Array = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return tips
+    raise DataError(f"{name!r} is not a polygon{did_you_mean(name, ['square', 'star'])}")
+
+
+# --- samples ------------------------------------------------------------------------------------------------
+
+
+def _uniform(n: int, generator: torch.Generator, top: float = 1.0) -> Tensor:
+    return top * torch.rand(n, generator=generator, dtype=torch.float64)
+
+
+def _on_circle(t: Tensor, radius: float) -> Tensor:
+    return radius * torch.stack([torch.cos(t), torch.sin(t)], dim=1)
+
+
+def _circle(n: int, generator: torch.Generator) -> Tensor:
+    return _on_circle(_uniform(n, generator, 2 * math.pi), RADIUS)
+
+
+def _polygon(name: str) -> Callable[[int, torch.Generator], Tensor]:
+    def draw(n: int, generator: torch.Generator) -> Tensor:
+        start = torch.from_numpy(corners(name))
+        side = start.roll(-1, 0) - start
+        length = side.norm(dim=1)
+        ends = length.cumsum(0)
+        at = _uniform(n, generator, float(ends[-1]))
+        which = torch.searchsorted(ends, at).clamp_(max=len(start) - 1)
+        part = 1 - (ends[which] - at) / length[which]
+        points: Tensor = start[which] + part[:, None] * side[which]
+        return points
+
+    return draw
+
+
+def _infinity(n: int, generator: torch.Generator) -> Tensor:
+    t = _uniform(n, generator, 2 * math.pi)
+    return RADIUS * torch.stack([torch.cos(t), torch.sin(t) * torch.cos(t)], dim=1)
+
+
+def _mixture(n: int, generator: torch.Generator) -> Tensor:
+    points = _MIXTURE_STD * torch.randn(n, 2, generator=generator, dtype=torch.float64)
+    points[:, 0] += RADIUS * (2 * _components(n) - 1)
+    return points
+
+
+def _components(n: int) -> Tensor:
+    """Left and right by turns: exactly half each, also in any first part."""
+    return torch.arange(n) % 2
+
+
+def _sphere(n: int, generator: torch.Generator) -> Tensor:
+    points = torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    on_sphere: Tensor = RADIUS * points / points.norm(dim=1, keepdim=True)
+    return on_sphere
+
+
+def _three_loops(n: int, generator: torch.Generator) -> Tensor:
+    loop = torch.randint(len(LOOP_CENTRES), (n,), generator=generator)
+    points = _on_circle(_uniform(n, generator, 2 * math.pi), LOOP_RADIUS)
+    points[:, 0] += torch.tensor(LOOP_CENTRES, dtype=torch.float64)[loop]
+    return points
+
+
+SHAPES: dict[str, Callable[[int, torch.Generator], Tensor]] = {
+    "circle": _circle,
+    "square": _polygon("square"),
+    "star": _polygon("star"),
+    "infinity": _infinity,
+    "mixture": _mixture,
+    "sphere": _sphere,
+    "three_loops": _three_loops,
+}
+"""Name to a function that draws ``(n, d)`` float64 points."""
+
+CURVES = tuple(name for name in SHAPES if name != "mixture")
+"""The shapes that have a distance."""
+
+
+def sample(name: str, n: int, generator: torch.Generator) -> Tensor:
+    """Independent points of a synthetic set, without noise.
+
+    With t uniform on [0, 2π): ``circle`` 2(cos t, sin t); ``infinity`` 2(cos t, sin t cos t), uniform in t,
+    not in length. ``square`` and ``star`` are uniform on the outline through `corners`. ``mixture``: points
+    with even number from N((-2, 0), 0.3² I), odd ones from N((2, 0), 0.3² I). ``sphere``: 2 w/‖w‖ with
+    w ~ N(0, I₃). ``three_loops``: uniform on three circles of radius 2/3 around (-4/3, 0), (0, 0), (4/3, 0),
+    which touch at (±2/3, 0).
+
+    Args:
+        name: one of `SHAPES`.
+        n: number of points.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        float32 points ``(n, 2)``, for ``sphere`` ``(n, 3)``.
+
+    Raises:
+        DataError: for an unknown name.
+
+    >>> points = sample("circle", 5, torch.Generator().manual_seed(0))
+    >>> points.shape, bool((points.norm(dim=1) - 2).abs().max() < 1e-6)
+    (torch.Size([5, 2]), True)
+    """
+    if name not in SHAPES:
+        raise DataError(f"no synthetic set is called {name!r}{did_you_mean(name, SHAPES, say='sets')}")
+    return SHAPES[name](n, generator).to(torch.float32)
+
+
+def load(name: str, n: int, noise: float = 0.0, seed: int = 0) -> Dataset:
+    """A synthetic set: n training points, n // 5 for validation and as many for test, all independent.
+
+    Args:
+        name: one of `SHAPES`.
+        n: number of training points.
+        noise: standard deviation of isotropic Gaussian noise that is added.
+        seed: of everything random.
+
+    Raises:
+        DataError: for an unknown name.
+
+    >>> data = load("mixture", 100)
+    >>> data.x_shape, len(data.test), data.class_names
+    ((2,), 20, ('left', 'right'))
+    """
+    generator = torch.Generator().manual_seed(seed)
+    labelled = name == "mixture"
+
+    def draw(size: int) -> Split:
+        x = sample(name, size, generator)
+        if noise > 0:
+            x = x + noise * torch.randn(x.shape, generator=generator)
+        return Split(x, _components(size) if labelled else None)
+
+    train, validation, test = draw(n), draw(n // 5), draw(n // 5)
+    names = ("left", "right") if labelled else ()
+    return Dataset(name, train, validation, test, support="real", class_names=names)
+
+
+# --- distances ----------------------------------------------------------------------------------------------
+
+
+def distance_to_support(name: str, points: Any) -> Array:
+    """Euclidean distance ``min_{s ∈ S} ‖x - s‖`` of points to the curve or surface S.
+
+    Closed forms: ``|‖x‖ - 2|`` for circle and sphere, the nearest of three such for the loops, the nearest
+    segment for the polygons. For ``infinity``, half the derivative of the squared distance to
+    2(cos t, sin t cos t) is ``sin 4t - 2 sin 2t + 2x sin t - 2y cos 2t``, in ``z = e^{it}`` a polynomial of
+    degree 8; its roots hold every stationary point, so the nearest is found without a grid.
+
+    Args:
+        name: one of `CURVES`; the mixture has no support to be near to.
+        points: array or tensor ``(n, 2)``, for ``sphere`` ``(n, 3)``.
+
+    Returns:
+        float64 distances ``(n,)``.
+
+    Raises:
+        DataError: for another name, a wrong shape, or values that are not finite.
+
+    >>> distance_to_support("circle", [[0.0, 0.0], [3.0, 0.0]]).tolist()
+    [2.0, 1.0]
+    """
+    if name not in CURVES:
+        reason = "a mixture fills the plane" if name == "mixture" else "no such set"
+        raise DataError(f"no distance to {name!r}, {reason}{did_you_mean(name, CURVES, say='sets')}")
+    array = points.detach().cpu().numpy() if isinstance(points, Tensor) else np.asarray(points)
+    array = array.astype(np.float64)
+    dimensions = 3 if name == "sphere" else 2
+    if array.ndim != 2 or array.shape[1] != dimensions:
+        raise DataError(f"distance to {name}: points of shape {array.shape}, expected (n, {dimensions})")
+    if not np.isfinite(array).all():
+        raise DataError(f"distance to {name}: the points hold NaN or infinity")
+    if name in ("circle", "sphere"):
+        return _from_circle(array, RADIUS)
+    if name == "three_loops":
+        loops = [_from_circle(array - np.array([centre, 0.0]), LOOP_RADIUS) for centre in LOOP_CENTRES]
+        nearest: Array = np.min(loops, axis=0)
+        return nearest
+    if name == "infinity":
+        chunks = [_from_infinity(array[i : i + _CHUNK]) for i in range(0, len(array), _CHUNK)]
+        return np.concatenate(chunks) if chunks else np.empty(0)
+    return _from_polygon(array, corners(name))
+
+
+def _from_circle(points: Array, radius: float) -> Array:
+    gap: Array = np.abs(np.linalg.norm(points, axis=1) - radius)
+    return gap
+
+
+def _from_polygon(points: Array, start: Array) -> Array:
+    nearest = np.full(len(points), np.inf)
+    for a, b in zip(start, np.roll(start, -1, axis=0), strict=True):
+        part = np.clip((points - a) @ (b - a) / ((b - a) @ (b - a)), 0.0, 1.0)
+        nearest = np.minimum(nearest, np.linalg.norm(points - a - part[:, None] * (b - a), axis=1))
+    return nearest
+
+
+def _from_infinity(points: Array) -> Array:
+    x, y = points[:, 0], points[:, 1]
+    # The derivative above times 2i z^4 is monic, z^8 + c7 z^7 + … + c0; its roots are the eigenvalues of its
+    # companion matrix.
+    companion = np.zeros((len(points), 8, 8), dtype=np.complex128)
+    companion[:, np.arange(1, 8), np.arange(7)] = 1.0
+    coefficients: dict[int, Any] = {6: -2 - 2j * y, 5: 2 * x, 3: -2 * x, 2: 2 - 2j * y, 0: -1.0}
+    for power, value in coefficients.items():
+        companion[:, power, 7] = -value
+    t = np.angle(np.linalg.eigvals(companion))  # roots off the unit circle give points on the curve, so do no harm
+    gap = np.hypot(2 * np.cos(t) - x[:, None], np.sin(2 * t) - y[:, None])
+    nearest: Array = gap.min(axis=1)
+    return nearest

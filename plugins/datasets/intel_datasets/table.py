@@ -1,0 +1,181 @@
+"""How are tables read? Numeric columns, a label column, and statistics that see training rows only."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from intel_core.data import Dataset, Split, check_examples, support_of
+from intel_core.errors import DataError, did_you_mean
+from intel_datasets.files import check_suffix, encode_labels, find_path, split_rows
+
+if TYPE_CHECKING:
+    from intel_datasets.spec import TableSpec
+
+__all__ = ["load", "read_table", "standardize"]
+
+Array = np.ndarray[Any, Any]
+
+
+def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
+    r"""The columns that the spec names, checked, split and standardised.
+
+    Raises:
+        DataError: if the file cannot be read, or a column is missing, not numeric, incomplete or constant.
+
+    >>> import os, tempfile
+    >>> from intel_core.spec import parse_spec
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "t.csv"
+    ...     _ = file.write_text("a,b,kind" + "".join(f"\n{i},{i * i},{'xy'[i % 2]}" for i in range(20)))
+    ...     data = load(parse_spec("datasets", "table:path=t.csv,label=kind"), Path(folder))
+    >>> data.x_shape, data.class_names, round(float(data.train.x.std(0)[0]), 1)
+    ((2,), ('x', 'y'), 1.0)
+    """
+    path = find_path("table", spec.path, data_dir)
+    frame = read_table(path, header=spec.header)
+    columns = _choose(path.name, list(frame.columns), spec)
+    labels: Array | None = None
+    names: tuple[str, ...] = ()
+    if spec.label is not None:
+        labels, names = _labels(path.name, spec.label, frame[spec.label])
+    x = np.column_stack([_numbers(path.name, column, frame[column]) for column in columns])
+    rows = split_rows(path.name, len(x), spec)
+    if spec.standardize:
+        x = standardize(path.name, x, rows[0].numpy(), columns)
+    examples = check_examples(path.name, x)
+    targets = None if labels is None else torch.from_numpy(labels)
+    train, validation, test = (Split(examples[r], None if targets is None else targets[r]) for r in rows)
+    return Dataset(path.name, train, validation, test, support=support_of(examples), class_names=names)
+
+
+def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
+    """A .csv, .tsv or .parquet file, its column names as texts.
+
+    Args:
+        path: the file.
+        header: whether the first line of a text file names the columns.
+
+    Raises:
+        DataError: if it cannot be read, is empty, or plainly has no line of names.
+    """
+    suffix = check_suffix("table", path, [".csv", ".tsv", ".parquet"])
+    try:
+        if suffix == ".parquet":
+            frame = pd.read_parquet(path, engine="pyarrow")
+        else:
+            separator = "\t" if suffix == ".tsv" else ","
+            first = 0 if header else None
+            with warnings.catch_warnings():
+                # Rows longer than the line of names would lose their last values with no more than a warning.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = pd.read_csv(path, sep=separator, header=first, index_col=False, low_memory=False)
+    except (OSError, ValueError, MemoryError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}") from None
+    frame = frame.reset_index(drop=True)
+    frame.columns = [str(column) for column in frame.columns]
+    if suffix != ".parquet" and header:
+        _check_header(path.name, list(frame.columns))
+    if frame.columns.has_duplicates:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"table: {path.name} has two columns called {twice!r}; rename one")
+    if frame.empty:
+        raise DataError(f"table: {path.name} has {len(frame)} rows and {len(frame.columns)} columns; nothing to model")
+    return frame
+
+
+def _check_header(name: str, columns: list[str]) -> None:
+    """Without names the first example would silently become the header."""
+    numbered = [str(i) for i in range(len(columns))]
+    try:
+        [float(column) for column in columns]
+    except ValueError:
+        return
+    if columns != numbered:
+        raise DataError(
+            f"table: the first line of {name} holds numbers, not column names; if it is data say header=false"
+        )
+
+
+def _choose(name: str, present: Sequence[str], spec: TableSpec) -> list[str]:
+    for key, wanted in (("label", (spec.label,)), ("columns", spec.columns), ("drop", spec.drop)):
+        for column in wanted:
+            if column is not None and column not in present:
+                hint = did_you_mean(column, present, say="columns")
+                raise DataError(f"table: {name} has no column {column!r} ({key}){hint}")
+    chosen = list(spec.columns) or [c for c in present if c not in spec.drop and c != spec.label]
+    if not chosen:
+        raise DataError(f"table: no column of {name} is left to model; it has {', '.join(present)}")
+    unnamed = [c for c in chosen if c.startswith("Unnamed: ") and c not in spec.columns]
+    if unnamed:
+        raise DataError(
+            f"table: a column of {name} has no name (a row index?); leave it out with drop={unnamed[0]}, "
+            "or name it in columns=[…]"
+        )
+    return chosen
+
+
+def _numbers(name: str, column: str, values: pd.Series[Any]) -> Array:
+    if not pd.api.types.is_numeric_dtype(values):
+        strange = values[pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()]
+        example = (
+            f"row {strange.index[0] + 1} holds {str(strange.iloc[0])[:40]!r}" if len(strange) else f"{values.dtype}"
+        )
+        raise DataError(
+            f"table: column {column!r} of {name} is not numeric ({example}); leave it out with "
+            f"drop={column}, or use it as label={column}"
+        )
+    array: Array = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(array))
+    if len(bad):
+        raise DataError(
+            f"table: column {column!r} of {name} has {len(bad)} missing or infinite values, the first in row "
+            f"{bad[0] + 1}; fill them in, remove these rows, or drop={column}"
+        )
+    return array
+
+
+def _labels(name: str, column: str, values: pd.Series[Any]) -> tuple[Array, tuple[str, ...]]:
+    missing = np.flatnonzero(values.isna().to_numpy())
+    if len(missing):
+        raise DataError(
+            f"table: the label column {column!r} of {name} has {len(missing)} missing values, "
+            f"the first in row {missing[0] + 1}"
+        )
+    array = values.to_numpy() if pd.api.types.is_numeric_dtype(values) else values.astype(str).to_numpy(dtype=np.str_)
+    return encode_labels(f"table: column {column!r} of {name}", array, len(values))
+
+
+def standardize(name: str, x: Array, train: Array, columns: Sequence[str]) -> Array:
+    """``(x - mean) / std`` per column, both measured on the training rows only, so that nothing leaks.
+
+    Args:
+        name: for messages.
+        x: numbers ``(n, D)``, float64.
+        train: numbers of the training rows.
+        columns: names of the D columns.
+
+    Raises:
+        DataError: naming the columns that are constant on the training rows.
+
+    >>> standardize("t", np.array([[0.0], [2.0], [9.0]]), np.array([0, 1]), ["a"]).tolist()
+    [[-1.0], [1.0], [8.0]]
+    """
+    seen = x[train]
+    constant = [column for column, still in zip(columns, seen.min(0) == seen.max(0), strict=True) if still]
+    if constant:
+        words = ", ".join(repr(column) for column in constant[:5]) + (", …" if len(constant) > 5 else "")
+        drop = constant[0] if len(constant) == 1 else "[" + ",".join(f'"{column}"' for column in constant) + "]"
+        raise DataError(
+            f"table: {words} of {name} has the same value in all training rows, so it cannot be "
+            f"standardised; leave it out with drop={drop}"
+        )
+    scaled: Array = (x - seen.mean(0)) / seen.std(0)
+    return scaled

@@ -1,0 +1,197 @@
+"""Are tables read column by column, standardised without leaks, or refused with a reason?"""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from intel_core import DataError
+
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame(
+    {
+        "id": np.arange(50),
+        "height": RNG.normal(1.7, 0.1, 50),
+        "weight": RNG.normal(70, 9, 50),
+        "kind": np.array(["cat", "dog"])[np.arange(50) % 2],
+    }
+)
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(frame=FRAME, name="t.csv", **options):
+        if name.endswith(".parquet"):
+            frame.to_parquet(tmp_path / name)
+        else:
+            frame.to_csv(tmp_path / name, sep="\t" if name.endswith(".tsv") else ",", **{"index": False, **options})
+        return tmp_path / name
+
+    return write
+
+
+def everything(data):
+    return torch.cat([data.train.x, data.validation.x, data.test.x])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet"])
+def test_formats_agree(name, table, load):
+    table(name=name)
+    data = load(f"table:path={name},label=kind,standardize=false")
+    assert (data.x_shape, data.class_names, data.support) == ((3,), ("cat", "dog"), "real")
+    x = everything(data)
+    order = x[:, 0].argsort()
+    np.testing.assert_allclose(x[order].numpy(), FRAME[["id", "height", "weight"]].to_numpy(), rtol=1e-6)
+    for part in (data.train, data.validation, data.test):
+        assert torch.equal(part.labels, part.x[:, 0].long() % 2)
+
+
+def test_columns_are_taken_in_the_order_given_or_dropped(table, load):
+    table()
+    chosen = load('table:path=t.csv,columns=["weight","height"],standardize=false')
+    assert chosen.train.x[:, 0].min() > 10 > chosen.train.x[:, 1].max()
+    dropped = load('table:path=t.csv,label=kind,drop=["id","weight"]')
+    assert dropped.x_shape == (1,)
+
+
+def test_standardising_uses_the_training_rows_and_nothing_else(table, load):
+    table()
+    rows = load("table:path=t.csv,columns=id,standardize=false")
+    trained = rows.train.x[:, 0].int().tolist()
+    text = 'table:path=t.csv,columns=["height","weight"]'
+    before = load(text)
+    changed = FRAME.copy()
+    held_out = ~changed["id"].isin(trained)
+    changed.loc[held_out, ["height", "weight"]] *= 1000
+    table(changed)
+    after = load(text)
+    assert torch.equal(before.train.x, after.train.x)
+    assert not torch.equal(before.test.x, after.test.x)
+    used = FRAME.loc[trained, ["height", "weight"]].to_numpy()
+    np.testing.assert_allclose(before.train.x.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(before.train.x.std(0, correction=0), 1, atol=1e-6)
+    tested = FRAME.loc[rows.test.x[:, 0].int().tolist(), ["height", "weight"]].to_numpy()
+    np.testing.assert_allclose(before.test.x, (tested - used.mean(0)) / used.std(0), atol=1e-5)
+
+
+def test_large_offsets_are_removed_before_single_precision(table, load):
+    seconds = 1.7e9 + np.arange(50.0)
+    table(pd.DataFrame({"time": seconds}))
+    values = everything(load("table:path=t.csv")).flatten()
+    assert len(values.unique()) == 50
+
+
+def test_whole_number_labels_become_class_indices(table, load):
+    frame = FRAME.assign(kind=np.array([30, 4])[np.arange(50) % 2])
+    table(frame)
+    data = load("table:path=t.csv,label=kind,standardize=false")
+    assert data.class_names == ("4", "30")
+    assert torch.equal(data.train.labels, 1 - data.train.x[:, 0].long() % 2)
+
+
+def test_booleans_are_numbers(table, load):
+    table(pd.DataFrame({"flag": np.arange(20) % 3 == 0, "other": np.arange(20) % 2 == 0}))
+    assert load("table:path=t.csv,standardize=false").support == "binary"
+
+
+def test_a_text_file_without_names_can_say_so(table, load):
+    table(FRAME[["height", "weight"]], header=False)
+    data = load("table:path=t.csv,header=false")
+    assert sum(len(part) for part in (data.train, data.validation, data.test)) == 50
+    assert load("table:path=t.csv,header=false,drop=0").x_shape == (1,)
+    with pytest.raises(DataError, match=r"first line of t.csv holds numbers, not column names; .*header=false"):
+        load("table:path=t.csv")
+
+
+def holes(column, row=4):
+    frame = FRAME.copy()
+    frame[column] = frame[column].astype(object)
+    frame.loc[row, column] = None
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "text", "message"),
+    [
+        (
+            FRAME,
+            "path=t.csv",
+            r"column 'kind' of t.csv is not numeric \(row 1 holds 'cat'\).*drop=kind, or use it as label=kind",
+        ),
+        (
+            FRAME.assign(age=["3"] * 7 + ["?"] + ["4"] * 42),
+            "path=t.csv,label=kind",
+            r"'age' .*\(row 8 holds '\?'\).*drop=age",
+        ),
+        (FRAME, "path=t.csv,label=knd", r"no column 'knd' \(label\); did you mean 'kind'"),
+        (FRAME, "path=t.csv,drop=knd", r"no column 'knd' \(drop\); did you mean 'kind'"),
+        (FRAME, "path=t.csv,columns=wieght", r"no column 'wieght' \(columns\); did you mean 'weight'"),
+        (FRAME.assign(same=3), "path=t.csv,label=kind", r"'same' of t.csv has the same value .*drop=same"),
+        (FRAME.assign(a=3, b=4), "path=t.csv,label=kind", r"'a', 'b' of t.csv .*drop=\[\"a\",\"b\"\]"),
+        (
+            holes("weight"),
+            "path=t.csv,label=kind",
+            r"'weight' of t.csv has 1 missing or infinite values, the first in row 5;.*drop=weight",
+        ),
+        (FRAME.assign(weight=np.inf), "path=t.csv,label=kind", r"'weight' of t.csv has 50 missing or infinite values"),
+        (
+            holes("kind"),
+            "path=t.csv,label=kind",
+            r"label column 'kind' of t.csv has 1 missing values, the first in row 5",
+        ),
+        (FRAME, "path=t.csv,label=height", r"'height' of t.csv: labels must be whole numbers or words"),
+        (FRAME[["kind"]], "path=t.csv,label=kind", r"no column of t.csv is left to model; it has kind"),
+        (FRAME[:0], "path=t.csv", r"t.csv has 0 rows and 4 columns; nothing to model"),
+        (FRAME[:3], "path=t.csv,label=kind", r"t.csv: 3 examples are too few"),
+        (FRAME, "path=s.csv", r"no file s.csv in .*; did you mean 't.csv'"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_reason(frame, text, message, table, load):
+    table(frame)
+    with pytest.raises(DataError, match=message) as caught:
+        load(f"table:{text}")
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_a_nameless_index_column_is_not_modelled_by_mistake(table, load):
+    table(FRAME, index=True)
+    with pytest.raises(DataError, match=r"has no name .*drop=Unnamed: 0"):
+        load("table:path=t.csv,label=kind")
+    assert load("table:path=t.csv,label=kind,drop=Unnamed: 0").x_shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", b""),
+        ("t.csv", b'a,b\n1,2\n3,"4\n'),
+        ("t.csv", b"a,b\n1,2,3,4\n1,2\n1,2,3,4,5,6\n"),
+        ("t.csv", b"a,b\n1,2,3\n4,5,6\n7,8,9\n1,1,1\n"),
+        ("t.csv", b"\xff\xfe\x00a"),
+        ("t.parquet", b"not parquet"),
+        ("t.parquet", b""),
+    ],
+)
+def test_a_broken_file_is_named(name, content, tmp_path, load):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"table: {name}"):
+        load(f"table:path={name}")
+
+
+@pytest.mark.parametrize("column", [[1, 2] * 10, [pd.NA, 2] * 10])
+def test_nullable_columns_of_parquet(column, table, load):
+    frame = pd.DataFrame({"a": pd.array(column, dtype="Int64"), "b": np.arange(20.0)})
+    table(frame, name="t.parquet")
+    if column[0] is not pd.NA:
+        assert load("table:path=t.parquet").x_shape == (2,)
+    else:
+        with pytest.raises(DataError, match=r"'a' of t.parquet has 10 missing"):
+            load("table:path=t.parquet")
+
+
+def test_a_parquet_index_of_words_does_not_disturb_row_numbers(table, load):
+    frame = FRAME.set_index(pd.Index([f"row{i}" for i in range(50)]))
+    table(frame, name="t.parquet")
+    with pytest.raises(DataError, match=r"row 1 holds 'cat'"):
+        load("table:path=t.parquet")
+    assert load("table:path=t.parquet,label=kind").x_shape == (3,)
