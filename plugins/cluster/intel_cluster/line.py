@@ -1,0 +1,84 @@
+"""How is a line cut in two? Translate by a threshold, then push both sides away from the origin."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from intel_cluster.displacement import Displacement, solve
+from intel_cluster.split import Split, as_parameter
+
+__all__ = ["LineSplit"]
+
+
+class LineSplit(Split):
+    r"""The line cut in two at b.
+
+    .. math:: z = t + \mathrm{sign}(t)\, \varphi(|t|), \qquad t = y - b
+
+    A homeomorphism of the line. The prior's mass left of the split is :math:`\Phi(b)`, exactly. As in the
+    paper y is translated, so z is split at 0 wherever b is.
+
+    Source: Miao et al., appendix C.2, "Learnable proportions".
+
+    Args:
+        threshold: b, or where it starts if it is learned.
+        displacement: φ.
+        learnable: make b a parameter.
+
+    >>> LineSplit(0.0, Displacement(5.0, 0.5, 1e-3))(torch.tensor([[-1.0], [0.0], [4.0]]))
+    tensor([[-6.],
+            [ 0.],
+            [14.]])
+    """
+
+    width = 1
+    k = 2
+
+    def __init__(self, threshold: float, displacement: Displacement, learnable: bool = False) -> None:
+        super().__init__(displacement, learnable)
+        self.b = as_parameter(threshold) if learnable else threshold
+
+    def _threshold(self, like: Tensor) -> Tensor | float:
+        return self.b.to(like.dtype) if isinstance(self.b, Tensor) else self.b
+
+    def _sides(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """±1 and the distance to the threshold, with the slopes ±1 at the threshold too."""
+        t = y - self._threshold(y)
+        side = torch.copysign(torch.ones_like(t), t.detach())
+        return side, side * t
+
+    def forward(self, y: Tensor) -> Tensor:
+        """``z = g(y)``, ``(..., 1) -> (..., 1)``."""
+        side, distance = self._sides(y)
+        return side * (distance + self.displacement(distance))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """``y`` with ``g(y) = z``: the root of the concave ``t + φ(t) = |z|``; differentiable."""
+        side = torch.copysign(torch.ones_like(z), z.detach())
+
+        def defect(t: Tensor) -> tuple[Tensor, Tensor]:
+            return t + self.displacement(t) - z * side, 1 + self.displacement.slope(t)
+
+        return side * solve(defect, torch.zeros_like(z)) + self._threshold(z)
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        """``log(1 + φ'(|y - b|))``, ``(..., 1) -> (...)``."""
+        return torch.log1p(self.displacement.slope(self._sides(y)[1])).squeeze(-1)
+
+    def assign(self, y: Tensor) -> Tensor:
+        """0 left of the split, 1 right of it and on it, ``(..., 1) -> (...)``."""
+        index: Tensor = (y.squeeze(-1) >= self._threshold(y)).long()
+        return index
+
+    def proportions(self) -> Tensor:
+        """``(Φ(b), 1 - Φ(b))``."""
+        b = self.b if isinstance(self.b, Tensor) else torch.tensor(self.b, dtype=torch.float64, device=self.device)
+        # erfc, since torch.special.ndtr loses the digits of a small share.
+        return torch.erfc(torch.stack([-b, b]) * math.sqrt(0.5)) / 2
+
+    def centre(self) -> tuple[float, ...]:
+        """The threshold."""
+        return (float(self.b.detach() if isinstance(self.b, Tensor) else self.b),)

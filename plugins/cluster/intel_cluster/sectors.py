@@ -1,0 +1,235 @@
+"""How is a plane cut into sectors? Rays, the distance to them, and the map of one plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from intel_cluster.displacement import Displacement, solve
+from intel_cluster.split import Split, as_parameter
+
+__all__ = ["SectorSplit"]
+
+TURN = 2 * math.pi
+
+
+class Tables(NamedTuple):
+    """The geometry of all wedges; a wedge is half a sector, the half that is nearer to one of its two rays.
+
+    Wedge ``2k`` lies between the first ray of sector k and its bisector, ``2k + 1`` between the bisector and
+    the next ray. Within a wedge the sector and the nearer ray are known, so all else is arithmetic.
+
+    Attributes:
+        bounds: angles between the wedges, counted from the first ray, shape ``(2K - 1,)``; not differentiated.
+        normal: unit normal of the wedge's ray, pointing inward, shape ``(2K, 2)``.
+        bisector: unit vector along the bisector of the wedge's sector, shape ``(2K, 2)``.
+        ray: unit vector along the wedge's ray, shape ``(2K, 2)``; not differentiated.
+    """
+
+    bounds: Tensor
+    normal: Tensor
+    bisector: Tensor
+    ray: Tensor
+
+
+class Angles(NamedTuple):
+    """All angles of the geometry are affine in the shares, so they take one product and one sum.
+
+    Attributes:
+        weights: of the shares, shape ``(4, 2K, K)``, for each wedge's normal, bisector, ray and end.
+        offsets: shape ``(3, 2K)``, for normal, bisector and ray.
+    """
+
+    weights: Tensor
+    offsets: Tensor
+
+    def tables(self, shares: Tensor) -> Tables:
+        """The tables for some shares of shape ``(K,)``, differentiable in them."""
+        # Not a matrix product, which a GPU might round to TF32.
+        angles = (self.weights * shares).sum(-1)
+        turned = angles[:3] + self.offsets
+        normal, bisector, ray = torch.stack([torch.cos(turned), torch.sin(turned)], dim=-1).unbind(0)
+        return Tables(angles[3, :-1].detach(), normal, bisector, ray.detach())
+
+
+def angles_of(k: int, phase: float) -> Angles:
+    """How the angles depend on the shares of `k` sectors whose first ray is at angle `phase`; float64."""
+    wedge = torch.arange(2 * k, device="cpu")
+    sector, second = (wedge // 2).unsqueeze(1), (wedge % 2).unsqueeze(1)
+    share = torch.arange(k, device="cpu")
+    before, own = (share < sector).double(), (share == sector).double()
+    end = before + own
+    bisector = before + own / 2
+    ray = before + own * second
+    ray[-1] = 0  # the last sector ends on the first ray itself, not on a copy that is a rounding error away
+    weights = torch.stack([ray, bisector, ray, torch.where(second == 1, end, bisector)]) * TURN
+    inward = (0.5 - second.squeeze(1).double()) * math.pi  # a quarter turn, counter-clockwise from the first ray
+    offsets = torch.stack([inward, torch.zeros_like(inward), torch.zeros_like(inward)]) + phase
+    return Angles(weights, offsets)
+
+
+def fixed_tables(shares: Sequence[float], phase: float) -> Tables:
+    """The tables for known shares, in float64."""
+    tables = angles_of(len(shares), phase).tables(torch.tensor(shares, dtype=torch.float64, device="cpu"))
+    # cos(pi/2) is 6e-17 in floating point; right angles deserve better, so that K = 2 moves one coordinate only.
+    return Tables(*(torch.where(table.abs() < 1e-15, 0.0, table) for table in tables))
+
+
+class Wedge(NamedTuple):
+    """The rows of `Tables` for each point, shape ``(..., 2)``; `ray` only where a sector may be reflex."""
+
+    normal: Tensor
+    bisector: Tensor
+    ray: Tensor | None
+
+
+class SectorSplit(Split):
+    r"""The plane cut into K sectors around the origin.
+
+    .. math:: g(y) = y + \varphi(dis(y))\, r(y)
+
+    Sector k spans the angles from :math:`\varphi_0 + 2\pi \sum_{i<k} p_i` over :math:`\alpha_k = 2\pi p_k`; r is
+    its bisector, and dis the distance to its two boundary *rays*: with δ the angle to the nearer ray,
+    :math:`dis(y) = \|y\| \sin \min(\delta, \pi/2)`. The prior's mass in sector k is exactly :math:`p_k`.
+
+    g is a homeomorphism of the plane for all widths in (0, 2π): dis grows strictly along r, so two points that
+    met would have to be pushed by different amounts in the wrong order.
+
+    Angles are only used to look up the sector. All that is differentiated are products with normals, so that a
+    sector that is wrong by a rounding error misplaces a point by no more than slope times rounding error.
+
+    Source: Miao et al., section 6.2, equations (6), (C.1), (C.2); unequal sectors: appendix C.2.
+
+    Args:
+        shares: :math:`p_k`, or where they start if they are learned; positive, sum to 1.
+        displacement: φ.
+        phase: :math:`\varphi_0`, angle of the first ray.
+        learnable: learn ``u`` with :math:`p = \mathrm{softmax}(u)`.
+
+    >>> split = SectorSplit([0.5, 0.5], Displacement(5.0, 0.5, 1e-3))
+    >>> split(torch.tensor([[3.0, 4.0], [3.0, -1.0], [2.0, 0.0]]))
+    tensor([[ 3., 14.],
+            [ 3., -6.],
+            [ 2.,  0.]])
+    """
+
+    width = 2
+
+    def __init__(
+        self, shares: Sequence[float], displacement: Displacement, phase: float = 0.0, learnable: bool = False
+    ) -> None:
+        super().__init__(displacement, learnable)
+        self.k = len(shares)
+        self.phase = math.fmod(phase, TURN)
+        self._shares = tuple(shares)
+        # Beyond half a turn the nearest point of a ray may be its end, the origin.
+        self._may_be_reflex = learnable or max(shares) > 0.5
+        self._constants: dict[torch.dtype, tuple[Tensor, ...]] = {}
+        if learnable:
+            self.u = as_parameter([math.log(share) for share in shares])
+        self.place_constants()
+
+    def place_constants(self) -> None:
+        """Put the tables, or what they are made from, on `device` in both precisions."""
+        # Made at once rather than on first use: tensors born in inference mode, in a transform of torch.func or
+        # while compiling must not outlive it.
+        exact = angles_of(self.k, self.phase) if self.learnable else fixed_tables(self._shares, self.phase)
+        for dtype in (torch.float32, torch.float64):
+            self._constants[dtype] = tuple(constant.to(self.device, dtype) for constant in exact)
+
+    def _tables_for(self, y: Tensor) -> Tables:
+        constants = self._constants[y.dtype]
+        if constants[0].device != y.device:  # a module without parameters is easily left behind
+            constants = tuple(constant.to(y.device) for constant in constants)
+        if not self.learnable:
+            return Tables(*constants)
+        return Angles(*constants).tables(torch.softmax(self.u.to(y.dtype), 0))
+
+    def _index(self, y: Tensor, bounds: Tensor) -> Tensor:
+        """The wedge of each point, ``(..., 2) -> (...)``, by its angle; not differentiated."""
+        first, second = y.detach().unbind(-1)
+        angle = torch.atan2(second, first)
+        if self.phase:
+            angle = angle - self.phase
+        # A search, unlike a division, is always in range: on the seam, and for NaN as well. Where y is
+        # a transposed view the angles are one too, and torch would warn.
+        return torch.bucketize(torch.remainder(angle, TURN).contiguous(), bounds)
+
+    def _wedge(self, y: Tensor) -> Wedge:
+        tables = self._tables_for(y)
+        index = self._index(y, tables.bounds)
+        # embedding: the cheapest gather with a gradient, and a deterministic one.
+        ray = embedding(index, tables.ray) if self._may_be_reflex else None
+        return Wedge(embedding(index, tables.normal), embedding(index, tables.bisector), ray)
+
+    def _distance(self, y: Tensor, wedge: Wedge) -> tuple[Tensor, Tensor | None]:
+        """dis, shape ``(..., 1)``, and where it is the distance to the origin (None for nowhere)."""
+        # Not a matrix product: its rounding may depend on the batch, and on a GPU be that of TF32.
+        height = (y * wedge.normal).sum(-1, keepdim=True).clamp(min=0)
+        if wedge.ray is None:
+            return height, None
+        far = (y * wedge.ray).detach().sum(-1, keepdim=True) < 0
+        # hypot does not underflow; it sees a unit vector instead of y wherever it is not asked.
+        safe = torch.where(far, y, wedge.ray.detach())
+        return torch.where(far, torch.hypot(safe[..., :1], safe[..., 1:]), height), far
+
+    def _gain(self, y: Tensor, wedge: Wedge, distance: Tensor, far: Tensor | None) -> Tensor:
+        """κ, the rate at which dis grows along r: sin(α/2), and beyond a right angle cos of the angle to r."""
+        near = (wedge.normal * wedge.bisector).sum(-1, keepdim=True)
+        if far is None:
+            return near
+        along = (y * wedge.bisector).sum(-1, keepdim=True)
+        return torch.where(far, along / torch.where(far, distance, 1.0), near)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """``z = g(y)``, ``(..., 2) -> (..., 2)``."""
+        wedge = self._wedge(y)
+        distance, _ = self._distance(y, wedge)
+        return torch.addcmul(y, self.displacement.unit(distance), wedge.bisector, value=self.displacement.c1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """``y`` with ``g(y) = z``, ``(..., 2) -> (..., 2)``; differentiable.
+
+        y and z lie in the same wedge, and ``y = z - φ(t) r`` with ``t = dis(z - φ(t) r)``. The difference of the
+        two sides increases in t and is concave: dis is linear where the sector is at most half a turn, and the
+        distance to a convex set, thus convex, where it is more. See `solve`.
+        """
+        wedge = self._wedge(z)
+
+        def defect(t: Tensor) -> tuple[Tensor, Tensor]:
+            y = z - self.displacement(t) * wedge.bisector
+            distance, far = self._distance(y, wedge)
+            return t - distance, 1 + self.displacement.slope(t) * self._gain(y, wedge, distance, far)
+
+        t = solve(defect, torch.zeros_like(z[..., :1]))
+        return z - self.displacement(t) * wedge.bisector
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        """``log(1 + φ'(dis) κ)``, ``(..., 2) -> (...)``: the matrix determinant lemma for ``I + φ' r ∇dis``."""
+        wedge = self._wedge(y)
+        distance, far = self._distance(y, wedge)
+        gain = self._gain(y, wedge, distance, far)
+        return torch.log1p(self.displacement.slope(distance) * gain).squeeze(-1)
+
+    def assign(self, y: Tensor) -> Tensor:
+        """Index of the sector, counted from the first ray, ``(..., 2) -> (...)``."""
+        return self._index(y, self._tables_for(y).bounds) // 2
+
+    def proportions(self) -> Tensor:
+        """p, shape ``(K,)``."""
+        if self.learnable:
+            return torch.softmax(self.u, 0)
+        return torch.tensor(self._shares, dtype=torch.float64, device=self.device)
+
+    def centre(self) -> tuple[float, ...]:
+        """The origin."""
+        return (0.0, 0.0)
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows."""
+        return f"{super().extra_repr()}, phase={self.phase:g}"

@@ -1,0 +1,83 @@
+"""What does the cluster mapping need of one of its cuts, be it of a plane or of a line?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from intel_cluster.displacement import Displacement
+
+__all__ = ["Split"]
+
+
+class Split(nn.Module):
+    """A bijection of ``R^width`` that cuts it into `k` clusters.
+
+    Tensors that come in are of float32 or float64.
+
+    Attributes:
+        width: number of dimensions, 1 or 2.
+        k: number of clusters.
+        learnable: whether the proportions are learned.
+        displacement: how far points are pushed.
+        device: where the constants are.
+    """
+
+    width: int
+    k: int
+
+    def __init__(self, displacement: Displacement, learnable: bool) -> None:
+        super().__init__()
+        self.displacement = displacement
+        self.learnable = learnable
+        born = torch.get_default_device()
+        self.device = torch.device("cpu") if born.type == "meta" else born  # constants need a place with values
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Follow the module to another device, with constants in all their precisions.
+
+        They are no buffers, since ``.half()`` and ``.double()`` would round those.
+        """
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.device = fn(torch.empty(0, device=self.device)).device
+        self.place_constants()
+        return self
+
+    def place_constants(self) -> None:
+        """Put whatever tensors are no parameters on `device`."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        """``z = g(y)``, ``(..., width) -> (..., width)``."""
+        raise NotImplementedError
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """``y`` with ``g(y) = z``, ``(..., width) -> (..., width)``."""
+        raise NotImplementedError
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        """``log |det dg/dy|``, ``(..., width) -> (...)``."""
+        raise NotImplementedError
+
+    def assign(self, y: Tensor) -> Tensor:
+        """Index of the cluster, ``(..., width) -> (...)``, in ``[0, k)`` even where y is not a number."""
+        raise NotImplementedError
+
+    def proportions(self) -> Tensor:
+        """The prior's mass in each cluster, shape ``(k,)``."""
+        raise NotImplementedError
+
+    def centre(self) -> tuple[float, ...]:
+        """The point at which g is not smooth in any direction."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows."""
+        return f"k={self.k}, learnable={self.learnable}, {self.displacement}"
+
+
+def as_parameter(value: list[float] | float) -> nn.Parameter:
+    """A parameter of the default dtype."""
+    return nn.Parameter(torch.tensor(value))
