@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 PROJECTS := . cli plugins/cluster plugins/datasets
 PACKAGES := intel_core cli/intel_cli plugins/cluster/intel_cluster plugins/datasets/intel_datasets
 WORKERS ?= 2
+# Each test worker has one core; torch would otherwise start a thread per core in each.
+test test-all: export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test test-all bench lint setup wheels clean
 

@@ -14,7 +14,9 @@ import tempfile
 CHILD = """
 import sys
 from intel_core import fit
-fit(mapping="identity", data="mnist:download=false", encoder=sys.argv[1], steps=int(sys.argv[2]), run_dir=sys.argv[3])
+network, steps, folder = sys.argv[1:]
+settings = {"mapping": "identity", "data": "mnist:download=false", "encoder": network, "steps": int(steps)}
+fit(**settings, evaluate_every=10**6, run_dir=folder)
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from intel_core.mapping import Clustering, Diagnosable, Mapping, Regularised
 
-__all__ = ["Compose", "Identity", "OnDims", "parts_of"]
+__all__ = ["Compose", "Identity", "OnDims", "clustering_of", "diagnose", "parts_of"]
 
 
 class Identity(nn.Module):
@@ -50,8 +51,9 @@ class Compose(nn.Module):
     @property
     def regularisers(self) -> dict[str, float]:
         """Weights of all parts' auxiliary losses."""
+        names = _names(self.parts)
         return {
-            _numbered(i, name, self.parts): weight
+            names[i, name]: weight
             for i, part in enumerate(self.parts)
             if isinstance(part, Regularised)
             for name, weight in part.regularisers.items()
@@ -59,19 +61,29 @@ class Compose(nn.Module):
 
     def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """As `forward`, with every part's auxiliary losses."""
+        names = _names(self.parts)
         losses: dict[str, Tensor] = {}
         for i, part in enumerate(self.parts):
             if isinstance(part, Regularised):
                 y, own = part.map_with_regularisers(y)
-                losses |= {_numbered(i, name, self.parts): loss for name, loss in own.items()}
+                losses |= {names[i, name]: loss for name, loss in own.items()}
             else:
                 y = part(y)
         return y, losses
 
 
-def _numbered(index: int, name: str, parts: nn.ModuleList) -> str:
-    owners = [part for part in parts if isinstance(part, Regularised) and name in part.regularisers]
-    return name if len(owners) == 1 else f"{name}{index}"
+def _names(parts: nn.ModuleList) -> dict[tuple[int, str], str]:
+    """The name in a composition of each part's auxiliary losses: its own, or numbered where two parts use it."""
+    own = [(i, name) for i, part in enumerate(parts) if isinstance(part, Regularised) for name in part.regularisers]
+    count = Counter(name for _, name in own)
+    names = {(i, name): name for i, name in own if count[name] == 1}
+    for i, name in own:
+        if count[name] > 1:
+            numbered = f"{name}{i}"
+            while numbered in names.values():
+                numbered += "_"  # a part of parts, or a plugin, has that very name
+            names[i, name] = numbered
+    return names
 
 
 class OnDims(nn.Module):

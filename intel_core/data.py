@@ -13,10 +13,21 @@ from intel_core.errors import DataError
 from intel_core.spec import ComponentSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
-__all__ = ["Dataset", "DatasetSpec", "MemorySpec", "Split", "make_dataset", "support_of", "to_float"]
+__all__ = [
+    "Dataset",
+    "DatasetSpec",
+    "MemorySpec",
+    "Split",
+    "check_examples",
+    "check_labels",
+    "make_dataset",
+    "support_of",
+    "to_float",
+]
 
 Support = Literal["binary", "unit", "real"]
 """Which values x takes: {0, 1}, the interval [0, 1], or any real number."""
@@ -152,7 +163,8 @@ def make_dataset(
 
     Args:
         name: for messages.
-        x: array or tensor ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images; uint8 or real.
+        x: array or tensor ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images; real, or uint8 that stands
+            for ``x / 255`` (where it holds 0 and 1 alone, for a mask).
         labels: integers ``(n,)``, or None.
         validation: share of the examples held out to watch training.
         test: share held out for the final numbers.
@@ -161,7 +173,8 @@ def make_dataset(
         class_names: names of the labels.
 
     Raises:
-        DataError: for values that are not finite, constant data, a wrong shape or too few examples.
+        DataError: for values that are not finite, constant data, a wrong shape, too few examples or shares that
+            are none.
 
     >>> import numpy as np
     >>> data = make_dataset("noise", np.random.default_rng(0).normal(size=(100, 3)))
@@ -174,6 +187,8 @@ def make_dataset(
     labels = check_labels(name, labels, len(x))
     n = len(x)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(split_seed))
+    if not (0 <= validation < 1 and 0 <= test < 1):
+        raise DataError(f"{name}: shares validation={validation:g} and test={test:g} are not in [0, 1)")
     n_test, n_validation = max(1, round(n * test)), max(1, round(n * validation))
     if n - n_test - n_validation < 2:
         raise DataError(f"{name}: {n} examples are too few to train on; at least 4 are needed, hundreds make sense")
@@ -195,16 +210,31 @@ def check_examples(name: str, x: Any) -> Tensor:
     if isinstance(x, torch.Tensor):
         values = x.detach()
     else:
-        array = np.asarray(x)
+        array = _as_array(name, x)
         if array.dtype.kind not in "buif":
             raise DataError(f"{name}: values are of type {array.dtype}, expected numbers")
-        values = torch.from_numpy(np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32)))
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is checked below
+            array = (
+                np.require(array, requirements=["C", "W"]) if array.dtype == np.uint8 else array.astype(np.float32, "C")
+            )
+        values = torch.from_numpy(array)
     return _check_values(name, values.unsqueeze(1) if values.dim() in (1, 3) else values)
+
+
+def _as_array(name: str, x: Any) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    try:
+        return np.asarray(x)
+    except (TypeError, ValueError):
+        raise DataError(f"{name}: no array of numbers; are the rows of different lengths?") from None
 
 
 def _check_values(name: str, x: Tensor) -> Tensor:
     import torch
 
+    if x.is_complex() or x.layout != torch.strided:
+        raise DataError(f"{name}: a {x.dtype} tensor of layout {x.layout}; expected dense real numbers")
     if x.dim() not in (2, 4):
         raise DataError(f"{name}: shape {tuple(x.shape)}; expected (n, D) for vectors or (n, C, H, W) for images")
     if x.shape[0] < 4:
@@ -221,7 +251,8 @@ def _check_values(name: str, x: Tensor) -> Tensor:
             )
     if bool((x == x.flatten()[0]).all()):
         raise DataError(f"{name}: every value is {x.flatten()[0].item():g}; constant data cannot be modelled")
-    return x
+    # Bytes stand for x / 255; bytes of 0 and 1 alone are a mask, not an almost black image.
+    return x * 255 if x.dtype == torch.uint8 and int(x.max()) == 1 else x
 
 
 def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
@@ -235,7 +266,11 @@ def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
 
     if labels is None:
         return None
-    array = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if isinstance(labels, torch.Tensor):
+        labels = labels.detach().cpu()
+        array = (labels.double() if labels.is_floating_point() else labels).numpy()
+    else:
+        array = _as_array(name, labels)
     if array.shape != (n,):
         raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
     if array.dtype.kind not in "bui":

@@ -18,7 +18,7 @@ __all__ = ["ACTIVE_VARIANCE", "evaluate"]
 ACTIVE_VARIANCE = 0.01
 """A dimension of y is active if the variance of its posterior mean over the data exceeds this (Burda et al., 2016)."""
 
-_ROWS = 1000
+_ROWS = 500
 
 
 @torch.no_grad()

@@ -65,13 +65,12 @@ def make_hooks(objects: Iterable[object] = (), *, installed: bool = True) -> plu
     The given objects are the caller's own, so their exceptions are not swallowed.
 
     Raises:
-        PluginError: if a marked function matches no hook.
+        PluginError: if nothing in an object is marked, or a marked function matches no hook.
     """
     manager = pluggy.PluginManager(_PROJECT)
     manager.add_hookspecs(RunHooks)
     for index, given in enumerate(objects):
-        manager.register(given, name=f"{type(given).__name__}-{index}")
-    _check_known(manager)
+        _register(manager, given, f"{type(given).__name__}-{index}")
     if installed:
         for component in plugins.available("hooks"):
             _register_installed(manager, component)
@@ -85,8 +84,7 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
         if component.status != "OK":
             raise PluginError(component.reason)
         plugin = plugins.import_value(component.value)
-        manager.register(_guarded(manager, plugin, component.qualified), name=component.qualified)
-        _check_known(manager)
+        _register(manager, _guarded(manager, plugin, component.qualified), component.qualified)
     except Exception as error:
         if manager.has_plugin(component.qualified):
             manager.unregister(name=component.qualified)
@@ -96,46 +94,57 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
         warnings.warn(message, stacklevel=3)
 
 
-def _guarded(manager: pluggy.PluginManager, plugin: object, name: str) -> types.SimpleNamespace:
-    """The hook functions of a plugin, each of which reports its own failure and is not called again after one."""
-    found = [key for key in dir(plugin) if manager.parse_hookimpl_opts(plugin, key) is not None]
-    return types.SimpleNamespace(**{key: _guard(getattr(plugin, key), name) for key in found})
-
-
-def _guard(function: Callable[..., object], name: str) -> Callable[..., object]:
-    failed = False
-
-    @functools.wraps(function)
-    def call(*args: object) -> object:
-        nonlocal failed
-        if failed:
-            return None
-        try:
-            return function(*args)
-        except IntelError:
-            raise
-        except Exception as error:
-            failed = True
-            warnings.warn(
-                f"hook plugin {name} raised {type(error).__name__} in {function.__name__}: {error}; "
-                "it is not called again, the run goes on",
-                stacklevel=2,
-            )
-            return None
-
-    return call
-
-
-def _check_known(manager: pluggy.PluginManager) -> None:
-    known = [name for name in vars(RunHooks) if not name.startswith("_")]
+def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
+    known = [hook for hook in vars(RunHooks) if not hook.startswith("_")]
+    if not _marked(manager, plugin):
+        raise PluginError(f"{name} is no hook plugin: nothing in it is marked with intel_core.hookimpl")
     try:
+        manager.register(plugin, name=name)
         manager.check_pending()
+    except ValueError:
+        raise PluginError(f"{name} is given twice") from None
     except pluggy.PluginValidationError as error:
-        for name in vars(manager.hook):
-            caller = getattr(manager.hook, name)
-            if isinstance(caller, pluggy.HookCaller) and not caller.has_spec():
-                raise PluginError(
-                    f"{manager.get_name(error.plugin)} implements unknown hook {name!r}"
-                    f"{did_you_mean(name, known, say='hooks')}"
-                ) from None
-        raise
+        for hook in _marked(manager, plugin):
+            if hook not in known:
+                hint = did_you_mean(hook, known, say="hooks")
+                raise PluginError(f"{name} implements unknown hook {hook!r}{hint}") from None
+        raise PluginError(f"{name}: {' '.join(str(error).split())}") from error
+
+
+def _marked(manager: pluggy.PluginManager, plugin: object) -> list[str]:
+    """Names of a plugin's functions that `hookimpl` marks."""
+    return [key for key in dir(plugin) if manager.parse_hookimpl_opts(plugin, key) is not None]
+
+
+def _guarded(manager: pluggy.PluginManager, plugin: object, name: str) -> types.SimpleNamespace:
+    """The hook functions of a plugin behind one guard: after a failure of any of them none is called again."""
+    guard = _Guard(name)
+    return types.SimpleNamespace(**{key: guard(getattr(plugin, key)) for key in _marked(manager, plugin)})
+
+
+class _Guard:
+    """Wraps the functions of one plugin."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.failed = False
+
+    def __call__(self, function: Callable[..., object]) -> Callable[..., object]:
+        @functools.wraps(function)
+        def call(*args: object) -> object:
+            if self.failed:
+                return None
+            try:
+                return function(*args)
+            except IntelError:
+                raise
+            except Exception as error:
+                self.failed = True
+                warnings.warn(
+                    f"hook plugin {self.name} raised {type(error).__name__} in {function.__name__}: {error}; "
+                    "it is not called again, the run goes on",
+                    stacklevel=2,
+                )
+                return None
+
+        return call

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, runtime_ch
 
 from pydantic import BeforeValidator, Field
 
-from intel_core import plugins
 from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.spec import ComponentSpec, parse_spec
 
@@ -163,13 +162,14 @@ def _read_dims(value: object) -> object:
     """``0-1``, ``3`` or a list."""
     if not isinstance(value, str):
         return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+    shown = repr(value if len(value) <= 60 else f"{value[:60]}…")
     first, dash, last = value.partition("-")
     try:
         low, high = int(first), int(last if dash else first)
     except ValueError:
-        raise ValueError(f"{value!r} is neither a range such as 0-1 nor a list such as [0,2]") from None
+        raise ValueError(f"{shown} is neither a range such as 0-1 nor a list such as [0,2]") from None
     if not 0 <= high - low < 100_000:
-        raise ValueError(f"{value!r} is an empty or too large range")
+        raise ValueError(f"{shown} is an empty or too large range")
     return tuple(range(low, high + 1))
 
 
@@ -255,17 +255,9 @@ def _build_one(spec: MappingSpec, y_dim: int) -> Mapping:
         return _build_checked(spec, y_dim)
     if max(spec.dims) >= y_dim or len(set(spec.dims)) < len(spec.dims):
         raise SpecError(
-            f"{_label(spec)}: dims={list(spec.dims)} must be different dimensions below {y_dim}, the number there is"
+            f"{spec}: dims={list(spec.dims)} must be different dimensions below {y_dim}, the number there is"
         )
     return OnDims(_build_checked(spec, len(spec.dims)), spec.dims, y_dim)
-
-
-def _label(spec: MappingSpec) -> str:
-    """The spec's text where it is registered, else its class: a label for messages."""
-    try:
-        return str(spec)
-    except PluginError:
-        return type(spec).__name__
 
 
 def _build_checked(spec: MappingSpec, y_dim: int) -> Mapping:
@@ -274,16 +266,9 @@ def _build_checked(spec: MappingSpec, y_dim: int) -> Mapping:
     except IntelError:
         raise
     except ValueError as error:
-        raise SpecError(f"{_label(spec)}: {error}") from error
+        raise SpecError(f"{spec}: {error}") from error
     if not isinstance(mapping, Mapping):
-        raise PluginError(
-            f"{_label(spec)}: build() returned {type(mapping).__name__}, which lacks y_dim, z_dim or a call"
-        )
+        raise PluginError(f"{spec}: build() returned {type(mapping).__name__}, which lacks y_dim, z_dim or a call")
     if mapping.y_dim != y_dim:
-        raise PluginError(f"{_label(spec)}: build({y_dim}) returned a mapping of y_dim={mapping.y_dim}")
+        raise PluginError(f"{spec}: build({y_dim}) returned a mapping of y_dim={mapping.y_dim}")
     return mapping
-
-
-def registered_label(spec: MappingSpec) -> str:
-    """The name under which a mapping's spec is registered."""
-    return plugins.name_of("mappings", type(spec))

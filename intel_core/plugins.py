@@ -16,7 +16,9 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import re
 import sys
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API_LEVEL",
+    "KINDS",
     "Component",
     "available",
     "canonical_kind",
@@ -107,10 +110,12 @@ def register(kind: str, name: str, spec_class: type[ComponentSpec]) -> None:
     An installed plugin registers by entry point instead, and needs no call.
 
     Raises:
-        SpecError: if the class is not a spec of that kind.
+        SpecError: if the class is not a spec of that kind, or the name cannot be typed in a spec.
     """
     kind = canonical_kind(kind)
-    value = f"{spec_class.__module__}:{spec_class.__qualname__}"
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise SpecError(f"{name!r} is no name for a component: use letters, digits and . + - _ only")
+    value = f"{getattr(spec_class, '__module__', '?')}:{getattr(spec_class, '__qualname__', repr(spec_class))}"
     component = Component(kind, name, "this-process", "0", value)
     _check_class(component, spec_class)
     _registered[kind, name] = (component, spec_class)
@@ -120,35 +125,56 @@ def _words(variable: str) -> tuple[str, ...]:
     return tuple(word for word in (part.strip() for part in os.environ.get(variable, "").split(",")) if word)
 
 
-@functools.lru_cache(maxsize=64)
-def _entry_points(path: tuple[str, ...], kind: str) -> tuple[Component, ...]:
-    """All entries of one group; `path` is the cache key, since installing changes what it holds."""
-    levels: dict[str, int] = {}
-    for entry in metadata.entry_points(group=f"{GROUP_PREFIX}api"):
-        if entry.dist is not None and entry.name.isdecimal():
-            levels[entry.dist.name] = int(entry.name)
-    found: dict[tuple[str, str, str], Component] = {}
-    for entry in metadata.entry_points(group=GROUP_PREFIX + kind):
-        if entry.dist is None:
+@functools.lru_cache(maxsize=16)
+def _entries(path: tuple[str, ...]) -> dict[str, tuple[Component, ...]]:
+    """All entries of this project's groups by kind; `path` is the cache key, since installing changes what it holds.
+
+    Each distribution is read behind a guard of its own: `importlib.metadata.entry_points` fails altogether where
+    the metadata of one is damaged.
+    """
+    found: dict[str, list[Component]] = {}
+    seen: set[str] = set()
+    for dist in metadata.distributions():
+        try:
+            name, level, entries = _read_distribution(dist)
+        except Exception as error:
+            where = getattr(dist, "_path", dist)
+            warnings.warn(f"{where} is damaged and left out ({type(error).__name__}: {error})", stacklevel=4)
             continue
-        dist = entry.dist.name
-        # The same distribution seen twice (an editable install beside its build folder) is one component.
-        found.setdefault(
-            (entry.name, dist, entry.value),
-            Component(kind, entry.name, dist, entry.dist.version, entry.value, levels.get(dist, 1)),
-        )
-    return tuple(sorted(found.values(), key=lambda c: (c.name, c.distribution)))
+        # The same distribution seen twice (an editable install beside its build folder) is one; the first counts.
+        canonical = re.sub(r"[-_.]+", "-", name).lower()
+        if not entries or canonical in seen:
+            continue
+        seen.add(canonical)
+        for entry in entries:
+            kind = entry.group.removeprefix(GROUP_PREFIX)
+            component = Component(kind, entry.name, name, dist.version, entry.value, level)
+            if component not in found.setdefault(kind, []):
+                found[kind].append(component)
+    return {kind: tuple(sorted(items, key=lambda c: (c.name, c.distribution))) for kind, items in found.items()}
+
+
+def _read_distribution(dist: metadata.Distribution) -> tuple[str, int, list[metadata.EntryPoint]]:
+    """Name, API level and entries in this project's groups; no entries for what has nothing to do with it."""
+    if GROUP_PREFIX not in (dist.read_text("entry_points.txt") or ""):
+        return "", 1, []
+    for key in ("Name", "Version"):
+        if key not in dist.metadata:
+            raise ValueError(f"its metadata has no {key}")
+    entries = [entry for entry in dist.entry_points if entry.group.startswith(GROUP_PREFIX)]
+    levels = [int(e.name) for e in entries if e.group == f"{GROUP_PREFIX}api" and e.name.isdecimal()]
+    return dist.metadata["Name"], max(levels, default=1), entries
 
 
 def _installed(kind: str) -> tuple[Component, ...]:
     inner = tuple(component for (k, _), (component, _) in _registered.items() if k == kind)
-    return _entry_points(tuple(sys.path), kind) + inner
+    return _entries(tuple(sys.path)).get(kind, ()) + inner
 
 
 def refresh() -> None:
     """Forget what was read, e.g. after an installation within this process."""
     importlib.invalidate_caches()
-    _entry_points.cache_clear()
+    _entries.cache_clear()
     _broken.clear()
 
 
@@ -228,7 +254,8 @@ def find(kind: str, name: str) -> Component:
     candidates = [c for c in everything if name in (c.name, c.qualified)]
     if not candidates:
         names = [c.name for c in everything if c.status != "DISABLED"]
-        raise PluginError(f"no {kind[:-1]} is called {name!r}{did_you_mean(name, names, say=kind)}")
+        shown = name if len(name) <= 60 else f"{name[:60]}…"
+        raise PluginError(f"no {kind[:-1]} is called {shown!r}{did_you_mean(name, names, say=kind)}")
     usable = [c for c in candidates if c.status == "OK" or (c.status == "CONFLICT" and "/" in name)]
     if len(usable) == 1:
         return usable[0]
@@ -305,6 +332,8 @@ def probe(component: Component) -> Component:
         else:
             _load(component)
     except ImportError as error:
+        if component.kind == "hooks" and error.name == "torch":
+            return component  # only specs are promised to be light; a hook is imported when a run starts
         return replace(component, status="BROKEN", reason=f"ImportError: {error}")
     except PluginError:
         return replace(component, status="BROKEN", reason=_broken[component.qualified])
@@ -322,15 +351,24 @@ def name_of(kind: str, spec_class: type[ComponentSpec]) -> str:
         PluginError: if it is not registered.
     """
     kind = canonical_kind(kind)
-    live = [c for c in available(kind) if c.status in ("OK", "CONFLICT")]
     home = spec_class.__module__.partition(".")[0]
     value = f"{spec_class.__module__}:{spec_class.__qualname__}"
-    # Metadata first; a class that its package re-exports under another path is compared after loading.
-    ranked = sorted(live, key=lambda c: c.value != value)
-    for component in ranked:
-        if component.value.partition(".")[0].partition(":")[0] == home and _load(component) is spec_class:
+    # Metadata first; a class that a package re-exports under another path is compared after loading, and one of
+    # another package only where that is imported already.
+    live = [c for c in available(kind) if c.status in ("OK", "CONFLICT") and _may_hold(c, home)]
+    for component in sorted(live, key=lambda c: c.value != value):
+        try:
+            found = _load(component)
+        except PluginError:
+            continue  # a broken neighbour is no reason to refuse
+        if found is spec_class:
             return component.qualified if component.status == "CONFLICT" else component.name
     raise PluginError(
         f"{spec_class.__name__} is registered under no name; install its distribution, or call "
         f"intel_core.register({kind!r}, NAME, {spec_class.__name__})"
     )
+
+
+def _may_hold(component: Component, package: str) -> bool:
+    module = component.value.partition(":")[0].strip()
+    return module in sys.modules or module.partition(".")[0] == package

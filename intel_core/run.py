@@ -29,7 +29,7 @@ from intel_core.model import InteLVAE, build_model
 from intel_core.runspec import RunSpec, make_run_spec, stream
 from intel_core.spec import ComponentSpec
 
-__all__ = ["Encoding", "Run", "RunFolder", "load_run"]
+__all__ = ["Encoding", "Run", "RunFolder", "data_dir_or_default", "load_run"]
 
 FORMAT = 1
 _ROWS = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Protocol
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat
 
 from intel_core.spec import ComponentSpec
 
@@ -48,8 +48,8 @@ class ConstantSpec(ScheduleSpec):
 class _Ramp(ScheduleSpec):
     start: NonNegativeFloat = Field(0.0, description="weight before the ramp")
     end: NonNegativeFloat = Field(1.0, description="weight after the ramp")
-    steps: PositiveInt = Field(description="length of the ramp in training steps")
-    delay: NonNegativeInt = Field(0, description="steps before the ramp begins")
+    steps: int = Field(ge=1, le=10**9, description="length of the ramp in training steps")
+    delay: int = Field(0, ge=0, le=10**9, description="steps before the ramp begins")
 
     @property
     def settled(self) -> int:

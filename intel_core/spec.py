@@ -24,7 +24,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from intel_core import plugins
-from intel_core.errors import SpecError, did_you_mean
+from intel_core.errors import IntelError, PluginError, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -33,6 +33,7 @@ __all__ = [
     "ComponentSpec",
     "base_of",
     "describe_errors",
+    "field_lines",
     "format_spec",
     "parse_spec",
     "read_settings",
@@ -53,7 +54,10 @@ class ComponentSpec(BaseModel):
     kind: ClassVar[str] = ""
 
     def __str__(self) -> str:
-        return format_spec(self)
+        try:
+            return format_spec(self)
+        except PluginError:  # registered under no name, so there is no text form
+            return repr(self)
 
 
 def base_of(kind: str) -> type[ComponentSpec]:
@@ -111,15 +115,37 @@ def validate(spec_class: type[ComponentSpec], name: str, values: Dictionary[str,
 
     Raises:
         SpecError: naming the component and the offending key.
+        PluginError: if the spec's own code raises anything but what a validator may raise.
     """
     unknown = [key for key in values if key not in spec_class.model_fields]
     if unknown:
         key = unknown[0]
         raise SpecError(f"{name} has no key {_clip(key)}{did_you_mean(key, spec_class.model_fields, say='keys')}")
     try:
-        return spec_class.model_validate(dict(values))
+        return _validate_words(spec_class, dict(values))
     except ValidationError as error:
         raise SpecError(f"{name}: {describe_errors(error)}") from None
+    except IntelError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{name}: its spec raised {type(error).__name__}: {_one_line(str(error))}") from error
+
+
+def _validate_words(spec_class: type[ComponentSpec], values: dict[str, Any]) -> ComponentSpec:
+    """Validate; a bareword that a choice of numbers refuses, pydantic's one strict place, is tried as a number."""
+    try:
+        return spec_class.model_validate(values)
+    except ValidationError as error:
+        refused = {
+            str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["type"] == "literal_error"
+        }
+        words = {key: values[key] for key in sorted(refused) if isinstance(values.get(key), str)}
+        numbers = {
+            key: int(word) for key, word in words.items() if word.isdecimal() and word.isascii() and len(word) < 19
+        }
+        if not numbers:
+            raise
+        return spec_class.model_validate(values | numbers)
 
 
 def _read_body(name: str, body: str) -> dict[str, Any]:
@@ -127,7 +153,7 @@ def _read_body(name: str, body: str) -> dict[str, Any]:
     if not stripped:
         raise SpecError(f"{name}: nothing after the colon; write {name} or {name}:key=value")
     if stripped.startswith("@"):
-        return read_settings(Path(stripped[1:]).expanduser())
+        return read_settings(Path(stripped[1:]))
     if stripped.startswith("{"):
         value, end = _read_json(name, stripped, 0)
         if stripped[end:].strip():
@@ -156,7 +182,7 @@ def _read_pairs(name: str, body: str) -> dict[str, Any]:
 
 def _read_value(name: str, body: str, start: int) -> tuple[Any, int]:
     """One value and the position of the comma behind it, or of the end."""
-    while start < len(body) and body[start] == " ":
+    while start < len(body) and body[start].isspace():
         start += 1
     if start < len(body) and body[start] in '[{"':
         value, end = _read_json(name, body, start)
@@ -187,25 +213,36 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         SpecError: if there is no such file, or it does not hold a mapping from keys to values.
     """
+    shown = _clip(str(path), 200)
     try:
+        path = path.expanduser()
         if not path.is_file():
-            raise SpecError(f"no file {_clip(str(path))}")
+            raise SpecError(f"no file {shown}")
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        if isinstance(error, SpecError):
-            raise
-        problem = str(error).strip().splitlines()
-        raise SpecError(f"{path} cannot be read: {' '.join(problem[:2]) or type(error).__name__}") from None
+    except SpecError:
+        raise
+    except Exception as error:  # yaml raises AttributeError, IndexError and KeyError too, for values like !!int ""
+        problem = error.strerror if isinstance(error, OSError) else _one_line(str(error))
+        raise SpecError(f"{shown} cannot be read: {problem or type(error).__name__}") from None
     if content is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise SpecError(f"{path} does not hold keys and values, but {type(content).__name__}")
+    if not isinstance(content, dict):
+        raise SpecError(f"{shown} does not hold keys and values, but {type(content).__name__}")
+    for key in content:
+        if not isinstance(key, str):
+            raise SpecError(f"{shown}: key {_clip(key)} is no word; write it in quotes")
     return content
 
 
 def _clip(text: object, width: int = 60) -> str:
     shown = repr(text)
     return shown if len(shown) <= width else f"{shown[:width]}…{shown[0]}"
+
+
+def _one_line(text: str, width: int = 200) -> str:
+    """A text on one line, printable and not too long, for a message."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text[: 2 * width].split()))
+    return line if len(line) <= width else f"{line[:width]}…"
 
 
 def _caret(text: str, position: int, width: int = 70) -> str:
@@ -229,16 +266,29 @@ def describe_errors(error: ValidationError) -> str:
 
 
 def _describe(detail: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
+    where = _one_line(".".join(str(part) for part in detail["loc"]), 60)
     cause = (detail.get("ctx") or {}).get("error")
     message = str(cause) if cause is not None else detail["msg"]
-    message = message[:1].lower() + message[1:]
+    message = _one_line(message[:1].lower() + message[1:])
     given = detail["input"]
     if not where or detail["type"] == "missing":
         return f"{where} is required" if detail["type"] == "missing" else message
-    shown = given if isinstance(given, str) else json.dumps(given, default=repr)
-    shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
-    return f"{where}={shown}: {message}"
+    return f"{where}={_shown(given)}: {message}"
+
+
+def _shown(value: Any, width: int = 40) -> str:
+    """The beginning of a value as JSON; no more of it is written than is shown, as a file can nest without end."""
+    if isinstance(value, str):
+        return _one_line(value, width)
+    text = ""
+    try:
+        for piece in json.JSONEncoder(ensure_ascii=False, default=repr).iterencode(value):
+            text += piece
+            if len(text) > width:
+                break
+    except (TypeError, ValueError, RecursionError):
+        text += "…"
+    return _one_line(text, width)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------

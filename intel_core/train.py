@@ -71,9 +71,10 @@ def fit(
         spec = make_run_spec(**settings, **({} if data is None else {"data": data}))
     spec, dataset = prepare(spec, data_dir, dataset)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
+    trainer = Trainer(spec, model, dataset, make_hooks(hooks))
+    # Only now, when nothing that the user can mend is left, is anything written.
     folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
     folder.describe(spec, dataset, model)
-    trainer = _make_trainer(spec, model, dataset, folder, hooks)
     return _train(trainer, folder)
 
 
@@ -123,7 +124,7 @@ def resume(
     latest, _ = checkpoint.latest(folder.checkpoints)
     step, tensors, state = checkpoint.load(latest)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = _make_trainer(spec, model, dataset, folder, hooks)
+    trainer = Trainer(spec, model, dataset, make_hooks(hooks))
     trainer.load_state(step, tensors, state)
     folder.forget_after(step)
     return _train(trainer, folder)
@@ -144,17 +145,17 @@ class _Recorder:
         self.folder.append(record)
 
 
-def _make_trainer(spec: RunSpec, model: Any, dataset: Dataset, folder: RunFolder, hooks: Iterable[object]) -> Trainer:
+def _train(trainer: Trainer, folder: RunFolder) -> Run:
+    """Run a trainer to its end, everything kept in a folder."""
+    spec = trainer.spec
+
     def save(trainer: Trainer) -> Path:
         written = checkpoint.save(folder.checkpoints, trainer.step, *trainer.state())
         checkpoint.prune(folder.checkpoints, spec.keep_checkpoints)
         return written
 
-    manager = make_hooks([_Recorder(folder), *hooks])
-    return Trainer(spec, model, dataset, manager, folder=folder.path, save=save)
-
-
-def _train(trainer: Trainer, folder: RunFolder) -> Run:
+    trainer.folder, trainer.save = folder.path, save
+    trainer.hooks.register(_Recorder(folder), name="recorder")
     with _stop_on_signals(trainer):
         trainer.train()
     interrupted = (trainer.stop_reason or "").startswith("signal")

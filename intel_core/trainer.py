@@ -25,7 +25,7 @@ from intel_core.model import InteLVAE
 from intel_core.objectives import Terms
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "pick_device"]
 
 _SNAPSHOT_EVERY = 500
 
@@ -38,10 +38,10 @@ class Trainer:
         model: the model, on its device.
         dataset: the data.
         hooks: called at the moments that `intel_core.hooks.RunHooks` names.
-        folder: where a diverged batch is kept, if anywhere.
-        save: writes a checkpoint of this trainer and returns its folder, if checkpoints are wanted.
 
     Attributes:
+        folder: where a diverged batch is kept, if anywhere.
+        save: writes a checkpoint of this trainer and returns its folder, if checkpoints are wanted.
         step: steps taken so far.
         stop_reason: set by `stop` (or a hook) to end the run after the current step.
 
@@ -55,9 +55,6 @@ class Trainer:
         model: InteLVAE,
         dataset: Dataset,
         hooks: pluggy.PluginManager,
-        *,
-        folder: Path | None = None,
-        save: Callable[[Trainer], Path] | None = None,
     ) -> None:
         if spec.steps is None:
             raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
@@ -65,8 +62,8 @@ class Trainer:
         self.model = model
         self.dataset = dataset
         self.hooks = hooks
-        self.folder = folder
-        self.save = save
+        self.folder: Path | None = None
+        self.save: Callable[[Trainer], Path] | None = None
         self.objective = spec.objective.build()
         self.device = next(model.parameters()).device
         self.data = dataset.train.x.to(self.device)

@@ -28,9 +28,9 @@ def describe_clusters(index: Tensor, proportions: Tensor, labels: Tensor | None)
         (share of the data whose class is the most frequent one of its cluster; with fewer clusters than classes
         it cannot reach 1), ``cohesion`` (share of the data that lie in the main cluster of their class: 1 where
         no class is torn apart), ``nmi`` (mutual information of cluster and class over the mean of their
-        entropies) and, where there are as many classes as clusters and at most 12, ``accuracy`` (share of the data on the diagonal under the best
-        one-to-one matching of clusters and classes). An accuracy needs no order of the clusters, which a
-        likelihood cannot identify.
+        entropies) and, where there are as many classes as clusters and at most 12, ``accuracy`` (share of the
+        data on the diagonal under the best one-to-one matching of clusters and classes). An accuracy needs no
+        order of the clusters, which a likelihood cannot identify.
 
     >>> found = describe_clusters(torch.tensor([0, 0, 0, 1]), torch.tensor([0.5, 0.5]), torch.tensor([7, 7, 3, 3]))
     >>> found["data_shares"], found["classes"], found["contingency"], found["purity"]

@@ -49,8 +49,6 @@ def load(spec: ArraysSpec, data_dir: Path | None) -> Dataset:
         labels_path = find_path("arrays", spec.labels, data_dir)
         check_suffix("arrays", labels_path, [".npy"])
         labels = read_npy(labels_path)
-    if x.dtype == np.uint8 and x.size and x.max() <= 1:
-        x = x * np.uint8(255)  # 0/1 masks; taken as x / 255 they would be black images
     examples = check_examples(path.name, x)
     names: tuple[str, ...] = ()
     if labels is not None:
