@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from intel_core.errors import DataError, DivergenceError, IntelError, PluginError, RunError, SpecError
     from intel_core.hooks import hookimpl
     from intel_core.mapping import (
+        Annealed,
         Clustering,
         Declared,
         Diagnosable,
@@ -42,6 +43,7 @@ _HOMES = {
     "errors": ("DataError", "DivergenceError", "IntelError", "PluginError", "RunError", "SpecError"),
     "hooks": ("hookimpl",),
     "mapping": (
+        "Annealed",
         "Clustering",
         "Declared",
         "Diagnosable",
@@ -66,6 +68,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "API_LEVEL",
+    "Annealed",
     "Clustering",
     "ComponentSpec",
     "Compose",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "Annealed",
     "Clustering",
     "Declared",
     "Diagnosable",
@@ -147,6 +148,21 @@ class Regularised(Protocol):
 
 
 @runtime_checkable
+class Annealed(Protocol):
+    """A mapping whose bias a run can turn on gradually, by the schedule named ``strength``.
+
+    With the whole bias from the first step, training can settle for a poor optimum: the posterior's samples seldom
+    fall where g is steep, so the gradient hardly sees what crossing such a place would bring. From a weak bias the
+    encoder finds its arrangement first and keeps it as the bias grows. At each strength g is a valid mapping, and
+    the strength it was saved with belongs to its state.
+    """
+
+    def set_strength(self, strength: float) -> None:
+        """0 is no bias (the identity, where that makes sense), 1 the mapping as its spec describes it."""
+        ...
+
+
+@runtime_checkable
 class Diagnosable(Protocol):
     """A mapping that can say of encoded data whether its bias took."""
 
@@ -184,6 +200,8 @@ class MappingSpec(ComponentSpec):
     """
 
     kind: ClassVar[str] = "mappings"
+    annealed: ClassVar[bool] = False
+    """Whether a run should by default turn the bias on gradually; then `build` returns an `Annealed` mapping."""
 
     dims: Dims | None = Field(
         None, description="dimensions of y that the mapping acts on, e.g. 0-1 or [0,3]; the rest pass through"

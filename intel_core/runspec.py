@@ -25,7 +25,7 @@ from intel_core.data import DatasetSpec
 from intel_core.errors import DataError, SpecError, did_you_mean
 from intel_core.mapping import IdentitySpec, MappingSpec
 from intel_core.parts import BernoulliSpec, ConvSpec, GaussianSpec, LikelihoodSpec, MLPSpec, NetworkSpec, ObjectiveSpec
-from intel_core.schedules import ConstantSpec, LinearSpec, ScheduleSpec
+from intel_core.schedules import ConstantSpec, GeometricSpec, LinearSpec, ScheduleSpec
 from intel_core.spec import describe_errors, format_spec, parse_spec
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ __all__ = ["RunSpec", "make_run_spec", "resolve", "stream"]
 DEFAULT_STEPS = 4000
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
+
+ANNEALING_SHARE = 0.5
+"""Share of the training over which an annealed mapping grows to full strength, unless the user says otherwise."""
 
 
 def _reader(kind: str) -> BeforeValidator:
@@ -113,7 +116,8 @@ class RunSpec(BaseModel):
     clip_norm: PositiveFloat | None = Field(None, description="largest norm of the whole gradient")
     schedules: dict[str, ScheduleText] = Field(
         default_factory=dict,
-        description="factor per step of kl, lr or a mapping's regulariser; kl warms up over half a run on vectors",
+        description="factor per step of kl, lr, a mapping's strength or regulariser; by default kl warms up over half "
+        "a run on vectors, and the strength of a mapping such as cluster grows over half a run",
     )
     patience: PositiveInt | None = Field(
         None,
@@ -186,6 +190,8 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     steps = spec.steps or (spec.epochs * per_epoch if spec.epochs else DEFAULT_STEPS)
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
+    if any(part.annealed for part in spec.mapping):
+        schedules.setdefault("strength", GeometricSpec(steps=max(1, int(steps * ANNEALING_SHARE))))
     likelihood = spec.likelihood or _default_likelihood(dataset)
     if dataset.support not in likelihood.supports:
         raise DataError(

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat
 
 from intel_core.spec import ComponentSpec
 
-__all__ = ["ConstantSpec", "CosineSpec", "LinearSpec", "Schedule", "ScheduleSpec"]
+__all__ = ["ConstantSpec", "CosineSpec", "GeometricSpec", "LinearSpec", "Schedule", "ScheduleSpec"]
 
 
 class Schedule(Protocol):
@@ -82,3 +82,19 @@ class CosineSpec(_Ramp):
         0.1
         """
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self._progress(step))) / 2
+
+
+class GeometricSpec(_Ramp):
+    """From `start` to `end` by equal factors: for weights that matter by their order of magnitude."""
+
+    start: float = Field(0.01, gt=0, description="weight before the ramp")
+    end: float = Field(1.0, gt=0, description="weight after the ramp")
+
+    def at(self, step: int) -> float:
+        """``start (end / start) ** progress``.
+
+        >>> [round(GeometricSpec(start=0.01, steps=2).at(s), 6) for s in (0, 1, 2)]
+        [0.01, 0.1, 1.0]
+        """
+        progress = self._progress(step)
+        return self.end if progress == 1 else self.start * (self.end / self.start) ** progress

@@ -21,6 +21,7 @@ from intel_core.data import Dataset, to_float
 from intel_core.divergence import Snapshot, find_culprit
 from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
 from intel_core.evaluation import evaluate
+from intel_core.mapping import Annealed
 from intel_core.model import InteLVAE
 from intel_core.objectives import Terms
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
@@ -91,7 +92,8 @@ class Trainer:
     # --- weights -----------------------------------------------------------------------------------------------
 
     def _set_schedules(self) -> None:
-        known = ["kl", "lr", *self.model.regularisers]
+        self._annealed = [part for part in self.model.modules() if isinstance(part, Annealed)]
+        known = ["kl", "lr", *(["strength"] if self._annealed else []), *self.model.regularisers]
         for name in self.spec.schedules:
             if name not in known:
                 raise SpecError(f"no weight is called {name!r}{did_you_mean(name, known, say='weights')}")
@@ -102,13 +104,17 @@ class Trainer:
     def _update_weights(self) -> None:
         self._weights = {name: schedule.at(self.step) for name, schedule in self.spec.schedules.items()}
         factor = self._weights.pop("lr", 1.0)
+        self._strength = self._weights.pop("strength", 1.0)
+        for part in self._annealed:
+            part.set_strength(self._strength)
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.learning_rate * factor
 
     @property
     def weights(self) -> dict[str, float]:
         """The current factor of each scheduled weight."""
-        return {**self._weights, "lr": self.optimizer.param_groups[0]["lr"] / self.spec.learning_rate}
+        strength = {"strength": self._strength} if self._annealed else {}
+        return {**self._weights, **strength, "lr": self.optimizer.param_groups[0]["lr"] / self.spec.learning_rate}
 
     @property
     def epoch(self) -> float:

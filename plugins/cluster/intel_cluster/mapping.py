@@ -16,6 +16,12 @@ from intel_core.mapping import Properties
 __all__ = ["ClusterMapping"]
 
 
+def _follow_strength(mapping: ClusterMapping, keys: object) -> None:
+    """After weights were loaded, the cuts push as strongly as those of the mapping that was saved."""
+    for cut in mapping._cuts():
+        cut.set_strength(float(mapping.strength))
+
+
 class ClusterMapping(nn.Module):
     r"""K clusters by cutting the first dimensions of y; the remaining dimensions pass through.
 
@@ -24,7 +30,7 @@ class ClusterMapping(nn.Module):
     of :math:`R^d` and Theorem 1 of the paper holds with equality: the mapping costs nothing in KL.
 
     It offers every capability of `intel_core.mapping` except `Regularised`: `Declared`, `Clustering`,
-    `Invertible` and `Diagnosable`. Half precision is computed in float32.
+    `Invertible`, `Annealed` and `Diagnosable`. Half precision is computed in float32.
 
     Source: Miao et al., section 6.2 and appendix C.2.
 
@@ -44,6 +50,8 @@ class ClusterMapping(nn.Module):
     0
     """
 
+    strength: Tensor
+
     def __init__(self, splits: Sequence[Split], y_dim: int) -> None:
         super().__init__()
         self.y_dim = self.z_dim = y_dim
@@ -51,7 +59,21 @@ class ClusterMapping(nn.Module):
         rest = y_dim - sum(split.width for split in splits)
         if rest < 0:
             raise ValueError(f"{y_dim - rest} dimensions are to be cut, there are {y_dim}")
+        self.register_buffer("strength", torch.ones(()))
+        self.register_load_state_dict_post_hook(_follow_strength)  # type: ignore[no-untyped-call]  # torch's own gap
         self._widths = [split.width for split in splits] + ([rest] if rest else [])
+
+    def set_strength(self, strength: float) -> None:
+        """Scale all displacements: 0 is the identity, 1 the whole mapping; a bijection at any strength.
+
+        Raises:
+            ValueError: if the strength is negative.
+        """
+        if not strength >= 0:
+            raise ValueError(f"a strength is at least 0, not {strength:g}")
+        self.strength.fill_(strength)
+        for cut in self._cuts():
+            cut.set_strength(strength)
 
     def _cuts(self) -> list[Split]:
         return cast("list[Split]", list(self.splits))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 from typing_extensions import Self
@@ -69,6 +69,8 @@ class ClusterSpec(MappingSpec):
     >>> ClusterSpec(learnable=True).c2
     0.5
     """
+
+    annealed: ClassVar[bool] = True
 
     k: Counts = Field(
         3, description="clusters; a list such as [2,3] cuts the planes (y0,y1), (y2,y3), … into a product"

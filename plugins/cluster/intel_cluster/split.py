@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Split(nn.Module):
 
     def __init__(self, displacement: Displacement, learnable: bool) -> None:
         super().__init__()
-        self.displacement = displacement
+        self.displacement = self._whole = displacement
         self.learnable = learnable
         born = torch.get_default_device()
         self.device = torch.device("cpu") if born.type == "meta" else born  # constants need a place with values
@@ -45,6 +46,10 @@ class Split(nn.Module):
         self.device = fn(torch.empty(0, device=self.device)).device
         self.place_constants()
         return self
+
+    def set_strength(self, strength: float) -> None:
+        """Push by `strength` times as much: a plain number, so that it costs the forward pass nothing."""
+        self.displacement = replace(self._whole, c1=self._whole.c1 * strength)
 
     def place_constants(self) -> None:
         """Put whatever tensors are no parameters on `device`."""

@@ -1,0 +1,71 @@
+"""Is the bias turned on gradually as promised? From the identity to the whole mapping, saved with its strength."""
+
+import copy
+
+import pytest
+import torch
+from intel_cluster import ClusterSpec
+
+from intel_core import Annealed
+
+SPECS = {
+    "sectors": (ClusterSpec(k=3), 2),
+    "unequal": (ClusterSpec(k=3, proportions=(0.7, 0.2, 0.1), form="smooth"), 4),
+    "learnable": (ClusterSpec(k=4, learnable=True), 3),
+    "product": (ClusterSpec(k=[2, 3]), 5),
+    "line": (ClusterSpec(k=2, learnable=True), 1),
+}
+table = pytest.mark.parametrize("name", SPECS)
+
+
+def build(name):
+    spec, y_dim = SPECS[name]
+    y = torch.randn(500, y_dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return spec.build(y_dim), y
+
+
+@table
+def test_no_strength_is_the_identity_and_full_strength_the_mapping(name):
+    mapping, y = build(name)
+    assert isinstance(mapping, Annealed)
+    assert type(SPECS[name][0]).annealed
+    whole = mapping(y)
+    mapping.set_strength(0.0)
+    torch.testing.assert_close(mapping(y), y, rtol=0, atol=0)
+    mapping.set_strength(1.0)
+    assert torch.equal(mapping(y), whole)
+    assert not torch.allclose(whole, y)
+
+
+@table
+def test_the_push_is_proportional_to_the_strength(name):
+    mapping, y = build(name)
+    push = mapping(y) - y
+    mapping.set_strength(0.25)
+    torch.testing.assert_close(mapping(y) - y, push / 4, rtol=1e-9, atol=1e-12)
+
+
+@table
+def test_inverse_and_determinant_follow_the_strength(name):
+    mapping, y = build(name)
+    mapping.set_strength(0.3)
+    torch.testing.assert_close(mapping.inverse(mapping(y)), y, rtol=1e-9, atol=1e-10)
+    jacobian = torch.func.vmap(torch.func.jacrev(mapping))(y[:50])
+    torch.testing.assert_close(
+        mapping.log_abs_det_jacobian(y[:50]), torch.linalg.slogdet(jacobian)[1], rtol=1e-8, atol=1e-9
+    )
+
+
+@table
+def test_a_saved_strength_is_loaded(name):
+    mapping, y = build(name)
+    mapping.set_strength(0.5)
+    fresh, _ = build(name)
+    fresh.load_state_dict(mapping.state_dict())
+    assert torch.equal(fresh(y), mapping(y))
+    assert torch.equal(copy.deepcopy(mapping)(y), mapping(y))
+
+
+def test_a_negative_strength_is_refused():
+    with pytest.raises(ValueError, match="a strength is at least 0, not -1"):
+        ClusterSpec(k=3).build(2).set_strength(-1)
