@@ -68,7 +68,7 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
             sums[f"{name}.safetensors"] = hashlib.sha256(content).hexdigest()
             _write_synced(temporary / f"{name}.safetensors", content)
         meta = {"format": FORMAT, "step": step, "sha256": sums, "state": state}
-        _write_synced(temporary / "state.json", json.dumps(meta, indent=1).encode())
+        _write_synced(temporary / "state.json", json.dumps({**meta, "checksum": _checksum(meta)}, indent=1).encode())
         if final.exists():
             shutil.rmtree(final)
         temporary.rename(final)
@@ -77,6 +77,10 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
         shutil.rmtree(temporary, ignore_errors=True)
         raise RunError(f"checkpoint {final} cannot be written: {error.strerror}") from error
     return final
+
+
+def _checksum(meta: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 def _write_synced(path: Path, content: bytes) -> None:
@@ -104,6 +108,8 @@ def load(path: Path) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]
         meta = json.loads((path / "state.json").read_text(encoding="utf-8"))
         if meta["format"] > FORMAT:
             raise RunError(f"checkpoint {path} has format {meta['format']}, this core reads up to {FORMAT}: upgrade it")
+        if _checksum({key: value for key, value in meta.items() if key != "checksum"}) != meta["checksum"]:
+            raise RunError(f"checkpoint {path} is damaged: state.json does not match its checksum")
         tensors = {}
         for name, expected in meta["sha256"].items():
             content = (path / name).read_bytes()

@@ -131,8 +131,10 @@ def to_float(x: Tensor) -> Tensor:
 
 
 def fingerprint(x: Tensor) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of a tensor's bytes."""
-    return hashlib.sha256(x.detach().cpu().contiguous().numpy().data).hexdigest()[:16]
+    """First 16 hexadecimal digits of the SHA-256 of a tensor's type, shape and bytes."""
+    found = hashlib.sha256(f"{x.dtype} {tuple(x.shape)}".encode())
+    found.update(x.detach().cpu().contiguous().numpy().data)
+    return found.hexdigest()[:16]
 
 
 def support_of(x: Tensor) -> Support:

@@ -7,7 +7,8 @@ instead; when a logged mean is not finite, the steps since then are taken again,
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -48,42 +49,76 @@ class Finding:
 def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Finding | None:
     """Replay from a snapshot up to step `until` and return the first thing that is not finite, if it comes again."""
     snapshot.restore(trainer)
-    seen: list[str] = []
-    handles = [
-        module.register_forward_hook(_watch(name, seen)) for name, module in trainer.model.named_modules() if name
-    ]
+    model = trainer.model
+    watch = _Watch()
+    handles = [module.register_forward_hook(watch.module(name)) for name, module in model.named_modules() if name]
+    plain_map = model.map
+    # A mapping with auxiliary losses is not called as a module, so no hook of its own would see its output.
+    watched = watch.mapping(plain_map, type(model.mapping).__name__)
+    setattr(model, "map", watched)  # noqa: B010  # an attribute of this object that hides the method
     try:
         while trainer.step < until:
-            step = trainer.step
+            step = trainer.step + 1  # as logged lines count: the number of steps with this one
             x, noise = trainer.draw()
+            watch.clear()
             terms = trainer.take_step(x, noise)
             batch = {"x": x, "noise": noise}
-            values = {
-                "log_likelihood": terms.log_likelihood,
-                "kl": terms.kl,
-                **terms.others,
-                "loss": terms.loss,
-            }
+            values = {"log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others, "loss": terms.loss}
             bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
-            if bad or seen:
+            if bad or watch.outputs:
                 what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
-                return Finding(step, what, seen[0] if seen else "the likelihood or the KL term", batch)
-            for name, parameter in trainer.model.named_parameters():
-                if parameter.grad is not None and not _finite(parameter.grad):
-                    return Finding(step, f"the gradient of {name} is not finite", name.rpartition(".")[0], batch)
+                return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
+            if not all(_finite(p.grad) for p in model.parameters() if p.grad is not None):
+                return Finding(step, "a gradient is not finite", watch.blame(), batch)
+            if not all(_finite(p) for p in model.parameters()):
+                return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
     finally:
         for handle in handles:
             handle.remove()
+        delattr(model, "map")
     return None
 
 
-def _watch(name: str, seen: list[str]) -> Any:
-    def hook(module: nn.Module, inputs: object, output: object) -> None:
-        # Children run before their parents, so the first name that is noted is the innermost layer.
-        if isinstance(output, Tensor) and not _finite(output):
-            seen.append(f"{name} ({type(module).__name__})")
+_Map = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
+_TERMS = "the likelihood or the KL term"
 
-    return hook
+
+class _Watch:
+    """Notes, during one step, which outputs are not finite, and the order in which gradients come back."""
+
+    def __init__(self) -> None:
+        self.outputs: list[str] = []
+        self.gradients: list[tuple[str, bool]] = []
+
+    def clear(self) -> None:
+        self.outputs.clear()
+        self.gradients.clear()
+
+    def see(self, label: str, output: object) -> None:
+        if not isinstance(output, Tensor):
+            return
+        if not _finite(output):
+            # Children run before their parents, so the first that is noted is the innermost layer.
+            self.outputs.append(label)
+        if output.requires_grad:
+            note = lambda gradient: self.gradients.append((label, _finite(gradient)))  # noqa: E731
+            output.register_hook(note)  # type: ignore[no-untyped-call]  # torch's own gap
+
+    def module(self, name: str) -> Callable[[nn.Module, object, object], None]:
+        return lambda module, inputs, output: self.see(f"{name} ({type(module).__name__})", output)
+
+    def mapping(self, plain: _Map, kind: str) -> _Map:
+        def watched(y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            z, losses = plain(y)
+            self.see(f"mapping ({kind})", z)
+            return z, losses
+
+        return watched
+
+    def blame(self) -> str:
+        """The layer that was given a finite gradient and passed on one that is not."""
+        broken = [finite for _, finite in self.gradients].index(False) if self.gradients else 0
+        return self.gradients[broken - 1][0] if broken > 0 else _TERMS
 
 
 def _finite(tensor: Tensor) -> bool:

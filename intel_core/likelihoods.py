@@ -4,9 +4,9 @@ Shapes, for one example of shape ``event = (D,)`` or ``(C, H, W)`` and parameter
 ``params_per_value`` times as many channels (the first dimension of the event)::
 
     log_prob: (..., n, *params_event), (n, *event) -> (..., n)     nats per example
-    mean:     (..., *params_event) -> (..., *event)
+    mean:     (n, *params_event) -> (n, *event)
 
-The parameters may carry leading dimensions (particles) that x does not have.
+In `log_prob` the parameters may carry leading dimensions (particles) that x does not have.
 """
 
 from __future__ import annotations
@@ -96,8 +96,10 @@ class ContinuousBernoulli(Likelihood):
     def mean(self, params: Tensor) -> Tensor:
         r""":math:`1/(1 - e^{-\eta}) - 1/\eta`."""
         small = params.abs() < 1e-2
-        safe = torch.where(small, torch.ones_like(params), params)
-        return torch.where(small, 0.5 + params / 12, -1 / torch.expm1(-safe) - 1 / safe)
+        # For |eta|, where nothing overflows; the mean for -eta is one minus that for eta.
+        size = torch.where(small, torch.ones_like(params), params).abs()
+        positive = -1 / torch.expm1(-size) - 1 / size
+        return torch.where(small, 0.5 + params / 12, torch.where(params > 0, positive, 1 - positive))
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """By inversion of the distribution function."""
@@ -107,7 +109,8 @@ class ContinuousBernoulli(Likelihood):
         # Solve (e^{nx} - 1)/(e^n - 1) = u; written for the sign of n that cannot overflow.
         size = safe.abs()
         x = 1 + torch.log(u + (1 - u) * torch.exp(-size)) / size
-        return torch.where(small, u, torch.where(safe > 0, x, 1 - x)).clamp(0, 1)
+        near_zero = u + params * (0.5 * u * (1 - u))
+        return torch.where(small, near_zero, torch.where(safe > 0, x, 1 - x)).clamp(0, 1)
 
 
 def _log_sinh_ratio(half: Tensor) -> Tensor:

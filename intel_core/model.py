@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -117,15 +118,17 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
         raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
     x_shape = tuple(x_shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(spec.seed, "mapping"))
+        # The CPU's generator alone: torch.manual_seed would reseed every accelerator, whose state nobody puts back.
+        seed = torch.default_generator.manual_seed
+        seed(stream(spec.seed, "mapping"))
         mapping = build_mapping(spec.mapping, spec.latent)
         check_mapping_shape(mapping, spec)
         likelihood = likelihood_spec.build()
         params_shape = (x_shape[0] * likelihood.params_per_value, *x_shape[1:])
         try:
-            torch.manual_seed(stream(spec.seed, "encoder"))
+            seed(stream(spec.seed, "encoder"))
             encoder = networks[0].build_encoder(x_shape, 2 * spec.latent)
-            torch.manual_seed(stream(spec.seed, "decoder"))
+            seed(stream(spec.seed, "decoder"))
             decoder = networks[1].build_decoder(mapping.z_dim, params_shape)
         except ValueError as error:
             if isinstance(error, SpecError | DataError):
@@ -134,17 +137,34 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
     return InteLVAE(encoder, mapping, decoder, likelihood, x_shape)
 
 
+_TAKEN = ("loss", "elbo", "log_likelihood", "kl", "iwae", "lr", "strength")
+
+
+@torch.no_grad()
 def check_mapping_shape(mapping: Mapping, spec: RunSpec) -> None:
     """Try a mapping on two rows before anything is trained.
 
     Raises:
-        PluginError: if it breaks rule 1 of the contract.
+        PluginError: if its output or its auxiliary losses are not what the contract asks for.
     """
-    with torch.no_grad():
-        z = mapping(torch.zeros(2, mapping.y_dim))
+    label = " then ".join(str(part) for part in spec.mapping) or "identity"
+    y = torch.zeros(2, mapping.y_dim)
+    z = mapping(y)
     if not isinstance(z, Tensor) or z.shape != (2, mapping.z_dim):
         shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-        label = " then ".join(str(part) for part in spec.mapping) or "identity"
         raise PluginError(
             f"mapping {label}: g of shape (2, {mapping.y_dim}) gives {shape}, expected (2, {mapping.z_dim})"
+        )
+    if not isinstance(mapping, Regularised):
+        return
+    declared = dict(mapping.regularisers)
+    for name, weight in declared.items():
+        if name in _TAKEN:
+            raise PluginError(f"mapping {label}: an auxiliary loss cannot be called {name!r}, that is another number")
+        if not 0 <= weight < math.inf:
+            raise PluginError(f"mapping {label}: auxiliary loss {name!r} has weight {weight:g}, expected 0 or more")
+    given = mapping.map_with_regularisers(y)[1]
+    if set(given) != set(declared):
+        raise PluginError(
+            f"mapping {label}: declares the auxiliary losses {sorted(declared)}, but returns {sorted(given)}"
         )

@@ -108,6 +108,7 @@ class RunFolder:
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
         self.write("run.json", content)
+        self.log.touch()
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write one JSON file, whole or not at all."""
@@ -307,16 +308,17 @@ class Run:
         Raises:
             DataError: if the shape or the values do not fit the model.
         """
+        values = self.check(x)
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "encode"))
+        draws = iter(torch.split(self.model.sample_prior(len(values), generator), _ROWS))
 
         def rows(x: Tensor) -> tuple[Tensor, ...]:
             posterior = self.model.encode(to_float(x))
-            noise = torch.randn(posterior.mean.shape, generator=generator, device=x.device)
-            y = posterior.rsample(noise)
+            y = posterior.rsample(next(draws))
             std = torch.exp(0.5 * posterior.log_variance)
             return posterior.mean, std, y, self.model.mapping(y), self.model.mapping(posterior.mean)
 
-        return Encoding(*self._by_rows(rows, self.check(x)))
+        return Encoding(*self._by_rows(rows, values))
 
     def decode(self, z: Any) -> Tensor:
         """The mean of p(x|z) for z of shape ``(n, z_dim)``.
@@ -324,7 +326,7 @@ class Run:
         Raises:
             DataError: if z has another shape.
         """
-        z = torch.as_tensor(z, dtype=torch.float32)
+        z = _as_tensor("z", z).to(torch.float32)
         if z.dim() != 2 or z.shape[1] != self.model.z_dim:
             raise DataError(f"z has shape {tuple(z.shape)}, expected (n, {self.model.z_dim})")
         return self._by_rows(lambda part: (self.model.likelihood.mean(self.model.decode(part)),), z)[0]
@@ -361,7 +363,7 @@ class Run:
         Raises:
             DataError: if the shape or the values do not fit.
         """
-        values: Tensor = torch.as_tensor(x)
+        values = _as_tensor("examples", x)
         shape = self.model.x_shape
         if values.dim() == len(shape) and len(shape) == 3 and shape[0] == 1:
             values = values.unsqueeze(1)
@@ -379,6 +381,16 @@ class Run:
         self.model.eval()
         parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
         return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
+
+
+def _as_tensor(what: str, values: Any) -> Tensor:
+    try:
+        tensor = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"{what} must be an array of numbers, not {type(values).__name__}") from None
+    if tensor.is_complex() or tensor.layout != torch.strided:
+        raise DataError(f"{what} must be dense real numbers, not {tensor.dtype} of layout {tensor.layout}")
+    return tensor
 
 
 def data_dir_or_default(data_dir: Path | str | None) -> Path | None:

@@ -128,7 +128,9 @@ class RunSpec(BaseModel):
     keep_checkpoints: PositiveInt = Field(2, le=1000, description="newest checkpoints that are kept")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random stream of the run")
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto")
-    name: str | None = Field(None, description="name of the run; its folder is runs/NAME", pattern=r"^[\w.+-]{1,100}$")
+    name: str | None = Field(
+        None, description="name of the run; its folder is runs/NAME", pattern=r"^[\w+-][\w.+-]{0,99}$"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> RunSpec:

@@ -30,9 +30,9 @@ class ScheduleSpec(ComponentSpec):
         raise TypeError(f"{type(self).__name__} does not define at(step)")
 
     @property
-    def settled(self) -> int:
-        """The first step from which the weight no longer changes."""
-        return 0
+    def settled(self) -> int | None:
+        """The first step from which the weight no longer changes; None if it never settles."""
+        return None
 
 
 class ConstantSpec(ScheduleSpec):
@@ -43,6 +43,11 @@ class ConstantSpec(ScheduleSpec):
     def at(self, step: int) -> float:
         """`value`."""
         return self.value
+
+    @property
+    def settled(self) -> int:
+        """From the first step."""
+        return 0
 
 
 class _Ramp(ScheduleSpec):

@@ -10,12 +10,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pluggy
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intel_core.data import Dataset, to_float
 from intel_core.divergence import Snapshot, find_culprit
@@ -69,6 +69,8 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.data = dataset.train.x.to(self.device)
         self.batch_size = min(spec.batch_size, len(dataset.train))
+        if self.batch_size == 1 and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
+            raise SpecError("batch normalisation needs at least 2 examples per step, batch_size is 1")
         self.steps_per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(model.parameters(), lr=spec.learning_rate, eps=1e-7, fused=fused)
@@ -97,7 +99,9 @@ class Trainer:
         for name in self.spec.schedules:
             if name not in known:
                 raise SpecError(f"no weight is called {name!r}{did_you_mean(name, known, say='weights')}")
-        self.settled = max((s.settled for s in self.spec.schedules.values()), default=0)
+        ends = [schedule.settled for schedule in self.spec.schedules.values()]
+        self.settled = max((end for end in ends if end is not None), default=0)
+        self._changing_until = math.inf if None in ends else self.settled
         self._weights: dict[str, float] = {}
         self._update_weights()
 
@@ -136,7 +140,7 @@ class Trainer:
 
     def take_step(self, x: Tensor, noise: Tensor) -> Terms:
         """One gradient step on a batch."""
-        if self.step <= self.settled:
+        if self.step <= self._changing_until:
             self._update_weights()
         for parameter in self._parameters:
             parameter.grad = None  # what optimizer.zero_grad() does, without its bookkeeping
@@ -166,9 +170,10 @@ class Trainer:
         hook.run_start(trainer=self)
         while self.step < self.steps and self.stop_reason is None:
             self.advance(min(self.step - self.step % every + every, self.steps))
-            if self.stop_reason is None:
+            self._require_finite()
+            if self.step % every == 0 or self.step == self.steps:
                 self._evaluate()
-                if self.save is not None and self.step < self.steps:
+                if self.save is not None and self.step < self.steps and self.stop_reason is None:
                     self._save()
         if self.save is not None:
             self._save()
@@ -201,11 +206,9 @@ class Trainer:
 
     def _log(self) -> None:
         """One line of means since the last one; the only place where the loop waits for the device."""
-        means = torch.stack([torch.stack(column).mean() for column in zip(*self._window, strict=True)]).tolist()
+        self._require_finite()
+        numbers = self._window_means()
         self._window.clear()
-        numbers = dict(zip(self._names, means, strict=True))
-        if not all(math.isfinite(value) for value in means):
-            self._report_divergence(numbers)
         record = {
             "kind": "train",
             "step": self.step,
@@ -218,6 +221,19 @@ class Trainer:
         self.hooks.hook.logged(trainer=self, record=record)
         if self.step - self._snapshot.step >= _SNAPSHOT_EVERY:
             self._snapshot = Snapshot(self)
+
+    def _window_means(self) -> dict[str, float]:
+        """The mean of each term over the steps since the last line."""
+        columns = [torch.stack(column).mean() for column in zip(*self._window, strict=True)]
+        return dict(zip(self._names, torch.stack(columns).tolist(), strict=True)) if columns else {}
+
+    def _require_finite(self) -> None:
+        """Stop at values that are not finite, in the terms or, where the gradient alone broke, in the weights."""
+        numbers = self._window_means()
+        if not all(math.isfinite(value) for value in numbers.values()):
+            self._report_divergence(next(name for name, value in numbers.items() if not math.isfinite(value)))
+        if not bool(torch.isfinite(torch.nn.utils.get_total_norm([p.detach() for p in self._parameters]))):
+            self._report_divergence("a weight")
 
     def _evaluate(self) -> None:
         numbers = evaluate(self.model, self.objective, self.dataset.validation, self.spec.seed)
@@ -233,8 +249,7 @@ class Trainer:
             if self.evaluations_without_gain >= self.spec.patience:
                 self.stop(f"no gain on validation data in {self.spec.patience} evaluations")
 
-    def _report_divergence(self, numbers: dict[str, float]) -> None:
-        broken = next(name for name, value in numbers.items() if not math.isfinite(value))
+    def _report_divergence(self, broken: str) -> NoReturn:
         finding = find_culprit(self, self._snapshot, until=self.step)
         advice = "; try a smaller learning rate, clip_norm=10, or a longer KL warm-up"
         if finding is None:
@@ -257,7 +272,10 @@ class Trainer:
             tensors["training"] |= {f"optimizer/{index}/{key}": value for key, value in values.items()}
         if self.best_model is not None:
             tensors["best"] = self.best_model
+        if self._window:
+            tensors["training"]["window"] = torch.stack([torch.stack(row) for row in self._window])
         state = {
+            "window": self._names,
             "seconds": self.seconds,
             "best": self.best,
             "best_step": self.best_step,
@@ -282,6 +300,11 @@ class Trainer:
             self.evaluations_without_gain = int(state["evaluations_without_gain"])
             self.best_model = tensors.get("best")
             self.seconds = float(state["seconds"])
+            self._names = tuple(state["window"])
+            window = tensors["training"].get("window", torch.empty(0)).to(self.device)
+            self._window = [tuple(row.unbind()) for row in window.unbind()]
+            reason = state["stop_reason"]
+            self.stop_reason = None if reason is None or reason.startswith("signal") else str(reason)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"the checkpoint does not fit this run: {str(error).splitlines()[0]}") from error
         self.step = step

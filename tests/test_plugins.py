@@ -99,7 +99,7 @@ def test_what_ships_with_the_core() -> None:
         "likelihoods": {"bernoulli", "continuous_bernoulli", "gaussian", "laplace"},
         "networks": {"mlp", "conv", "linear"},
         "objectives": {"elbo", "iwae"},
-        "schedules": {"constant", "linear", "cosine"},
+        "schedules": {"constant", "linear", "cosine", "geometric"},
     }
 
 

@@ -37,6 +37,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
         f"epoch, {epochs:.4g} epochs; objective {spec.objective}; learning rate {spec.learning_rate:g}; "
         f"seed {spec.seed}",
         "KL weight": warmup(spec),
+        **({"strength": warmup(spec, "strength")} if "strength" in spec.schedules else {}),
         "units": units(trainer),
     }
 
@@ -48,11 +49,13 @@ def units(trainer: Trainer) -> str:
     return "nats per example"
 
 
-def warmup(spec: RunSpec) -> str:
-    """How the weight of the KL term changes during a run."""
-    schedule, steps = spec.schedules.get("kl"), spec.steps or 0
+def warmup(spec: RunSpec, name: str = "kl") -> str:
+    """How the weight of the KL term, or another, changes during a run."""
+    schedule, steps = spec.schedules.get(name), spec.steps or 0
     if schedule is None or schedule.settled == 0:
         return f"{schedule.at(0) if schedule is not None else 1:g} throughout, no warm-up"
+    if schedule.settled is None:
+        return f"{schedule}, which never settles"
     start, end = schedule.at(0), schedule.at(schedule.settled)
     text = f"warm-up from {start:g} to {end:g} over the first {schedule.settled:,} of {steps:,} steps ({schedule})"
     if schedule.settled > steps:

@@ -24,7 +24,7 @@ def test_a_run_leaves_its_directory_and_a_summary(ok, tiny, here):
     assert {path.name for path in (here / "runs" / "first").iterdir()} == FILES | PICTURES
     for said in ("nats per example", "ELBO", "KL", "active units", "2 of 2", "runs/first", "purity", "intel sample"):
         assert said in result.stdout
-    for said in ("warm-up from 0 to 1 over the first 5 of 20 steps", "96 train", "2 dims", "step 20/20", "validation"):
+    for said in ("warm-up from 0 to 1 over the first 10 of 20 steps", "96 train", "2 dims", "step 20/20", "validation"):
         assert said in result.stderr
 
 
@@ -90,7 +90,7 @@ def test_dry_run_writes_nothing_and_says_everything(ok, here):
         assert said in result.stdout
     settings = yaml.safe_load(result.stdout)
     assert settings["steps"] == 300
-    assert settings["schedules"]["kl"].startswith("linear:start=0.0,end=1.0,steps=75")
+    assert settings["schedules"]["kl"].startswith("constant:value=1.0")
 
 
 def test_the_printed_plan_is_a_config_file(ok, here):
