@@ -37,6 +37,8 @@ DEFAULT_STEPS = 4000
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
 
+ANNEALING_START = 0.1
+"""Strength from which an annealed mapping starts: enough to choose the dimension that the clusters will need."""
 ANNEALING_SHARE = 0.5
 """Share of the training over which an annealed mapping grows to full strength, unless the user says otherwise."""
 
@@ -193,7 +195,8 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
     if any(part.annealed for part in spec.mapping):
-        schedules.setdefault("strength", GeometricSpec(steps=max(1, int(steps * ANNEALING_SHARE))))
+        ramp = max(1, int(steps * ANNEALING_SHARE))
+        schedules.setdefault("strength", GeometricSpec(start=ANNEALING_START, steps=ramp))
     likelihood = spec.likelihood or _default_likelihood(dataset)
     if dataset.support not in likelihood.supports:
         raise DataError(
