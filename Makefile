@@ -1,4 +1,4 @@
-# Every target does its own set-up: Python 3.11 (or 3.10+) with venv, and make, are all it needs.
+# Every target does its own set-up: Python 3.11 or newer with venv, and make, are all it needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin

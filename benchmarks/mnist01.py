@@ -3,7 +3,7 @@
     INTEL_DATA_DIR=... python benchmarks/mnist01.py [--seeds 5] [--network mlp] [--epochs 20] [--out FILE]
 
 Accuracy is that of the cluster index against the label on the test images, under the better of the two matchings.
-The learned share of zeros is that of the cluster in which most zeros lie.
+The learned share of zeros is that of the cluster with the larger ratio of zeros to ones.
 """
 
 from __future__ import annotations

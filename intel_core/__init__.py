@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from intel_core.runspec import RunSpec
     from intel_core.schedules import ScheduleSpec
     from intel_core.spec import ComponentSpec, format_spec, parse_spec
-    from intel_core.train import fit
+    from intel_core.train import fit, resume
 
 __version__ = "0.1.0"
 
@@ -62,7 +62,7 @@ _HOMES = {
     "runspec": ("RunSpec",),
     "schedules": ("ScheduleSpec",),
     "spec": ("ComponentSpec", "format_spec", "parse_spec"),
-    "train": ("fit",),
+    "train": ("fit", "resume"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -107,6 +107,7 @@ __all__ = [
     "make_dataset",
     "parse_spec",
     "register",
+    "resume",
 ]
 
 

@@ -1,6 +1,7 @@
 """What is a checkpoint? A folder of safetensors and one JSON file with checksums, complete or not there at all.
 
-``step-0000004000/`` holds ``model.safetensors``, ``training.safetensors`` and ``state.json``. It is written under
+``step-0000004000/`` holds ``model.safetensors``, ``training.safetensors``, with early stopping also
+``best.safetensors``, and ``state.json``. It is written under
 another name, synced and renamed, so a reader never sees half of one; nothing in it can run code.
 """
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from intel_core.errors import RunError
 
-__all__ = ["FORMAT", "latest", "load", "prune", "save", "write_text"]
+__all__ = ["FORMAT", "latest", "load", "prune", "remove_after", "save", "write_bytes", "write_text"]
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{10})")
@@ -33,12 +34,18 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: if the disk does not take it.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As `write_text`, for bytes.
+
+    Raises:
+        RunError: if the disk does not take it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        _write_synced(temporary, content)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -69,10 +76,11 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
             _write_synced(temporary / f"{name}.safetensors", content)
         meta = {"format": FORMAT, "step": step, "sha256": sums, "state": state}
         _write_synced(temporary / "state.json", json.dumps({**meta, "checksum": _checksum(meta)}, indent=1).encode())
-        if final.exists():
-            shutil.rmtree(final)
+        if final.exists():  # put aside rather than removed first, so that there is always one of the two
+            final.rename(folder / f".{final.name}.old.tmp")
         temporary.rename(final)
         _sync_folder(folder)
+        shutil.rmtree(folder / f".{final.name}.old.tmp", ignore_errors=True)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise RunError(f"checkpoint {final} cannot be written: {error.strerror}") from error
@@ -143,6 +151,13 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
             continue
         return path, problems
     raise RunError("; ".join([f"{folder} holds no checkpoint that can be used", *problems]))
+
+
+def remove_after(folder: Path, step: int) -> None:
+    """Remove checkpoints of later steps: damaged ones that a continued run would count among its newest."""
+    for path in listed(folder):
+        if int(path.name.removeprefix("step-")) > step:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -58,6 +58,7 @@ class Dataset:
         test: looked at once, at the end.
         support: which values x takes; decides the default likelihood.
         class_names: names of the labels, if any.
+        scaling: mean and standard deviation of each column where vectors were standardised, else None.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Dataset:
     test: Split
     support: Support
     class_names: tuple[str, ...] = ()
+    scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -82,6 +84,7 @@ class Dataset:
             "shape": list(self.x_shape),
             "support": self.support,
             "classes": list(self.class_names),
+            "scaling": None if self.scaling is None else {"mean": self.scaling[0], "std": self.scaling[1]},
             "fingerprint": fingerprint(self.train.x),
         }
 

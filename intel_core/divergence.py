@@ -68,8 +68,9 @@ def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Finding | 
             if bad or watch.outputs:
                 what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
                 return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
-            if not all(_finite(p.grad) for p in model.parameters() if p.grad is not None):
-                return Finding(step, "a gradient is not finite", watch.blame(), batch)
+            wrong = [name for name, p in model.named_parameters() if p.grad is not None and not _finite(p.grad)]
+            if wrong:
+                return Finding(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
             if not all(_finite(p) for p in model.parameters()):
                 return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
     finally:
@@ -117,7 +118,10 @@ class _Watch:
 
     def blame(self) -> str:
         """The layer that was given a finite gradient and passed on one that is not."""
-        broken = [finite for _, finite in self.gradients].index(False) if self.gradients else 0
+        finite = [is_finite for _, is_finite in self.gradients]
+        if all(finite):
+            return ""  # no layer passed it on: it arose at a parameter
+        broken = finite.index(False)
         return self.gradients[broken - 1][0] if broken > 0 else _TERMS
 
 

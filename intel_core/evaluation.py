@@ -23,7 +23,7 @@ _ROWS = 500
 
 @torch.no_grad()
 def evaluate(model: InteLVAE, objective: Objective, split: Split, seed: int) -> dict[str, Any]:
-    """Means over a split, in nats per example, with every scheduled weight at 1.
+    """Means over a split, in nats per example, with the weights of all terms at 1 and the mapping as it is now.
 
     The noise depends on the seed alone, so evaluations of one run differ by the model only.
 

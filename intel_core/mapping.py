@@ -52,7 +52,7 @@ class Mapping(Protocol):
     Theorem 1 of the paper needs: :math:`KL(q(z|x) \| p(z)) \le KL(q(y|x) \| N(0, I))`.
 
     Capabilities beyond this are small protocols of their own (`Declared`, `Clustering`, `Invertible`,
-    `Regularised`, `Diagnosable`), found by ``isinstance`` and never by name.
+    `Annealed`, `Regularised`, `Diagnosable`), found by ``isinstance`` and never by name.
 
     Source: Miao et al., section 4.
     """

@@ -95,20 +95,31 @@ class RunFolder:
             raise RunError(f"run directory {error.filename} cannot be made: {error.strerror}") from error
         raise RunError(f"runs/{name} and 9,998 numbered ones are taken; choose --run-dir")
 
-    def describe(self, spec: RunSpec, dataset: Dataset, model: InteLVAE) -> None:
-        """Write ``run.json``."""
-        content = {
+    def describe(self, content: dict[str, Any]) -> None:
+        """Write ``run.json`` and begin the log."""
+        self.write("run.json", content)
+        self.log.touch()
+
+    @staticmethod
+    def description(asked: RunSpec, spec: RunSpec, dataset: Dataset, model: InteLVAE) -> dict[str, Any]:
+        """The content of ``run.json``: what was asked for, what the data made of it, and who takes part.
+
+        Raises:
+            PluginError: if a component is registered under no name and could not be loaded again.
+        """
+        components = components_of(spec)  # first, since it says best what is not registered
+        return {
             "format": FORMAT,
             "name": spec.name,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "spec": spec.model_dump(mode="json"),
-            "components": components_of(spec),
+            "asked": asked.model_dump(mode="json", exclude_unset=True),
+            "device": str(next(model.parameters()).device),
+            "components": components,
             "versions": versions(),
             "data": dataset.summary(),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
-        self.write("run.json", content)
-        self.log.touch()
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write one JSON file, whole or not at all."""
@@ -133,8 +144,11 @@ class RunFolder:
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line to ``metrics.jsonl``."""
-        with self.log.open("a", encoding="utf-8") as stream_:
-            stream_.write(json.dumps(record) + "\n")
+        try:
+            with self.log.open("a", encoding="utf-8") as stream_:
+                stream_.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.log} cannot be written: {error.strerror}") from error
 
     def records(self) -> list[dict[str, Any]]:
         """All whole lines of ``metrics.jsonl``."""
@@ -300,6 +314,16 @@ class Run:
         """
         return self.spec.data.load(data_dir_or_default(data_dir))
 
+    def standardise(self, raw: Tensor) -> Tensor:
+        """Values in their original units as the model knows them; unchanged where the data was not standardised."""
+        scaling = self._info["data"].get("scaling")
+        return raw if scaling is None else (raw - torch.tensor(scaling["mean"])) / torch.tensor(scaling["std"])
+
+    def original_units(self, x: Tensor) -> Tensor:
+        """The inverse of `standardise`: samples and reconstructions in the units of the data file."""
+        scaling = self._info["data"].get("scaling")
+        return x if scaling is None else x * torch.tensor(scaling["std"]) + torch.tensor(scaling["mean"])
+
     # --- what the model does -----------------------------------------------------------------------------------
 
     def encode(self, x: Any, *, seed: int = 0) -> Encoding:
@@ -365,10 +389,12 @@ class Run:
         """
         values = _as_tensor("examples", x)
         shape = self.model.x_shape
-        if values.dim() == len(shape) and len(shape) == 3 and shape[0] == 1:
+        if values.dim() == len(shape) and shape[0] == 1:
             values = values.unsqueeze(1)
         if values.shape[1:] != shape:
             raise DataError(f"examples have shape {tuple(values.shape[1:])}, the run was trained on {shape}")
+        if values.dtype == torch.uint8 and self._info["data"].get("support") == "binary" and int(values.max()) <= 1:
+            values = values * 255  # a mask, as in the data it was trained on
         if values.dtype != torch.uint8:
             values = values.to(torch.float32)
             if not bool(torch.isfinite(values).all()):
@@ -385,7 +411,7 @@ class Run:
 
 def _as_tensor(what: str, values: Any) -> Tensor:
     try:
-        tensor = torch.as_tensor(values)
+        tensor = values if isinstance(values, Tensor) else torch.tensor(values)
     except (TypeError, ValueError, RuntimeError):
         raise DataError(f"{what} must be an array of numbers, not {type(values).__name__}") from None
     if tensor.is_complex() or tensor.layout != torch.strided:

@@ -105,7 +105,7 @@ class RunSpec(BaseModel):
         default_factory=_default("objectives", "elbo"), description="bound that is maximised; elbo by default"
     )
     encoder: NetworkText | None = Field(
-        None, description="encoder network; by default conv for images of 16x16 or more"
+        None, description="encoder network; by default conv for images of 48x48 or more, else mlp"
     )
     decoder: NetworkText | None = Field(None, description="decoder network; by default as the encoder")
     latent: PositiveInt | None = Field(
@@ -231,8 +231,6 @@ _VALUES = {"binary": "{0, 1}", "unit": "[0, 1]", "real": "real numbers"}
 def _default_network(shape: tuple[int, ...]) -> NetworkSpec:
     if len(shape) == 3 and min(shape[1:]) >= 48:
         return ConvSpec(channels=(64, 128, 256), last_stride=2)
-    if len(shape) == 3 and min(shape[1:]) >= 16:
-        return ConvSpec()
     return MLPSpec() if len(shape) == 3 or shape[0] > 16 else MLPSpec(hidden=(64, 64))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from intel_core.hooks import hookimpl, make_hooks
 from intel_core.model import build_model
 from intel_core.run import Run, RunFolder, data_dir_or_default
 from intel_core.runspec import RunSpec, make_run_spec, resolve
+from intel_core.spec import parse_spec
 from intel_core.trainer import Trainer, pick_device
 
 __all__ = ["fit", "prepare", "resume"]
@@ -41,12 +44,16 @@ def fit(
 
     Args:
         spec: a whole run spec, instead of `settings`.
-        data: a text such as ``"digits"``, a data set's spec, or an array or tensor ``(n, D)`` or ``(n, C, H, W)``.
+        data: a text such as ``"digits"``, a data set's spec, an array or tensor ``(n, D)`` or ``(n, C, H, W)``, or a
+            data frame of numbers; with `spec`, instead of its data.
         labels: integers ``(n,)`` beside an array.
         run_dir: a new directory for the run; by default ``runs/<name>``.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: objects with functions marked by `intel_core.hookimpl`.
         **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``.
+
+    The first SIGINT (Ctrl-C) or SIGTERM ends the run after its step, saved: a run of status ``interrupted`` is
+    returned, which `resume` continues. A second one raises KeyboardInterrupt.
 
     Raises:
         IntelError: for anything that the caller can mend.
@@ -57,9 +64,11 @@ def fit(
     >>> run.sample(5).shape
     torch.Size([5, 2])
     """
-    if spec is not None and (settings or data is not None):
+    if spec is not None and settings:
         raise SpecError("give fit() a whole spec or settings, not both")
     dataset = None
+    if hasattr(data, "to_numpy"):
+        data = data.to_numpy()
     if isinstance(data, np.ndarray | torch.Tensor | list):
         dataset = make_dataset("data", data, labels)
         x = dataset.train.x
@@ -69,12 +78,16 @@ def fit(
         raise SpecError("labels= goes with data= as an array; a named data set brings its own")
     if spec is None:
         spec = make_run_spec(**settings, **({} if data is None else {"data": data}))
+    elif data is not None:
+        spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
+    asked = spec
     spec, dataset = prepare(spec, data_dir, dataset)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
     trainer = Trainer(spec, model, dataset, make_hooks(hooks))
+    description = RunFolder.description(asked, spec, dataset, model)
     # Only now, when nothing that the user can mend is left, is anything written.
     folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
-    folder.describe(spec, dataset, model)
+    folder.describe(description)
     return _train(trainer, folder)
 
 
@@ -121,11 +134,14 @@ def resume(
     )
     if dataset.summary()["fingerprint"] != run.info["data"]["fingerprint"]:
         raise RunError(f"{path} was trained on other data: the fingerprint of the training examples differs")
-    latest, _ = checkpoint.latest(folder.checkpoints)
+    latest, problems = checkpoint.latest(folder.checkpoints)
+    for problem in problems:
+        warnings.warn(f"{problem}; going on from {latest.name}", stacklevel=2)
     step, tensors, state = checkpoint.load(latest)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
     trainer = Trainer(spec, model, dataset, make_hooks(hooks))
     trainer.load_state(step, tensors, state)
+    checkpoint.remove_after(folder.checkpoints, step)
     folder.forget_after(step)
     return _train(trainer, folder)
 
@@ -171,9 +187,7 @@ def _train(trainer: Trainer, folder: RunFolder) -> Run:
             trainer.model.load_state_dict(trainer.best_model)
             outcome["best_step"] = trainer.best_step
         weights = {k: v.detach().cpu().contiguous().clone() for k, v in trainer.model.state_dict().items()}
-        temporary = folder.path / ".model.safetensors.tmp"
-        safetensors.torch.save_file(weights, temporary)
-        temporary.replace(folder.path / "model.safetensors")
+        checkpoint.write_bytes(folder.path / "model.safetensors", safetensors.torch.save(weights))
         outcome |= final_numbers(trainer)
     folder.write("metrics.json", outcome)
     return Run(folder, None if interrupted else trainer.model.eval())
@@ -189,7 +203,12 @@ def final_numbers(trainer: Trainer) -> dict[str, Any]:
     }
     rows = [model.encode(to_float(x.to(trainer.device))).mean for x in torch.split(dataset.test.x, 1000)]
     labels = dataset.test.labels
-    mapping = diagnose(model.mapping, torch.cat(rows), None if labels is None else labels.to(trainer.device))
+    try:
+        mapping = diagnose(model.mapping, torch.cat(rows), None if labels is None else labels.to(trainer.device))
+        json.dumps(mapping)
+    except Exception as error:  # a plugin's fault must not lose the numbers of a whole run
+        warnings.warn(f"the mapping's diagnosis failed with {type(error).__name__}: {error}", stacklevel=2)
+        mapping = {}
     return {**numbers, "mapping": mapping}
 
 

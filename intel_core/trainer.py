@@ -104,15 +104,21 @@ class Trainer:
         self._changing_until = math.inf if None in ends else self.settled
         self._weights: dict[str, float] = {}
         self._update_weights()
+        self._update_strength()
 
     def _update_weights(self) -> None:
         self._weights = {name: schedule.at(self.step) for name, schedule in self.spec.schedules.items()}
         factor = self._weights.pop("lr", 1.0)
-        self._strength = self._weights.pop("strength", 1.0)
-        for part in self._annealed:
-            part.set_strength(self._strength)
+        self._weights.pop("strength", None)
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.learning_rate * factor
+
+    def _update_strength(self) -> None:
+        """Part of the model, so it is set behind each step: what is evaluated and saved is what goes on."""
+        schedule = self.spec.schedules.get("strength")
+        self._strength = 1.0 if schedule is None else schedule.at(self.step)
+        for part in self._annealed:
+            part.set_strength(self._strength)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -150,6 +156,8 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.clip_norm)
         self.optimizer.step()
         self.step += 1
+        if self._annealed and self.step <= self._changing_until:
+            self._update_strength()
         return terms
 
     def stop(self, reason: str) -> None:
@@ -241,7 +249,7 @@ class Trainer:
         self.hooks.hook.evaluated(trainer=self, record=record)
         if self.spec.patience is None or self.step < self.settled:
             return
-        if self.best is None or numbers["loss"] < self.best:
+        if math.isfinite(numbers["loss"]) and (self.best is None or numbers["loss"] < self.best):
             self.best, self.best_step, self.evaluations_without_gain = numbers["loss"], self.step, 0
             self.best_model = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         else:
@@ -309,6 +317,7 @@ class Trainer:
             raise RunError(f"the checkpoint does not fit this run: {str(error).splitlines()[0]}") from error
         self.step = step
         self._update_weights()
+        self._update_strength()
         self._snapshot = Snapshot(self)
 
 

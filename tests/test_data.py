@@ -276,6 +276,7 @@ def test_summary() -> None:
         "shape": [3],
         "support": "unit",
         "classes": ["even", "odd"],
+        "scaling": None,
         "fingerprint": fingerprint(data.train.x),
     }
 

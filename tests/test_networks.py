@@ -190,13 +190,13 @@ def test_weights_are_glorot_uniform_and_biases_zero(spec, shape):
 
 
 @pytest.mark.parametrize(
-    ("shape", "channels", "last_stride"), [((28, 28), (32, 64, 128), 1), ((64, 64), (64, 128, 256), 2)]
+    ("shape", "expected"),
+    [((28, 28), "mlp"), ((47, 90), "mlp"), ((64, 64), "conv:channels=[64,128,256],last_stride=2")],
 )
-def test_images_get_the_paper_nets_by_default(shape, channels, last_stride):
+def test_default_networks_of_images(shape, expected):
     x = torch.rand(10, 1, *shape, generator=torch.Generator().manual_seed(0))
     spec = resolve(make_run_spec(data="memory:examples=10,shape=[1]"), make_dataset("images", x))
-    for net in (spec.encoder, spec.decoder):
-        assert (net.channels, net.last_stride) == (channels, last_stride)
+    assert spec.encoder == spec.decoder == parse_spec("networks", expected)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "elu", "gelu", "silu", "softplus"])

@@ -269,7 +269,22 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(file, damage, whole, tm
     assert fallback.name == "step-0000000032"
     assert len(problems) == 1
     assert newest.name in problems[0]
-    assert_same_result(resumed(tmp_path / "run", "early stopping"), whole["early stopping"])
+    with pytest.warns(UserWarning, match=f"{newest.name}.*going on from {fallback.name}"):
+        run = resumed(tmp_path / "run", "early stopping")
+    assert_same_result(run, whole["early stopping"])
+
+
+def test_a_damaged_newest_checkpoint_does_not_push_out_the_good_ones(tmp_path):
+    train(tmp_path / "run", "elbo", StopAt(50), keep_checkpoints=1)
+    folder = tmp_path / "run" / "checkpoints"
+    good = checkpoint.latest(folder)[0]
+    damaged = folder / "step-0000000055"
+    shutil.copytree(good, damaged)
+    (damaged / "state.json").write_text("{")
+    with pytest.warns(UserWarning, match="going on from step-0000000050"):
+        run = resumed(tmp_path / "run", "elbo", StopAt(52))
+    assert run.status == "interrupted"
+    assert checkpoint.latest(folder)[0].name == "step-0000000052"
 
 
 @pytest.mark.parametrize("damage", [_truncate, _empty, _flip, _remove], ids=lambda f: f.__name__.strip("_"))

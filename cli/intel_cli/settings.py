@@ -76,10 +76,10 @@ def _parsed(field: str, value: Any) -> Any:
 def _from_file(path: Path) -> dict[str, Any]:
     """Settings from a config file, or the spec inside a ``run.json`` (or inside what ``--dry-run --json`` printed)."""
     settings = read_settings(path)
-    spec = settings.get("spec")
+    spec = settings.get("asked") or settings.get("spec")
     if not isinstance(spec, dict):
         return {str(key): value for key, value in settings.items()}
-    # A name that a run got from its settings would be wrong as soon as an option changes one of them.
+    # What a run derived from its settings, its name too, would be wrong as soon as an option changes one of them.
     name = spec.get("name")
     unnamed = {key: value for key, value in spec.items() if key != "name"}
     return unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}

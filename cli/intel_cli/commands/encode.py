@@ -47,7 +47,8 @@ def encode(
 ) -> None:
     """Encode data into y and z.
 
-    Written are mean and std of q(y|x), a draw y of it, z = g(y) and z_mean = g(mean).
+    Written are mean and std of q(y|x), a draw y of it, z = g(y) and z_mean = g(mean). A table is standardised as the
+    training data was.
 
     RUN is a run directory, or the name of a run in runs/. The file also holds labels where they are known.
     """
@@ -72,7 +73,12 @@ def encode(
         assert isinstance(spec, DatasetSpec)
         dataset = spec.load(data_dir_or_default(data_dir))
     splits = [getattr(dataset, name) for name in chosen]
-    encoding = trained.encode(torch.cat([part.x for part in splits]), seed=seed)
+    x = torch.cat([part.x for part in splits])
+    if data is not None and dataset.scaling is not None:
+        # Other data was standardised by its own rows; the model knows those that it was trained on.
+        mean, std = (torch.tensor(values) for values in dataset.scaling)
+        x = trained.standardise(x * std + mean)
+    encoding = trained.encode(x, seed=seed)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
     if all(part.labels is not None for part in splits):
         arrays["labels"] = torch.cat([part.labels for part in splits]).cpu().numpy()

@@ -32,7 +32,7 @@ Examples:
 def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, device: str) -> None:
     """Draw new examples from a model.
 
-    y comes from N(0, I), z is g(y), x the mean of p(x|z) or with --noise a draw from it.
+    y comes from N(0, I), z is g(y), x the mean of p(x|z) or with --noise a draw from it, in the units of the data.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -44,6 +44,6 @@ def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, 
     images = len(trained.model.x_shape) == 3
     target = output or trained.path / f"samples-{number}{'.png' if images else '.npy'}"
     suffix_of(target, (".png", ".npy", ".npz", ".csv"))
-    x = trained.sample(number, seed=seed, noise=noise)
+    x = trained.original_units(trained.sample(number, seed=seed, noise=noise))
     save_examples(trained, x, target)
     click.echo(f"{number:,} samples in {target}")

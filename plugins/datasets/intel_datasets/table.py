@@ -18,7 +18,7 @@ from intel_datasets.files import check_suffix, encode_labels, find_path, split_r
 if TYPE_CHECKING:
     from intel_datasets.spec import TableSpec
 
-__all__ = ["load", "read_table", "standardize"]
+__all__ = ["load", "moments", "read_table"]
 
 Array = np.ndarray[Any, Any]
 
@@ -47,12 +47,14 @@ def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
         labels, names = _labels(path.name, spec.label, frame[spec.label])
     x = np.column_stack([_numbers(path.name, column, frame[column]) for column in columns])
     rows = split_rows(path.name, len(x), spec)
+    scaling = None
     if spec.standardize:
-        x = standardize(path.name, x, rows[0].numpy(), columns)
+        scaling = moments(path.name, x, rows[0].numpy(), columns)
+        x = (x - np.array(scaling[0])) / np.array(scaling[1])
     examples = check_examples(path.name, x)
     targets = None if labels is None else torch.from_numpy(labels)
     train, validation, test = (Split(examples[r], None if targets is None else targets[r]) for r in rows)
-    return Dataset(path.name, train, validation, test, support=support_of(examples), class_names=names)
+    return Dataset(path.name, train, validation, test, support_of(examples), names, scaling)
 
 
 def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
@@ -153,8 +155,8 @@ def _labels(name: str, column: str, values: pd.Series[Any]) -> tuple[Array, tupl
     return encode_labels(f"table: column {column!r} of {name}", array, len(values))
 
 
-def standardize(name: str, x: Array, train: Array, columns: Sequence[str]) -> Array:
-    """``(x - mean) / std`` per column, both measured on the training rows only, so that nothing leaks.
+def moments(name: str, x: Array, train: Array, columns: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each column, measured on the training rows only, so that nothing leaks.
 
     Args:
         name: for messages.
@@ -165,8 +167,8 @@ def standardize(name: str, x: Array, train: Array, columns: Sequence[str]) -> Ar
     Raises:
         DataError: naming the columns that are constant on the training rows.
 
-    >>> standardize("t", np.array([[0.0], [2.0], [9.0]]), np.array([0, 1]), ["a"]).tolist()
-    [[-1.0], [1.0], [8.0]]
+    >>> moments("t", np.array([[0.0], [2.0], [9.0]]), np.array([0, 1]), ["a"])
+    ((1.0,), (1.0,))
     """
     seen = x[train]
     constant = [column for column, still in zip(columns, seen.min(0) == seen.max(0), strict=True) if still]
@@ -177,5 +179,4 @@ def standardize(name: str, x: Array, train: Array, columns: Sequence[str]) -> Ar
             f"table: {words} of {name} has the same value in all training rows, so it cannot be "
             f"standardised; leave it out with drop={drop}"
         )
-    scaled: Array = (x - seen.mean(0)) / seen.std(0)
-    return scaled
+    return tuple(seen.mean(0).tolist()), tuple(seen.std(0).tolist())
