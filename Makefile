@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 PROJECTS := . cli plugins/cluster plugins/datasets
 PACKAGES := intel_core cli/intel_cli plugins/cluster/intel_cluster plugins/datasets/intel_datasets
 WORKERS ?= 2
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Each test worker has one core; torch would otherwise start a thread per core in each.
 test test-all: export OMP_NUM_THREADS ?= 1
 
@@ -16,10 +17,10 @@ setup: $(READY)
 
 $(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
-		$(foreach project,$(filter-out .,$(PROJECTS)),-e $(project)) -e '.[dev]'
+	$(INSTALL) hatchling editables
+	$(INSTALL) torch
+	$(INSTALL) --no-build-isolation -e '.[dev]'
+	$(INSTALL) --no-build-isolation $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project))
 	touch $(READY)
 
 ## train a clustering InteL-VAE on scikit-learn's digits; ends with a table and pictures
