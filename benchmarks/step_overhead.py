@@ -38,10 +38,10 @@ class Case:
 
 
 CASES = [
-    Case("small MLP, 2-D data", (2,), {"encoder": "mlp:hidden=[64,64]", "likelihood": "gaussian"}, 200, 21),
-    Case("10-10-10 MLP, 2-D data", (2,), {"encoder": "mlp:hidden=[10,10,10]", "likelihood": "gaussian"}, 200, 21),
-    Case("MLP 256-256, 28x28", (1, 28, 28), {"encoder": "mlp", "likelihood": "bernoulli"}, 50, 11),
-    Case("the paper's conv net, 28x28", (1, 28, 28), {"encoder": "conv", "likelihood": "bernoulli"}, 4, 9),
+    Case("small MLP, 2-D data", (2,), {"encoder": "mlp:hidden=[64,64]", "likelihood": "gaussian"}, 100, 61),
+    Case("10-10-10 MLP, 2-D data", (2,), {"encoder": "mlp:hidden=[10,10,10]", "likelihood": "gaussian"}, 100, 61),
+    Case("MLP 256-256, 28x28", (1, 28, 28), {"encoder": "mlp", "likelihood": "bernoulli"}, 20, 31),
+    Case("the paper's conv net, 28x28", (1, 28, 28), {"encoder": "conv", "likelihood": "bernoulli"}, 2, 41),
 ]
 
 

@@ -37,7 +37,7 @@ DEFAULT_STEPS = 4000
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
 
-ANNEALING_START = 0.1
+ANNEALING_START = 0.3
 """Strength from which an annealed mapping starts: enough to choose the dimension that the clusters will need."""
 ANNEALING_SHARE = 0.5
 """Share of the training over which an annealed mapping grows to full strength, unless the user says otherwise."""

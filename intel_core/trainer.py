@@ -22,13 +22,14 @@ from intel_core.divergence import Snapshot, find_culprit
 from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
 from intel_core.evaluation import evaluate
 from intel_core.mapping import Annealed
-from intel_core.model import InteLVAE
+from intel_core.model import InteLVAE, Posterior
 from intel_core.objectives import Terms
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
 
 __all__ = ["Trainer", "pick_device"]
 
 _SNAPSHOT_EVERY = 500
+_TERMS = ("loss", "log_likelihood", "kl")
 
 
 class Trainer:
@@ -86,8 +87,7 @@ class Trainer:
         self.evaluations_without_gain = 0
         self._order: tuple[Tensor, ...] = ()
         self._epoch = -1
-        self._window: list[tuple[Tensor, ...]] = []
-        self._names: tuple[str, ...] = ()
+        self._window: list[Terms] = []
         self._set_schedules()
         self._snapshot = Snapshot(self)
 
@@ -198,9 +198,7 @@ class Trainer:
         started = time.perf_counter() - self.seconds
         while self.step < until and self.stop_reason is None:
             terms = self.take_step(*self.draw())
-            self._names = ("loss", "log_likelihood", "kl", *terms.others)
-            numbers = (terms.loss, terms.log_likelihood, terms.kl, *terms.others.values())
-            self._window.append(tuple(number.detach() for number in numbers))
+            self._window.append(terms)
             if after_step is not None:
                 after_step(trainer=self)
             if self.step % log_every == 0 or self.step == self.steps:
@@ -232,8 +230,18 @@ class Trainer:
 
     def _window_means(self) -> dict[str, float]:
         """The mean of each term over the steps since the last line."""
-        columns = [torch.stack(column).mean() for column in zip(*self._window, strict=True)]
-        return dict(zip(self._names, torch.stack(columns).tolist(), strict=True)) if columns else {}
+        names, rows = self._window_rows()
+        return dict(zip(names, rows.mean(0).tolist(), strict=True)) if names else {}
+
+    @torch.no_grad()
+    def _window_rows(self) -> tuple[list[str], Tensor]:
+        """Names of the terms, and a row of them for each step since the last line."""
+        if not self._window:
+            return [], torch.empty(0)
+        columns = [[getattr(terms, name) for terms in self._window] for name in _TERMS]
+        others = list(self._window[0].others)
+        columns += [[terms.others[name] for terms in self._window] for name in others]
+        return [*_TERMS, *others], torch.stack([torch.stack(column) for column in columns], dim=1)
 
     def _require_finite(self) -> None:
         """Stop at values that are not finite, in the terms or, where the gradient alone broke, in the weights."""
@@ -280,10 +288,11 @@ class Trainer:
             tensors["training"] |= {f"optimizer/{index}/{key}": value for key, value in values.items()}
         if self.best_model is not None:
             tensors["best"] = self.best_model
-        if self._window:
-            tensors["training"]["window"] = torch.stack([torch.stack(row) for row in self._window])
+        names, rows = self._window_rows()
+        if names:
+            tensors["training"]["window"] = rows
         state = {
-            "window": self._names,
+            "window": names,
             "seconds": self.seconds,
             "best": self.best,
             "best_step": self.best_step,
@@ -308,9 +317,8 @@ class Trainer:
             self.evaluations_without_gain = int(state["evaluations_without_gain"])
             self.best_model = tensors.get("best")
             self.seconds = float(state["seconds"])
-            self._names = tuple(state["window"])
             window = tensors["training"].get("window", torch.empty(0)).to(self.device)
-            self._window = [tuple(row.unbind()) for row in window.unbind()]
+            self._window = [_terms_of(dict(zip(state["window"], row.unbind(), strict=True))) for row in window]
             reason = state["stop_reason"]
             self.stop_reason = None if reason is None or reason.startswith("signal") else str(reason)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
@@ -319,6 +327,12 @@ class Trainer:
         self._update_weights()
         self._update_strength()
         self._snapshot = Snapshot(self)
+
+
+def _terms_of(numbers: dict[str, Tensor]) -> Terms:
+    """Terms read back from a checkpoint, which keeps no posterior."""
+    loss, log_likelihood, kl = (numbers.pop(name) for name in _TERMS)
+    return Terms(loss, log_likelihood, kl, numbers, Posterior(loss, loss))
 
 
 def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
