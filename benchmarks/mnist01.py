@@ -12,18 +12,24 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from intel_core import fit
 
-MAPPINGS = ("identity", "cluster:k=2", "cluster:k=2,learnable=true")
+ROWS: dict[str, dict[str, Any]] = {
+    "identity": {"mapping": "identity"},
+    "cluster:k=2": {"mapping": "cluster:k=2"},
+    "cluster:k=2, strength=constant": {"mapping": "cluster:k=2", "schedules": {"strength": "constant"}},
+    "cluster:k=2,learnable=true": {"mapping": "cluster:k=2,learnable=true"},
+}
 
 
-def one(mapping: str, data: str, network: str, epochs: int, seed: int, folder: str) -> dict[str, float]:
+def one(settings: dict[str, Any], data: str, network: str, epochs: int, seed: int, folder: str) -> dict[str, float]:
     """Train once and return its test ELBO and, where there are clusters, accuracy and shares."""
     run = fit(
-        mapping=mapping,
+        **settings,
         data=data,
         latent=2,
         encoder=network,
@@ -49,6 +55,7 @@ def main() -> None:
     parser.add_argument("--network", default="mlp")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--only", default="", help="rows whose name contains this")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines = [
@@ -56,16 +63,18 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     data, true = "mnist:classes=[0,1]", 5923 / 12665
-    for mapping in MAPPINGS:
+    for name, settings in ROWS.items():
+        if arguments.only not in name:
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            rows = [one(mapping, data, arguments.network, arguments.epochs, s, folder) for s in range(arguments.seeds)]
+            rows = [one(settings, data, arguments.network, arguments.epochs, s, folder) for s in range(arguments.seeds)]
         accuracy = [row["accuracy"] for row in rows if "accuracy" in row]
         shares = ", ".join(f"{row['learned']:.2f}/{row['data']:.2f}" for row in rows if "learned" in row)
         elbo = statistics.mean(row["elbo"] for row in rows)
         spread = statistics.stdev(row["elbo"] for row in rows) if len(rows) > 1 else 0.0
         shown = " ".join(f"{a:.3f}" for a in accuracy) or "–"
         middle = f"{statistics.median(accuracy):.3f}" if accuracy else "–"
-        lines.append(f"| `{mapping}` | {true:.3f} | {shown} | {middle} | {shares or '–'} | {elbo:.1f} ± {spread:.1f} |")
+        lines.append(f"| `{name}` | {true:.3f} | {shown} | {middle} | {shares or '–'} | {elbo:.1f} ± {spread:.1f} |")
         print(lines[-1], flush=True)
     table = "\n".join(lines)
     if arguments.out is not None:

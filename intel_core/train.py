@@ -18,14 +18,16 @@ import torch
 from intel_core import checkpoint
 from intel_core.compose import diagnose
 from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
+from intel_core.devices import pick_device
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation import evaluate
 from intel_core.hooks import hookimpl, make_hooks
 from intel_core.model import build_model
-from intel_core.run import Run, RunFolder, data_dir_or_default
+from intel_core.run import Run, data_dir_or_default
+from intel_core.rundir import RunFolder
 from intel_core.runspec import RunSpec, make_run_spec, resolve
 from intel_core.spec import parse_spec
-from intel_core.trainer import Trainer, pick_device
+from intel_core.trainer import Trainer
 
 __all__ = ["fit", "prepare", "resume"]
 

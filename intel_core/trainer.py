@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,7 +26,7 @@ from intel_core.model import InteLVAE, Posterior
 from intel_core.objectives import Terms
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
 
-__all__ = ["Trainer", "pick_device"]
+__all__ = ["Trainer"]
 
 _SNAPSHOT_EVERY = 500
 _TERMS = ("loss", "log_likelihood", "kl")
@@ -342,34 +342,3 @@ def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
             _, index, key = name.split("/")
             state.setdefault(int(index), {})[key] = value
     return state
-
-
-def pick_device(name: str) -> torch.device:
-    """The device a spec names; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        SpecError: if there is no such device here.
-
-    >>> pick_device("cpu")
-    device(type='cpu')
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        here = _devices()
-        raise SpecError(f"device {name!r} is not here{did_you_mean(name, here, say='devices')}") from None
-    return device
-
-
-def _devices() -> Sequence[str]:
-    found = ["auto", "cpu"]
-    if torch.cuda.is_available():
-        found += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return found

@@ -120,10 +120,11 @@ def show_plan(spec: RunSpec, run_dir: Path | None, data_dir: Path | None, *, as_
 
 def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
     """Everything that training would need, so that whatever is wrong with it is found."""
+    from intel_core.devices import pick_device
     from intel_core.hooks import make_hooks
     from intel_core.model import build_model
     from intel_core.train import prepare
-    from intel_core.trainer import Trainer, pick_device
+    from intel_core.trainer import Trainer
 
     spec, dataset = prepare(spec, data_dir)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))

@@ -57,9 +57,9 @@ def encode(
     from intel_cli.files import save_arrays, suffix_of
     from intel_cli.paths import data_spec
     from intel_core.data import DatasetSpec
+    from intel_core.devices import pick_device
     from intel_core.run import data_dir_or_default, load_run
     from intel_core.spec import parse_spec
-    from intel_core.trainer import pick_device
 
     trained = load_run(run, device=str(pick_device(device)))
     chosen = (split,) if split else SPLITS if data else ("test",)

@@ -37,8 +37,8 @@ def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, 
     RUN is a run directory, or the name of a run in runs/.
     """
     from intel_cli.files import save_examples, suffix_of
+    from intel_core.devices import pick_device
     from intel_core.run import load_run
-    from intel_core.trainer import pick_device
 
     trained = load_run(run, device=str(pick_device(device)))
     images = len(trained.model.x_shape) == 3

@@ -1,0 +1,183 @@
+"""Which files make a run directory, and how is each written and read?
+
+``run.json`` (what was asked, the resolved spec, versions, data summary), ``metrics.jsonl`` (a line per logged step and
+evaluation), ``metrics.json`` (final numbers), ``model.safetensors`` (the final weights) and ``checkpoints/``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from intel_core import checkpoint, plugins
+from intel_core.data import Dataset
+from intel_core.errors import RunError, did_you_mean
+from intel_core.model import InteLVAE
+from intel_core.runspec import RunSpec
+from intel_core.spec import ComponentSpec
+
+__all__ = ["FORMAT", "RunFolder", "components_of", "versions"]
+
+FORMAT = 1
+
+
+class RunFolder:
+    """The files of one run directory, and how each is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints lie."""
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """One JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @classmethod
+    def create(cls, wanted: Path | None, name: str) -> RunFolder:
+        """A new empty directory: the wanted one, or the first free of runs/NAME, runs/NAME-2, …
+
+        Raises:
+            RunError: if the wanted one is in use or cannot be made.
+        """
+        try:
+            if wanted is not None:
+                if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
+                    raise RunError(f"{wanted} already exists and is not empty; choose another run directory")
+                wanted.mkdir(parents=True, exist_ok=True)
+                return cls(wanted)
+            root = Path("runs")
+            root.mkdir(exist_ok=True)
+            for number in range(1, 10_000):
+                path = root / (name if number == 1 else f"{name}-{number}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except OSError as error:
+            raise RunError(f"run directory {error.filename} cannot be made: {error.strerror}") from error
+        raise RunError(f"runs/{name} and 9,998 numbered ones are taken; choose --run-dir")
+
+    def describe(self, content: dict[str, Any]) -> None:
+        """Write ``run.json`` and begin the log."""
+        self.write("run.json", content)
+        self.log.touch()
+
+    @staticmethod
+    def description(asked: RunSpec, spec: RunSpec, dataset: Dataset, model: InteLVAE) -> dict[str, Any]:
+        """The content of ``run.json``: what was asked for, what the data made of it, and who takes part.
+
+        Raises:
+            PluginError: if a component is registered under no name and could not be loaded again.
+        """
+        components = components_of(spec)  # first, since it says best what is not registered
+        return {
+            "format": FORMAT,
+            "name": spec.name,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "spec": spec.model_dump(mode="json"),
+            "asked": asked.model_dump(mode="json", exclude_unset=True),
+            "device": str(next(model.parameters()).device),
+            "components": components,
+            "versions": versions(),
+            "data": dataset.summary(),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Write one JSON file, whole or not at all."""
+        checkpoint.write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one JSON file.
+
+        Raises:
+            RunError: if it is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from None
+        if not isinstance(content, dict):
+            raise RunError(f"{path} is damaged: it does not hold an object")
+        return content
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``."""
+        try:
+            with self.log.open("a", encoding="utf-8") as stream_:
+                stream_.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.log} cannot be written: {error.strerror}") from error
+
+    def records(self) -> list[dict[str, Any]]:
+        """All whole lines of ``metrics.jsonl``."""
+        if not self.log.exists():
+            return []
+        found = []
+        for line in self.log.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue  # the last line of a process that was killed
+        return found
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of steps that a continued run takes again."""
+        kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
+        checkpoint.write_text(self.log, "".join(kept))
+
+
+def _nearby(path: Path) -> str:
+    parent = path.parent
+    names = [p.name for p in parent.iterdir() if (p / "run.json").is_file()] if parent.is_dir() else []
+    return did_you_mean(path.name, names, say="runs there") if names else ""
+
+
+def components_of(spec: RunSpec) -> list[dict[str, str]]:
+    """Kind, name, distribution and version of every component that takes part in a run."""
+    parts: list[ComponentSpec | None] = [
+        *spec.mapping,
+        spec.data,
+        spec.likelihood,
+        spec.encoder,
+        spec.decoder,
+        spec.objective,
+        *spec.schedules.values(),
+    ]
+    found = {}
+    for part in parts:
+        if part is not None:
+            component = plugins.find(part.kind, plugins.name_of(part.kind, type(part)))
+            found[component.kind, component.qualified] = {
+                "kind": component.kind,
+                "name": component.name,
+                "distribution": component.distribution,
+                "version": component.version,
+            }
+    return list(found.values())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of what computes, and of every InteL-VAE distribution that is installed."""
+    names = {"torch", "numpy", "pydantic", "intelvae-core"}
+    names |= {c.distribution for kind in (*plugins.KINDS, "hooks") for c in plugins.available(kind)}
+    found = {}
+    for name in sorted(names - {"this-process"}):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}
