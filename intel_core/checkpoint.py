@@ -1,8 +1,8 @@
 """What is a checkpoint? A folder of safetensors and one JSON file with checksums, complete or not there at all.
 
 ``step-0000004000/`` holds ``model.safetensors``, ``training.safetensors``, with early stopping also
-``best.safetensors``, and ``state.json``. It is written under
-another name, synced and renamed, so a reader never sees half of one; nothing in it can run code.
+``best.safetensors``, and ``state.json``. It is written under another name, synced and renamed, so a reader never sees
+half of one; nothing in it can run code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from intel_core.errors import RunError
 
-__all__ = ["FORMAT", "latest", "load", "prune", "remove_after", "save", "write_bytes", "write_text"]
+__all__ = ["FORMAT", "latest", "load", "prune", "remove_after", "save", "to_bytes", "write_bytes", "write_text"]
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{10})")
@@ -52,6 +52,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
 
 
+def to_bytes(tensors: Dictionary[str, Tensor]) -> bytes:
+    """Tensors in the safetensors format, from any device; those that share memory are written apart."""
+    return safetensors.torch.save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()})
+
+
 def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tensor]], state: dict[str, Any]) -> Path:
     """Write one checkpoint.
 
@@ -71,7 +76,7 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
         temporary.mkdir(parents=True)
         sums = {}
         for name, values in tensors.items():
-            content = safetensors.torch.save({k: v.detach().cpu().contiguous().clone() for k, v in values.items()})
+            content = to_bytes(values)
             sums[f"{name}.safetensors"] = hashlib.sha256(content).hexdigest()
             _write_synced(temporary / f"{name}.safetensors", content)
         meta = {"format": FORMAT, "step": step, "sha256": sums, "state": state}

@@ -122,7 +122,7 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
         seed = torch.default_generator.manual_seed
         seed(stream(spec.seed, "mapping"))
         mapping = build_mapping(spec.mapping, spec.latent)
-        check_mapping_shape(mapping, spec)
+        check_mapping(mapping, spec)
         likelihood = likelihood_spec.build()
         params_shape = (x_shape[0] * likelihood.params_per_value, *x_shape[1:])
         try:
@@ -141,7 +141,7 @@ _TAKEN = ("loss", "elbo", "log_likelihood", "kl", "iwae", "lr", "strength")
 
 
 @torch.no_grad()
-def check_mapping_shape(mapping: Mapping, spec: RunSpec) -> None:
+def check_mapping(mapping: Mapping, spec: RunSpec) -> None:
     """Try a mapping on two rows before anything is trained.
 
     Raises:

@@ -186,7 +186,6 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
 
     Raises:
         DataError: if the likelihood cannot explain the values of x.
-        SpecError: if a schedule is given for a weight that does not exist.
     """
     shape = dataset.x_shape
     encoder = spec.encoder or spec.decoder or _default_network(shape)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 
 from intel_core import checkpoint
@@ -188,8 +187,7 @@ def _train(trainer: Trainer, folder: RunFolder) -> Run:
         if trainer.best_model is not None:
             trainer.model.load_state_dict(trainer.best_model)
             outcome["best_step"] = trainer.best_step
-        weights = {k: v.detach().cpu().contiguous().clone() for k, v in trainer.model.state_dict().items()}
-        checkpoint.write_bytes(folder.path / "model.safetensors", safetensors.torch.save(weights))
+        checkpoint.write_bytes(folder.path / "model.safetensors", checkpoint.to_bytes(trainer.model.state_dict()))
         outcome |= final_numbers(trainer)
     folder.write("metrics.json", outcome)
     return Run(folder, None if interrupted else trainer.model.eval())

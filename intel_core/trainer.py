@@ -212,8 +212,7 @@ class Trainer:
 
     def _log(self) -> None:
         """One line of means since the last one; the only place where the loop waits for the device."""
-        self._require_finite()
-        numbers = self._window_means()
+        numbers = self._require_finite()
         self._window.clear()
         record = {
             "kind": "train",
@@ -243,13 +242,14 @@ class Trainer:
         columns += [[terms.others[name] for terms in self._window] for name in others]
         return [*_TERMS, *others], torch.stack([torch.stack(column) for column in columns], dim=1)
 
-    def _require_finite(self) -> None:
-        """Stop at values that are not finite, in the terms or, where the gradient alone broke, in the weights."""
+    def _require_finite(self) -> dict[str, float]:
+        """The window's means; stops at what is not finite, there or, where the gradient alone broke, in the weights."""
         numbers = self._window_means()
         if not all(math.isfinite(value) for value in numbers.values()):
             self._report_divergence(next(name for name, value in numbers.items() if not math.isfinite(value)))
         if not bool(torch.isfinite(torch.nn.utils.get_total_norm([p.detach() for p in self._parameters]))):
             self._report_divergence("a weight")
+        return numbers
 
     def _evaluate(self) -> None:
         numbers = evaluate(self.model, self.objective, self.dataset.validation, self.spec.seed)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from intel_core.data import make_dataset
+from intel_core import data
 from intel_core.errors import DataError, did_you_mean
 
 __all__ = ["Shares", "check_suffix", "encode_labels", "find_path", "split_rows"]
@@ -126,19 +125,7 @@ def split_rows(name: str, n: int, spec: Shares) -> tuple[Tensor, Tensor, Tensor]
     >>> [len(rows) for rows in split_rows("x", 100, parse_spec("datasets", "table:path=x.csv,test=0.2"))]
     [70, 10, 20]
     """
-    rows = torch.arange(n)
-    data = make_dataset(
-        name,
-        rows,
-        rows,
-        validation=spec.validation,
-        test=spec.test,
-        split_seed=spec.split_seed,
-        support="real",
-    )
-    parts = [part.labels for part in (data.train, data.validation, data.test)]
-    train, validation, test = (part for part in parts if part is not None)
-    return train, validation, test
+    return data.split_rows(name, n, spec.validation, spec.test, spec.split_seed)
 
 
 def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
