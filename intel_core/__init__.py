@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         Declared,
         Diagnosable,
         Invertible,
+        Levelled,
         Mapping,
         MappingSpec,
-        Properties,
         Regularised,
         build_mapping,
         load_mapping,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from intel_core.model import InteLVAE
     from intel_core.parts import LikelihoodSpec, NetworkSpec, ObjectiveSpec
     from intel_core.plugins import API_LEVEL, available, register
+    from intel_core.properties import Hoelder, Locus, Properties
     from intel_core.run import Run, load_run
     from intel_core.runspec import RunSpec
     from intel_core.schedules import ScheduleSpec
@@ -48,9 +49,9 @@ _HOMES = {
         "Declared",
         "Diagnosable",
         "Invertible",
+        "Levelled",
         "Mapping",
         "MappingSpec",
-        "Properties",
         "Regularised",
         "build_mapping",
         "load_mapping",
@@ -58,6 +59,7 @@ _HOMES = {
     "model": ("InteLVAE",),
     "parts": ("LikelihoodSpec", "NetworkSpec", "ObjectiveSpec"),
     "plugins": ("API_LEVEL", "available", "register"),
+    "properties": ("Hoelder", "Locus", "Properties"),
     "run": ("Run", "load_run"),
     "runspec": ("RunSpec",),
     "schedules": ("ScheduleSpec",),
@@ -78,11 +80,14 @@ __all__ = [
     "Declared",
     "Diagnosable",
     "DivergenceError",
+    "Hoelder",
     "Identity",
     "InteLVAE",
     "IntelError",
     "Invertible",
+    "Levelled",
     "LikelihoodSpec",
+    "Locus",
     "Mapping",
     "MappingSpec",
     "NetworkSpec",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intel_core.mapping import Clustering, Diagnosable, Mapping, Regularised
+from intel_core.mapping import Clustering, Declared, Diagnosable, Mapping, Regularised
+from intel_core.properties import Hoelder, Properties
 
-__all__ = ["Compose", "Identity", "OnDims", "clustering_of", "diagnose", "parts_of"]
+__all__ = ["Compose", "Identity", "OnDims", "clustering_of", "diagnose", "parts_of", "properties_of"]
 
 
 class Identity(nn.Module):
@@ -28,6 +30,19 @@ class Identity(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """`y` itself."""
         return y
+
+    @property
+    def properties(self) -> Properties:
+        """A continuous injection."""
+        return Properties(injective=True, hoelder=Hoelder(1.0))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """`z` itself."""
+        return z
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        """Zeros, ``(..., y_dim) -> (...)``."""
+        return torch.zeros_like(y[..., 0])
 
 
 class Compose(nn.Module):
@@ -47,6 +62,11 @@ class Compose(nn.Module):
         for part in self.parts:
             y = part(y)
         return y
+
+    @property
+    def properties(self) -> Properties:
+        """What the parts' promises come to, one after another."""
+        return functools.reduce(Properties.then, map(properties_of, self.parts))
 
     @property
     def regularisers(self) -> dict[str, float]:
@@ -114,6 +134,11 @@ class OnDims(nn.Module):
         return torch.cat([inner, y[..., list(self.rest)]], dim=-1)[..., self._order]
 
     @property
+    def properties(self) -> Properties:
+        """What is left of the inner mapping's promises."""
+        return properties_of(self.inner).on_dims(self.dims, self.y_dim)
+
+    @property
     def regularisers(self) -> dict[str, float]:
         """Weights of the inner mapping's auxiliary losses."""
         return dict(self.inner.regularisers) if isinstance(self.inner, Regularised) else {}
@@ -139,6 +164,17 @@ class _Wrapped(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         return self.mapping(y)
+
+
+def properties_of(mapping: object) -> Properties:
+    """What a mapping declares; one that declares nothing is held to the contract alone: continuous, no more.
+
+    >>> properties_of(Compose([Identity(2), Identity(2)])).injective
+    True
+    """
+    if isinstance(mapping, _Wrapped):
+        mapping = mapping.mapping
+    return mapping.properties if isinstance(mapping, Declared) else Properties()
 
 
 def parts_of(mapping: Any, dims: tuple[int, ...] | None = None) -> list[tuple[Any, tuple[int, ...]]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BeforeValidator, Field
@@ -18,6 +17,8 @@ from intel_core.spec import ComponentSpec, parse_spec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from intel_core.properties import Properties
+
 __all__ = [
     "Annealed",
     "Clustering",
@@ -25,9 +26,9 @@ __all__ = [
     "Diagnosable",
     "IdentitySpec",
     "Invertible",
+    "Levelled",
     "Mapping",
     "MappingSpec",
-    "Properties",
     "Regularised",
     "build_mapping",
     "load_mapping",
@@ -51,7 +52,7 @@ class Mapping(Protocol):
     1 to 3 make the posterior's path and the prior's path pass through one and the same g, which is what
     Theorem 1 of the paper needs: :math:`KL(q(z|x) \| p(z)) \le KL(q(y|x) \| N(0, I))`.
 
-    Capabilities beyond this are small protocols of their own (`Declared`, `Clustering`, `Invertible`,
+    Capabilities beyond this are small protocols of their own (`Declared`, `Clustering`, `Invertible`, `Levelled`,
     `Annealed`, `Regularised`, `Diagnosable`), found by ``isinstance`` and never by name.
 
     Source: Miao et al., section 4.
@@ -66,27 +67,6 @@ class Mapping(Protocol):
 
 
 # --- optional capabilities -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Properties:
-    """What a mapping promises of itself; every promise that is made can be tested.
-
-    Attributes:
-        continuous: g is continuous.
-        injective: g is injective, hence Theorem 1 holds with equality.
-        norm_bound: no ``‖g(y)‖`` exceeds it, if given.
-        clusters: the number of clusters into which the prior's mass is separated, if any.
-        planes: pairs of dimensions of `y` in which the mapping acts, for pictures.
-        centres: points of the plane (or line) at which g is not smooth in any direction.
-    """
-
-    continuous: bool = True
-    injective: bool = False
-    norm_bound: float | None = None
-    clusters: int | None = None
-    planes: tuple[tuple[int, int], ...] = ()
-    centres: tuple[tuple[float, ...], ...] = ()
 
 
 @runtime_checkable
@@ -159,6 +139,16 @@ class Annealed(Protocol):
 
     def set_strength(self, strength: float) -> None:
         """0 is no bias (the identity, where that makes sense), 1 the mapping as its spec describes it."""
+        ...
+
+
+@runtime_checkable
+class Levelled(Protocol):
+    """A mapping whose dimensions form levels, from the top, which all later ones depend on, to the bottom."""
+
+    @property
+    def levels(self) -> tuple[tuple[int, ...], ...]:
+        """The dimensions of each level, in y and in z alike."""
         ...
 
 

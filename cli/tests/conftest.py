@@ -100,7 +100,7 @@ class SilentSpec(MappingSpec):
 
 MAPPING = """
 import torch
-from intel_core.mapping import Properties
+from intel_core.properties import Properties
 from torch import nn
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from intel_cluster.displacement import Displacement, solve
 from intel_cluster.split import Split, as_parameter
+from intel_core.properties import Locus
 
 __all__ = ["LineSplit"]
 
@@ -79,6 +80,7 @@ class LineSplit(Split):
         # erfc, since torch.special.ndtr loses the digits of a small share.
         return torch.erfc(torch.stack([-b, b]) * math.sqrt(0.5)) / 2
 
-    def centre(self) -> tuple[float, ...]:
-        """The threshold."""
-        return (float(self.b.detach() if isinstance(self.b, Tensor) else self.b),)
+    def places(self) -> tuple[Locus, ...]:
+        """The threshold, which separates the two sides."""
+        threshold = self.b.detach() if isinstance(self.b, Tensor) else self.b
+        return (Locus((0,), (float(threshold),)),)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from intel_cluster.diagnosis import describe_clusters
 from intel_cluster.split import Split
-from intel_core.mapping import Properties
+from intel_core.properties import Hoelder, Properties
 
 __all__ = ["ClusterMapping"]
 
@@ -147,14 +147,28 @@ class ClusterMapping(nn.Module):
 
     @property
     def properties(self) -> Properties:
-        """Continuous and injective, with K clusters; centres are the origins of the planes, or the threshold."""
+        """Continuous and injective, with K clusters.
+
+        Hölder: φ is concave with φ(0) = 0, so a straight way that crosses a boundary moves the image by at most
+        ``2 φ(h/2) <= 2^(1-c2) c1 h^c2`` beyond h itself, in each of n cuts.
+        """
         cuts = self._cuts()
+        starts = [sum(self._widths[:i]) for i in range(len(cuts))]
+        planes = tuple((start, start + 1) for start, cut in zip(starts, cuts, strict=True) if cut.width == 2)
+        phi = cuts[0].displacement
+        places = [
+            [place.on_dims(range(start, start + cut.width)) for place in cut.places()]
+            for start, cut in zip(starts, cuts, strict=True)
+        ]
+        every = [place for of_cut in places for place in of_cut]
         return Properties(
             continuous=True,
             injective=True,
             clusters=self.n_clusters,
-            planes=tuple((2 * i, 2 * i + 1) for i, cut in enumerate(cuts) if cut.width == 2),
-            centres=tuple(cut.centre() for cut in cuts),
+            hoelder=Hoelder(1 + math.sqrt(len(cuts)) * 2 ** (1 - phi.c2) * phi.c1, phi.c2),
+            planes=planes,
+            centres=tuple(place for place in every if place.codimension > 1),
+            seams=tuple(place for place in every if place.codimension == 1),
         )
 
     # --- Diagnosable -----------------------------------------------------------------------------------------

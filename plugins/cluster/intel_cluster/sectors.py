@@ -12,6 +12,7 @@ from torch.nn.functional import embedding
 
 from intel_cluster.displacement import Displacement, solve
 from intel_cluster.split import Split, as_parameter
+from intel_core.properties import Locus
 
 __all__ = ["SectorSplit"]
 
@@ -226,9 +227,23 @@ class SectorSplit(Split):
             return torch.softmax(self.u, 0)
         return torch.tensor(self._shares, dtype=torch.float64, device=self.device)
 
-    def centre(self) -> tuple[float, ...]:
-        """The origin."""
-        return (0.0, 0.0)
+    def places(self) -> tuple[Locus, ...]:
+        """The origin, and the boundary ray before each sector and its bisector.
+
+        A bisector is a seam only of a sector of less than half a turn: there the nearer ray changes. In a wider one
+        the origin is the nearest point on both sides of it.
+        """
+        rays = [(self.phase, True)]
+        for share in self.proportions().detach().tolist():
+            start = rays[-1][0]
+            rays += [(start + TURN * share / 2, share < 0.5), (start + TURN * share, True)]
+        origin = (0.0, 0.0)
+        # Right angles exactly, as in the tables.
+        ways = [
+            tuple(0.0 if abs(x) < 1e-15 else x for x in (math.cos(a), math.sin(a))) for a, kept in rays[:-1] if kept
+        ]
+        seams = [Locus((0, 1), origin, way) for way in ways]
+        return (Locus((0, 1), origin), *seams)
 
     def extra_repr(self) -> str:
         """What ``repr`` shows."""

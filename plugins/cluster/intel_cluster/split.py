@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from intel_cluster.displacement import Displacement
+from intel_core.properties import Locus
 
 __all__ = ["Split"]
 
@@ -74,8 +75,8 @@ class Split(nn.Module):
         """The prior's mass in each cluster, shape ``(k,)``."""
         raise NotImplementedError
 
-    def centre(self) -> tuple[float, ...]:
-        """The point at which g is not smooth in any direction."""
+    def places(self) -> tuple[Locus, ...]:
+        """Where g is not smooth, in the cut's own dimensions."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from intel_cluster import ClusterSpec
 
-from intel_core.mapping import Clustering, Declared, Diagnosable, Invertible, Mapping, Properties, Regularised
+from intel_core.mapping import Clustering, Declared, Diagnosable, Invertible, Mapping, Regularised
 
 SPECS = {
     "k3": {"k": 3},
@@ -40,14 +40,6 @@ def test_capabilities(mapping):
     for capability in (Mapping, Declared, Clustering, Invertible, Diagnosable):
         assert isinstance(mapping, capability)
     assert not isinstance(mapping, Regularised)
-
-
-def test_properties():
-    assert ClusterSpec(k=[2, 3]).build(7).properties == Properties(
-        continuous=True, injective=True, clusters=6, planes=((0, 1), (2, 3)), centres=((0.0, 0.0), (0.0, 0.0))
-    )
-    line = ClusterSpec(k=2, proportions=[0.5, 0.5]).build(1).properties
-    assert line == Properties(continuous=True, injective=True, clusters=2, planes=(), centres=((0.0,),))
 
 
 @pytest.mark.parametrize("shape", [(D,), (0, D), (1, D), (33, D), (2, 3, D), (4, 0, 2, D)])
