@@ -1,0 +1,143 @@
+"""The circle glued into a chain of loops, and what is known of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+from typing_extensions import Self
+
+from intel_core.geometry import project_to_sphere, widened
+from intel_core.properties import Hoelder, Locus, Properties
+from intel_holes.loops import Loops
+
+__all__ = ["HolesMapping"]
+
+
+class HolesMapping(nn.Module):
+    r"""The plane of the first two dimensions, on a chain of h loops that touch; the rest passes through.
+
+    The plane is projected to the unit circle, :math:`(c, s) = y / (\|y\| + ε)`, and the second coordinate is pinched:
+
+    .. math:: g(y) = \left(c,\; s \left(\sqrt{4/3 - v^2} - 1/\sqrt3\right)\right)
+
+    with v = \|c - apex\| / reach within each loop: 0 at the apex and 1 at the glue points, where the factor is 0 and
+    (c, s) meets (c, -s). So exactly h - 1 pairs of points are identified: a graph of h - 1 crossings and
+    2 (h - 1) arcs, whose first Betti number is h. For h = 2 this is equation (5) of the paper, for h = 1 an ellipse.
+
+    With equal sizes, the first coordinate is stretched piecewise linearly and the second by a factor in each loop.
+
+    Injective almost surely on the circle, so that the gluing costs no KL beyond the circle's; the circle itself gives
+    up the radius.
+
+    Source: Miao et al., section 6.1, equation (5), and figure C.1.
+
+    Args:
+        loops: where the circle is glued.
+        y_dim: number of dimensions of y.
+        scale: factor on the two coordinates of z.
+        eps: ε of the projection.
+        form: of the projection, see `intel_core.geometry.project_to_sphere`.
+
+    >>> from intel_holes import HolesSpec
+    >>> g = HolesSpec(h=2).build(2)
+    >>> g(torch.tensor([[0.0, 5.0], [0.0, -5.0], [2.0, 0.0]])).abs().round(decimals=4)  # the first two are glued
+    tensor([[0., 0.],
+            [0., 0.],
+            [1., 0.]])
+    """
+
+    def __init__(
+        self,
+        loops: Loops,
+        y_dim: int,
+        scale: float = 1.0,
+        eps: float = 1e-7,
+        form: Literal["paper", "smooth"] = "paper",
+    ) -> None:
+        super().__init__()
+        if y_dim < 2:
+            raise ValueError("holes need 2 latent dimensions, there is 1")
+        self.y_dim = self.z_dim = y_dim
+        self.loops, self.scale, self.eps, self.form = loops, scale, eps, form
+        born = torch.get_default_device()
+        self._place(torch.device("cpu") if born.type == "meta" else born)
+
+    def _place(self, device: torch.device) -> None:
+        """Constants in both precisions; no buffers, since ``.half()`` would round those."""
+        loops = self.loops
+        right = loops.ends[:-1]
+        self._tables = {}
+        for dtype in (torch.float32, torch.float64):
+            # v = |c * rate + shift|; 1 / inf is the rate 0 of a single loop, which has no glue points.
+            rate = [1 / reach for reach in loops.reach]
+            shift = [-apex / reach for apex, reach in zip(loops.apex, loops.reach, strict=True)]
+            offset = [start - k * end for start, k, end in zip(loops.start, loops.stretch, right, strict=True)]
+            columns = [rate, shift, loops.height, loops.stretch, offset]
+            table = torch.tensor(columns, dtype=torch.float64, device="cpu").T.to(device, dtype).contiguous()
+            glue = torch.tensor(loops.glue, dtype=torch.float64, device="cpu").to(device, dtype)
+            self._tables[dtype] = (table, glue)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        device = self._tables[torch.float32][0].device
+        self._place(fn(torch.empty(0, device=device)).device)
+        return self
+
+    def loop_of(self, y: Tensor) -> Tensor:
+        """Index of the loop of each row, from the right, ``(..., y_dim) -> (...)``, integers in ``[0, h)``."""
+        return self._index(project_to_sphere(widened(y[..., :2]), self.eps, self.form)[..., 0])
+
+    def _index(self, c: Tensor) -> Tensor:
+        _, glue = self._tables[c.dtype]
+        return (c.detach().unsqueeze(-1) < glue).sum(-1)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """``z = g(y)``, ``(..., y_dim) -> (..., y_dim)``."""
+        wide = widened(y)
+        c, s = project_to_sphere(wide[..., :2], self.eps, self.form).unbind(-1)
+        table, _ = self._tables[wide.dtype]
+        rate, shift, height, stretch, offset = embedding(self._index(c), table).unbind(-1)
+        # The root's argument is at least 1/3, so its slope is finite.
+        pinched = torch.sqrt(4 / 3 - torch.addcmul(shift, c, rate).square()) - 1 / math.sqrt(3)
+        z = torch.stack([torch.addcmul(offset, c, stretch), s * pinched * height], dim=-1) * self.scale
+        return (torch.cat([z, wide[..., 2:]], dim=-1) if self.y_dim > 2 else z).to(y.dtype)
+
+    @property
+    def properties(self) -> Properties:
+        """Continuous, not injective, with first Betti number h; seams where the loops meet."""
+        loops, h = self.loops, len(self.loops.apex)
+        rays = [(a, sign * math.sqrt(1 - a * a)) for a in loops.glue for sign in (1, -1)]
+        # The pinched second coordinate is at most 1/sqrt(3); unstretched, c² + s²/3 <= 1.
+        bound = 1.0 if set(loops.stretch) == {1.0} else math.hypot(1.0, math.sqrt(1 / 3))
+        return Properties(
+            continuous=True,
+            injective=False,
+            norm_bound=self.scale * bound if self.y_dim == 2 else None,
+            betti=(1, h),
+            hoelder=Hoelder(max(1.0, self.scale * loops.slope / self.eps)),
+            planes=((0, 1),),
+            centres=(Locus((0, 1), (0.0, 0.0)),),
+            seams=tuple(Locus((0, 1), (0.0, 0.0), ray) for ray in rays),
+        )
+
+    def diagnose(self, y: Tensor, labels: Tensor | None = None) -> dict[str, Any]:
+        """The prior's mass in each loop and the data's share of it, from posterior means ``(n, y_dim)``.
+
+        >>> from intel_holes import HolesSpec
+        >>> HolesSpec(h=2).build(2).diagnose(torch.tensor([[1.0, 0.0], [-1.0, 0.5], [-2.0, 0.0]]))["loop_shares"]
+        [0.3333333333333333, 0.6666666666666666]
+        """
+        counts = torch.bincount(self.loop_of(y.detach()).cpu(), minlength=len(self.loops.apex))
+        return {
+            "loop_prior": list(self.loops.shares),
+            "loop_shares": (counts.double() / max(len(y), 1)).tolist(),
+        }
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows."""
+        return f"{len(self.loops.apex)} loops in R^{self.y_dim}, scale={self.scale:g}, eps={self.eps:g}"
