@@ -78,12 +78,15 @@ class LinearSpec(_Ramp):
 
 
 class CosineSpec(_Ramp):
-    """From `start` to `end` along half a cosine: the usual decay of a learning rate."""
+    """From `start` to `end` along half a cosine: the usual decay of a learning rate, so it falls unless told otherwise."""
+
+    start: NonNegativeFloat = Field(1.0, description="weight before the ramp")
+    end: NonNegativeFloat = Field(0.0, description="weight after the ramp")
 
     def at(self, step: int) -> float:
         """``end + (start - end) (1 + cos(pi progress)) / 2``.
 
-        >>> CosineSpec(start=1, end=0.1, steps=10).at(10)
+        >>> CosineSpec(end=0.1, steps=10).at(10)
         0.1
         """
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self._progress(step))) / 2

@@ -31,7 +31,7 @@ DATA = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
         ("linear:steps=1", {0: 0.0, 1: 1.0, 2: 1.0}),
         ("linear:steps=4,delay=3", {0: 0.0, 3: 0.0, 4: 0.25, 7: 1.0, 8: 1.0}),
         ("linear:start=2,end=0.5,steps=3", {0: 2.0, 1: 1.5, 2: 1.0, 3: 0.5, 4: 0.5}),
-        ("cosine:steps=4", {0: 0.0, 1: 0.5 - math.sqrt(0.125), 2: 0.5, 3: 0.5 + math.sqrt(0.125), 4: 1.0, 9: 1.0}),
+        ("cosine:steps=4", {0: 1.0, 1: 0.5 + math.sqrt(0.125), 2: 0.5, 3: 0.5 - math.sqrt(0.125), 4: 0.0, 9: 0.0}),
         ("cosine:start=1,end=0.1,steps=10,delay=2", {0: 1.0, 2: 1.0, 7: 0.55, 12: 0.1, 13: 0.1}),
     ],
 )
