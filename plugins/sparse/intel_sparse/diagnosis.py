@@ -1,0 +1,93 @@
+"""Did the latent become sparse, and do classes use different dimensions? Scores and mean gates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intel_sparse.sparsity import gaussian_floor, hoyer_score
+
+__all__ = ["describe_sparsity", "mean_jaccard_distance"]
+
+ACTIVE_SHARE = 0.01
+"""A dimension is in use if it is active for at least this share of the data."""
+MAX_CLASSES = 1000
+
+
+def describe_sparsity(z: Tensor, gates: Tensor, labels: Tensor | None) -> dict[str, Any]:
+    """Numbers that can be written as JSON.
+
+    Args:
+        z: mapped posterior means, shape ``(n, D)``.
+        gates: their gates, shape ``(n, D)``.
+        labels: class of each row, shape ``(n,)``. Labels that are no classes (not integers, several per row,
+            more than 1000 different ones) are left aside.
+
+    Returns:
+        ``gaussian_floor`` (the Hoyer score of a Gaussian of that many dimensions) and, for at least one row,
+        ``hoyer`` (see `hoyer_score`), ``mean_gate``, ``active_share`` (share of gates above 1/2) and ``active_dims``
+        (number of dimensions whose gate is above 1/2 for at least 1 % of the rows). With labels also ``classes``,
+        ``gates_by_class`` (a row of D mean gates for each class) and, for at least two classes,
+        ``class_gate_distance`` (see `mean_jaccard_distance`).
+
+    >>> gates = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> z = torch.tensor([[1.0, 2.0], [-1.0, 2.0], [1.0, 2.0], [1.0, -2.0]]) * gates
+    >>> found = describe_sparsity(z, gates, torch.tensor([3, 3, 8, 8]))
+    >>> found["hoyer"], found["active_share"], found["gates_by_class"], found["class_gate_distance"]
+    (1.0, 0.5, [[1.0, 0.0], [0.0, 1.0]], 1.0)
+    """
+    n = len(gates)
+    found: dict[str, Any] = {"gaussian_floor": gaussian_floor(gates.shape[-1])}
+    if n == 0:
+        return found
+    gates = gates.double().cpu()
+    active = (gates > 0.5).double()
+    found |= {
+        "hoyer": hoyer_score(z),
+        "mean_gate": float(gates.mean()),
+        "active_share": float(active.mean()),
+        "active_dims": int((active.mean(0) >= ACTIVE_SHARE).sum()),
+    }
+    if labels is None or labels.is_floating_point() or labels.shape != gates.shape[:1]:
+        return found
+    classes, row = torch.unique(labels.cpu(), return_inverse=True)
+    if len(classes) > MAX_CLASSES:
+        return found
+    sums = torch.zeros(len(classes), gates.shape[1], dtype=torch.float64).index_add_(0, row, gates)
+    profiles = sums / torch.bincount(row).unsqueeze(1)
+    found |= {"classes": classes.long().tolist(), "gates_by_class": profiles.tolist()}
+    if len(classes) > 1:
+        found["class_gate_distance"] = mean_jaccard_distance(profiles)
+    return found
+
+
+def mean_jaccard_distance(profiles: Tensor) -> float:
+    r"""How different some vectors of numbers >= 0 are, the mean over all pairs of rows a, b of
+
+    .. math:: 1 - \frac{\sum_d \min(a_d, b_d)}{\sum_d \max(a_d, b_d)}
+
+    For sets, given by zeros and ones, it is Jaccard's distance: 0 for equal ones, 1 for disjoint ones. With gates of
+    at least `floor` it stays below ``1 - floor``.
+
+    Args:
+        profiles: at least two rows, shape ``(K, D)``.
+
+    Raises:
+        ValueError: if there are fewer than two rows.
+
+    >>> mean_jaccard_distance(torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])) == 1 - 1 / 3
+    True
+    """
+    k = len(profiles)
+    if k < 2:
+        raise ValueError(f"a distance needs two rows, there are {k}")
+    profiles, total = profiles.double(), 0.0
+    for i in range(1, k):
+        others = profiles[:i]
+        union = torch.maximum(others, profiles[i]).sum(-1)
+        shared = torch.minimum(others, profiles[i]).sum(-1)
+        # Two empty profiles are equal.
+        total += float(torch.where(union > 0, 1 - shared / union, 0.0).sum())
+    return total / (k * (k - 1) / 2)

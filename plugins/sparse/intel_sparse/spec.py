@@ -1,0 +1,67 @@
+"""What can be asked of the sparse mapping? Its spec; torch is imported by `build`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from intel_core.mapping import MappingSpec
+
+if TYPE_CHECKING:
+    from intel_sparse.mapping import SparseMapping
+
+__all__ = ["SparseSpec"]
+
+Width = Annotated[int, Field(ge=1, le=65536)]
+
+
+class SparseSpec(MappingSpec):
+    r"""Sparse: each dimension times a gate in [floor, 1], which a small network computes from y.
+
+    .. math:: g(y) = y \odot DS(y), \qquad loss = -ELBO + \gamma L_{sp}
+
+    The paper maximises ``ELBO + γ L_sp``, which with γ > 0 would make z denser; the sign here is that of its code.
+
+    Source: Miao et al., section 6.3, equation (7), and appendix C.3.
+
+    >>> SparseSpec(gamma=30).build(50).regularisers
+    {'sparsity': 30.0}
+    """
+
+    gamma: float = Field(
+        1.0,
+        ge=0,
+        le=1e6,
+        description="weight γ of the sparsity loss, in nats per example as the ELBO; 0 only reports it",
+    )
+    hidden: tuple[Width, ...] = Field(
+        (10, 10), max_length=32, description="widths of the dimension selector's hidden layers"
+    )
+    floor: float = Field(
+        0.0, ge=0, lt=1, description="gates lie in [floor, 1]; 0 is the paper's range, 0.2 that of the authors' code"
+    )
+    target: Literal["gates", "latent"] = Field(
+        "gates", description="what the loss makes sparse: the gates DS(y), as in the paper, or |z|, as in the code"
+    )
+    normalisation: Literal["paper", "released"] = Field(
+        "paper",
+        description="paper: rows are averaged, then normalised; released: the other way round, as in the code, which "
+        "is surer to choose different dimensions for different data",
+    )
+
+    def build(self, y_dim: int) -> SparseMapping:
+        """The mapping for `y_dim` dimensions, its weights drawn from torch's default generator.
+
+        Args:
+            y_dim: number of dimensions of y.
+
+        Raises:
+            ValueError: if there is only one dimension, of which none can be selected.
+
+        >>> SparseSpec(hidden=[32]).build(4).z_dim
+        4
+        """
+        from intel_sparse.mapping import SparseMapping
+
+        return SparseMapping(y_dim, self.gamma, self.hidden, self.floor, self.target, self.normalisation)
