@@ -61,7 +61,7 @@ def train(data: str, mapping: str, objective: str, seed: int, runs: Path) -> Run
         steps=STEPS,
         learning_rate=1e-3,
         clip_norm=50.0,
-        schedules={"kl": f"linear:steps={STEPS // 2}", "lr": f"cosine:end=0.05,steps={STEPS}"},
+        schedules={"kl": f"linear:steps={STEPS // 2}", "lr": f"cosine:start=1,end=0.05,steps={STEPS}"},
         evaluate_every=10**9,
         seed=seed,
         run_dir=folder,

@@ -78,7 +78,7 @@ class LinearSpec(_Ramp):
 
 
 class CosineSpec(_Ramp):
-    """From `start` to `end` along half a cosine: the usual decay of a learning rate, so it falls unless told otherwise."""
+    """From `start` to `end` along half a cosine: it falls unless told otherwise, as a learning rate should."""
 
     start: NonNegativeFloat = Field(1.0, description="weight before the ramp")
     end: NonNegativeFloat = Field(0.0, description="weight after the ramp")

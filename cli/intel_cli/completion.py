@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["ComponentName", "RunPath"]
+__all__ = ["ComponentName", "MappingOrRun", "RunPath", "named_run"]
 
 if TYPE_CHECKING:
     _Text = click.ParamType[str]
@@ -46,6 +46,12 @@ class ComponentName(_Text):
         return items or ([CompletionItem(incomplete, type="file")] if self.files else [])
 
 
+def named_run(path: Path) -> Path:
+    """The path itself, or the run of that name in ``runs/`` where the path is not there."""
+    named = Path("runs") / path
+    return named if not path.exists() and (named / "run.json").is_file() else path
+
+
 class RunPath(_Path):
     """A run directory, or the name of a run in ``runs/``."""
 
@@ -53,9 +59,7 @@ class RunPath(_Path):
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path itself, or the run of that name; whether it holds a run is for the core to say."""
-        path = Path(value)
-        named = Path("runs") / path
-        return named if not path.exists() and (named / "run.json").is_file() else path
+        return named_run(Path(value))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Run directories that begin so."""
@@ -68,3 +72,18 @@ class RunPath(_Path):
             if (path / "run.json").is_file() and str(path).startswith(incomplete)
         }
         return [CompletionItem(path) for path in sorted(found)] or [CompletionItem(incomplete, type="dir")]
+
+
+class MappingOrRun(ComponentName):
+    """The text of a mapping's spec, or a run directory."""
+
+    name = "mapping"
+
+    def __init__(self) -> None:
+        super().__init__("mappings")
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names of mappings, and run directories, that begin so."""
+        names = super().shell_complete(ctx, param, incomplete)
+        runs = RunPath().shell_complete(ctx, param, incomplete)
+        return [*names, *(item for item in runs if item.type == "plain")] or runs

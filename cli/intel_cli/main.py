@@ -16,6 +16,7 @@ from intel_cli.commands.plugins import plugins
 from intel_cli.commands.runs import runs
 from intel_cli.commands.sample import sample
 from intel_cli.commands.schema import schema
+from intel_cli.commands.show import show
 from intel_cli.commands.train import train
 from intel_cli.completion import ComponentName
 from intel_cli.groups import SuggestingGroup
@@ -84,7 +85,7 @@ def _restore(variable: str, value: str | None) -> None:
     os.environ.pop(variable) if value is None else os.environ.__setitem__(variable, value)
 
 
-for command in (train, sample, encode, runs, plugins, schema):
+for command in (show, train, sample, encode, runs, plugins, schema):
     intel.add_command(command)
 
 

@@ -32,7 +32,14 @@ def imported(*args, path="", **env):
 
 @pytest.mark.parametrize(
     "args",
-    [("--help",), ("train", "--help"), ("plugins", "list", "--help"), ("--version",), ("sample", "-h")],
+    [
+        ("--help",),
+        ("train", "--help"),
+        ("show", "--help"),
+        ("plugins", "list", "--help"),
+        ("--version",),
+        ("sample", "-h"),
+    ],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(args):
@@ -63,6 +70,9 @@ def test_completion_reads_metadata_only(toys, rotten):
         (["plugins", "show", "hal"], "halves"),
         (["--no-plugin", "hal"], "halves"),
         (["sample", "runs/fir"], "runs/first"),
+        (["show", "hal"], "halves"),
+        (["show", "halves", "runs/fir"], "runs/first"),
+        (["show", "nothing/"], "dir"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

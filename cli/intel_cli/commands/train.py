@@ -62,7 +62,7 @@ def _spec_option(
     "--schedule",
     multiple=True,
     metavar="NAME=SPEC",
-    help="Factor per step of kl, lr, a mapping's strength or regulariser, e.g. lr=cosine:start=1,end=0.1,steps=4000.",
+    help="Factor per step of kl, lr, a mapping's strength or regulariser, e.g. lr=cosine:end=0.1,steps=4000.",
 )
 @click.option(
     "--patience",

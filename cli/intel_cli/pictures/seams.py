@@ -48,7 +48,11 @@ class Regions:
 
     def assign(self, points: Tensor) -> Tensor:
         """The cluster of each point of the plane."""
-        return _assign(self.clustering, self.lift(points)[:, list(self.dims)])
+        return self.assign_rows(self.lift(points))
+
+    def assign_rows(self, y: Tensor) -> Tensor:
+        """The cluster of each row of y."""
+        return _assign(self.clustering, y[:, list(self.dims)]).cpu()
 
 
 def _assign(clustering: Clustering, y: Tensor) -> Tensor:

@@ -1,0 +1,133 @@
+"""Which mapping is meant? Specs that are built here, or a run that was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from intel_cli.completion import named_run
+from intel_core import plugins
+from intel_core.compose import properties_of
+from intel_core.errors import IntelError, PluginError, RunError, SpecError
+from intel_core.mapping import Mapping, MappingSpec, build_mapping
+from intel_core.run import load_run
+from intel_core.spec import parse_spec
+
+__all__ = ["Chosen", "chosen_mapping"]
+
+_FEWEST = 2
+_TRIED = 15
+_SURFACE = 4
+"""Up to so many dimensions are tried for a mapping whose image is a surface only then."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A mapping and where it is from.
+
+    Attributes:
+        mapping: g.
+        specs: its specs as text, the first applied first.
+        name: what to call a file of it.
+        run: the run directory it was read from, if any.
+        found: whether its number of dimensions was found here rather than given.
+    """
+
+    mapping: Mapping
+    specs: tuple[str, ...]
+    name: str
+    run: Path | None
+    found: bool
+
+
+def chosen_mapping(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
+    """The mapping that a user's arguments stand for.
+
+    Args:
+        texts: specs, or one run directory.
+        latent: dimensions of y; the fewest that the specs take if None.
+        seed: of parameters that nobody has trained.
+
+    Raises:
+        SpecError: if a text describes no mapping, or none for so many dimensions.
+        RunError: if a run cannot be read, or is given together with anything else.
+    """
+    runs = [text for text in texts if _is_run(text)]
+    if not runs:
+        return _from_specs(texts, latent, seed)
+    others = [text for text in texts if text != runs[0]] or list(texts[1:])
+    if others:
+        raise RunError(
+            f"{runs[0]!r} is a run, whose mapping is complete; show it alone, without {', '.join(map(repr, others))}"
+        )
+    return _from_run(named_run(Path(runs[0])), latent)
+
+
+def _is_run(text: str) -> bool:
+    """Whether a text is a path; a mapping of that name wins over a folder of that name."""
+    head = text.strip().partition(":")[0].strip()
+    if head in {name for c in plugins.available("mappings") for name in (c.name, c.qualified)} or "\0" in text:
+        return False
+    try:
+        path = named_run(Path(text).expanduser())
+        return (path / "run.json").is_file() or path.is_dir() or text.startswith(("./", "../", "/", "~", "runs/"))
+    except (OSError, RuntimeError):  # a name that no file can have, or the home of nobody
+        return False
+
+
+def _from_run(path: Path, latent: int | None) -> Chosen:
+    run = load_run(path.expanduser())
+    mapping = run.model.mapping
+    if latent not in (None, mapping.y_dim):
+        raise RunError(f"{path} has {mapping.y_dim} latent dimensions, not {latent}; leave out --latent")
+    specs = tuple(str(spec) for spec in run.spec.mapping) or ("identity",)
+    return Chosen(mapping, specs, f"{run.path.resolve().name}-mapping", run.path, found=False)
+
+
+def _from_specs(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
+    specs = []
+    for text in texts:
+        spec = parse_spec("mappings", text)
+        assert isinstance(spec, MappingSpec)
+        specs.append(spec)
+    heads = [text.partition(":")[0].strip().rpartition("/")[2] for text in texts]
+    mapping = _build(specs, latent, seed) if latent is not None else _smallest(specs, seed)
+    return Chosen(mapping, tuple(t.strip() for t in texts), "-".join(heads), None, found=latent is None)
+
+
+def _build(specs: Sequence[MappingSpec], latent: int, seed: int) -> Mapping:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_mapping(specs, latent)
+
+
+def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
+    """The mapping in the fewest dimensions that it takes, or in a few more where its image becomes a surface.
+
+    A sphere or a torus can be had in two dimensions too, but there both are circles.
+    """
+    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)
+    found: Mapping | None = None
+    why: IntelError | None = None
+    for latent in range(first, first + _TRIED):
+        if found is not None and latent > _SURFACE:
+            break
+        try:
+            mapping = _build(specs, latent, seed)
+        except PluginError:
+            raise
+        except SpecError as error:
+            why = error
+            continue
+        betti = properties_of(mapping).betti
+        if betti is not None and len(betti) > 2:
+            return mapping
+        found = found or mapping
+        if betti is None:
+            break
+    if found is None:
+        raise SpecError(f"{why}; tried --latent {first} to {first + _TRIED - 1}") from why
+    return found

@@ -1,0 +1,115 @@
+"""What does a mapping look like before anything is trained? `intel show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from intel_cli.completion import MappingOrRun
+
+if TYPE_CHECKING:
+    from intel_cli.chosen import Chosen
+
+__all__ = ["show"]
+
+_SUFFIXES = (".png", ".pdf", ".svg")
+_EPILOG = """\b
+Examples:
+  intel show cluster:k=5 -o k5.pdf
+  intel show cluster:k=3,dims=0-1 cluster:k=2,dims=2-3 --latent 4
+  intel show runs/digits-cluster-seed0
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("mappings", nargs=-1, required=True, type=MappingOrRun(), metavar="MAPPING...")
+@click.option(
+    "--latent",
+    type=click.IntRange(1, 4096),
+    help="Dimensions of y.  [default: the fewest, from 2, that the mapping takes; 3 or 4 for a surface]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the draws, and of parameters that nobody has trained.",
+)
+@click.option(
+    "-n",
+    "--points",
+    type=click.IntRange(1, 100_000),
+    default=2000,
+    show_default=True,
+    help="How many draws of the prior.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A .png, .pdf or .svg file.  [default: NAME.png in this folder]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what the mapping declares as one JSON object.")
+def show(
+    mappings: tuple[str, ...], latent: int | None, seed: int, points: int, output: Path | None, as_json: bool
+) -> None:
+    """Draw what a mapping does to the prior; nothing is trained.
+
+    MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
+    A run directory, or the name of a run in runs/, shows the mapping as trained.
+    """
+    from intel_cli.chosen import chosen_mapping
+    from intel_cli.files import suffix_of
+    from intel_cli.pictures.show import mapping_figure
+    from intel_cli.pictures.style import save
+    from intel_cli.promises import as_json as promised
+    from intel_cli.telling import json_text
+
+    if output is not None:
+        suffix_of(output, _SUFFIXES)
+        _check_folder(output)
+    chosen = chosen_mapping(mappings, latent, seed)
+    target = output or Path(f"{chosen.name}.png")
+    shown = mapping_figure(chosen.mapping, points, seed)
+    save(shown.figure, target)
+    if as_json:
+        source = {"mapping": chosen.specs, "run": None if chosen.run is None else str(chosen.run), "seed": seed}
+        click.echo(json_text({**source, **promised(chosen.mapping), "left_out": shown.left_out, "file": str(target)}))
+    else:
+        _tell(chosen, target, shown.left_out)
+
+
+def _check_folder(path: Path) -> None:
+    """Before anything is drawn.
+
+    Raises:
+        RunError: if there is no such folder.
+    """
+    from intel_core.errors import RunError
+
+    if not path.parent.is_dir():
+        raise RunError(f"{path} cannot be written: there is no folder {str(path.parent)!r}; make it first")
+
+
+def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None:
+    """What is known of the mapping, a line each, and where the picture is."""
+    from intel_cli.promises import as_lines, parameters_of
+
+    mapping = chosen.mapping
+    parameters = parameters_of(mapping)
+    found = " (--latent for another number)" if chosen.found else ""
+    facts = {
+        "mapping": " → ".join(chosen.specs) + (f", as trained in {chosen.run}" if chosen.run else ""),
+        "latent": f"{mapping.y_dim} dimension{'s' if mapping.y_dim > 1 else ''} of y, {mapping.z_dim} of z{found}",
+        "parameters": f"{parameters:,}{'' if chosen.run else ', untrained'}" if parameters else "",
+        **as_lines(mapping),
+    }
+    if left_out:
+        planes = ", ".join(f"(y{a + 1}, y{b + 1})" for a, b in left_out[:6]) + (", …" if len(left_out) > 6 else "")
+        facts["left out"] = f"{len(left_out)} more planes, for want of room: {planes}"
+    facts["picture"] = str(target)
+    for name, text in facts.items():
+        if text:
+            click.echo(f"{name:<12}{text}")

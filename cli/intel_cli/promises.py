@@ -1,0 +1,112 @@
+"""What does a mapping promise? Its declared properties as lines of text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from intel_core.compose import clustering_of, properties_of
+
+if TYPE_CHECKING:
+    from intel_core.mapping import Mapping
+    from intel_core.properties import Locus
+
+__all__ = ["as_json", "as_lines", "parameters_of"]
+
+_MOST_PLACES = 3
+
+
+def parameters_of(mapping: Mapping) -> int:
+    """Number of learnable parameters."""
+    return sum(p.numel() for p in mapping.parameters()) if isinstance(mapping, nn.Module) else 0
+
+
+def as_json(mapping: Mapping) -> dict[str, Any]:
+    """Everything declared, what is not as null or an empty list; dimensions are counted from 0."""
+    promised = properties_of(mapping)
+    steep = promised.hoelder
+    return {
+        "y_dim": mapping.y_dim,
+        "z_dim": mapping.z_dim,
+        "parameters": parameters_of(mapping),
+        "continuous": promised.continuous,
+        "injective": promised.injective,
+        "norm_bound": promised.norm_bound,
+        "clusters": promised.clusters,
+        "proportions": _proportions(mapping),
+        "betti": promised.betti,
+        "sparsity": promised.sparsity,
+        "hoelder": None if steep is None else {"constant": steep.constant, "exponent": steep.exponent},
+        "planes": promised.planes,
+        "centres": [_place(place) for place in promised.centres],
+        "seams": [_place(place) for place in promised.seams],
+    }
+
+
+def _proportions(mapping: Mapping) -> list[float] | None:
+    found = clustering_of(mapping)
+    return None if found is None else [float(p) for p in found[0].proportions().detach().double()]
+
+
+def _place(place: Locus) -> dict[str, Any]:
+    return {"dims": place.dims, "point": place.point, "direction": place.direction}
+
+
+def as_lines(mapping: Mapping) -> dict[str, str]:
+    """A sentence for each thing that is declared; coordinates are counted from 1, as in pictures."""
+    promised = properties_of(mapping)
+    lines = {"continuous": "yes" if promised.continuous else "no"}
+    if promised.injective:
+        lines["injective"] = "yes: KL(q(z|x) ‖ p(z)) is that of y"
+    if promised.clusters is not None:
+        shares = _proportions(mapping) or []
+        shown = ", ".join(f"{share:.3g}" for share in shares[:12]) + (", …" if len(shares) > 12 else "")
+        lines["clusters"] = f"{promised.clusters}" + (f", with shares {shown} of the prior" if shown else "")
+    if promised.norm_bound is not None:
+        lines["norm"] = f"‖z‖ ≤ {promised.norm_bound:.4g}"
+    if promised.betti is not None:
+        lines["topology"] = f"Betti numbers {', '.join(map(str, promised.betti))}: {_topology(promised.betti)}"
+    if promised.sparsity is not None:
+        lines["sparsity"] = "mean Hoyer score between {:.3g} and {:.3g}".format(*promised.sparsity)
+    if promised.hoelder is not None:
+        steep = promised.hoelder
+        power = "" if steep.exponent == 1 else f"^{steep.exponent:.3g}"
+        lines["steepness"] = f"‖g(y) − g(y′)‖ ≤ {steep.constant:.4g} ‖y − y′‖{power} for points at most 1 apart"
+    if promised.planes:
+        lines["planes"] = _some([_names(plane) for plane in promised.planes], 6)
+    if promised.centres:
+        lines["centres"] = _some([_where(place) for place in promised.centres], _MOST_PLACES)
+    if promised.seams:
+        lines["seams"] = _some([_where(place) for place in promised.seams], _MOST_PLACES)
+    return lines
+
+
+def _topology(betti: Sequence[int]) -> str:
+    """What the first numbers count.
+
+    >>> _topology((1, 5))
+    '1 piece, 5 loops'
+    """
+    names = ("piece", "loop", "void")
+    counts = [f"{n} {name}{'' if n == 1 else 's'}" for n, name in zip(betti, names, strict=False)]
+    return ", ".join(counts)
+
+
+def _some(texts: list[str], most: int) -> str:
+    rest = len(texts) - most
+    return "; ".join(texts[:most]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _names(dims: Sequence[int]) -> str:
+    inside = ", ".join(f"y{i + 1}" for i in dims)
+    return f"({inside})" if len(dims) > 1 else inside
+
+
+def _where(place: Locus) -> str:
+    values = ", ".join(f"{x:.3g}" for x in place.point)
+    text = f"{_names(place.dims)} = {f'({values})' if len(place.dims) > 1 else values}"
+    if place.direction is not None:
+        text += f" along ({', '.join(f'{x:.3g}' for x in place.direction)})"
+    return text
