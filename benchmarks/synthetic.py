@@ -1,4 +1,4 @@
-"""Do samples stay on the support of the paper's synthetic sets? The vanilla VAE against the fitting mapping, over seeds.
+"""Do samples stay on the support of the paper's synthetic sets? The vanilla VAE against the fitting mapping, by seed.
 
     python benchmarks/synthetic.py [--seeds 5] [--jobs 2] [--data infinity] [--runs runs/synthetic]
                                    [--out docs/results/synthetic-table.md] [--picture docs/images/synthetic.png]
@@ -74,7 +74,11 @@ def measure(run: Run, data: str) -> dict[str, float]:
     generator = torch.Generator().manual_seed(1)
     true = sample(data, 2000, generator)
     drawn = run.original_units(run.sample(10_000, seed=1, noise=True)).double()
-    off = (drawn[:, 0].abs() < 1).double().mean() if data == "mixture" else (distance_to_support(data, drawn) > 0.3).mean()
+    off = (
+        (drawn[:, 0].abs() < 1).double().mean()
+        if data == "mixture"
+        else (distance_to_support(data, drawn) > 0.3).mean()
+    )
     near, _ = cKDTree(drawn.numpy()).query(true.numpy())
     test = run.dataset().test
     x = to_float(test.x)[:2000]
@@ -97,7 +101,7 @@ def measure(run: Run, data: str) -> dict[str, float]:
 def one(job: tuple[str, str, str, int, Path]) -> dict[str, Any]:
     """Train and measure, in a process of its own."""
     torch.set_num_threads(1)
-    data, mapping, objective, seed, runs = job
+    data, mapping, objective, seed, _ = job
     run = train(*job)
     return {"data": data, "mapping": mapping, "objective": objective, "seed": seed, **measure(run, data)}
 

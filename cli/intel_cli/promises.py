@@ -100,7 +100,7 @@ def _some(texts: list[str], most: int) -> str:
 
 
 def _names(dims: Sequence[int]) -> str:
-    inside = ", ".join(f"y{i + 1}" for i in dims)
+    inside = ", ".join(f"y{i}" for i in dims)
     return f"({inside})" if len(dims) > 1 else inside
 
 

@@ -277,9 +277,9 @@ def test_a_plane_that_others_have_a_say_in_is_called_a_slice():
 
 def test_levels_are_coloured_by_their_own_coordinate():
     axes = figure_of("stack", 3).axes
-    assert [a.get_title() for a in axes[::2]] == [f"draws of $y$, coloured by $y_{{{i}}}$" for i in (2, 3)]
-    assert [a.get_ylabel() for a in axes] == ["$y_{2}$", "$z_{2}$", "$y_{3}$", "$z_{3}$"]
-    assert not [line for line in lines_of(axes[3]) if len(line) > 100]  # z2 depends on y1, which no line holds
+    assert [a.get_title() for a in axes[::2]] == [f"draws of $y$, coloured by $y_{{{i}}}$" for i in (1, 2)]
+    assert [a.get_ylabel() for a in axes] == ["$y_{1}$", "$z_{1}$", "$y_{2}$", "$z_{2}$"]
+    assert not [line for line in lines_of(axes[3]) if len(line) > 100]  # z1 depends on y0, which no line holds
 
 
 def test_places_in_a_plane():
@@ -317,7 +317,7 @@ def test_text_says_what_is_declared_and_no_more(ok, here):
     assert lines["latent"] == "3 dimensions of y, 3 of z"
     assert lines["norm"] == "‖z‖ ≤ 1"
     assert lines["topology"] == "Betti numbers 1, 0, 1: 1 piece, 0 loops, 1 void"
-    assert lines["centres"] == "(y1, y2, y3) = (0, 0, 0)"
+    assert lines["centres"] == "(y0, y1, y2) = (0, 0, 0)"
     assert lines["picture"] == "ring.png"
     assert (here / "ring.png").exists()
     assert {"seams", "sparsity", "clusters", "steepness", "parameters"}.isdisjoint(lines)
@@ -358,7 +358,7 @@ def test_json(ok, here):
 
 
 def test_planes_beyond_four_are_counted(ok):
-    assert "2 more planes, for want of room: (y9, y10), (y11, y12)" in ok("show", "big", "--latent", 40).stdout
+    assert "2 more planes, for want of room: (y8, y9), (y10, y11)" in ok("show", "big", "--latent", 40).stdout
     assert json.loads(ok("show", "big", "--latent", 40, "--json").stdout)["left_out"] == [[8, 9], [10, 11]]
 
 

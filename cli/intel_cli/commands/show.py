@@ -107,7 +107,7 @@ def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None
         **as_lines(mapping),
     }
     if left_out:
-        planes = ", ".join(f"(y{a + 1}, y{b + 1})" for a, b in left_out[:6]) + (", …" if len(left_out) > 6 else "")
+        planes = ", ".join(f"(y{a}, y{b})" for a, b in left_out[:6]) + (", …" if len(left_out) > 6 else "")
         facts["left out"] = f"{len(left_out)} more planes, for want of room: {planes}"
     facts["picture"] = str(target)
     for name, text in facts.items():

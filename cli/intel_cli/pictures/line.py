@@ -93,7 +93,7 @@ def _draw_prior(axes: Axes, line: Tensor, pieces: list[_Piece]) -> None:
     for piece in pieces:
         axes.fill_between(y, density, where=piece.on_line.tolist(), color=piece.colour, alpha=0.4, linewidth=0)
     axes.plot(y, density, color=INK, linewidth=0.9)
-    axes.set(title="density of $y$", xlabel="$y_{1}$", ylabel="density", ylim=(0, 0.46), xlim=(-_REACH, _REACH))
+    axes.set(title="density of $y$", xlabel="$y_{0}$", ylabel="density", ylim=(0, 0.46), xlim=(-_REACH, _REACH))
 
 
 def _draw_graph(axes: Axes, line: Tensor, z: Tensor, pieces: list[_Piece], span: tuple[float, float]) -> None:
@@ -108,7 +108,7 @@ def _draw_graph(axes: Axes, line: Tensor, z: Tensor, pieces: list[_Piece], span:
             curve = broken(torch.stack([y[:, 0], value], dim=-1), _TEAR * (span[1] - span[0]))
             colour = piece.colour if z.shape[1] == 1 else class_style(i, z.shape[1])["color"]
             lines[name] = axes.plot(*curve.T, color=colour, linewidth=1.5, label=name)[0]
-    axes.set(title="$z = g(y)$", xlabel="$y_{1}$", ylabel="$z_{1}$" if z.shape[1] == 1 else "$z$", ylim=span)
+    axes.set(title="$z = g(y)$", xlabel="$y_{0}$", ylabel="$z_{0}$" if z.shape[1] == 1 else "$z$", ylim=span)
     axes.set_xlim(-_REACH, _REACH)
     axes.legend(handles=[*(lines.values() if len(lines) > 1 else ()), same], loc="lower right")
 
@@ -125,5 +125,5 @@ def _draw_densities(axes: Axes, z: Tensor, pieces: list[_Piece], span: tuple[flo
             options: dict[str, Any] = {"bins": bins.tolist(), "weights": np.full(len(mine), weight)}
             axes.hist(mine, histtype="stepfilled", color=colour, alpha=0.4, linewidth=0, **options)
             axes.hist(mine, histtype="step", color=colour, linewidth=0.9, **options)
-    axes.set(title="density of $z$", xlabel="$z_{1}$" if z.shape[1] == 1 else "$z$", ylabel="density")
+    axes.set(title="density of $z$", xlabel="$z_{0}$" if z.shape[1] == 1 else "$z$", ylabel="density")
     axes.axvline(0, color=GREY, linewidth=0.4, zorder=0)

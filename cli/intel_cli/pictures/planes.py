@@ -95,7 +95,7 @@ def draw_planes(mapping: Mapping, y: Tensor, planes: list[tuple[int, int]], leve
     titles: list[str] = []
     for plane, (left, right) in zip(planes, panels, strict=True):
         here = _draw_row(_Row(mapping, plane, z_plane(mapping, z, plane), left, right), y, z, levelled)
-        colour = f"$y_{{{plane[1] + 1}}}$" if levelled else "angle"
+        colour = f"$y_{{{plane[1]}}}$" if levelled else "angle"
         titles.append(f"draws of $y$, coloured by {'cluster' if 'by cluster' in here else colour}")
         if titles[-1] not in titles[:-1]:
             left.set_title(titles[-1])
@@ -126,7 +126,7 @@ def _draw_row(row: _Row, y: Tensor, z: Tensor, levelled: bool) -> set[str]:
         set_limits(row.right, z[:, row.z_dims], *(line[torch.isfinite(line).all(-1)] for line in contours))
     else:
         row.right.hist(z[:, 0].numpy(), bins=80, density=True, color="#CFCFCF")
-        row.right.set(xlabel="$z_{1}$", ylabel="density")
+        row.right.set(xlabel="$z_{0}$", ylabel="density")
     alone = _acts_alone(row, pairs, z)
     if alone or not levelled:
         drawn.add("across" if alone else "slice")

@@ -81,9 +81,9 @@ def coordinate_names(letter: str, dims: Sequence[int]) -> list[str]:
     """What axes are called, counted from 1.
 
     >>> coordinate_names("z", (0, 3))
-    ['$z_{1}$', '$z_{4}$']
+    ['$z_{0}$', '$z_{3}$']
     """
-    return [f"${letter}_{{{i + 1}}}$" for i in dims]
+    return [f"${letter}_{{{i}}}$" for i in dims]
 
 
 def draw_points(axes: Axes, points: Tensor, groups: list[Group], names: list[str]) -> None:
