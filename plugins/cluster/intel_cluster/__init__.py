@@ -13,7 +13,7 @@ from intel_cluster.spec import ClusterSpec
 if TYPE_CHECKING:
     from intel_cluster.displacement import Displacement
     from intel_cluster.line import LineSplit
-    from intel_cluster.mapping import ClusterMapping
+    from intel_cluster.mapping import ClusterMapping, LearnedClusterMapping
     from intel_cluster.sectors import SectorSplit
 
 __version__ = "0.1.0"
@@ -21,11 +21,12 @@ __version__ = "0.1.0"
 _HOME_OF = {
     "ClusterMapping": "mapping",
     "Displacement": "displacement",
+    "LearnedClusterMapping": "mapping",
     "LineSplit": "line",
     "SectorSplit": "sectors",
 }
 
-__all__ = ["ClusterMapping", "ClusterSpec", "Displacement", "LineSplit", "SectorSplit"]
+__all__ = ["ClusterMapping", "ClusterSpec", "Displacement", "LearnedClusterMapping", "LineSplit", "SectorSplit"]
 
 
 def __getattr__(name: str) -> Any:

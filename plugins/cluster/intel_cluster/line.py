@@ -42,18 +42,20 @@ class LineSplit(Split):
         super().__init__(displacement, learnable)
         self.b = as_parameter(threshold) if learnable else threshold
 
-    def _threshold(self, like: Tensor) -> Tensor | float:
-        return self.b.to(like.dtype) if isinstance(self.b, Tensor) else self.b
+    def _threshold(self, like: Tensor, frozen: bool = False) -> Tensor | float:
+        if not isinstance(self.b, Tensor):
+            return self.b
+        return (self.b.detach() if frozen else self.b).to(like.dtype)
 
-    def _sides(self, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _sides(self, y: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
         """±1 and the distance to the threshold, with the slopes ±1 at the threshold too."""
-        t = y - self._threshold(y)
+        t = y - self._threshold(y, frozen)
         side = torch.copysign(torch.ones_like(t), t.detach())
         return side, side * t
 
-    def forward(self, y: Tensor) -> Tensor:
+    def forward(self, y: Tensor, frozen: bool = False) -> Tensor:
         """``z = g(y)``, ``(..., 1) -> (..., 1)``."""
-        side, distance = self._sides(y)
+        side, distance = self._sides(y, frozen)
         return side * (distance + self.displacement(distance))
 
     def inverse(self, z: Tensor) -> Tensor:
@@ -79,6 +81,12 @@ class LineSplit(Split):
         b = self.b if isinstance(self.b, Tensor) else torch.tensor(self.b, dtype=torch.float64, device=self.device)
         # erfc, since torch.special.ndtr loses the digits of a small share.
         return torch.erfc(torch.stack([-b, b]) * math.sqrt(0.5)) / 2
+
+    def log_proportions(self) -> Tensor:
+        """``(log Φ(b), log Φ(-b))``."""
+        b = self.b if isinstance(self.b, Tensor) else torch.tensor(self.b, dtype=torch.float64, device=self.device)
+        logs: Tensor = torch.special.log_ndtr(torch.stack([b, -b]))
+        return logs
 
     def places(self) -> tuple[Locus, ...]:
         """The threshold, which separates the two sides."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -13,7 +14,7 @@ from intel_cluster.diagnosis import describe_clusters
 from intel_cluster.split import Split
 from intel_core.properties import Hoelder, Properties
 
-__all__ = ["ClusterMapping"]
+__all__ = ["ClusterMapping", "LearnedClusterMapping"]
 
 
 def _follow_strength(mapping: ClusterMapping, keys: object) -> None:
@@ -187,3 +188,53 @@ class ClusterMapping(nn.Module):
         (1.0, [[0, 1], [2, 0]])
         """
         return describe_clusters(self.assign(y.detach()), self.proportions().detach(), labels)
+
+
+class LearnedClusterMapping(ClusterMapping):
+    r"""Clusters whose proportions follow the posterior's mass: it offers `Regularised` as well.
+
+    The gradient through g is a poor guide for the proportions: it lives near the borders, where few samples fall,
+    its variance is large, and it answers what happens if the border moves while every posterior stays, which tears
+    those that it passes. What a border should do is move *with* the posteriors. If each keeps its cluster and its
+    place within it, only the KL term changes, and by the derivative of
+
+    .. math:: KL(m \| p) = \sum_k m_k \log (m_k / p_k),
+
+    m the mass that the posteriors of a batch have in each cluster. So in training p is a constant in g, and the
+    auxiliary loss ``proportions`` of weight 1, that KL with m held constant, is what teaches it: the M-step of the EM
+    algorithm for a mixture's weights, by gradient steps. Its noise is that of a share of a batch.
+
+    While the displacement is still growing, clusters are easily crossed and p would run away to one cluster that has
+    everything; so p waits until the strength is 1. Several cuts add up, each with its own shares.
+
+    Source: section 6.2 and appendix C.2 of Miao et al. learn the proportions by the gradient through g; the estimator
+    is this project's.
+
+    >>> from intel_cluster import ClusterSpec
+    >>> mapping = ClusterSpec(k=2, learnable=True).build(2)
+    >>> y = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, -1.0]])
+    >>> z, losses = mapping.map_with_regularisers(y)  # mass 3/4 and 1/4, proportions a half each
+    >>> round(losses["proportions"].item(), 4)
+    0.1308
+    """
+
+    @property
+    def regularisers(self) -> dict[str, float]:
+        """The weight 1, with which the loss is part of the KL term."""
+        return {"proportions": 1.0}
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``z``, with the proportions held constant, and ``KL(m ‖ p)`` in nats; all rows of y are one batch."""
+        z = self._map_blocks(y, [functools.partial(cut, frozen=True) for cut in self._cuts()])
+        gaps = [self._gap(cut, block) for cut, block in zip(self._cuts(), self._blocks(y), strict=False)]
+        return z, {"proportions": torch.stack(gaps).sum()}
+
+    def _gap(self, cut: Split, y: Tensor) -> Tensor:
+        index = cut.assign(y.detach()).flatten()
+        clusters = torch.arange(cut.k, device=index.device)
+        mass = (index.unsqueeze(-1) == clusters).to(y.dtype).mean(0)
+        logs = cut.log_proportions().to(y)
+        if cut.displacement.c1 < cut.whole.c1:
+            logs = logs.detach()
+        gap: Tensor = torch.special.xlogy(mass, mass).sum() - (mass * logs).sum()
+        return gap

@@ -143,13 +143,14 @@ class SectorSplit(Split):
         for dtype in (torch.float32, torch.float64):
             self._constants[dtype] = tuple(constant.to(self.device, dtype) for constant in exact)
 
-    def _tables_for(self, y: Tensor) -> Tables:
+    def _tables_for(self, y: Tensor, frozen: bool = False) -> Tables:
         constants = self._constants[y.dtype]
         if constants[0].device != y.device:  # a module without parameters is easily left behind
             constants = tuple(constant.to(y.device) for constant in constants)
         if not self.learnable:
             return Tables(*constants)
-        return Angles(*constants).tables(torch.softmax(self.u.to(y.dtype), 0))
+        u = self.u.detach() if frozen else self.u
+        return Angles(*constants).tables(torch.softmax(u.to(y.dtype), 0))
 
     def _index(self, y: Tensor, bounds: Tensor) -> Tensor:
         """The wedge of each point, ``(..., 2) -> (...)``, by its angle; not differentiated."""
@@ -161,8 +162,8 @@ class SectorSplit(Split):
         # a transposed view the angles are one too, and torch would warn.
         return torch.bucketize(torch.remainder(angle, TURN).contiguous(), bounds)
 
-    def _wedge(self, y: Tensor) -> Wedge:
-        tables = self._tables_for(y)
+    def _wedge(self, y: Tensor, frozen: bool = False) -> Wedge:
+        tables = self._tables_for(y, frozen)
         index = self._index(y, tables.bounds)
         # embedding: the cheapest gather with a gradient, and a deterministic one.
         ray = embedding(index, tables.ray) if self._may_be_reflex else None
@@ -187,9 +188,9 @@ class SectorSplit(Split):
         along = (y * wedge.bisector).sum(-1, keepdim=True)
         return torch.where(far, along / torch.where(far, distance, 1.0), near)
 
-    def forward(self, y: Tensor) -> Tensor:
+    def forward(self, y: Tensor, frozen: bool = False) -> Tensor:
         """``z = g(y)``, ``(..., 2) -> (..., 2)``."""
-        wedge = self._wedge(y)
+        wedge = self._wedge(y, frozen)
         distance, _ = self._distance(y, wedge)
         return torch.addcmul(y, self.displacement.unit(distance), wedge.bisector, value=self.displacement.c1)
 
@@ -226,6 +227,10 @@ class SectorSplit(Split):
         if self.learnable:
             return torch.softmax(self.u, 0)
         return torch.tensor(self._shares, dtype=torch.float64, device=self.device)
+
+    def log_proportions(self) -> Tensor:
+        """Logarithms of p, shape ``(K,)``."""
+        return torch.log_softmax(self.u, 0) if self.learnable else self.proportions().log()
 
     def places(self) -> tuple[Locus, ...]:
         """The origin, and the boundary ray before each sector and its bisector.

@@ -14,6 +14,7 @@ from intel_core.mapping import MappingSpec
 
 if TYPE_CHECKING:
     from intel_cluster.mapping import ClusterMapping
+    from intel_cluster.split import Split
 
 __all__ = ["ClusterSpec"]
 
@@ -80,6 +81,11 @@ class ClusterSpec(MappingSpec):
         None, gt=0, le=1, description="exponent of the displacement; 0.2 if unset, 0.5 if also learnable"
     )
     learnable: bool = Field(False, description="learn the clusters' proportions")
+    estimator: Literal["mass", "pathwise"] = Field(
+        "mass",
+        description="how proportions are learned: mass: they follow the posterior's mass in each cluster, once the "
+        "displacement is whole; pathwise: by the gradient through g",
+    )
     proportions: tuple[PositiveFloat, ...] | None = Field(
         None, description="share of each cluster, fixed or, if learnable, to start from; equal if unset"
     )
@@ -97,6 +103,8 @@ class ClusterSpec(MappingSpec):
 
     @model_validator(mode="after")
     def _resolve(self) -> Self:
+        if self.estimator != "mass" and not self.learnable:
+            raise ValueError("an estimator is for learned proportions; write learnable=true")
         if self.c2 is None:
             # Frozen for everyone else: a spec must record the number that it stands for.
             object.__setattr__(self, "c2", C2_LEARNABLE if self.learnable else C2_FIXED)
@@ -134,7 +142,7 @@ class ClusterSpec(MappingSpec):
         """
         from intel_cluster.displacement import Displacement
         from intel_cluster.line import LineSplit
-        from intel_cluster.mapping import ClusterMapping
+        from intel_cluster.mapping import ClusterMapping, LearnedClusterMapping
         from intel_cluster.sectors import SectorSplit
 
         counts = self.k if isinstance(self.k, tuple) else (self.k,)
@@ -152,8 +160,11 @@ class ClusterSpec(MappingSpec):
             left, right = shares[0]
             # Phi^-1 loses its digits near 1, so the smaller share decides.
             threshold = NormalDist().inv_cdf(left) if left <= right else -NormalDist().inv_cdf(right)
-            return ClusterMapping([LineSplit(threshold, displacement, self.learnable)], y_dim)
-        return ClusterMapping([SectorSplit(p, displacement, self.phase, self.learnable) for p in shares], y_dim)
+            cuts: list[Split] = [LineSplit(threshold, displacement, self.learnable)]
+        else:
+            cuts = [SectorSplit(p, displacement, self.phase, self.learnable) for p in shares]
+        follow = self.learnable and self.estimator == "mass"
+        return LearnedClusterMapping(cuts, y_dim) if follow else ClusterMapping(cuts, y_dim)
 
     def _check_fits(self, y_dim: int, needed: int) -> None:
         if y_dim >= needed:

@@ -25,6 +25,7 @@ class Split(nn.Module):
         k: number of clusters.
         learnable: whether the proportions are learned.
         displacement: how far points are pushed.
+        whole: how far they are pushed at strength 1.
         device: where the constants are.
     """
 
@@ -33,7 +34,7 @@ class Split(nn.Module):
 
     def __init__(self, displacement: Displacement, learnable: bool) -> None:
         super().__init__()
-        self.displacement = self._whole = displacement
+        self.displacement = self.whole = displacement
         self.learnable = learnable
         born = torch.get_default_device()
         self.device = torch.device("cpu") if born.type == "meta" else born  # constants need a place with values
@@ -50,13 +51,13 @@ class Split(nn.Module):
 
     def set_strength(self, strength: float) -> None:
         """Push by `strength` times as much: a plain number, so that it costs the forward pass nothing."""
-        self.displacement = replace(self._whole, c1=self._whole.c1 * strength)
+        self.displacement = replace(self.whole, c1=self.whole.c1 * strength)
 
     def place_constants(self) -> None:
         """Put whatever tensors are no parameters on `device`."""
 
-    def forward(self, y: Tensor) -> Tensor:
-        """``z = g(y)``, ``(..., width) -> (..., width)``."""
+    def forward(self, y: Tensor, frozen: bool = False) -> Tensor:
+        """``z = g(y)``, ``(..., width) -> (..., width)``; `frozen` keeps the proportions out of the gradient."""
         raise NotImplementedError
 
     def inverse(self, z: Tensor) -> Tensor:
@@ -73,6 +74,10 @@ class Split(nn.Module):
 
     def proportions(self) -> Tensor:
         """The prior's mass in each cluster, shape ``(k,)``."""
+        raise NotImplementedError
+
+    def log_proportions(self) -> Tensor:
+        """Logarithms of `proportions`, finite however small those are."""
         raise NotImplementedError
 
     def places(self) -> tuple[Locus, ...]:

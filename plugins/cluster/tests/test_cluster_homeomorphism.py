@@ -97,7 +97,7 @@ def test_continuous_at_the_origin_from_every_direction(plane, exponent, angle):
 def test_no_jump_on_the_line(left, distance, form):
     spec = ClusterSpec(k=2, proportions=[left, 1 - left], form=form)
     mapping = spec.build(1)
-    (b,) = mapping.properties.centres[0]
+    (b,) = mapping.properties.seams[0].point
     z = mapping(torch.tensor([[b - distance], [b], [b + distance]], dtype=torch.float64)).flatten()
     assert float(z[0]) <= float(z[1]) <= float(z[2])
     assert abs(float(z[1])) < 1e-300

@@ -37,7 +37,7 @@ def test_share_is_the_angle_exactly(shares):
 @pytest.mark.parametrize("learnable", [False, True])
 def test_share_left_of_the_split_is_the_normal_distribution_at_b(left, learnable):
     mapping = ClusterSpec(k=2, proportions=[left, 1 - left], learnable=learnable).build(1).double()
-    (b,) = mapping.properties.centres[0]
+    (b,) = mapping.properties.seams[0].point
     assert b == pytest.approx(norm.ppf(left), rel=2e-7, abs=1e-7)
     expected = torch.tensor([norm.cdf(b), norm.sf(b)], dtype=torch.float64)
     torch.testing.assert_close(mapping.proportions().detach(), expected, rtol=1e-12, atol=0)
