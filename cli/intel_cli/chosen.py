@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ _FEWEST = 2
 _TRIED = 15
 _SURFACE = 4
 """Up to so many dimensions are tried for a mapping whose image is a surface only then."""
+_MANY = 20
+"""Dimensions for a mapping that promises sparsity, of which two or three show nothing."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,10 @@ def _from_specs(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
         spec = parse_spec("mappings", text)
         assert isinstance(spec, MappingSpec)
         specs.append(spec)
-    heads = [text.partition(":")[0].strip().rpartition("/")[2] for text in texts]
+    # With its settings, so that two pictures do not take one name; a file's name has no colon or bracket.
+    heads = [re.sub(r"[^\w.+=-]+", "-", text.strip().rpartition("/")[2]).strip("-") for text in texts]
     mapping = _build(specs, latent, seed) if latent is not None else _smallest(specs, seed)
-    return Chosen(mapping, tuple(t.strip() for t in texts), "-".join(heads), None, found=latent is None)
+    return Chosen(mapping, tuple(t.strip() for t in texts), "-".join(heads)[:100], None, found=latent is None)
 
 
 def _build(specs: Sequence[MappingSpec], latent: int, seed: int) -> Mapping:
@@ -130,4 +135,7 @@ def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
             break
     if found is None:
         raise SpecError(f"{why}; tried --latent {first} to {first + _TRIED - 1}") from why
+    if properties_of(found).sparsity is not None and found.y_dim < _MANY:
+        with contextlib.suppress(SpecError):
+            return _build(specs, _MANY, seed)
     return found

@@ -348,8 +348,8 @@ def test_json(ok, here):
     assert (found["y_dim"], found["z_dim"], found["parameters"]) == (5, 5, 0)
     assert found["continuous"] is False
     assert found["clusters"] is None  # a tear keeps none
-    assert found["file"] == "halves-torn.png"
-    assert (here / "halves-torn.png").exists()
+    assert found["file"] == "halves-gap=2-dims=0-1-torn-dims=2-3.png"
+    assert (here / found["file"]).exists()
     found = json.loads(ok("show", "torn", "--json").stdout)
     assert found["seams"] == [{"dims": [1], "point": [0.5], "direction": None}]
     assert found["planes"] == [[0, 1]]

@@ -28,7 +28,7 @@ Examples:
 @click.option(
     "--latent",
     type=click.IntRange(1, 4096),
-    help="Dimensions of y.  [default: the fewest, from 2, that the mapping takes; 3 or 4 for a surface]",
+    help="Dimensions of y.  [default: the fewest, from 2, that it takes; 3 or 4 for a surface, 20 for sparsity]",
 )
 @click.option(
     "--seed",
@@ -49,7 +49,7 @@ Examples:
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A .png, .pdf or .svg file.  [default: NAME.png in this folder]",
+    help="A .png, .pdf or .svg file.  [default: MAPPING.png in this folder]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what the mapping declares as one JSON object.")
 def show(
