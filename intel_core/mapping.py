@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from intel_core.properties import Properties
+    from intel_core.schedules import ScheduleSpec
 
 __all__ = [
     "Annealed",
@@ -190,12 +191,21 @@ class MappingSpec(ComponentSpec):
     """
 
     kind: ClassVar[str] = "mappings"
-    annealed: ClassVar[bool] = False
-    """Whether a run should by default turn the bias on gradually; then `build` returns an `Annealed` mapping."""
-
     dims: Dims | None = Field(
         None, description="dimensions of y that the mapping acts on, e.g. 0-1 or [0,3]; the rest pass through"
     )
+
+    def advised_schedules(self, steps: int, settled: Dictionary[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
+        """Schedules that a run should have unless its user names others; none by default.
+
+        Args:
+            steps: length of the run.
+            settled: the schedules that are known by then, that of ``kl`` among them.
+
+        Returns:
+            By name: ``strength`` for a mapping that is `Annealed`, or that of one of its auxiliary losses.
+        """
+        return {}
 
     def build(self, y_dim: int) -> Mapping:
         """The mapping for `y_dim` dimensions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,7 @@ from intel_core.data import DatasetSpec
 from intel_core.errors import DataError, SpecError, did_you_mean
 from intel_core.mapping import IdentitySpec, MappingSpec
 from intel_core.parts import BernoulliSpec, ConvSpec, GaussianSpec, LikelihoodSpec, MLPSpec, NetworkSpec, ObjectiveSpec
-from intel_core.schedules import ConstantSpec, GeometricSpec, LinearSpec, ScheduleSpec
+from intel_core.schedules import ConstantSpec, LinearSpec, ScheduleSpec
 from intel_core.spec import describe_errors, format_spec, parse_spec
 
 if TYPE_CHECKING:
@@ -36,11 +37,6 @@ __all__ = ["RunSpec", "make_run_spec", "resolve", "stream"]
 DEFAULT_STEPS = 4000
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
-
-ANNEALING_START = 0.3
-"""Strength from which an annealed mapping starts: enough to choose the dimension that the clusters will need."""
-ANNEALING_SHARE = 0.5
-"""Share of the training over which an annealed mapping grows to full strength, unless the user says otherwise."""
 
 
 def _reader(kind: str) -> BeforeValidator:
@@ -119,7 +115,7 @@ class RunSpec(BaseModel):
     schedules: dict[str, ScheduleText] = Field(
         default_factory=dict,
         description="factor per step of kl, lr, a mapping's strength or regulariser; by default kl warms up over half "
-        "a run on vectors, and the strength of a mapping such as cluster grows over half a run",
+        "a run on vectors, and a mapping may advise others: the strength of cluster grows over half a run",
     )
     patience: PositiveInt | None = Field(
         None,
@@ -193,9 +189,8 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     steps = spec.steps or (spec.epochs * per_epoch if spec.epochs else DEFAULT_STEPS)
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
-    if any(part.annealed for part in spec.mapping):
-        ramp = max(1, int(steps * ANNEALING_SHARE))
-        schedules.setdefault("strength", GeometricSpec(start=ANNEALING_START, steps=ramp))
+    for name, schedule in _advised(spec.mapping, steps, schedules).items():
+        schedules.setdefault(name, schedule)
     likelihood = spec.likelihood or _default_likelihood(dataset)
     if dataset.support not in likelihood.supports:
         raise DataError(
@@ -215,6 +210,17 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "name": spec.name or spec.label,
         }
     )
+
+
+def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
+    """What the mappings advise; auxiliary losses of one name in several are numbered as in a composition."""
+    advice = [part.advised_schedules(steps, settled) for part in mapping]
+    count = Counter(name for of_part in advice for name in of_part)
+    return {
+        name if count[name] == 1 or name == "strength" else f"{name}{i}": schedule
+        for i, of_part in enumerate(advice)
+        for name, schedule in of_part.items()
+    }
 
 
 def _default_kl_weight(shape: tuple[int, ...], steps: int) -> ScheduleSpec:

@@ -204,8 +204,9 @@ class LearnedClusterMapping(ClusterMapping):
     auxiliary loss ``proportions`` of weight 1, that KL with m held constant, is what teaches it: the M-step of the EM
     algorithm for a mixture's weights, by gradient steps. Its noise is that of a share of a batch.
 
-    While the displacement is still growing, clusters are easily crossed and p would run away to one cluster that has
-    everything; so p waits until the strength is 1. Several cuts add up, each with its own shares.
+    Before the data have chosen their clusters, p would run away to one that has everything. So it waits while the
+    strength is below 1, and a run waits an eighth of its steps (the schedule ``proportions``). Several cuts add up,
+    each with its own shares.
 
     Source: section 6.2 and appendix C.2 of Miao et al. learn the proportions by the gradient through g; the estimator
     is this project's.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 from typing_extensions import Self
 
 from intel_core.mapping import MappingSpec
+from intel_core.schedules import ConstantSpec, GeometricSpec, LinearSpec
 
 if TYPE_CHECKING:
     from intel_cluster.mapping import ClusterMapping
     from intel_cluster.split import Split
+    from intel_core.schedules import ScheduleSpec
 
 __all__ = ["ClusterSpec"]
 
@@ -24,6 +26,13 @@ MAX_CLUSTERS = 4096
 """Most clusters of a product of planes."""
 SUM_TOLERANCE = 1e-3
 """How far from 1 the sum of given proportions may be, so that 0.333,0.333,0.333 is understood."""
+
+START = 0.3
+"""Strength from which fixed clusters grow: enough to choose the dimension that they will need."""
+GROWTH = 0.5
+"""Share of the training over which they do."""
+PATIENCE = 1 / 8
+"""Share of the training before learned proportions leave their start: until data have chosen their clusters."""
 
 C2_FIXED = 0.2
 C2_LEARNABLE = 0.5
@@ -70,8 +79,6 @@ class ClusterSpec(MappingSpec):
     >>> ClusterSpec(learnable=True).c2
     0.5
     """
-
-    annealed: ClassVar[bool] = True
 
     k: Counts = Field(
         3, description="clusters; a list such as [2,3] cuts the planes (y0,y1), (y2,y3), … into a product"
@@ -127,6 +134,22 @@ class ClusterSpec(MappingSpec):
             raise ValueError(f"{len(shares)} proportions for k={self.k} clusters")
         if abs(math.fsum(shares) - 1) > SUM_TOLERANCE:
             raise ValueError(f"proportions must sum to 1, these sum to {math.fsum(shares):.6g}")
+
+    def advised_schedules(self, steps: int, settled: Mapping[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
+        """Fixed clusters grow over half the training; learned proportions have the whole map, and wait.
+
+        They wait for an eighth of the training, and for the KL term to have its whole weight: without it nothing
+        keeps the posteriors from all going to one side, which the proportions would follow.
+
+        >>> kl = {"kl": LinearSpec(steps=300)}
+        >>> ClusterSpec(learnable=True).advised_schedules(1000, kl)["proportions"].delay
+        300
+        """
+        if not (self.learnable and self.estimator == "mass"):
+            return {"strength": GeometricSpec(start=START, steps=max(1, int(steps * GROWTH)))}
+        warmed_up = settled["kl"].settled if "kl" in settled else 0
+        wait = max(int(steps * PATIENCE), min(warmed_up or 0, steps))
+        return {"strength": ConstantSpec(), "proportions": LinearSpec(delay=wait, steps=1)}
 
     def build(self, y_dim: int) -> ClusterMapping:
         """The mapping for `y_dim` dimensions; those that are not cut pass through.

@@ -7,6 +7,7 @@ import torch
 from intel_cluster import ClusterMapping, ClusterSpec, LearnedClusterMapping
 
 from intel_core import Regularised, SpecError, fit, parse_spec
+from intel_core.schedules import ConstantSpec
 
 SPECS = [{"k": 3}, {"k": 2, "split": "line"}, {"k": [2, 3]}]
 
@@ -115,6 +116,23 @@ def test_an_empty_cluster_gives_no_infinity():
     assert torch.isfinite(losses["proportions"])
     losses["proportions"].backward()
     assert torch.isfinite(mapping.splits[0].b.grad)
+
+
+def test_a_run_is_advised_to_wait_and_a_user_may_say_otherwise(tmp_path):
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    two = ["cluster:k=2,learnable=true,dims=0-1", "cluster:k=3,learnable=true,dims=2-3"]
+    run = fit(mapping=two, data=x, latent=4, steps=16, run_dir=tmp_path / "two")
+    assert run.spec.schedules["strength"].at(0) == 1
+    for name in ("proportions0", "proportions1"):  # numbered, as the composition numbers its auxiliary losses
+        assert [run.spec.schedules[name].at(step) for step in (0, 8, 9, 16)] == [0, 0, 1, 1]  # behind the warm-up
+    asked = {"strength": "linear:steps=8", "proportions": "constant"}
+    run = fit(mapping=two[0], data=x, latent=2, steps=16, schedules=asked, run_dir=tmp_path / "one")
+    assert [run.spec.schedules["proportions"].at(0), run.spec.schedules["strength"].at(4)] == [1, 0.5]
+    image = ClusterSpec(k=2, learnable=True).advised_schedules(800, {"kl": ConstantSpec()})["proportions"]
+    assert [image.at(step) for step in (100, 101)] == [0, 1]
+    fixed = ClusterSpec(k=2).advised_schedules(100, {})
+    assert list(fixed) == ["strength"]
+    assert fixed["strength"].at(0) == pytest.approx(0.3)
 
 
 def test_a_run_reports_it_and_learns_an_unequal_share(tmp_path):
