@@ -33,6 +33,10 @@ class RunHooks:
     """The moments of a run at which plugins are called; take only the arguments you need."""
 
     @hookspec
+    def tried(self, record: dict[str, Any]) -> None:
+        """After each trial of a run with restarts: ``start``, ``of``, ``seed``, ``step`` and validation ``loss``."""
+
+    @hookspec
     def run_start(self, trainer: Trainer) -> None:
         """Once, before the first step of a run or of its continuation."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,10 @@ class RunFolder:
         self.log.touch()
 
     @staticmethod
-    def description(asked: RunSpec, spec: RunSpec, dataset: Dataset, model: InteLVAE) -> dict[str, Any]:
-        """The content of ``run.json``: what was asked for, what the data made of it, and who takes part.
+    def description(
+        asked: RunSpec, spec: RunSpec, dataset: Dataset, model: InteLVAE, trials: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """The content of ``run.json``: what was asked for, what the data and `trials` made of it, who takes part.
 
         Raises:
             PluginError: if a component is registered under no name and could not be loaded again.
@@ -90,6 +93,7 @@ class RunFolder:
             "components": components,
             "versions": versions(),
             "data": dataset.summary(),
+            **({"trials": list(trials)} if trials else {}),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
 

@@ -22,6 +22,7 @@ from intel_core.errors import RunError, SpecError
 from intel_core.evaluation import evaluate
 from intel_core.hooks import hookimpl, make_hooks
 from intel_core.model import build_model
+from intel_core.restarts import choose_start
 from intel_core.run import Run, data_dir_or_default
 from intel_core.rundir import RunFolder
 from intel_core.runspec import RunSpec, make_run_spec, resolve
@@ -83,9 +84,13 @@ def fit(
         spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
     asked = spec
     spec, dataset = prepare(spec, data_dir, dataset)
+    manager = make_hooks(hooks)
+    trials: list[dict[str, Any]] = []
+    if spec.restarts > 1:
+        spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = Trainer(spec, model, dataset, make_hooks(hooks))
-    description = RunFolder.description(asked, spec, dataset, model)
+    trainer = Trainer(spec, model, dataset, manager)
+    description = RunFolder.description(asked, spec, dataset, model, trials)
     # Only now, when nothing that the user can mend is left, is anything written.
     folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
     folder.describe(description)

@@ -181,7 +181,7 @@ def test_an_exception_of_the_caller_s_own_hook_is_the_caller_s(tmp_path: Path, m
     fail.__name__ = moment
     setattr(Failing, moment, hookimpl(fail))
     with pytest.raises(LookupError, match=f"mine, in {moment}"):
-        train(tmp_path, Failing())
+        train(tmp_path, Failing(), restarts=2)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,11 @@ class Progress:
         pass
 
     @hookimpl
+    def tried(self, record: dict[str, Any]) -> None:
+        """Show how a trial ended."""
+        self.show_trial(record)
+
+    @hookimpl
     def run_start(self, trainer: Trainer) -> None:
         """Remember the run."""
         self.folder, self.dataset = trainer.folder, trainer.dataset
@@ -68,6 +73,9 @@ class Progress:
         """Remember the newest validation terms."""
         self.validation = record
         self.show_evaluation(trainer)
+
+    def show_trial(self, record: dict[str, Any]) -> None:
+        """After a trial of a run with restarts."""
 
     def begin(self, trainer: Trainer) -> None:
         """Before the first step."""
@@ -98,8 +106,17 @@ class Progress:
         )
 
 
+def trial_line(record: dict[str, Any]) -> str:
+    """How a trial ended, in words."""
+    return f"start {record['start'] + 1}/{record['of']}  {record['step']:,} steps  validation loss {record['loss']:.2f}"
+
+
 class Lines(Progress):
     """One line per evaluation, for files and pipes."""
+
+    def show_trial(self, record: dict[str, Any]) -> None:
+        """One line."""
+        note(trial_line(record))
 
     def begin(self, trainer: Trainer) -> None:
         """What will be trained."""
@@ -128,6 +145,10 @@ class Live(Progress):
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         """Leave the terminal as it was, whatever happened."""
         self._display.stop()
+
+    def show_trial(self, record: dict[str, Any]) -> None:
+        """One line that stays."""
+        self._console.print(trial_line(record), markup=False)
 
     def begin(self, trainer: Trainer) -> None:
         """What will be trained, then the bar."""
