@@ -149,12 +149,15 @@ class SyntheticSpec(DatasetSpec):
     n: int = Field(10_000, ge=20, le=10_000_000, description="training points; a fifth as many validate and test each")
     noise: float = Field(0.0, ge=0, le=100, description="standard deviation of isotropic Gaussian noise added to them")
     data_seed: Seed = Field(0, description="seed of the points")
+    standardize: bool = Field(
+        False, description="mean 0 and variance 1 per coordinate, measured on the training points"
+    )
 
     def load(self, data_dir: Path | None) -> Dataset:
         """See `intel_datasets.synthetic.load`."""
         from intel_datasets import synthetic
 
-        return synthetic.load(self.shape, self.n, self.noise, self.data_seed)
+        return synthetic.load(self.shape, self.n, self.noise, self.data_seed, self.standardize)
 
 
 class CircleSpec(SyntheticSpec):

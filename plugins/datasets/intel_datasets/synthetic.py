@@ -164,7 +164,7 @@ def sample(name: str, n: int, generator: torch.Generator) -> Tensor:
     return SHAPES[name](n, generator).to(torch.float32)
 
 
-def load(name: str, n: int, noise: float = 0.0, seed: int = 0) -> Dataset:
+def load(name: str, n: int, noise: float = 0.0, seed: int = 0, standardize: bool = False) -> Dataset:
     """A synthetic set: n training points, n // 5 for validation and as many for test, all independent.
 
     Args:
@@ -172,6 +172,7 @@ def load(name: str, n: int, noise: float = 0.0, seed: int = 0) -> Dataset:
         n: number of training points.
         noise: standard deviation of isotropic Gaussian noise that is added.
         seed: of everything random.
+        standardize: give each coordinate mean 0 and variance 1; `Dataset.scaling` keeps what they were.
 
     Raises:
         DataError: for an unknown name.
@@ -190,8 +191,15 @@ def load(name: str, n: int, noise: float = 0.0, seed: int = 0) -> Dataset:
         return Split(x, _components(size) if labelled else None)
 
     train, validation, test = draw(n), draw(n // 5), draw(n // 5)
+    scaling = None
+    if standardize:
+        std, mean = torch.std_mean(train.x.double(), dim=0, correction=0)
+        scaling = (tuple(mean.tolist()), tuple(std.tolist()))
+        train, validation, test = (
+            Split(((split.x - mean) / std).float(), split.labels) for split in (train, validation, test)
+        )
     names = ("left", "right") if labelled else ()
-    return Dataset(name, train, validation, test, support="real", class_names=names)
+    return Dataset(name, train, validation, test, support="real", class_names=names, scaling=scaling)
 
 
 # --- distances ----------------------------------------------------------------------------------------------
