@@ -49,18 +49,6 @@ SECOND_MOMENTS = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("name", ["infinity", "mixture"])
-def test_standardised_points_and_the_way_back(name):
-    plain, scaled = load(name, 2000, seed=3), load(name, 2000, seed=3, standardize=True)
-    assert plain.scaling is None
-    mean, std = (torch.tensor(numbers) for numbers in scaled.scaling)
-    assert scaled.train.x.mean(0).abs().max() < 1e-5
-    torch.testing.assert_close(scaled.train.x.std(0, correction=0), torch.ones(2))
-    for split in ("train", "validation", "test"):
-        back = getattr(scaled, split).x * std + mean
-        torch.testing.assert_close(back, getattr(plain, split).x, rtol=1e-5, atol=1e-5)
-
-
 def test_mean_and_second_moments(name):
     points = draw(name)
     error = 6 * points.std(0) / math.sqrt(N)
@@ -166,3 +154,15 @@ def test_noise_has_its_standard_deviation_in_every_direction(name, load):
 def test_an_unknown_set_is_named_with_the_nearest():
     with pytest.raises(DataError, match="'stars'; did you mean 'star'"):
         sample("stars", 3, torch.Generator())
+
+
+@pytest.mark.parametrize("name", ["infinity", "mixture"])
+def test_standardised_points_and_the_way_back(name):
+    plain, scaled = load(name, 2000, seed=3), load(name, 2000, seed=3, standardize=True)
+    assert plain.scaling is None
+    mean, std = (torch.tensor(numbers) for numbers in scaled.scaling)
+    assert scaled.train.x.mean(0).abs().max() < 1e-5
+    torch.testing.assert_close(scaled.train.x.std(0, correction=0), torch.ones(2))
+    for split in ("train", "validation", "test"):
+        back = getattr(scaled, split).x * std + mean
+        torch.testing.assert_close(back, getattr(plain, split).x, rtol=1e-5, atol=1e-5)
