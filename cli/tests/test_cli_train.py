@@ -74,6 +74,14 @@ def test_a_used_directory_is_left_alone(call, tiny, here):
     assert [path.name for path in (here / "mine").iterdir()] == ["thesis.tex"]
 
 
+def test_starts_that_are_tried_are_told(ok, tiny, here):
+    result = ok("train", "--data", "toy_points", *tiny, "--restarts", "2", "--no-pictures", "--run-dir", "r")
+    lines = [line for line in result.stderr.splitlines() if line.startswith("start ")]
+    trials = json.loads((here / "r" / "run.json").read_text())["trials"]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert [float(line.split()[-1]) for line in lines] == pytest.approx([t["loss"] for t in trials], abs=0.006)
+
+
 def test_a_collapse_is_said_aloud(ok, tiny):
     result = ok("train", "--data", "toy_points", *tiny, "--lr", "1e-9", "--no-pictures")
     active = "0 of 2" in result.stdout
