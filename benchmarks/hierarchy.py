@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def train(mapping: str, latent: int, epochs: int, seed: int, runs: Path) -> Run:
     folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{latent}-{seed}"
     if (folder / "model.safetensors").exists():
         return load_run(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
     return fit(
         mapping=mapping,
         data="fashion_mnist",
@@ -51,11 +53,15 @@ def probe(train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> float:
     return float(model.score(scaler.transform(test_x), test_y))
 
 
-@torch.no_grad()
 def one(job: tuple[str, int, int, int, Path]) -> dict[str, Any]:
     """Train and probe, in a process of its own."""
     torch.set_num_threads(1)
-    run = train(*job)
+    return {"seed": job[3], **measure(train(*job))}
+
+
+@torch.no_grad()
+def measure(run: Run) -> dict[str, Any]:
+    """Probes of one run."""
     data = run.dataset()
     mapping = run.model.mapping
     encoded = [run.encode(split.x[:rows]).mean for split, rows in ((data.train, TRAINED_ON), (data.test, 10_000))]
@@ -66,14 +72,14 @@ def one(job: tuple[str, int, int, int, Path]) -> dict[str, Any]:
     def score(features: list[Any], dims: list[int]) -> float:
         return probe(features[0][:, dims], labels[0], features[1][:, dims], labels[1])
 
-    found: dict[str, Any] = {"seed": job[3], "elbo": run.metrics["test"]["elbo"]}
+    found: dict[str, Any] = {"elbo": run.metrics["test"]["elbo"]}
     if isinstance(mapping, Levelled):
         found["z"] = [score(z, list(level)) for level in mapping.levels]
         found["y"] = [score(y, list(level)) for level in mapping.levels]
     else:
         generator = np.random.default_rng(0)
-        width = job[1] // 5
-        found["z"] = [score(z, list(generator.choice(job[1], width, replace=False))) for _ in range(5)]
+        width = mapping.y_dim // 5
+        found["z"] = [score(z, list(generator.choice(mapping.y_dim, width, replace=False))) for _ in range(5)]
         found["y"] = found["z"]
     return found
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def train(mapping: str, share: float, latent: int, steps: int, seed: int, runs: 
     folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{latent}-{steps}-{share}-{seed}"
     if (folder / "model.safetensors").exists():
         return load_run(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
     return fit(
         mapping=mapping,
         data=f"mnist:classes=[0,1],shares=[{share},{1 - share}]",

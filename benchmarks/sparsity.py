@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def train(gamma: float | None, options: str, epochs: int, seed: int, runs: Path)
     folder = runs / f"{'identity' if gamma is None else f'{gamma:g}'}-{seed}"
     if (folder / "model.safetensors").exists():
         return load_run(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
     return fit(
         mapping=mapping,
         data="fashion_mnist",
@@ -45,17 +47,21 @@ def train(gamma: float | None, options: str, epochs: int, seed: int, runs: Path)
     )
 
 
-@torch.no_grad()
 def one(job: tuple[float | None, str, int, int, Path]) -> dict[str, Any]:
     """Train and measure, in a process of its own."""
     torch.set_num_threads(1)
-    run = train(*job)
+    return measure(train(*job), job[0])
+
+
+@torch.no_grad()
+def measure(run: Run, gamma: float | None) -> dict[str, Any]:
+    """The numbers of one run."""
     test = run.dataset().test
     encoding = run.encode(test.x)
     error = (run.reconstruct(test.x) - to_float(test.x)).square().mean()
     found = run.metrics["mapping"]
     return {
-        "gamma": job[0],
+        "gamma": gamma,
         "samples": float(hoyer_score(encoding.z)),
         "means": float(hoyer_score(run.model.mapping(encoding.mean))),
         "active": found.get("active_share", 1.0),

@@ -21,12 +21,14 @@ import concurrent.futures
 import json
 import math
 import os
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
 from intel_datasets.synthetic import distance_to_support, sample
+from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
 from intel_core import Run, fit, load_run
@@ -53,6 +55,7 @@ def train(data: str, mapping: str, objective: str, seed: int, runs: Path) -> Run
     folder = runs / f"{data}-{mapping.partition(':')[0]}-{objective.partition(':')[0]}-{seed}"
     if (folder / "model.safetensors").exists():
         return load_run(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
     return fit(
         mapping=mapping,
         data=f"{data}:n=20000" + (",standardize=true" if data in CHAINS else ""),
@@ -131,6 +134,31 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def draw(names: list[str], runs: Path, path: Path) -> None:
+    """A row per data set: true draws, then samples of each model of seed 0, noise included."""
+    columns = [(objective, vanilla) for vanilla in (True, False) for objective in OBJECTIVES]
+    figure = Figure(figsize=(9.2, 1.75 * len(names)), layout="constrained")
+    grid = figure.subplots(len(names), 1 + len(columns), squeeze=False)
+    for row, data in zip(grid, names, strict=True):
+        true = sample(data, 1500, torch.Generator().manual_seed(0))
+        low, high = true.min(0).values, true.max(0).values
+        middle, half = (low + high) / 2, float((high - low).max()) * 0.6
+        drawn = [true]
+        for objective, vanilla in columns:
+            run = train(data, "identity" if vanilla else MAPPINGS[data], objective, 0, runs)
+            drawn.append(run.original_units(run.sample(1500, seed=0, noise=True)))
+        for axes, points in zip(row, drawn, strict=True):
+            axes.scatter(points[:, 0], points[:, 1], s=0.6, linewidths=0, color="#0072B2", rasterized=True)
+            axes.set(xlim=(float(middle[0]) - half, float(middle[0]) + half), xticks=[], yticks=[])
+            axes.set_ylim(float(middle[1]) - half, float(middle[1]) + half)
+            axes.set_aspect("equal")
+        row[0].set_ylabel(data.replace("_", " "), fontsize=9)
+    titles = ["data", *(f"{'VAE' if vanilla else 'InteL-VAE'}, {OBJECTIVES[o]}" for o, vanilla in columns)]
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=9)
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     """Train what is missing, print the table, draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -160,6 +188,8 @@ def main() -> None:
     print(text)
     if arguments.out is not None:
         arguments.out.write_text(text, encoding="utf-8")
+    if arguments.picture is not None:
+        draw(arguments.data or list(MAPPINGS), arguments.runs, arguments.picture)
 
 
 if __name__ == "__main__":

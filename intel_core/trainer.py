@@ -187,6 +187,7 @@ class Trainer:
             self._save()
         hook.run_end(trainer=self)
 
+    @torch.enable_grad()
     def advance(self, until: int) -> None:
         """Take steps up to a number, or until something asks to stop, logging on the way.
 

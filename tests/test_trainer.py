@@ -468,3 +468,12 @@ def test_batch_of_one_that_batch_norm_cannot_take_is_refused(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, size=(40, 1, 8, 8), dtype=np.uint8)
     with pytest.raises(IntelError):
         train(tmp_path / "run", data=images, encoder="conv", likelihood="bernoulli", batch_size=1, steps=2)
+
+
+def test_a_caller_without_gradients_trains_all_the_same(tmp_path):
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    fit(mapping="identity", data=x, steps=5, run_dir=tmp_path / "with")
+    with torch.no_grad():
+        fit(mapping="identity", data=x, steps=5, run_dir=tmp_path / "without")
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("with", "without")]
+    assert files[0] == files[1]
