@@ -10,6 +10,8 @@ from intel_core.data import Split, to_float
 from intel_core.runspec import stream
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping as Dictionary
+
     from intel_core.model import InteLVAE
     from intel_core.objectives import Objective
 
@@ -22,10 +24,17 @@ _ROWS = 500
 
 
 @torch.no_grad()
-def evaluate(model: InteLVAE, objective: Objective, split: Split, seed: int) -> dict[str, Any]:
-    """Means over a split, in nats per example, with the weights of all terms at 1 and the mapping as it is now.
+def evaluate(
+    model: InteLVAE,
+    objective: Objective,
+    split: Split,
+    seed: int,
+    weights: Dictionary[str, float] | None = None,
+) -> dict[str, Any]:
+    """Means over a split, in nats per example, with the mapping as it is now.
 
-    The noise depends on the seed alone, so evaluations of one run differ by the model only.
+    The noise depends on the seed alone, so evaluations of one run differ by the model only. The weights of all terms
+    are 1, unless some are given.
 
     Returns:
         ``loss``, ``elbo``, ``log_likelihood``, ``kl``, the objective's other terms by name, ``active_units`` (how
@@ -41,7 +50,7 @@ def evaluate(model: InteLVAE, objective: Objective, split: Split, seed: int) -> 
     for rows in torch.split(torch.arange(len(split)), max(1, _ROWS // objective.particles)):
         x = to_float(split.x[rows].to(device))
         noise = torch.randn(objective.particles, len(rows), model.y_dim, generator=generator, device=device)
-        terms = objective(model, x, noise, {})
+        terms = objective(model, x, noise, weights or {})
         numbers = {"loss": terms.loss, "log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others}
         for name, value in numbers.items():
             totals[name] = totals.get(name, 0.0) + float(value) * len(rows)

@@ -28,8 +28,9 @@ def choose_start(
 
     The seed decides the initial weights, the order of the data and the noise. The first start has the run's own seed,
     the others have seeds derived from it; each is trained for a fifth of the run, under the run's own schedules, and
-    judged by the objective on validation data with all its terms at their whole weight. The labels play no part.
-    The run that goes on is the one of that seed from its first step: a trial only chooses.
+    judged on validation data by what it was trained for, the objective with the weights of that step: in the middle of
+    a warm-up, the whole KL weight would favour starts that have collapsed. The labels play no part. The run that goes
+    on is the one of that seed from its first step: a trial only chooses.
 
     Args:
         spec: a resolved run spec.
@@ -66,5 +67,5 @@ def _trial(spec: RunSpec, dataset: Dataset, length: int) -> float:
         trainer.advance(length)
     except DivergenceError:
         return math.inf
-    loss = float(evaluate(model, trainer.objective, dataset.validation, spec.seed)["loss"])
+    loss = float(evaluate(model, trainer.objective, dataset.validation, spec.seed, trainer.weights)["loss"])
     return loss if math.isfinite(loss) else math.inf
