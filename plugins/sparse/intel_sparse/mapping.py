@@ -59,7 +59,7 @@ class SparseMapping(nn.Module):
         hidden: Sequence[int] = (10, 10),
         floor: float = 0.0,
         target: Literal["gates", "latent"] = "gates",
-        normalisation: Literal["paper", "released"] = "paper",
+        normalisation: Literal["paper", "released"] = "released",
     ) -> None:
         super().__init__()
         if y_dim < 2:

@@ -21,7 +21,7 @@ CEILING_ERRORS = 4
 """By how many standard errors that estimate is raised, to be on the safe side."""
 
 
-def sparsity_loss(v: Tensor, normalisation: Literal["paper", "released"] = "paper") -> Tensor:
+def sparsity_loss(v: Tensor, normalisation: Literal["paper", "released"] = "released") -> Tensor:
     r"""How much less varied each row is than all rows together.
 
     With :math:`H(v) = -\sum_d p_d \log p_d, p = v / \|v\|_1`, over all M rows of all leading dimensions

@@ -45,7 +45,7 @@ class SparseSpec(MappingSpec):
         "gates", description="what the loss makes sparse: the gates DS(y), as in the paper, or |z|, as in the code"
     )
     normalisation: Literal["paper", "released"] = Field(
-        "paper",
+        "released",
         description="paper: rows are averaged, then normalised; released: the other way round, as in the code, which "
         "is surer to choose different dimensions for different data",
     )

@@ -215,4 +215,4 @@ def test_inside_a_composition():
 
 
 def test_repr_says_what_it_is():
-    assert "gamma=30, floor=0.2, target=gates, normalisation=paper" in repr(SparseSpec(gamma=30, floor=0.2).build(2))
+    assert "gamma=30, floor=0.2, target=gates, normalisation=released" in repr(SparseSpec(gamma=30, floor=0.2).build(2))

@@ -16,7 +16,7 @@ from intel_core import SpecError, format_spec, load_mapping, parse_spec
     [
         (
             "sparse",
-            {"gamma": 1.0, "hidden": (10, 10), "floor": 0.0, "target": "gates", "normalisation": "paper"},
+            {"gamma": 1.0, "hidden": (10, 10), "floor": 0.0, "target": "gates", "normalisation": "released"},
         ),
         ("sparse:gamma=30", {"gamma": 30.0}),
         ("sparse:gamma=0", {"gamma": 0.0}),
