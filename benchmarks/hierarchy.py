@@ -24,14 +24,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from intel_core import Levelled, Run, fit, load_run
+from intel_core import Levelled, Run, fit, load_mapping, load_run
 
 TRAINED_ON = 5000
 
 
 def train(mapping: str, latent: int, epochs: int, seed: int, runs: Path) -> Run:
     """The run of one mapping, trained unless it is there already."""
-    folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{latent}-{seed}"
+    folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{latent}-{epochs}-{seed}"
     if (folder / "model.safetensors").exists():
         return load_run(folder)
     shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
@@ -53,15 +53,15 @@ def probe(train_x: Any, train_y: Any, test_x: Any, test_y: Any) -> float:
     return float(model.score(scaler.transform(test_x), test_y))
 
 
-def one(job: tuple[str, int, int, int, Path]) -> dict[str, Any]:
+def one(job: tuple[str, int, int, int, Path, int]) -> dict[str, Any]:
     """Train and probe, in a process of its own."""
     torch.set_num_threads(1)
-    return {"seed": job[3], **measure(train(*job))}
+    return {"seed": job[3], **measure(train(*job[:-1]), job[-1])}
 
 
 @torch.no_grad()
-def measure(run: Run) -> dict[str, Any]:
-    """Probes of one run."""
+def measure(run: Run, width: int) -> dict[str, Any]:
+    """Probes of one run; of `width` dimensions where there are no levels."""
     data = run.dataset()
     mapping = run.model.mapping
     encoded = [run.encode(split.x[:rows]).mean for split, rows in ((data.train, TRAINED_ON), (data.test, 10_000))]
@@ -78,7 +78,6 @@ def measure(run: Run) -> dict[str, Any]:
         found["y"] = [score(y, list(level)) for level in mapping.levels]
     else:
         generator = np.random.default_rng(0)
-        width = mapping.y_dim // 5
         found["z"] = [score(z, list(generator.choice(mapping.y_dim, width, replace=False))) for _ in range(5)]
         found["y"] = found["z"]
     return found
@@ -100,8 +99,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/hierarchy"))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    width = len(load_mapping(arguments.mapping, arguments.latent).levels[0])
     jobs = [
-        (mapping, arguments.latent, arguments.epochs, seed, arguments.runs)
+        (mapping, arguments.latent, arguments.epochs, seed, arguments.runs, width)
         for mapping in (arguments.mapping, "identity")
         for seed in range(arguments.seeds)
     ]

@@ -32,7 +32,7 @@ NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "
 def train(gamma: float | None, options: str, epochs: int, seed: int, runs: Path) -> Run:
     """The run of one γ (None: the vanilla VAE), trained unless it is there already."""
     mapping = "identity" if gamma is None else f"sparse:gamma={gamma:g}" + (f",{options}" if options else "")
-    folder = runs / f"{'identity' if gamma is None else f'{gamma:g}'}-{seed}"
+    folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{epochs}-{seed}"
     if (folder / "model.safetensors").exists():
         return load_run(folder)
     shutil.rmtree(folder, ignore_errors=True)  # one that was cut short

@@ -52,7 +52,8 @@ OBJECTIVES = {"elbo": "ELBO", "iwae:particles=8": "IWAE-8"}
 
 def train(data: str, mapping: str, objective: str, seed: int, runs: Path) -> Run:
     """The run of these settings, trained unless it is there already."""
-    folder = runs / f"{data}-{mapping.partition(':')[0]}-{objective.partition(':')[0]}-{seed}"
+    settings = f"{data} {mapping} {objective} {CHAINS.get(data, 1)} {STEPS} {seed}"
+    folder = runs / "".join(c if c.isalnum() else "-" for c in settings)
     if (folder / "model.safetensors").exists():
         return load_run(folder)
     shutil.rmtree(folder, ignore_errors=True)  # one that was cut short

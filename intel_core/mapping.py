@@ -203,7 +203,8 @@ class MappingSpec(ComponentSpec):
             settled: the schedules that are known by then, that of ``kl`` among them.
 
         Returns:
-            By name: ``strength`` for a mapping that is `Annealed`, or that of one of its auxiliary losses.
+            By name: ``strength`` for a mapping that is `Annealed` (not heard where another mapping of the run advises
+            otherwise), or that of one of its auxiliary losses.
         """
         return {}
 

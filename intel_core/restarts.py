@@ -50,7 +50,7 @@ def choose_start(
     for start in range(spec.restarts):
         seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")
         candidate = spec.model_copy(update={"seed": seed, "restarts": 1})
-        loss = _trial(candidate, dataset, length)
+        loss = _trial(candidate, dataset, length, spec.seed)
         record = {"start": start, "of": spec.restarts, "seed": seed, "step": length, "loss": loss}
         tried(record)
         records.append(record)
@@ -60,12 +60,13 @@ def choose_start(
     return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
 
 
-def _trial(spec: RunSpec, dataset: Dataset, length: int) -> float:
+def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int) -> float:
+    """The loss of one start, under evaluation noise that is the same for all."""
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
     trainer = Trainer(spec, model, dataset, make_hooks(installed=False))
     try:
         trainer.advance(length)
     except DivergenceError:
         return math.inf
-    loss = float(evaluate(model, trainer.objective, dataset.validation, spec.seed, trainer.weights)["loss"])
+    loss = float(evaluate(model, trainer.objective, dataset.validation, judged_with, trainer.weights)["loss"])
     return loss if math.isfinite(loss) else math.inf

@@ -216,8 +216,14 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
 
 
 def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
-    """What the mappings advise; auxiliary losses of one name in several are numbered as in a composition."""
+    """What the mappings advise; auxiliary losses of one name in several are numbered as in a composition.
+
+    There is one strength for all: where they disagree about it, none is heard, and each is whole from the first step.
+    """
     advice = [part.advised_schedules(steps, settled) for part in mapping]
+    strengths = {of_part["strength"] for of_part in advice if "strength" in of_part}
+    if len(strengths) > 1:
+        advice = [{name: s for name, s in of_part.items() if name != "strength"} for of_part in advice]
     count = Counter(name for of_part in advice for name in of_part)
     return {
         name if count[name] == 1 or name == "strength" else f"{name}{i}": schedule

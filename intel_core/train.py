@@ -55,7 +55,8 @@ def fit(
         **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``.
 
     The first SIGINT (Ctrl-C) or SIGTERM ends the run after its step, saved: a run of status ``interrupted`` is
-    returned, which `resume` continues. A second one raises KeyboardInterrupt.
+    returned, which `resume` continues. A second one raises KeyboardInterrupt. During the trials of a run with restarts
+    nothing is kept yet, and both end the process as they do outside `fit`.
 
     Raises:
         IntelError: for anything that the caller can mend.

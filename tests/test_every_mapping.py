@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from intel_core import Clustering, Invertible, Levelled, Locus, Regularised, format_spec, parse_spec
-from intel_core.compose import properties_of
+from intel_core import Invertible, Levelled, Locus, Regularised, format_spec, parse_spec
+from intel_core.compose import clustering_of, properties_of
 from intel_core.mapping import build_mapping
 from intel_core.plugins import available
 
@@ -31,6 +31,7 @@ TABLE = {
     "holes:h=2": 2,
     "holes:h=5,size=equal,eps=1e-2": 2,
     "holes:h=3,spacing=width,scale=2,form=smooth": 4,
+    "holes:h=8,spacing=width,size=equal": 2,
     "cluster:k=2": 1,
     "cluster:k=3": 2,
     "cluster:k=3,learnable=true": 4,
@@ -308,12 +309,25 @@ def test_what_is_injective_keeps_its_orientation(row):
 @EVERY
 def test_clusters_have_the_mass_they_say(row):
     mapping = built(row)
-    clusters = properties_of(mapping).clusters
-    if not isinstance(mapping, Clustering):
+    clusters, found = properties_of(mapping).clusters, clustering_of(mapping)
+    if found is None:
         return
-    assert clusters == mapping.n_clusters == len(mapping.proportions())
-    counts = torch.bincount(mapping.assign(draws(20_000, mapping.y_dim)), minlength=clusters) / 20_000
-    torch.testing.assert_close(counts.double(), mapping.proportions().detach().double(), rtol=0, atol=0.015)
+    part, dims = found
+    assert clusters == part.n_clusters == len(part.proportions())
+    index = part.assign(draws(20_000, mapping.y_dim)[:, list(dims)])
+    counts = torch.bincount(index, minlength=part.n_clusters) / 20_000
+    torch.testing.assert_close(counts.double(), part.proportions().detach().double(), rtol=0, atol=0.015)
+
+
+@EVERY
+def test_the_mean_hoyer_score_is_where_it_is_promised(row):
+    mapping = built(row)
+    promised = properties_of(mapping).sparsity
+    if promised is not None:
+        z = mapping(draws(20_000, mapping.y_dim))
+        root = math.sqrt(mapping.z_dim)
+        score = ((root - z.abs().sum(-1) / z.norm(dim=-1).clamp(min=1e-300)) / (root - 1)).mean()
+        assert promised[0] <= score <= promised[1]
 
 
 @EVERY
@@ -345,3 +359,13 @@ def test_auxiliary_losses_come_with_the_same_z(row):
         assert torch.equal(z, mapping(y))
         assert set(terms) == set(mapping.regularisers)
         assert all(term.shape == () and torch.isfinite(term) for term in terms.values())
+        _, terms = mapping.map_with_regularisers(y[:0])
+        assert all(term.shape == () and torch.isfinite(term) for term in terms.values())
+
+
+@EVERY
+def test_follows_its_input_to_another_device(row):
+    """Without values, on the meta device: tensors that stayed elsewhere would be told."""
+    mapping = built(row)
+    moved = mapping.to("meta")
+    assert moved(draws(4, mapping.y_dim).to("meta")).device.type == "meta"

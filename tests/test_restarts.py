@@ -73,7 +73,7 @@ def test_a_trial_is_judged_by_what_it_was_trained_for() -> None:
         own = spec.model_copy(update={"seed": trial["seed"]})
         trainer = Trainer(own, build_model(own, (3,)), dataset, make_hooks(installed=False))
         trainer.advance(8)
-        found = evaluate(trainer.model, trainer.objective, dataset.validation, own.seed)
+        found = evaluate(trainer.model, trainer.objective, dataset.validation, spec.seed)
         assert trial["loss"] == pytest.approx(weight * found["kl"] - found["log_likelihood"], rel=1e-5)
 
 

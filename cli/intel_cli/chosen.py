@@ -22,6 +22,8 @@ __all__ = ["Chosen", "chosen_mapping"]
 
 _FEWEST = 2
 _TRIED = 15
+_FURTHER = (18, 22, 30, 46, 62, 126)
+"""Beyond those, these much larger numbers of dimensions are tried."""
 _SURFACE = 4
 """Up to so many dimensions are tried for a mapping whose image is a surface only then."""
 _MANY = 20
@@ -114,10 +116,11 @@ def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
 
     A sphere or a torus can be had in two dimensions too, but there both are circles.
     """
-    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)
+    first = max(_FEWEST, 1 + max(d for spec in specs for d in spec.dims or (0,)))
     found: Mapping | None = None
     why: IntelError | None = None
-    for latent in range(first, first + _TRIED):
+    tried = [*range(first, first + _TRIED), *(first + d for d in _FURTHER)]
+    for latent in tried:
         if found is not None and latent > _SURFACE:
             break
         try:
@@ -134,7 +137,7 @@ def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
         if betti is None:
             break
     if found is None:
-        raise SpecError(f"{why}; tried --latent {first} to {first + _TRIED - 1}") from why
+        raise SpecError(f"{why}; give --latent") from why
     if properties_of(found).sparsity is not None and found.y_dim < _MANY:
         with contextlib.suppress(SpecError):
             return _build(specs, _MANY, seed)

@@ -55,11 +55,15 @@ def _place(place: Locus) -> dict[str, Any]:
 
 
 def as_lines(mapping: Mapping) -> dict[str, str]:
-    """A sentence for each thing that is declared; coordinates are counted from 1, as in pictures."""
+    """A sentence for each thing that is declared; coordinates are counted from 0, as in specs."""
     promised = properties_of(mapping)
     lines = {"continuous": "yes" if promised.continuous else "no"}
     if promised.injective:
-        lines["injective"] = "yes: KL(q(z|x) ‖ p(z)) is that of y"
+        # A map onto a thin neighbourhood of a circle is injective on paper alone.
+        thin = promised.betti is not None
+        lines["injective"] = (
+            "on paper: what is lost is thinner than eps" if thin else "yes: KL(q(z|x) ‖ p(z)) is that of y"
+        )
     if promised.clusters is not None:
         shares = _proportions(mapping) or []
         shown = ", ".join(f"{share:.3g}" for share in shares[:12]) + (", …" if len(shares) > 12 else "")

@@ -56,7 +56,7 @@ def draw_heat(mapping: Mapping, y: Tensor) -> Figure:
             vmax=top,
             aspect="auto",
             interpolation="nearest",
-            extent=(0.5, width + 0.5, len(part) + 0.5, 0.5),
+            extent=(-0.5, width - 0.5, len(part) + 0.5, 0.5),
         )
         axes.set(xlabel=f"dimension of ${letter}$")
         score = f", mean Hoyer score {float(hoyer(every).mean()):.2f}" if width > 1 else ""

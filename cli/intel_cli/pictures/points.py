@@ -78,7 +78,7 @@ def _groups(labels: Tensor, names: list[str]) -> list[Group]:
 
 
 def coordinate_names(letter: str, dims: Sequence[int]) -> list[str]:
-    """What axes are called, counted from 1.
+    """What axes are called, counted from 0 as in specs.
 
     >>> coordinate_names("z", (0, 3))
     ['$z_{0}$', '$z_{3}$']

@@ -87,8 +87,9 @@ class SphereMapping(nn.Module):
     def inverse(self, z: Tensor) -> Tensor:
         """``y`` with ``g(y) = z``, for z of norm below 1 in each block; ``(..., y_dim) -> (..., y_dim)``.
 
-        ``z ε / (1 - ‖z‖)``, or in the smooth form ``z ε / sqrt(1 - ‖z‖²)``: of a unit length rounded to 1 - 1e-16
-        there is not much left, so expect ``1e-16 / ε`` of relative error in float64.
+        ``z ε / (1 - ‖z‖)``, or in the smooth form ``z ε / sqrt(1 - ‖z‖²)``. The radius r of y is what rounding left of
+        1 - ‖z‖: with u the rounding unit (1e-16 in float64, 6e-8 in float32) expect a relative error of about
+        ``u r / ε``, in the smooth form ``u r² / ε²``. With the default ε only float64 and the paper's form are of use.
 
         >>> g = SphereMapping(2, 2, eps=1e-3)
         >>> y = torch.tensor([[3.0, -4.0]], dtype=torch.float64)
@@ -97,7 +98,8 @@ class SphereMapping(nn.Module):
         """
         blocks, rest = self._blocks(z)
         squared = blocks.square().sum(-1, keepdim=True)
-        room = 1 - squared.sqrt() if self.form == "paper" else (1 - squared).sqrt()
+        tiny = torch.finfo(squared.dtype).eps  # a norm that was rounded to 1 or beyond
+        room = (1 - squared.sqrt()).clamp(min=tiny) if self.form == "paper" else (1 - squared).clamp(min=tiny).sqrt()
         return self._join(blocks * (self.eps / room), rest, z)
 
     def log_abs_det_jacobian(self, y: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def projected_normal_log_density(angle: Tensor, mean: Tensor, covariance: Tensor
     Args:
         angle: θ in radians, any shape.
         mean: μ, shape ``(2,)``.
-        covariance: Σ, shape ``(2, 2)``, positive definite.
+        covariance: Σ, shape ``(2, 2)``, positive definite; computed in float64.
 
     Returns:
         Nats, the shape of `angle`.
@@ -30,21 +30,25 @@ def projected_normal_log_density(angle: Tensor, mean: Tensor, covariance: Tensor
     >>> round(float(density) * 2 * math.pi, 12)
     1.0
     """
-    mean, covariance = mean.to(angle.dtype), covariance.to(angle.dtype)
+    like, angle = angle, angle.double()
+    mean, covariance = mean.to(angle), covariance.to(angle)
     u = torch.stack([angle.cos(), angle.sin()], dim=-1)
     precision = torch.linalg.inv(covariance)
     a = ((u @ precision) * u).sum(-1)
     d = (u @ precision @ mean) / a.sqrt()
     # 1 + D Φ(D)/φ(D) by erfcx, in logs where D is large: Φ/φ would overflow from D = 38 on.
-    mills = math.sqrt(math.pi / 2) * torch.special.erfcx(-d.clamp(max=5) / math.sqrt(2))
-    small = torch.log1p(d.clamp(max=5) * mills)
+    middle = d.clamp(min=-1e3, max=5)
+    small = torch.log1p(middle * math.sqrt(math.pi / 2) * torch.special.erfcx(-middle / math.sqrt(2)))
+    # Far on the other side 1 + D Φ/φ cancels to 1/D² - 3/D⁴ + …
+    falling = d.clamp(max=-1e3)
+    opposite = torch.log1p(-3 / falling.square()) - 2 * torch.log(-falling)
     rising = d.clamp(min=5)
     large = torch.log(rising) + torch.special.log_ndtr(rising) + 0.5 * rising.square() + 0.5 * math.log(2 * math.pi)
     large = torch.logaddexp(large, torch.zeros_like(large))
-    bracket = torch.where(d < 5, small, large)
+    bracket = torch.where(d < 5, torch.where(d < -1e3, opposite, small), large)
     exponent = -0.5 * (mean @ precision @ mean)
     log_density: Tensor = exponent - math.log(2 * math.pi) - a.log() - 0.5 * torch.logdet(covariance) + bracket
-    return log_density
+    return log_density.to(like.dtype)
 
 
 def kl_to_uniform(mean: Tensor, covariance: Tensor, points: int = 20_000) -> Tensor:
@@ -53,18 +57,24 @@ def kl_to_uniform(mean: Tensor, covariance: Tensor, points: int = 20_000) -> Ten
     :math:`\int p \log(2 π p)\, dθ`: the part of :math:`KL(N(μ, Σ) \| N(0, I))` that the direction carries, and
     thus KL(q(z|x) ‖ p(z)) for the circle with ε → 0. The rest, the radius given the direction, is lost.
 
-    The trapezoidal rule on a periodic integrand: exact to rounding for densities wider than about ten steps.
+    The trapezoidal rule on a periodic integrand: exact to rounding for densities wider than a few steps.
 
     Args:
         mean: μ, shape ``(2,)``.
         covariance: Σ, shape ``(2, 2)``.
         points: number of equally spaced angles.
 
+    Raises:
+        ValueError: if the density is too narrow for so many points.
+
     >>> float(kl_to_uniform(torch.tensor([1.0, 0.0]), torch.eye(2)).round(decimals=4))  # of 0.5 in y
     0.3421
     """
-    angle = torch.arange(points, dtype=torch.float64) * (2 * math.pi / points)
+    angle = torch.arange(points, dtype=torch.float64, device=mean.device) * (2 * math.pi / points)
     log_density = projected_normal_log_density(angle, mean.double(), covariance.double())
+    mass = float(log_density.exp().sum()) * 2 * math.pi / points
+    if not abs(mass - 1) < 1e-6:
+        raise ValueError(f"the density of the direction is too narrow for {points:,} points; give more")
     integrand = log_density.exp() * (log_density + math.log(2 * math.pi))
     total: Tensor = integrand.sum() * (2 * math.pi / points)
     return total

@@ -65,3 +65,23 @@ def test_density_is_continuous_where_the_formula_changes():
         turned = projected_normal_log_density(angle, mu, covariance)
         other, _ = gaussian((5.0, 0.0), (1.0, 1.0))
         torch.testing.assert_close(turned, projected_normal_log_density(angle, other, covariance), rtol=0, atol=2e-2)
+
+
+def test_density_on_the_far_side_does_not_cancel():
+    """Against the leading term of the integral, p(θ) = ∫ r N(r u; μ, I) dr, for a mean opposite to u."""
+    for distance in (1e2, 1e3, 1e5):
+        mu, covariance = gaussian((distance, 0.0), (1.0, 1.0))
+        found = float(projected_normal_log_density(torch.tensor([math.pi], dtype=torch.float64), mu, covariance))
+        expected = -math.log(2 * math.pi) - distance**2 / 2 + math.log1p(-3 / distance**2) - 2 * math.log(distance)
+        assert found == pytest.approx(expected, rel=1e-7)
+
+
+def test_what_is_too_narrow_for_the_rule_is_said():
+    for mean, deviations in (((1.0, 0.0), (1e-7, 1e-7)), ((3.0, 0.3), (1e-5, 1e-5))):
+        with pytest.raises(ValueError, match="too narrow"):
+            kl_to_uniform(*gaussian(mean, deviations))
+    # Narrow, but not too narrow: the direction is normal with standard deviation s, of entropy log(s sqrt(2πe)).
+    narrow = float(kl_to_uniform(*gaussian((1.0, 0.0), (0.01, 0.01))))
+    assert narrow == pytest.approx(
+        -math.log(0.01) - 0.5 * math.log(2 * math.pi * math.e) + math.log(2 * math.pi), abs=1e-3
+    )

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from intel_core.labels import as_classes
+
 __all__ = ["best_matching", "describe_clusters", "normalised_mutual_information"]
 
 MAX_MATCHED = 12
-MAX_CLASSES = 1000
 
 
 def describe_clusters(index: Tensor, proportions: Tensor, labels: Tensor | None) -> dict[str, Any]:
@@ -42,15 +43,14 @@ def describe_clusters(index: Tensor, proportions: Tensor, labels: Tensor | None)
         "proportions": proportions.double().tolist(),
         "data_shares": (counts.double() / max(n, 1)).tolist(),
     }
-    if labels is None or labels.is_floating_point() or labels.shape != index.shape or n == 0:
+    known = as_classes(labels, n)
+    if known is None:
         return found
-    classes, column = torch.unique(labels.cpu(), return_inverse=True)
-    if len(classes) > MAX_CLASSES:
-        return found
+    classes, column = known
     cells = index.cpu() * len(classes) + column
     table = torch.bincount(cells, minlength=k * len(classes)).reshape(k, len(classes))
     found |= {
-        "classes": classes.long().tolist(),
+        "classes": classes,
         "contingency": table.tolist(),
         "purity": int(table.amax(1).sum()) / n,
         "cohesion": int(table.amax(0).sum()) / n,

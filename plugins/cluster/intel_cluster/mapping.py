@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from intel_cluster.diagnosis import describe_clusters
 from intel_cluster.split import Split
+from intel_core.geometry import widened
 from intel_core.properties import Hoelder, Properties
 
 __all__ = ["ClusterMapping", "LearnedClusterMapping"]
@@ -81,7 +82,7 @@ class ClusterMapping(nn.Module):
 
     def _blocks(self, y: Tensor) -> tuple[Tensor, ...]:
         """The dimensions of each cut, and those that pass through, if any; half precision is widened."""
-        wide = y.float() if y.dtype in (torch.float16, torch.bfloat16) else y
+        wide = widened(y)
         return (wide,) if len(self._widths) == 1 else torch.split(wide, self._widths, dim=-1)
 
     def _map_blocks(self, y: Tensor, maps: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
@@ -156,7 +157,8 @@ class ClusterMapping(nn.Module):
         cuts = self._cuts()
         starts = [sum(self._widths[:i]) for i in range(len(cuts))]
         planes = tuple((start, start + 1) for start, cut in zip(starts, cuts, strict=True) if cut.width == 2)
-        phi = cuts[0].displacement
+        phis = [cut.displacement for cut in cuts]
+        steepest = max(2 ** (1 - phi.c2) * phi.c1 for phi in phis)
         places = [
             [place.on_dims(range(start, start + cut.width)) for place in cut.places()]
             for start, cut in zip(starts, cuts, strict=True)
@@ -166,7 +168,7 @@ class ClusterMapping(nn.Module):
             continuous=True,
             injective=True,
             clusters=self.n_clusters,
-            hoelder=Hoelder(1 + math.sqrt(len(cuts)) * 2 ** (1 - phi.c2) * phi.c1, phi.c2),
+            hoelder=Hoelder(1 + math.sqrt(len(cuts)) * steepest, min(phi.c2 for phi in phis)),
             planes=planes,
             centres=tuple(place for place in every if place.codimension > 1),
             seams=tuple(place for place in every if place.codimension == 1),
@@ -208,6 +210,9 @@ class LearnedClusterMapping(ClusterMapping):
     strength is below 1, and a run waits an eighth of its steps (the schedule ``proportions``). Several cuts add up,
     each with its own shares.
 
+    All this, as `proportions` itself, supposes that the mapping reads y. Behind another mapping in a composition the
+    shares are those of a Gaussian that is no longer there.
+
     Source: section 6.2 and appendix C.2 of Miao et al. learn the proportions by the gradient through g; the estimator
     is this project's.
 
@@ -232,6 +237,8 @@ class LearnedClusterMapping(ClusterMapping):
 
     def _gap(self, cut: Split, y: Tensor) -> Tensor:
         index = cut.assign(y.detach()).flatten()
+        if index.numel() == 0:
+            return cut.log_proportions().to(y).sum() * 0
         clusters = torch.arange(cut.k, device=index.device)
         mass = (index.unsqueeze(-1) == clusters).to(y.dtype).mean(0)
         logs = cut.log_proportions().to(y)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from intel_core.labels import as_classes
+
 __all__ = ["class_share", "describe_levels", "evenly_spaced", "shares_of_variance"]
 
-MAX_CLASSES = 1000
 PAIRED_ROWS = 128
 
 
@@ -40,11 +41,9 @@ def describe_levels(levels: Sequence[Tensor], labels: Tensor | None) -> dict[str
     found["level_variance"] = [float(_variance(z).mean()) for z in parts]
     found["level_zeros"] = [float((z == 0).double().mean()) for z in parts]
     found["level_dead"] = [float((z == 0).all(0).double().mean()) for z in parts]
-    if labels is None or labels.is_floating_point() or labels.shape != (n,):
-        return found
-    classes, index = torch.unique(labels.cpu(), return_inverse=True)
-    if len(classes) <= MAX_CLASSES:
-        found["level_class_share"] = [class_share(z, index) for z in parts]
+    known = as_classes(labels, n)
+    if known is not None:
+        found["level_class_share"] = [class_share(z, known[1]) for z in parts]
     return found
 
 

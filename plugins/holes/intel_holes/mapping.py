@@ -43,6 +43,9 @@ class HolesMapping(nn.Module):
         eps: ε of the projection.
         form: of the projection, see `intel_core.geometry.project_to_sphere`.
 
+    Raises:
+        ValueError: if y has 1 dimension only.
+
     >>> from intel_holes import HolesSpec
     >>> g = HolesSpec(h=2).build(2)
     >>> g(torch.tensor([[0.0, 5.0], [0.0, -5.0], [2.0, 0.0]])).abs().round(decimals=4)  # the first two are glued
@@ -88,19 +91,25 @@ class HolesMapping(nn.Module):
         self._place(fn(torch.empty(0, device=device)).device)
         return self
 
+    def _tables_for(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        table, glue = self._tables[y.dtype]
+        if table.device != y.device:  # a module without parameters is easily left behind
+            return table.to(y.device), glue.to(y.device)
+        return table, glue
+
     def loop_of(self, y: Tensor) -> Tensor:
         """Index of the loop of each row, from the right, ``(..., y_dim) -> (...)``, integers in ``[0, h)``."""
         return self._index(project_to_sphere(widened(y[..., :2]), self.eps, self.form)[..., 0])
 
     def _index(self, c: Tensor) -> Tensor:
-        _, glue = self._tables[c.dtype]
+        _, glue = self._tables_for(c)
         return (c.detach().unsqueeze(-1) < glue).sum(-1)
 
     def forward(self, y: Tensor) -> Tensor:
         """``z = g(y)``, ``(..., y_dim) -> (..., y_dim)``."""
         wide = widened(y)
         c, s = project_to_sphere(wide[..., :2], self.eps, self.form).unbind(-1)
-        table, _ = self._tables[wide.dtype]
+        table, _ = self._tables_for(wide)
         rate, shift, height, stretch, offset = embedding(self._index(c), table).unbind(-1)
         # The root's argument is at least 1/3, so its slope is finite.
         pinched = torch.sqrt(4 / 3 - torch.addcmul(shift, c, rate).square()) - 1 / math.sqrt(3)
@@ -112,8 +121,9 @@ class HolesMapping(nn.Module):
         """Continuous, not injective, with first Betti number h; seams where the loops meet."""
         loops, h = self.loops, len(self.loops.apex)
         rays = [(a, sign * math.sqrt(1 - a * a)) for a in loops.glue for sign in (1, -1)]
-        # The pinched second coordinate is at most 1/sqrt(3); unstretched, c² + s²/3 <= 1.
-        bound = 1.0 if set(loops.stretch) == {1.0} else math.hypot(1.0, math.sqrt(1 / 3))
+        # The pinched second coordinate is at most 1/sqrt(3); where nothing is stretched, c² + s²/3 <= 1.
+        natural = set(loops.stretch) | set(loops.height) == {1.0}
+        bound = 1.0 if natural else math.hypot(1.0, math.sqrt(1 / 3))
         return Properties(
             continuous=True,
             injective=False,

@@ -50,7 +50,5 @@ class HolesSpec(MappingSpec):
         from intel_holes.loops import make_loops
         from intel_holes.mapping import HolesMapping
 
-        if y_dim < 2:
-            raise ValueError("holes need 2 latent dimensions, there is 1")
         loops = make_loops(self.h, self.spacing, self.size)
         return HolesMapping(loops, y_dim, scale=self.scale, eps=self.eps, form=self.form)

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from intel_core.labels import as_classes
 from intel_sparse.sparsity import gaussian_floor, hoyer_score
 
 __all__ = ["describe_sparsity", "mean_jaccard_distance"]
 
 ACTIVE_SHARE = 0.01
 """A dimension is in use if it is active for at least this share of the data."""
-MAX_CLASSES = 1000
 
 
 def describe_sparsity(z: Tensor, gates: Tensor, labels: Tensor | None) -> dict[str, Any]:
@@ -50,14 +50,13 @@ def describe_sparsity(z: Tensor, gates: Tensor, labels: Tensor | None) -> dict[s
         "active_share": float(active.mean()),
         "active_dims": int((active.mean(0) >= ACTIVE_SHARE).sum()),
     }
-    if labels is None or labels.is_floating_point() or labels.shape != gates.shape[:1]:
+    known = as_classes(labels, n)
+    if known is None:
         return found
-    classes, row = torch.unique(labels.cpu(), return_inverse=True)
-    if len(classes) > MAX_CLASSES:
-        return found
+    classes, row = known
     sums = torch.zeros(len(classes), gates.shape[1], dtype=torch.float64).index_add_(0, row, gates)
     profiles = sums / torch.bincount(row).unsqueeze(1)
-    found |= {"classes": classes.long().tolist(), "gates_by_class": profiles.tolist()}
+    found |= {"classes": classes, "gates_by_class": profiles.tolist()}
     if len(classes) > 1:
         found["class_gate_distance"] = mean_jaccard_distance(profiles)
     return found
