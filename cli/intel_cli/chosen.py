@@ -116,7 +116,7 @@ def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
 
     A sphere or a torus can be had in two dimensions too, but there both are circles.
     """
-    first = max(_FEWEST, 1 + max(d for spec in specs for d in spec.dims or (0,)))
+    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)  # later ones may read what an earlier one has added
     found: Mapping | None = None
     why: IntelError | None = None
     tried = [*range(first, first + _TRIED), *(first + d for d in _FURTHER)]
