@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["as_classes"]
+__all__ = ["MAX_CLASSES", "as_classes"]
 
 MAX_CLASSES = 1000
 

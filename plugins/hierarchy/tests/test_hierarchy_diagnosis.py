@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intel_hierarchy import HierarchySpec
-from intel_hierarchy.diagnosis import MAX_CLASSES, class_share, describe_levels, evenly_spaced, shares_of_variance
+from intel_hierarchy.diagnosis import class_share, describe_levels, evenly_spaced, shares_of_variance
 
 from intel_core.compose import diagnose
+from intel_core.labels import MAX_CLASSES
 from intel_core.mapping import load_mapping
 
 
