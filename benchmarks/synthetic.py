@@ -6,8 +6,8 @@
 Every row has the same schedule: latent 2, two hidden layers of 64, batches of 100, 20,000 Adam steps from 1e-3 with
 cosine decay to 5 %, KL warm-up over the first half, gradient norm clipped at 50, Gaussian likelihood of learned
 variance. The chains of loops are standardised and have restarts, for all rows: 3 starts for infinity, 8 for
-three_loops, each tried for a fifth of a run and judged by the objective on validation data. Finished runs are read,
-not repeated.
+three_loops, each tried for a fifth of a run and judged by the objective on validation data. three_loops is tried
+with the multi-sample bound alone. Finished runs are read, not repeated.
 
 off: share of 10,000 samples (noise included) further than 0.3 from the support; for the mixture, share with |x_1| < 1
 (of the true distribution 0.0004). coverage: share of 2,000 true draws with a sample nearer than 0.1. log p(x): mean
@@ -146,6 +146,9 @@ def draw(names: list[str], runs: Path, path: Path) -> None:
         middle, half = (low + high) / 2, float((high - low).max()) * 0.6
         drawn = [true]
         for objective, vanilla in columns:
+            if data == "three_loops" and objective == "elbo":
+                drawn.append(torch.empty(0, 2))
+                continue
             run = train(data, "identity" if vanilla else MAPPINGS[data], objective, 0, runs)
             drawn.append(run.original_units(run.sample(1500, seed=0, noise=True)))
         for axes, points in zip(row, drawn, strict=True):
@@ -178,7 +181,7 @@ def main() -> None:
         for objective in arguments.objective or OBJECTIVES
         for mapping in ("identity", MAPPINGS[data])
         for seed in range(arguments.seeds)
-        if arguments.mapping in mapping
+        if arguments.mapping in mapping and (data != "three_loops" or objective != "elbo")
     ]
     with concurrent.futures.ProcessPoolExecutor(arguments.jobs) as pool:
         found = []
