@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -139,6 +140,24 @@ def test_each_row_is_mapped_alone(row):
     torch.testing.assert_close(mapping(y[order]), expected[order], rtol=1e-12, atol=1e-12)
 
 
+@pytest.fixture
+def warn_always():
+    torch.set_warn_always(True)  # else a warning that another test provoked would be silent here
+    yield
+    torch.set_warn_always(False)
+
+
+@EVERY
+@pytest.mark.usefixtures("warn_always")
+def test_layout_does_not_matter(row):
+    mapping = built(row)
+    y = draws(6, mapping.y_dim)
+    for view in (y.T.contiguous().T, torch.cat([y, y], -1)[:, : mapping.y_dim], y.expand(2, 6, -1)[1]):
+        torch.testing.assert_close(mapping(view), mapping(y), rtol=1e-12, atol=1e-12)
+    cube = draws(4, 6, mapping.y_dim)
+    torch.testing.assert_close(mapping(cube.transpose(0, 1)), mapping(cube).transpose(0, 1), rtol=1e-12, atol=1e-12)
+
+
 @EVERY
 def test_training_and_evaluation_are_one_function(row):
     mapping = built(row)
@@ -214,6 +233,7 @@ def test_a_saved_state_is_the_same_mapping(row):
     fresh.load_state_dict(mapping.state_dict())
     assert torch.equal(fresh(y), mapping(y))
     assert torch.equal(copy.deepcopy(mapping)(y), mapping(y))
+    assert torch.equal(pickle.loads(pickle.dumps(mapping))(y), mapping(y))
 
 
 @EVERY

@@ -1,7 +1,6 @@
 """Does it behave as a module? Shapes, precisions, copies, transforms, compilation."""
 
 import copy
-import pickle
 
 import pytest
 import torch
@@ -39,69 +38,12 @@ def test_capabilities(mapping):
         assert not isinstance(mapping, other)
 
 
-@pytest.mark.parametrize("shape", [(D,), (0, D), (1, D), (33, D), (2, 3, D), (4, 0, 2, D)])
-def test_any_leading_shape(mapping, shape):
-    y = normal(*shape)
-    assert mapping(y).shape == shape
-    assert mapping.gates(y).shape == shape
-    z, losses = mapping.map_with_regularisers(y)
-    assert torch.equal(z, mapping(y))
-    assert losses["sparsity"].shape == ()
-    assert losses["sparsity"].isfinite()
-    flat = y.reshape(-1, D)
-    torch.testing.assert_close(mapping(flat).reshape(shape), mapping(y), rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(mapping.map_with_regularisers(flat)[1], losses, rtol=1e-12, atol=1e-12)
-
-
-def test_layout_does_not_matter(mapping):
-    y = normal(4, 6, D)
-    torch.testing.assert_close(mapping(y.transpose(0, 1)), mapping(y).transpose(0, 1), rtol=1e-13, atol=1e-13)
-    y = normal(6, 2 * D)[:, ::2]
-    torch.testing.assert_close(mapping(y), mapping(y.contiguous()), rtol=1e-13, atol=1e-13)
-
-
-def test_input_is_not_changed(mapping):
-    y = normal(20, D)
-    before, version = y.clone(), y._version
-    for call in (mapping, mapping.gates, mapping.map_with_regularisers, mapping.diagnose):
-        call(y)
-    assert torch.equal(y, before)
-    assert y._version == version
-
-
-def test_rows_are_mapped_alone(mapping):
-    y = normal(33, D)
-    for other in (normal(33, D) * 3, torch.zeros(33, D).double(), torch.full((33, D), float("nan")).double()):
-        replaced = other.clone()
-        replaced[16] = y[16]
-        torch.testing.assert_close(mapping(replaced)[16], mapping(y)[16], rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(torch.stack([mapping(row) for row in y]), mapping(y), rtol=1e-13, atol=1e-13)
-
-
-def test_train_and_eval_are_equal(mapping):
-    y = normal(20, D)
-    in_training = mapping.train().map_with_regularisers(y)
-    in_use = mapping.eval().map_with_regularisers(y)
-    assert torch.equal(in_training[0], in_use[0])
-    assert torch.equal(in_training[1]["sparsity"], in_use[1]["sparsity"])
-
-
 def test_the_gates_are_computed_once(mapping):
     calls = []
     select = mapping._select
     mapping._select = lambda y: calls.append(1) or select(y)
     mapping.map_with_regularisers(normal(3, D))
     assert len(calls) == 1
-
-
-def test_true_float64(mapping):
-    y = normal(50, D)
-    z, losses = mapping.map_with_regularisers(y)
-    assert z.dtype == losses["sparsity"].dtype == mapping.gates(y).dtype == torch.float64
-    assert not torch.equal(mapping.gates(y + 1e-10), mapping.gates(y))
-    # the parameters' values are kept exactly by a wider type
-    assert torch.equal(copy.deepcopy(mapping).double()(y), z)
-    torch.testing.assert_close(mapping(y.float()).double(), z, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -124,51 +66,6 @@ def test_a_module_in_bfloat16(mapping):
     torch.testing.assert_close(rounded(y).float(), mapping(y).float(), rtol=0.05, atol=0.05)
 
 
-def test_meta_device(mapping):
-    moved = copy.deepcopy(mapping).to("meta")
-    assert moved(torch.empty(7, D, device="meta")).device.type == "meta"
-    restored = moved.to_empty(device="cpu")
-    restored.load_state_dict(mapping.state_dict())
-    assert torch.equal(restored(normal(7, D)), mapping(normal(7, D)))
-
-
-def test_copies(mapping):
-    y = normal(20, D)
-    for copied in (copy.deepcopy(mapping), pickle.loads(pickle.dumps(mapping))):
-        assert torch.equal(copied(y), mapping(y))
-        assert copied.regularisers == mapping.regularisers
-    with torch.no_grad():
-        copied.selector[0].weight.add_(1.0)
-    assert not torch.equal(copied(y), mapping(y))
-
-
-@pytest.mark.parametrize("options", SPECS.values(), ids=SPECS)
-def test_state_dict_into_a_fresh_instance(options):
-    torch.manual_seed(5)
-    source, fresh = SparseSpec(**options).build(D), SparseSpec(**options).build(D)
-    y = normal(20, D)
-    assert not torch.equal(fresh.gates(y), source.gates(y))
-    fresh.load_state_dict(source.state_dict(), strict=True)
-    assert torch.equal(fresh.gates(y), source.gates(y))
-
-
-def test_forward_changes_no_state(mapping):
-    before = copy.deepcopy(mapping.state_dict())
-    mapping.map_with_regularisers(normal(20, D))
-    assert all(torch.equal(before[key], value) for key, value in mapping.state_dict().items())
-
-
-def test_vmap_over_rows(mapping):
-    y = normal(33, D)
-    torch.testing.assert_close(torch.func.vmap(mapping)(y), mapping(y), rtol=1e-13, atol=1e-13)
-    by_column = torch.func.vmap(mapping, in_dims=1, out_dims=1)(y.T)
-    torch.testing.assert_close(by_column, mapping(y).T, rtol=1e-13, atol=1e-13)
-    batches = normal(3, 11, D)
-    terms = torch.func.vmap(lambda batch: mapping.map_with_regularisers(batch)[1]["sparsity"])(batches)
-    alone = torch.stack([mapping.map_with_regularisers(batch)[1]["sparsity"] for batch in batches])
-    torch.testing.assert_close(terms, alone, rtol=1e-11, atol=1e-12)
-
-
 def test_jacobian_by_transforms(mapping):
     y = normal(6, D)
     jacobian = torch.func.vmap(torch.func.jacrev(mapping))(y)
@@ -176,18 +73,6 @@ def test_jacobian_by_transforms(mapping):
     for d in range(D):
         difference = (mapping(y + step[d]) - mapping(y - step[d])) / 2e-6
         torch.testing.assert_close(jacobian[:, :, d], difference, rtol=1e-6, atol=1e-7)
-
-
-def test_compiles_without_a_break(mapping):
-    torch._dynamo.reset()
-    whole = torch.compile(mapping.map_with_regularisers, backend="eager", fullgraph=True)
-    compiled = torch.compile(mapping, backend="eager", fullgraph=True)
-    for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        y = normal(20, D, dtype=dtype)
-        assert torch.equal(compiled(y), mapping(y))
-        z, losses = whole(y)
-        assert torch.equal(z, mapping(y))
-        assert torch.equal(losses["sparsity"], mapping.map_with_regularisers(y)[1]["sparsity"])
 
 
 def test_autocast_keeps_the_loss_in_float32(mapping):
