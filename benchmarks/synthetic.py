@@ -5,9 +5,9 @@
 
 Every row has the same schedule: latent 2, two hidden layers of 64, batches of 100, 20,000 Adam steps from 1e-3 with
 cosine decay to 5 %, KL warm-up over the first half, gradient norm clipped at 50, Gaussian likelihood of learned
-variance. infinity and three_loops are standardised. square and infinity have 3 starts, three_loops 8, for all rows, each
-tried for a fifth of a run and judged by the objective on validation data; three_loops is tried with the multi-sample
-bound alone. Finished runs are read, not repeated.
+variance. infinity and three_loops are standardised. square and infinity have 3 starts, three_loops 8, for all rows,
+each tried for a fifth of a run and judged by the objective on validation data; three_loops is tried with the
+multi-sample bound alone. Finished runs are read, not repeated.
 
 off: share of 10,000 samples (noise included) further than 0.3 from the support; for the mixture, share with |x_1| < 1
 (of the true distribution 0.0004). coverage: share of 2,000 true draws with a sample nearer than 0.1. log p(x): mean
