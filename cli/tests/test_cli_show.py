@@ -116,12 +116,20 @@ class BigSpec(MappingSpec):
         return _Map(lambda y: y, y_dim, planes=tuple((i, i + 1) for i in range(0, 12, 2)))
 
 
+class HugeSpec(MappingSpec):
+    """For more dimensions than are tried."""
+
+    def build(self, y_dim):
+        raise ValueError(f"needs 1000 dimensions, there are {y_dim}")
+
+
 @pytest.fixture(autouse=True)
 def _known(here, monkeypatch):
     monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
     for spec in (RingSpec, StackSpec, KeepSpec, TornSpec, HoleySpec, NowhereSpec, WiderSpec, NarrowerSpec, DrawnSpec):
         register("mappings", spec.__name__[:-4].lower(), spec)
     register("mappings", "big", BigSpec)
+    register("mappings", "huge", HugeSpec)
 
 
 def figure_of(text, latent, seed=0, points=300):
@@ -332,6 +340,7 @@ def test_text_says_what_is_declared_and_no_more(ok, here):
         (["halves:dims=4-5"], 6),
         (["halves:dims=3"], 4),
         (["big", "--latent", 40], 40),
+        (["big"], 48),
         (["wider", "halves:dims=2"], 2),
     ],
 )
@@ -420,7 +429,7 @@ NONSENSE = {
     "unknown of a distribution": (["toys/halvs"], "halves"),
     "key": (["halves:gpa=3"], "did you mean 'gap'?"),
     "too small": (["ring", "--latent", "1"], "a ring needs 2 dimensions, there are 1"),
-    "no size": (["big"], "needs 40 dimensions, there are 16; tried --latent 2 to 16"),
+    "no size": (["huge"], "needs 1000 dimensions, there are 128; give --latent"),
     "dims": (["halves:dims=7", "--latent", "3"], "dims=[7]"),
     "no mapping": (["silent"], "returned NoneType"),
     "latent": (["halves", "--latent", "0"], "--latent"),
