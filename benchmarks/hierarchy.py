@@ -14,35 +14,31 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from cached import trained
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from intel_core import Levelled, Run, fit, load_mapping, load_run
+from intel_core import Levelled, Run, load_mapping
 
 TRAINED_ON = 5000
 
 
 def train(mapping: str, latent: int, epochs: int, seed: int, runs: Path) -> Run:
     """The run of one mapping, trained unless it is there already."""
-    folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{latent}-{epochs}-{seed}"
-    if (folder / "model.safetensors").exists():
-        return load_run(folder)
-    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
-    return fit(
+    return trained(
+        runs,
         mapping=mapping,
         data="fashion_mnist",
         latent=latent,
         epochs=epochs,
         evaluate_every=10**9,
         seed=seed,
-        run_dir=folder,
     )
 
 

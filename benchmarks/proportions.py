@@ -13,30 +13,26 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
+from cached import trained
 
-from intel_core import Run, fit, load_run
+from intel_core import Run
 
 
 def train(mapping: str, share: float, latent: int, steps: int, seed: int, runs: Path) -> Run:
     """The run of one share and seed, trained unless it is there already."""
-    folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{latent}-{steps}-{share}-{seed}"
-    if (folder / "model.safetensors").exists():
-        return load_run(folder)
-    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
-    return fit(
+    return trained(
+        runs,
         mapping=mapping,
         data=f"mnist:classes=[0,1],shares=[{share},{1 - share}]",
         latent=latent,
         steps=steps,
         evaluate_every=10**9,
         seed=seed,
-        run_dir=folder,
     )
 
 

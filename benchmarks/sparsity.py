@@ -14,16 +14,16 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import os
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
+from cached import trained
 from intel_sparse.sparsity import gaussian_floor, hoyer_score
 from matplotlib.figure import Figure
 
-from intel_core import Run, fit, load_run
+from intel_core import Run
 from intel_core.data import to_float
 
 NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot")
@@ -32,18 +32,14 @@ NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "
 def train(gamma: float | None, options: str, epochs: int, seed: int, runs: Path) -> Run:
     """The run of one γ (None: the vanilla VAE), trained unless it is there already."""
     mapping = "identity" if gamma is None else f"sparse:gamma={gamma:g}" + (f",{options}" if options else "")
-    folder = runs / f"{''.join(c if c.isalnum() else '-' for c in mapping)}-{epochs}-{seed}"
-    if (folder / "model.safetensors").exists():
-        return load_run(folder)
-    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
-    return fit(
+    return trained(
+        runs,
         mapping=mapping,
         data="fashion_mnist",
         latent=50,
         epochs=epochs,
         evaluate_every=10**9,
         seed=seed,
-        run_dir=folder,
     )
 
 

@@ -21,17 +21,17 @@ import concurrent.futures
 import json
 import math
 import os
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
+from cached import trained
 from intel_datasets.synthetic import distance_to_support, sample
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
-from intel_core import Run, fit, load_run
+from intel_core import Run
 from intel_core.data import to_float
 from intel_core.objectives import log_importance_weights
 
@@ -54,12 +54,8 @@ OBJECTIVES = {"elbo": "ELBO", "iwae:particles=8": "IWAE-8"}
 
 def train(data: str, mapping: str, objective: str, seed: int, runs: Path) -> Run:
     """The run of these settings, trained unless it is there already."""
-    settings = f"{data} {mapping} {objective} {STARTS.get(data, 1)} {STEPS} {seed}"
-    folder = runs / "".join(c if c.isalnum() else "-" for c in settings)
-    if (folder / "model.safetensors").exists():
-        return load_run(folder)
-    shutil.rmtree(folder, ignore_errors=True)  # one that was cut short
-    return fit(
+    return trained(
+        runs,
         mapping=mapping,
         data=f"{data}:n=20000" + (",standardize=true" if data in LOOPS else ""),
         restarts=STARTS.get(data, 1),
@@ -75,7 +71,6 @@ def train(data: str, mapping: str, objective: str, seed: int, runs: Path) -> Run
         schedules={"kl": f"linear:steps={STEPS // 2}", "lr": f"cosine:start=1,end=0.05,steps={STEPS}"},
         evaluate_every=10**9,
         seed=seed,
-        run_dir=folder,
     )
 
 

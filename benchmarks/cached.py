@@ -1,0 +1,24 @@
+"""Has this run been trained already? Runs of the tables are kept by their settings, so a table can be continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from intel_core import Run, fit, load_run
+
+__all__ = ["trained"]
+
+
+def trained(runs: Path, **settings: Any) -> Run:
+    """The finished run of these settings, read from its folder in `runs` or trained now; one cut short begins again."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    label = "".join(c if c.isalnum() else "-" for c in f"{settings['data']}-{settings['mapping']}")
+    folder = runs / f"{label[:60]}-seed{settings['seed']}-{digest}"
+    if (folder / "model.safetensors").exists():
+        return load_run(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return fit(**settings, run_dir=folder)
