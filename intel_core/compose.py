@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,19 @@ from torch import Tensor, nn
 from intel_core.mapping import Clustering, Declared, Diagnosable, Mapping, Regularised
 from intel_core.properties import Hoelder, Properties
 
-__all__ = ["Compose", "Identity", "OnDims", "clustering_of", "diagnose", "parts_of", "properties_of"]
+__all__ = [
+    "Compose",
+    "Identity",
+    "MappingModule",
+    "OnDims",
+    "Wrapped",
+    "as_module",
+    "bare",
+    "clustering_of",
+    "diagnose",
+    "parts_of",
+    "properties_of",
+]
 
 
 class Identity(nn.Module):
@@ -53,7 +65,7 @@ class Compose(nn.Module):
 
     def __init__(self, parts: Sequence[Mapping]) -> None:
         super().__init__()
-        self.parts = nn.ModuleList([_as_module(part) for part in parts])
+        self.parts = nn.ModuleList([as_module(part) for part in parts])
         self.y_dim = parts[0].y_dim
         self.z_dim = parts[-1].z_dim
 
@@ -115,7 +127,7 @@ class OnDims(nn.Module):
 
     def __init__(self, inner: Mapping, dims: Sequence[int], y_dim: int) -> None:
         super().__init__()
-        self.inner = _as_module(inner)
+        self.inner = as_module(inner)
         self.dims = tuple(dims)
         self.rest = tuple(d for d in range(y_dim) if d not in self.dims)
         self.y_dim = y_dim
@@ -151,19 +163,34 @@ class OnDims(nn.Module):
         return self._join(inner, y), losses
 
 
-def _as_module(mapping: Mapping) -> nn.Module:
+class MappingModule(nn.Module):
+    """A module that is a `Mapping`: what type checkers are told, since nothing has to inherit from it."""
+
+    y_dim: int
+    z_dim: int
+
+
+def as_module(mapping: Mapping) -> MappingModule:
     """A module, so that parameters are found; a plain function is wrapped."""
-    return mapping if isinstance(mapping, nn.Module) else _Wrapped(mapping)
+    return cast(MappingModule, mapping) if isinstance(mapping, nn.Module) else Wrapped(mapping)
 
 
-class _Wrapped(nn.Module):
+class Wrapped(MappingModule):
+    """A mapping that is no module, as one."""
+
     def __init__(self, mapping: Mapping) -> None:
         super().__init__()
         self.mapping = mapping
         self.y_dim, self.z_dim = mapping.y_dim, mapping.z_dim
 
     def forward(self, y: Tensor) -> Tensor:
+        """Apply the mapping."""
         return self.mapping(y)
+
+
+def bare(mapping: Any) -> Any:
+    """The mapping itself, whose capabilities ``isinstance`` sees, out of what `as_module` has put around it."""
+    return mapping.mapping if isinstance(mapping, Wrapped) else mapping
 
 
 def properties_of(mapping: object) -> Properties:
@@ -172,8 +199,7 @@ def properties_of(mapping: object) -> Properties:
     >>> properties_of(Compose([Identity(2), Identity(2)])).injective
     True
     """
-    if isinstance(mapping, _Wrapped):
-        mapping = mapping.mapping
+    mapping = bare(mapping)
     return mapping.properties if isinstance(mapping, Declared) else Properties()
 
 
@@ -187,7 +213,7 @@ def parts_of(mapping: Any, dims: tuple[int, ...] | None = None) -> list[tuple[An
         return parts_of(mapping.parts[0], dims)
     if isinstance(mapping, OnDims):
         return parts_of(mapping.inner, tuple(dims[d] for d in mapping.dims))
-    return [(mapping.mapping if isinstance(mapping, _Wrapped) else mapping, dims)]
+    return [(bare(mapping), dims)]
 
 
 def diagnose(mapping: Mapping, y: Tensor, labels: Tensor | None) -> dict[str, Any]:

@@ -17,9 +17,6 @@ from intel_core.trainer import Trainer
 
 __all__ = ["choose_start"]
 
-TRIAL_SHARE = 0.2
-"""Length of a trial, as a share of the run."""
-
 
 def choose_start(
     spec: RunSpec, dataset: Dataset, tried: Callable[[dict[str, Any]], None]
@@ -27,10 +24,10 @@ def choose_start(
     """The spec of the run whose seed did best, and what was tried.
 
     The seed decides the initial weights, the order of the data and the noise. The first start has the run's own seed,
-    the others have seeds derived from it; each is trained for a fifth of the run, under the run's own schedules, and
-    judged on validation data by what it was trained for, the objective with the weights of that step: in the middle of
-    a warm-up, the whole KL weight would favour starts that have collapsed. The labels play no part. The run that goes
-    on is the one of that seed from its first step: a trial only chooses.
+    the others have seeds derived from it; each is trained for a share of the run (`RunSpec.trial`), under the run's own
+    schedules, and judged on validation data by what it was trained for, the objective with the weights of that step:
+    in the middle of a warm-up, the whole KL weight would favour starts that have collapsed. The labels play no part.
+    The run that goes on is the one of that seed from its first step: a trial only chooses.
 
     Args:
         spec: a resolved run spec.
@@ -45,7 +42,7 @@ def choose_start(
         DivergenceError: if every start diverged.
     """
     assert spec.steps is not None
-    length = max(1, int(spec.steps * TRIAL_SHARE))
+    length = max(1, int(spec.steps * spec.trial))
     records: list[dict[str, Any]] = []
     for start in range(spec.restarts):
         seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")

@@ -125,8 +125,9 @@ class RunSpec(BaseModel):
     log_every: PositiveInt = Field(50, description="steps between logged lines")
     keep_checkpoints: PositiveInt = Field(2, le=1000, description="newest checkpoints that are kept")
     restarts: PositiveInt = Field(
-        1, le=1000, description="starts that are tried for a fifth of the run each; the best one is trained"
+        1, le=1000, description="starts that are tried for a part of the run each; the best one is trained"
     )
+    trial: float = Field(0.2, gt=0, le=1, description="length of a start's trial, as a share of the run")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random stream of the run")
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto")
     name: str | None = Field(

@@ -1,4 +1,4 @@
-"""What can a shell complete? Names of components and runs, from metadata and folders alone."""
+"""What can a shell complete? Names of components, runs and checks, from metadata and folders alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["ComponentName", "MappingOrRun", "RunPath", "named_run"]
+__all__ = ["CheckLevel", "CheckNames", "ComponentName", "MappingOrRun", "RunPath", "named_run"]
 
 if TYPE_CHECKING:
     _Text = click.ParamType[str]
@@ -87,3 +87,35 @@ class MappingOrRun(ComponentName):
         names = super().shell_complete(ctx, param, incomplete)
         runs = RunPath().shell_complete(ctx, param, incomplete)
         return [*names, *(item for item in runs if item.type == "plain")] or runs
+
+
+class CheckNames(_Text):
+    """Names of checks or of groups of checks, separated by commas; whether there are such is for the core to say."""
+
+    name = "checks"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Groups that begin so; the names of single checks would cost an import of torch."""
+        from intel_core.testing.check import GROUPS
+
+        before, comma, last = incomplete.rpartition(",")
+        taken = before.split(",")
+        return [CompletionItem(f"{before}{comma}{g}") for g in GROUPS if g.startswith(last) and g not in taken]
+
+
+class CheckLevel(_Text):
+    """How thorough the checks are."""
+
+    name = "level"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The level of that name."""
+        from intel_core.testing.check import level_of
+
+        return level_of(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Levels that begin so."""
+        from intel_core.testing.check import LEVELS
+
+        return [CompletionItem(level) for level in LEVELS if level.startswith(incomplete)]

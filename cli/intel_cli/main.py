@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from intel_cli import telling
+from intel_cli.commands.check import check
 from intel_cli.commands.encode import encode
 from intel_cli.commands.plugins import plugins
 from intel_cli.commands.runs import runs
@@ -85,7 +86,7 @@ def _restore(variable: str, value: str | None) -> None:
     os.environ.pop(variable) if value is None else os.environ.__setitem__(variable, value)
 
 
-for command in (show, train, sample, encode, runs, plugins, schema):
+for command in (show, check, train, sample, encode, runs, plugins, schema):
     intel.add_command(command)
 
 

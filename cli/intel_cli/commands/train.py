@@ -72,8 +72,9 @@ def _spec_option(
 @click.option("--evaluate-every", type=int, help="Steps between evaluations and checkpoints.  [default: 20 in a run]")
 @click.option("--log-every", type=int, help="Steps between logged lines.  [default: 50]")
 @click.option(
-    "--restarts", type=int, help="Try so many starts for a fifth of the run each, train the best.  [default: 1]"
+    "--restarts", type=int, help="Try so many starts for a part of the run each, train the best.  [default: 1]"
 )
+@click.option("--trial", type=float, help="How long each start is tried, as a share of the run.  [default: 0.2]")
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps or auto.  [default: auto]")
 @click.option("--name", help="Name of the run.  [default: data, mapping and seed]")

@@ -1,0 +1,202 @@
+"""What do the checks find, and whom do they accuse? Faulty mappings that have to be found, steep ones that must not.
+
+    python benchmarks/conformance.py [--seeds 20] [--steep-seeds 200] [--jobs 2] [--only mutants]
+                                     [--out docs/results/conformance-tables.md]
+
+mutants: every mapping of `intel_core.testing.mutants`, in each precision and over 20 seeds, given to the check that is
+meant for it. steep: correct mappings that are steep or squeeze, checked at level standard over 200 seeds. jumps: a jump
+of size J on a random hyperplane, added to a continuous map; share of the segments crossing it on which `scan` finds it.
+theorem: over random seeds, share in which the lower bound of KL in z exceeds KL in y, for maps that differ between the
+two paths and for some that do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import functools
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import intel_core
+from intel_core import load_mapping
+from intel_core.testing import check_mapping
+from intel_core.testing.mutants import MUTANTS
+from intel_core.testing.scan import random_segments, scan
+from intel_core.testing.steep import STEEP
+from intel_core.theory import kl_lower_bound
+
+FAMILIES: dict[str, Any] = {
+    **STEEP,
+    "`cluster:k=30`": "cluster:k=30",
+    "`cluster:k=3`": "cluster:k=3",
+    "`circle:eps=1e-12`": "circle:eps=1e-12",
+    "`holes:h=2`": "holes:h=2",
+}
+JUMPS = (1.0, 1e-1, 1e-2, 1e-3, 1e-5)
+ALPHA = 1e-9
+
+
+def mutant(number: int, seeds: int) -> tuple[int, list[int]]:
+    """In how many seeds a mutant is killed, by precision."""
+    torch.set_num_threads(1)
+    faulty = MUTANTS[number]
+    if faulty.registered:
+        intel_core.register("mappings", f"mutant_{faulty.name.lower()}", type(faulty.what))
+    killed = []
+    for dtype in ("float32", "float64"):
+        if dtype not in faulty.dtypes:
+            killed.append(-1)
+            continue
+        found = [
+            check_mapping(faulty.what, y_dim=faulty.y_dim, only=[faulty.kills], seed=seed, dtypes=[dtype]).results[0]
+            for seed in range(seeds)
+        ]
+        killed.append(sum(result.status == "failed" for result in found))
+    return number, killed
+
+
+def steep(job: tuple[str, int]) -> tuple[str, int, int, list[str]]:
+    """One correct mapping and seed: how many checks ran, and which failed."""
+    torch.set_num_threads(1)
+    name, seed = job
+    report = check_mapping(FAMILIES[name], y_dim=2, seed=seed, level="standard")
+    return name, seed, report.ran, [result.id for result in report.results if result.bad]
+
+
+def _cusp(y: Tensor) -> Tensor:
+    distance = y[:, :1] - 0.7
+    return y + 5 * distance.abs().pow(0.2) * torch.eye(y.shape[1], dtype=y.dtype)[:1]
+
+
+def jumps(seeds: int) -> Iterable[tuple[str, float, int, int]]:
+    """Over which map, the jump's size, segments that cross it and those on which it is found."""
+    maps: dict[str, Callable[[Tensor], Tensor]] = {
+        "y": lambda y: y,
+        "y + 5 |y0 - 0.7|^0.2": _cusp,
+        "`cluster:k=3`": load_mapping("cluster:k=3", 2).double(),  # type: ignore[attr-defined]
+        "`cluster:k=30`": load_mapping("cluster:k=30", 2).double(),  # type: ignore[attr-defined]
+    }
+    for name, continuous in maps.items():
+        for size in JUMPS:
+            crossed = found = 0
+            for seed in range(seeds):
+                generator = torch.Generator().manual_seed(seed)
+                normal = torch.nn.functional.normalize(torch.randn(2, generator=generator, dtype=torch.float64), dim=0)
+                offset = 0.5 * torch.randn((), generator=generator, dtype=torch.float64)
+
+                def g(
+                    y: Tensor,
+                    base: Callable[[Tensor], Tensor] = continuous,
+                    n: Tensor = normal,
+                    b: Tensor = offset,
+                    jump: float = size,
+                ) -> Tensor:
+                    z: Tensor = base(y) + jump * (y @ n > b).unsqueeze(-1)
+                    return z
+
+                starts, ends = random_segments(8, 2, generator)
+                meets = (starts @ normal > offset) != (ends @ normal > offset)
+                told = [one.kind == "jump" for one in scan(g, starts, ends)]
+                crossed += int(meets.sum())
+                found += sum(a for a, b in zip(told, meets.tolist(), strict=True) if b)
+            yield name, size, crossed, found
+
+
+def theorem(seeds: int) -> Iterable[tuple[str, float, int, int]]:
+    """What differs between the paths, KL in y, draws, and in how many seeds it is found."""
+    circle = load_mapping("circle", 2).double()  # type: ignore[attr-defined]
+    cases: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+        "nothing, g = y": (lambda y: y, lambda y: y),
+        "nothing, g = `circle`": (circle, circle),
+        "q is 1.1 times larger": (lambda y: 1.1 * y, lambda y: y),
+        "q is 1.5 times larger": (lambda y: 1.5 * y, lambda y: y),
+        "q is moved by 0.1": (lambda y: y + 0.1, lambda y: y),
+        "dropout of 0.1 in q": (lambda y: torch.where(torch.rand_like(y) < 0.1, 0.0, y / 0.9), lambda y: y),
+    }
+    for name, (trained, generated) in cases.items():
+        for n in (20_000, 100_000, 300_000):
+            for mean in (0.0, 0.8):
+                found = 0
+                for seed in range(seeds):
+                    generator = torch.Generator().manual_seed(seed)
+                    torch.manual_seed(seed)  # the dropout's
+                    q, p = torch.randn(2, n, 2, generator=generator, dtype=torch.float64)
+                    spread = 1.0 if mean == 0 else 0.6
+                    kl_y = 0.5 * 2 * (mean**2 + spread**2 - 1 - 2 * torch.log(torch.tensor(spread)).item())
+                    bound = kl_lower_bound(trained(mean + spread * q), generated(p), alpha=ALPHA, seed=seed)
+                    found += bound.lower > kl_y
+                yield name, kl_y, n, found
+
+
+def mutant_table(jobs: int, seeds: int) -> str:
+    """Killed by the check that is meant for it, of how many seeds."""
+    lines = [f"| faulty mapping | check | float32, of {seeds} | float64, of {seeds} |", "|---|---|---|---|"]
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        for number, killed in pool.map(functools.partial(mutant, seeds=seeds), range(len(MUTANTS))):
+            faulty = MUTANTS[number]
+            shown = " | ".join("not visible" if count < 0 else str(count) for count in killed)
+            lines.append(f"| {faulty.name} | `{faulty.kills}` | {shown} |")
+    return "\n".join(lines)
+
+
+def steep_table(jobs: int, seeds: int) -> str:
+    """False alarms."""
+    lines = ["| correct mapping | seeds | checks run | false alarms |", "|---|---|---|---|"]
+    work = [(name, seed) for name in FAMILIES for seed in range(seeds)]
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        found = list(pool.map(steep, work))
+    for name in FAMILIES:
+        mine = [row for row in found if row[0] == name]
+        failed = [f"{id} (seed {seed})" for _, seed, _, bad in mine for id in bad]
+        lines.append(f"| {name} | {len(mine)} | {sum(row[2] for row in mine)} | {', '.join(failed) or '0'} |")
+    return "\n".join(lines)
+
+
+def jump_table(seeds: int) -> str:
+    """Share found."""
+    lines = ["| over | " + " | ".join(f"J = {size:g}" for size in JUMPS) + " |", "|---" * (len(JUMPS) + 1) + "|"]
+    shares: dict[str, list[str]] = {}
+    for name, _, crossed, found in jumps(seeds):
+        shares.setdefault(name, []).append(f"{found / crossed:.2f}")
+    return "\n".join([*lines, *(f"| {name} | {' | '.join(row)} |" for name, row in shares.items())])
+
+
+def theorem_table(seeds: int) -> str:
+    """How often the inequality is found broken."""
+    lines = [f"| difference | KL in y | n | found, of {seeds} |", "|---|---|---|---|"]
+    lines += [f"| {name} | {kl:.3f} | {n:,} | {found} |" for name, kl, n, found in theorem(seeds)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables as they come, and write them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--steep-seeds", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--only", action="append", choices=["mutants", "steep", "jumps", "theorem"])
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    tables: dict[str, Callable[[], str]] = {
+        "mutants": lambda: mutant_table(arguments.jobs, arguments.seeds),
+        "steep": lambda: steep_table(arguments.jobs, arguments.steep_seeds),
+        "jumps": lambda: jump_table(2 * arguments.seeds),
+        "theorem": lambda: theorem_table(arguments.seeds),
+    }
+    written = []
+    for name in arguments.only or tables:
+        written.append(f"**{name}**\n\n{tables[name]()}\n")
+        print(written[-1], flush=True)
+    if arguments.out is not None:
+        arguments.out.write_text("\n".join(written), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

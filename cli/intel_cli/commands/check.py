@@ -1,0 +1,349 @@
+"""Does a mapping keep the contract and its promises? `intel check`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intel_cli.completion import CheckLevel, CheckNames, MappingOrRun
+
+if TYPE_CHECKING:
+    from intel_cli.chosen import Chosen
+    from intel_core.testing import Report
+    from intel_core.testing.subject import Checkable, Subject
+
+__all__ = ["check"]
+
+_LEVEL = "standard"
+_DTYPES = ("float32", "float64")
+_EXAMPLES = (
+    "intel check cluster:k=5",
+    "intel check circle:dims=0-1 cluster:k=3,dims=2-3 --latent 4",
+    "intel check spiral --only rows,mode.state -x",
+    "intel check spiral --expect deploy.vmap='a branch on values' --junit spiral.xml",
+    "intel check --list",
+)
+_STATUSES = {0: "passed", 1: "a check failed", 2: "the plugin will not load, or a wrong argument", 3: "no check ran"}
+
+
+class _WithLegend(click.Command):
+    """Help that ends with what the marks mean, in the signs that stdout can show."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Exit statuses, marks and examples."""
+        from intel_cli.verdict import MEANINGS, mark
+
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(status), text) for status, text in _STATUSES.items()])
+        with formatter.section("Marks"):
+            formatter.write_dl([(mark(status), text) for status, text in MEANINGS.items()])
+        formatter.write_paragraph()
+        formatter.write_text("Examples:")
+        for example in _EXAMPLES:
+            formatter.write(f"  {example}\n")
+
+
+@click.command(cls=_WithLegend)
+@click.argument("mappings", nargs=-1, type=MappingOrRun(), metavar="MAPPING...")
+@click.option(
+    "--level",
+    type=CheckLevel(),
+    metavar="[quick|standard|deep]",
+    help="How many checks, on how many draws.  [default: standard]",
+)
+@click.option("--latent", type=click.IntRange(1, 4096), help="Dimensions of y.  [default: the fewest, from 2]")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the draws, and of parameters that nobody has trained.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    type=CheckNames(),
+    metavar="CHECK,...",
+    help="These checks or groups of checks, whatever their level; may be repeated.",
+)
+@click.option(
+    "--skip",
+    multiple=True,
+    type=CheckNames(),
+    metavar="CHECK,...",
+    help="Leave out these checks or groups; may be repeated.",
+)
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="CHECK=REASON",
+    help="A check that is known to fail; that it passes is then a failure. May be repeated.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(_DTYPES),
+    help="Precision of checks that are not about one; may be repeated.  [default: both]",
+)
+@click.option("-x", "--stop", is_flag=True, help="Stop after the first failure.")
+@click.option("-v", "--all", "everything", is_flag=True, help="Show every check, with its time and why it did not run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also write it as JUnit XML."
+)
+@click.option("--list", "listing", is_flag=True, help="List every check, or those of the options above, and exit.")
+@click.pass_context
+def check(
+    ctx: click.Context,
+    /,
+    mappings: tuple[str, ...],
+    level: str | None,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    as_json: bool,
+    listing: bool,
+    **options: Any,
+) -> None:
+    """Hold a mapping to the contract and to everything that it declares.
+
+    MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
+    A run directory, or the name of a run in runs/, checks the mapping as trained.
+    """
+    only, skip = _names("--only", only), _names("--skip", skip)
+    if listing:
+        _list(level, only, skip, as_json=as_json)
+        return
+    if not mappings:
+        raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
+    report = _check(mappings, level or _LEVEL, only, skip, as_json=as_json, **options)
+    if report.exit_code == 3:
+        from intel_cli.telling import note
+
+        note("No check ran, so nothing is known of the mapping.")
+    ctx.exit(report.exit_code)
+
+
+def _names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """The names in some comma-separated lists.
+
+    Raises:
+        SpecError: if a list is empty, which would mean everything.
+    """
+    from intel_core.errors import SpecError
+
+    found: list[str] = []
+    for text in texts:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        if not names:
+            raise SpecError(f"{option} {text!r} names no check")
+        found += names
+    return tuple(found)
+
+
+def _reasons(texts: Sequence[str]) -> dict[str, str]:
+    """Why which checks are expected to fail.
+
+    Raises:
+        SpecError: if a text is not CHECK=REASON, there is no such check, or one is named twice.
+    """
+    from intel_core.errors import SpecError
+    from intel_core.testing.check import names_of
+
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, reason = (part.strip() for part in text.partition("="))
+        if not (name and equals and reason):
+            raise SpecError(f"--expect {text!r} is not CHECK=REASON, e.g. deploy.vmap='a branch on values'")
+        if name in found:
+            raise SpecError(f"--expect names {name!r} twice")
+        names_of([name])
+        found[name] = reason
+    return found
+
+
+def _list(level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:
+    from intel_cli.telling import json_text
+    from intel_cli.verdict import show_list
+    from intel_core.testing.check import LEVELS, choose, level_of
+
+    checks = choose(level_of(level or LEVELS[-1]), only, skip)
+    if not as_json:
+        show_list(checks)
+        return
+    rows = [{"id": c.id, "group": c.group, "level": c.level, "passes": c.summary, "clause": c.clause} for c in checks]
+    click.echo(json_text(rows))
+
+
+def _check(
+    mappings: tuple[str, ...],
+    level: str,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    *,
+    latent: int | None,
+    seed: int,
+    expect: tuple[str, ...],
+    device: str,
+    dtypes: tuple[str, ...],
+    stop: bool,
+    everything: bool,
+    as_json: bool,
+    junit: Path | None,
+) -> Report:
+    """Run the checks and tell what they find; all that a user can mend is found before the first."""
+    from intel_cli.telling import json_text
+    from intel_cli.verdict import Marks, show_report, tell
+    from intel_core.checkpoint import write_text
+    from intel_core.devices import pick_device
+    from intel_core.testing import check_mapping, iter_checks
+    from intel_core.testing.check import level_of
+
+    reasons = _reasons(expect)
+    if junit is not None:
+        _check_writable(junit)
+    device = str(pick_device(device))
+    dtypes = dtypes or _DTYPES
+    what, chosen = _meant(mappings, latent, seed)
+    settings: dict[str, Any] = {
+        "level": level_of(level),
+        "only": only,
+        "skip": skip,
+        "seed": seed,
+        "device": device,
+        "dtypes": dtypes,
+    }
+    planned = list(iter_checks(what, y_dim=latent, **settings))
+    marks = None
+    if planned and not as_json:
+        _show_header(planned[0].subject, mappings, chosen, level, dtypes)
+        marks = Marks([one.id for one in planned])
+    began = time.perf_counter()
+    try:
+        report = check_mapping(
+            what,
+            y_dim=planned[0].subject.y_dim if planned else latent,
+            **settings,
+            expected_failures=reasons,
+            on_fail="stop" if stop else "collect",
+            callback=marks.add if marks else None,
+        )
+    except BaseException:  # interrupted, say: what was found until then is not lost
+        if marks:
+            marks.close()
+            tell(marks.results)
+        raise
+    report = _repeatable(report, mappings, chosen, latent, device, dtypes)
+    if marks:
+        marks.close()
+    if not as_json:
+        show_report(report, time.perf_counter() - began, everything=everything)
+    if junit is not None:
+        write_text(junit, report.to_junit())
+    if as_json:
+        click.echo(json_text(report.to_json()))
+    return report
+
+
+def _check_writable(path: Path) -> None:
+    """Before anything is checked.
+
+    Raises:
+        RunError: if the report could not be written there.
+    """
+    from intel_core.errors import RunError
+
+    why = ""
+    try:
+        if not path.name or (path.exists() and not path.is_file()):
+            why = "it is not a file"
+        elif not path.parent.is_dir():
+            why = f"there is no folder {str(path.parent)!r}; make it first"
+        else:
+            trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
+            trial.touch()
+            trial.unlink()
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise RunError(f"{str(path)!r} cannot be written: {why}")
+
+
+def _meant(mappings: tuple[str, ...], latent: int | None, seed: int) -> tuple[Checkable, Chosen | None]:
+    """What to check: specs, which are built anew for each check, or the mapping of a run and where it is from.
+
+    Raises:
+        IntelError: if the texts are neither.
+    """
+    from intel_cli.chosen import chosen_mapping
+    from intel_core.errors import SpecError
+    from intel_core.mapping import MappingSpec
+    from intel_core.spec import parse_spec
+
+    try:
+        specs = [parse_spec("mappings", text) for text in mappings]
+    except SpecError:
+        chosen = chosen_mapping(mappings, latent, seed)  # a run, or the same error
+        return chosen.mapping, chosen
+    return [spec for spec in specs if isinstance(spec, MappingSpec)], None
+
+
+def _show_header(
+    subject: Subject, texts: Sequence[str], chosen: Chosen | None, level: str, dtypes: Sequence[str]
+) -> None:
+    """What is checked, of which versions, and how."""
+    from importlib import metadata
+
+    from intel_cli.verdict import say
+
+    specs = chosen.specs if chosen else texts
+    parts = [" → ".join(f"{text}{_origin(text)}" for text in specs)]
+    if chosen is not None:
+        parts[0] += f", as trained in {chosen.run}"
+    for name, distribution in (("core", "intelvae-core"), ("torch", "torch")):
+        parts.append(f"{name} {metadata.version(distribution)}")
+    parts += [f"seed {subject.seed}", level]
+    parts += [str(subject.device)] if str(subject.device) != "cpu" else []
+    parts += [dtypes[0]] if len(dtypes) == 1 else []
+    parts.append(f"{subject.y_dim} dimension{'s' if subject.y_dim > 1 else ''} of y, {subject.z_dim} of z")
+    say(" · ".join(parts), bold=True)
+
+
+def _origin(text: str) -> str:
+    """The distribution that offers a mapping."""
+    from intel_core.plugins import find
+
+    component = find("mappings", text.partition(":")[0].strip())
+    return f" ({component.distribution} {component.version}, api {component.api})"
+
+
+def _repeatable(
+    report: Report,
+    mappings: Sequence[str],
+    chosen: Chosen | None,
+    latent: int | None,
+    device: str,
+    dtypes: Sequence[str],
+) -> Report:
+    """The report with what was typed here as its subject and in what repeats a check."""
+    from dataclasses import replace
+
+    typed = ["intel", "check", *mappings]
+    if chosen is None:
+        typed += ["--latent", str(report.y_dim)]
+    typed += ["--seed", str(report.seed), "--level", report.level]
+    typed += ["--device", device] if device != "cpu" else []
+    typed += ["--dtype", dtypes[0]] if len(dtypes) == 1 else []
+    text = shlex.join(typed)
+    results = tuple(
+        replace(result, repro=f"{text} --only {result.id}") if result.repro else result for result in report.results
+    )
+    subject = f"{' then '.join(chosen.specs)}, as trained in {chosen.run}" if chosen else report.subject
+    return replace(report, subject=subject, results=results)

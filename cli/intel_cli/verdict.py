@@ -1,0 +1,204 @@
+"""What did the checks of a mapping find? Marks that come one by one, failures in full, a summary; on stdout."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intel_core.testing import Check, Report, Result
+
+__all__ = ["MEANINGS", "Marks", "mark", "say", "show_list", "show_report", "tell"]
+
+MEANINGS = {
+    "passed": "passed",
+    "failed": "failed: the contract or a promise is broken",
+    "error": "error: the check itself broke down, with its traceback",
+    "warned": "warned: no breach, but something that users will miss",
+    "skipped": "skipped: it could not be tried here",
+    "not_applicable": "not applicable: nothing of the kind is promised",
+    "xfailed": "failed, as --expect says",
+    "xpassed": "passed, although --expect says otherwise; counts as a failure",
+}
+_MARKS = {
+    "passed": "✓",
+    "failed": "✗",
+    "error": "E",
+    "warned": "w",
+    "skipped": "s",
+    "not_applicable": "-",
+    "xfailed": "x",
+    "xpassed": "X",
+}
+_COLOURS = {"passed": "green", "failed": "red", "error": "red", "xpassed": "red", "warned": "yellow"}
+_TOLD = ("failed", "error", "xpassed", "warned")
+"""What is always told in full."""
+_PLAIN = str.maketrans(
+    {"✓": ".", "✗": "F", "·": "|", "‖": "||", "→": "->", "×": "x", "−": "-", "≤": "<=", "≥": ">=", "…": "..."}
+)
+_WIDTH = 11
+"""Of the column with the groups' names."""
+
+
+def _terminal() -> bool:
+    """Whether a line on stdout can be written anew."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _fits(text: str) -> bool:
+    """Whether stdout's encoding has all characters of a text."""
+    try:
+        text.encode(_encoding())
+    except UnicodeError:
+        return False
+    return True
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def mark(status: str) -> str:
+    """The sign of a status, as stdout can show it."""
+    return _MARKS[status] if _fits("".join(_MARKS.values())) else _MARKS[status].translate(_PLAIN)
+
+
+def say(text: str = "", *, end: bool = True, **style: Any) -> None:
+    """Write to stdout, in colour on a terminal unless ``NO_COLOR`` is set."""
+    if not _fits(text):
+        text = text.translate(_PLAIN).encode(_encoding(), "replace").decode(_encoding())
+    if style and _terminal() and not os.environ.get("NO_COLOR"):
+        text = click.style(text, **style)
+    click.echo(text, nl=end)
+
+
+class Marks:
+    """A line of marks for each group, which grows by one with each check.
+
+    On a terminal the check that is running is named behind the marks. Elsewhere nothing is ever taken back.
+
+    Args:
+        planned: ids of the checks, in the order in which they run.
+    """
+
+    def __init__(self, planned: Sequence[str]) -> None:
+        self.results: list[Result] = []
+        self._ahead = list(planned)
+        self._live = _terminal()
+        self._begin()
+
+    def add(self, result: Result) -> None:
+        """Show how a check has ended."""
+        self.results.append(result)
+        self._ahead = self._ahead[1:]
+        group = _group(result.id)
+        if self._live:
+            self._erase()
+        elif len(self._begun(group)) == 1:
+            say(f"{group:<{_WIDTH}}", end=False)
+        say(mark(result.status), end=False, fg=_COLOURS.get(result.status), bold=result.bad or None)
+        if not self._ahead or _group(self._ahead[0]) != group:
+            self._end(group)
+            self._begin()
+        else:
+            self._name_next()
+
+    def close(self) -> None:
+        """End a line that is not full, where something has stopped the checks."""
+        if not self._ahead:
+            return
+        group, self._ahead = _group(self._ahead[0]), []
+        if self._live:
+            self._erase()
+        if self._begun(group):
+            self._end(group)
+        elif self._live:
+            click.echo("\r\x1b[K", nl=False)
+
+    def _begun(self, group: str) -> list[Result]:
+        return [result for result in self.results if _group(result.id) == group]
+
+    def _begin(self) -> None:
+        if self._ahead and self._live:
+            say(f"{_group(self._ahead[0]):<{_WIDTH}}", end=False)
+            self._name_next()
+
+    def _name_next(self) -> None:
+        """Name the check that is running behind the marks, and go back to where the next mark will be."""
+        if self._live:
+            used = _WIDTH + len(self._begun(_group(self._ahead[0])))
+            room = max(0, shutil.get_terminal_size().columns - used - 1)
+            click.echo("\x1b7", nl=False)
+            say(f"  {self._ahead[0]}"[:room], end=False, dim=True)
+            click.echo("\x1b8", nl=False)
+
+    def _erase(self) -> None:
+        click.echo("\x1b[K", nl=False)
+
+    def _end(self, group: str) -> None:
+        names = [result.id for result in self._begun(group) if result.status in _TOLD]
+        say(f"  {', '.join(names)}" if names else "")
+
+
+def _group(id: str) -> str:
+    return id.partition(".")[0]
+
+
+def tell(results: Iterable[Result]) -> None:
+    """Everything that is known of each failure, error and warning."""
+    for result in results:
+        if result.status not in _TOLD:
+            continue
+        say()
+        say(f"{result.status.upper()} {result.id}", end=False, fg=_COLOURS[result.status], bold=True)
+        say(f"  ({result.clause})")
+        _indented(result.message)
+        if result.hint:
+            _indented(f"likely: {result.hint}")
+        if result.status == "error":
+            _indented(str(result.evidence.get("traceback", "")))
+        if result.repro:
+            _indented(f"repro: {result.repro}")
+
+
+def _indented(text: str) -> None:
+    for line in text.strip("\n").splitlines():
+        say(f"  {line}")
+
+
+def show_report(report: Report, seconds: float, *, everything: bool) -> None:
+    """What is behind the marks.
+
+    Args:
+        report: of all checks.
+        seconds: how long they took.
+        everything: whether each check gets a line with its time, and its reason if it did not pass.
+    """
+    if everything:
+        say()
+        wide = max((len(result.id) for result in report.results), default=0)
+        for result in report.results:
+            why = "" if result.status in _TOLD else " ".join(result.message.split())
+            status = result.status.replace("_", " ")
+            line = f"{mark(result.status)} {status:<15}{result.id:<{wide}}{result.seconds:>8.3f} s  {why}"
+            say(line.rstrip(), fg=_COLOURS.get(result.status))
+    tell(report.results)
+    say()
+    left = len(report.planned) - len(report.results)
+    stopped = f" · stopped, {left} not taken up" if left else ""
+    colour = "green" if report.ok else "red" if report.ran else "yellow"
+    say(f"{report.summary()}{stopped} · {seconds:.1f} s", fg=colour, bold=True)
+
+
+def show_list(checks: Iterable[Check]) -> None:
+    """Each check with its level and what passes, under what it holds a mapping to."""
+    for clause, held in itertools.groupby(checks, key=lambda check: check.clause):
+        say(clause, bold=True)
+        for check in held:
+            say(f"  {check.id:<28}{check.level:<10}{check.summary}")

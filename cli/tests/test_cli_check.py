@@ -1,0 +1,540 @@
+"""A mapping is checked from the shell: marks, failures in full, JSON, JUnit XML, every exit status, nonsense."""
+
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+import torch
+from click.testing import CliRunner
+from intel_cli.main import intel
+from intel_cli.verdict import MEANINGS
+from torch import nn
+
+from intel_core import MappingSpec, Properties, plugins, register
+from intel_core.testing.outcomes import Broken
+from intel_core.testing.report import STATUSES
+
+
+class _Map(nn.Module):
+    def __init__(self, y_dim):
+        super().__init__()
+        self.y_dim = self.z_dim = y_dim
+
+
+class Leaky(_Map):
+    """Subtracts the mean of the batch: rows are not mapped alone."""
+
+    def forward(self, y):
+        return y - y.reshape(-1, self.y_dim).mean(0) if len(y) else y
+
+
+class Odd(_Map):
+    """What it declares cannot be asked for."""
+
+    @property
+    def properties(self):
+        raise ZeroDivisionError("no properties today")
+
+    def forward(self, y):
+        return y
+
+
+class Branching(_Map):
+    """Looks at the values, which `torch.func.vmap` does not let it do."""
+
+    def forward(self, y):
+        return y if bool((y > -1e30).all()) else y.clone()
+
+
+class Nested(_Map):
+    """Declares clusters that are not there."""
+
+    properties = Properties(clusters=3)
+
+    def forward(self, y):
+        return y
+
+
+def _spec(module):
+    class Spec(MappingSpec):
+        """A mapping for these tests."""
+
+        def build(self, y_dim):
+            return module(y_dim)
+
+    return Spec
+
+
+@pytest.fixture(autouse=True)
+def _known(here, monkeypatch):
+    monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
+    for module in (Leaky, Odd, Branching, Nested):
+        register("mappings", module.__name__.lower(), _spec(module))
+
+
+@pytest.fixture
+def quick(call):
+    """Runs `intel check --level quick` on some arguments."""
+    return lambda *args: call("check", *args, "--level", "quick")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def screen(text):
+    """What a terminal shows after it was sent that text, by the few sequences that are used here."""
+    lines, column, kept = [[]], 0, 0
+    for part in re.findall(r"\x1b\[[\d;]*[a-zA-Z]|\x1b[78]|.|\n", text):
+        if part == "\n":
+            lines.append([])
+            column = 0
+        elif part == "\r":
+            column = 0
+        elif part == "\x1b[K":
+            del lines[-1][column:]
+        elif part == "\x1b7":
+            kept = column
+        elif part == "\x1b8":
+            column = kept
+        elif not part.startswith("\x1b"):
+            lines[-1][column : column + 1] = part
+            column += 1
+    return "\n".join("".join(line).rstrip() for line in lines)
+
+
+# --- exit statuses -----------------------------------------------------------------------------------------------
+
+
+def test_what_keeps_the_contract_passes(quick):
+    result = quick("identity", "--only", "rows,mode.repeat")
+    assert result.exit_code == 0, result.output
+    header, rows, mode, empty, summary = result.stdout.splitlines()
+    assert header.startswith("identity (intelvae-core ")
+    assert header.endswith(" · seed 0 · quick · 2 dimensions of y, 2 of z")
+    assert f" · torch {torch.__version__.partition('+')[0]}" in header
+    assert rows == "rows       ✓✓✓✓"
+    assert mode == "mode       ✓"
+    assert empty == ""
+    assert re.fullmatch(r"5 of 5 planned ran: 5 passed · [\d.]+ s", summary)
+    assert result.stderr == ""
+
+
+def test_a_failure_is_told_in_full(quick):
+    result = quick("leaky", "--only", "rows,io.dtype")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[1] == "io         ✓"
+    assert re.fullmatch(r"rows       [✓✗]{4}  rows\.replace_others,.*", lines[2])
+    told = result.stdout.partition("FAILED rows.replace_others  (contract, clause 3")[2].partition("\n\n")[0]
+    assert "  likely: " in told
+    repro = told.partition("  repro: ")[2]
+    assert repro == "intel check leaky --latent 2 --seed 0 --level quick --only rows.replace_others"
+    assert re.search(r"\d FAILED", lines[-1])
+    again = CliRunner().invoke(intel, shlex.split(repro)[1:])
+    assert again.exit_code == 1
+
+
+@pytest.mark.usefixtures("with_rotten")
+def test_a_plugin_that_does_not_load(quick):
+    result = quick("crash")
+    assert result.exit_code == 2
+    assert "BROKEN (RuntimeError: no licence found)" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "args", [("--only", "structure.levels"), ("--only", "rows", "--skip", "rows")], ids=["not applicable", "skipped"]
+)
+def test_nothing_ran(quick, here, args):
+    result = quick("identity", *args, "--junit", "x.xml")
+    assert result.exit_code == 3
+    assert "0 of " in result.stdout
+    assert result.stderr == "No check ran, so nothing is known of the mapping.\n"
+    assert ElementTree.parse(here / "x.xml").getroot()[0].get("errors") == "1"
+    assert json.loads(quick("identity", *args, "--json").stdout)["ran"] == 0
+
+
+def test_a_check_that_breaks_down_shows_its_traceback(quick):
+    result = quick("odd", "--only", "structure.norm_bound")
+    assert result.exit_code == 1
+    assert "structure  E  structure.norm_bound" in result.stdout
+    assert "ERROR structure.norm_bound" in result.stdout
+    told = result.stdout.partition("ERROR ")[2]
+    assert "Traceback (most recent call last)" in told
+    assert 'raise ZeroDivisionError("no properties today")' in told
+    assert "1 ERROR" in told
+
+
+# --- other ends --------------------------------------------------------------------------------------------------
+
+
+def test_a_warning_is_told_and_passes(quick):
+    result = quick("branching", "--only", "deploy.vmap")
+    assert result.exit_code == 0
+    assert "deploy     w  deploy.vmap" in result.stdout
+    assert "WARNED deploy.vmap" in result.stdout
+    assert "1 warned" in result.stdout
+
+
+def test_expected_failures(quick):
+    args = ["leaky", "--only", "rows"]
+    failing = [r["id"] for r in json.loads(quick(*args, "--json").stdout)["results"] if r["status"] == "failed"]
+    for name in failing:
+        args += ["--expect", f"{name}=it takes = the mean"]
+    result = quick(*args)
+    assert result.exit_code == 0, result.stdout
+    assert "x" in result.stdout.splitlines()[1]
+    assert f"{len(failing)} xfailed" in result.stdout
+    assert "it takes = the mean" in quick(*args, "-v").stdout
+    result = quick("identity", "--only", "rows.permute", "--expect", "rows.permute=of old")
+    assert result.exit_code == 1
+    assert "rows       X  rows.permute" in result.stdout
+    assert "take it off the list" in result.stdout
+
+
+def test_all_shows_reasons_and_times(quick):
+    result = quick("nested", "--only", "structure.clusters,structure.levels,structure.places", "-v")
+    lines = result.stdout.splitlines()
+    assert any(re.fullmatch(r"✓ passed         structure\.places   +\d\.\d{3} s", line) for line in lines)
+    assert any(re.fullmatch(r"- not applicable structure\.levels   +\d\.\d{3} s  .*Levelled.*", line) for line in lines)
+    assert any(re.fullmatch(r"✗ failed         structure\.clusters +\d\.\d{3} s", line) for line in lines)
+    assert "FAILED structure.clusters" in result.stdout
+    assert "not applicable structure.levels" not in quick("nested", "--only", "structure.places").stdout
+
+
+def test_stop_after_the_first_failure(quick):
+    result = quick("leaky", "--only", "rows,mode.repeat,mode.train_eval", "-x")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1] == "rows       ✗  rows.replace_others"
+    assert "stopped, 5 not taken up" in result.stdout
+    assert result.stdout.count("FAILED ") == 1 + 1  # and in the summary
+    assert "mode " not in result.stdout
+
+
+def test_an_interruption_keeps_what_was_found(quick, monkeypatch):
+    from intel_core.testing import runner
+
+    run = runner.Planned.run
+
+    def interrupted(self, **options):
+        if self.id == "rows.permute":
+            raise KeyboardInterrupt
+        return run(self, **options)
+
+    monkeypatch.setattr(runner.Planned, "run", interrupted)
+    result = quick("leaky", "--only", "rows", "--junit", "x.xml")
+    assert result.exit_code == 130
+    assert result.stdout.splitlines()[1] == "rows       ✗  rows.replace_others"
+    assert "FAILED rows.replace_others" in result.stdout
+    assert result.stderr == "Interrupted.\n"
+
+
+# --- what is checked ---------------------------------------------------------------------------------------------
+
+
+def test_composition_and_latent(quick):
+    args = ["halves:dims=0-1", "halves:gap=2,dims=2-3", "--latent", 5, "--only", "rows.permute,io.dtype"]
+    result = quick(*args)
+    assert result.exit_code == 0, result.output
+    header = result.stdout.splitlines()[0]
+    assert header.startswith("halves:dims=0-1 (toys 1.2, api 1) → halves:gap=2,dims=2-3 (toys 1.2, api 1) · core ")
+    assert "5 dimensions of y, 5 of z" in header
+    found = json.loads(quick(*args, "--json").stdout)
+    assert (found["y_dim"], found["z_dim"]) == (5, 5)
+    assert found["versions"]["toys"] == "1.2"
+
+
+def test_a_run_is_checked_as_trained(quick, trained, here):
+    (here / "runs").symlink_to(trained)
+    result = quick("points", "--only", "rows,plugin")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("halves (toys 1.2, api 1), as trained in runs/points · core ")
+    assert "rows       ✓✓✓✓" in result.stdout
+    found = json.loads(quick(trained / "points", "--only", "rows.permute", "--json").stdout)
+    assert found["mapping"] == f"halves, as trained in {trained / 'points'}"
+
+
+def test_what_repeats_a_failure_of_a_run(quick, trained, monkeypatch):
+    from intel_core.testing import check
+
+    def broken(_):
+        raise Broken("no")
+
+    check.all_checks()
+    monkeypatch.setitem(check._REGISTRY, "rows.permute", replace(check._REGISTRY["rows.permute"], run=broken))
+    run = trained / "points"
+    found = json.loads(quick(run, "--only", "rows.permute", "--dtype", "float64", "--json").stdout)
+    assert found["results"][0]["repro"] == (
+        f"intel check {run} --seed 0 --level quick --dtype float64 --only rows.permute"
+    )
+
+
+@pytest.mark.parametrize("args", [("points", "--latent", "5"), ("points", "identity")], ids=["latent", "not alone"])
+def test_runs_are_checked_alone(quick, trained, here, args):
+    (here / "runs").symlink_to(trained)
+    result = quick(*args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_one_dtype_and_a_seed(quick):
+    header = quick("identity", "--only", "io.dtype", "--dtype", "float32", "--seed", 7).stdout.splitlines()[0]
+    assert " · seed 7 · quick · float32 · " in header
+
+
+# --- forms of output ---------------------------------------------------------------------------------------------
+
+
+def test_json(quick):
+    result = quick("leaky", "--only", "rows", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["mapping"], found["level"], found["seed"], found["ok"]) == ("leaky", "quick", 0, False)
+    assert found["planned"] == found["ran"] == len(found["results"]) == 4
+    assert {"id", "status", "clause", "message", "hint", "evidence", "repro", "seconds"} <= set(found["results"][0])
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_junit(quick, here, form):
+    (here / "out.xml").write_text("old")
+    result = quick("leaky", "--only", "rows,io.dtype", "--junit", "out.xml", *form)
+    assert result.exit_code == 1
+    suite = ElementTree.parse(here / "out.xml").getroot()[0]
+    assert suite.get("tests") == "5"
+    cases = {case.get("name"): case for case in suite}
+    assert cases["rows.replace_others"].find("failure") is not None
+    assert not list(cases["io.dtype"])
+    assert int(suite.get("failures")) == sum(case.find("failure") is not None for case in suite)
+    assert [path.name for path in here.iterdir()] == ["out.xml"]
+
+
+def test_on_a_terminal_the_line_grows(monkeypatch):
+    terminal = Terminal()
+    args = ["check", "leaky", "--level", "quick", "--only", "rows,mode.repeat,io.dtype"]
+    plain = CliRunner().invoke(intel, args).stdout
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with pytest.raises(SystemExit) as end:
+        intel(args, prog_name="intel")
+    assert end.value.code == 1
+    sent = terminal.getvalue()
+    assert "\x1b[32m✓" in sent
+    assert "\x1b[31m" in sent
+    assert "  rows.permute" in screen(sent.partition("rows.permute")[0] + "rows.permute")
+    seconds = re.compile(r"[\d.]+ s$", re.MULTILINE)
+    assert seconds.sub("", screen(sent)) == seconds.sub("", plain)
+
+
+@pytest.mark.parametrize("only", ["rows,mode.repeat", "rows.replace_others,mode"], ids=["within", "between"])
+def test_on_a_terminal_a_stop_leaves_no_trace(monkeypatch, only):
+    args = ["check", "leaky", "--level", "quick", "--only", only, "-x"]
+    plain = CliRunner().invoke(intel, args).stdout
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with pytest.raises(SystemExit):
+        intel(args, prog_name="intel")
+    seconds = re.compile(r"[\d.]+ s$", re.MULTILINE)
+    assert seconds.sub("", screen(terminal.getvalue())) == seconds.sub("", plain)
+    assert "\x1b[3" not in terminal.getvalue()
+
+
+def test_a_narrow_terminal_is_never_overrun(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with pytest.raises(SystemExit):
+        intel(["check", "identity", "--level", "quick", "--only", "rows"], prog_name="intel")
+    growing = terminal.getvalue().partition("\n")[2].partition("\n")[0]
+    shown = [len(re.sub(r"\x1b\[[\d;]*[a-zA-Z]|\x1b[78]", "", part)) for part in growing.split("\x1b[K")]
+    assert max(shown) < 20
+
+
+def test_elsewhere_nothing_is_taken_back(quick, monkeypatch):
+    args = ["identity", "--only", "rows"]
+    dumb = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    piped = quick(*args).stdout
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys, "stdout", dumb)
+    with pytest.raises(SystemExit):
+        intel(["check", *args, "--level", "quick"], prog_name="intel")
+    for text in (piped, dumb.getvalue()):
+        assert "\x1b" not in text
+        assert "\r" not in text
+        assert "rows       ✓✓✓✓\n" in text
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "ascii"])
+def test_an_encoding_without_the_marks(charset):
+    args = ["check", "nested", "--level", "quick", "--only", "rows,structure.clusters,thm1.inequality", "-v"]
+    result = CliRunner(charset=charset).invoke(intel, args)
+    assert result.exit_code == 1
+    assert "rows       ....\n" in result.stdout
+    assert "structure  F" in result.stdout
+    assert "KL(q(z|x) || p(z))" in CliRunner(charset=charset).invoke(intel, ["check", "--list"]).stdout
+
+
+def test_a_pipe_of_another_encoding(start):
+    process = start("check", "--help", PYTHONIOENCODING="latin-1")
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert errors == ""
+    assert "  .  passed\n  F  failed" in printed
+
+
+# --- the list ----------------------------------------------------------------------------------------------------
+
+
+def test_list(ok):
+    from intel_core.testing import all_checks
+
+    told = ok("check", "--list").stdout
+    for check in all_checks():
+        assert re.search(rf"^  {re.escape(check.id)} +{check.level} +{re.escape(check.summary)}$", told, re.MULTILINE)
+        assert f"{check.clause}\n" in told
+    rows = json.loads(ok("check", "--list", "--json").stdout)
+    assert [row["id"] for row in rows] == [check.id for check in all_checks()]
+    assert set(rows[0]) == {"id", "group", "level", "passes", "clause"}
+    assert all(row["passes"] and row["clause"] for row in rows)
+
+
+def test_list_of_some(ok):
+    rows = json.loads(ok("check", "--list", "--json", "--only", "mode,io", "--skip", "mode.state,io").stdout)
+    assert {row["group"] for row in rows} == {"mode"}
+    assert "mode.state" not in {row["id"] for row in rows}
+    rows = json.loads(ok("check", "--list", "--json", "--level", "quick").stdout)
+    assert {row["level"] for row in rows} == {"quick"}
+
+
+# --- nonsense ----------------------------------------------------------------------------------------------------
+
+NONSENSE = {
+    "nothing": ([], "Missing argument 'MAPPING...'"),
+    "mapping": (["halvs"], "did you mean 'halves'?"),
+    "key": (["halves:gpa=3"], "did you mean 'gap'?"),
+    "no mapping": (["silent"], "returned NoneType"),
+    "dims": (["halves:dims=7", "--latent", "3"], "dims=[7]"),
+    "no run": (["./nothing"], "is not a run directory"),
+    "bytes": (["\x00\x1b[31m:{[\"'"], "no mapping is called"),
+    "level": (["identity", "--level", "quik"], "did you mean 'quick'?"),
+    "level of a list": (["--list", "--level", "depe"], "did you mean 'deep'?"),
+    "latent": (["identity", "--latent", "0"], "--latent"),
+    "seed": (["identity", "--seed", "-1"], "--seed"),
+    "only": (["identity", "--only", "rows,rows.permut"], "did you mean 'rows.permute'?"),
+    "only a group": (["identity", "--only", "rwos"], "did you mean 'rows'?"),
+    "only nothing": (["identity", "--only", " ,"], "--only ' ,' names no check"),
+    "skip": (["identity", "--skip", "stucture"], "did you mean 'structure'?"),
+    "expect": (["identity", "--expect", "rows.permute"], "is not CHECK=REASON"),
+    "expect without a reason": (["identity", "--expect", "rows.permute= "], "is not CHECK=REASON"),
+    "expect nothing": (["identity", "--expect", "=why"], "is not CHECK=REASON"),
+    "expect unknown": (["identity", "--expect", "row.permute=why"], "did you mean 'rows.permute'?"),
+    "expect twice": (["identity", "--expect", "io=a", "--expect", "io=b"], "twice"),
+    "device": (["identity", "--device", "cdua"], "device 'cdua' is not here"),
+    "dtype": (["identity", "--dtype", "float23"], "'float32', 'float64'"),
+    "junit": (["identity", "--junit", "nowhere/x.xml"], "there is no folder 'nowhere'"),
+    "junit of no name": (["identity", "--junit", ""], "it is not a file"),
+    "junit of a folder": (["identity", "--junit", "."], "--junit"),
+    "junit of a device": (["identity", "--junit", "/dev/null"], "'/dev/null' cannot be written: it is not a file"),
+    "junit of a long name": (["identity", "--junit", "x" * 300], "cannot be written: File name too long"),
+    "listing": (["--list", "--only", "rwos"], "did you mean 'rows'?"),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE, ids=str)
+def test_nonsense(call, here, monkeypatch, case):
+    from intel_core.testing import runner
+
+    def never(*_, **__):
+        raise AssertionError("a check was run")
+
+    monkeypatch.setattr(runner.Planned, "run", never)
+    args, expected = NONSENSE[case]
+    result = call("check", *args)
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.strip().splitlines()
+    assert 1 <= len(lines) <= 3
+    assert lines[0].startswith("Error: ")
+    assert expected in result.stderr
+    assert result.stdout == ""
+    assert not list(here.iterdir())
+
+
+def test_an_error_as_json(quick):
+    result = quick("halvs", "--json")
+    assert result.exit_code == 2
+    assert "halves" in json.loads(result.stdout)["error"]
+
+
+# --- help and completion -----------------------------------------------------------------------------------------
+
+
+def test_help_names_statuses_and_marks(ok):
+    told = ok("check", "--help").stdout
+    for line in ("0  passed", "1  a check failed", "2  the plugin will not load", "3  no check ran"):
+        assert f"\n  {line}" in told
+    assert set(MEANINGS) == set(STATUSES)
+    for sign in "✓✗Ews-xX":
+        assert re.search(rf"^  {sign}  \w", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("args", "environment", "expected"),
+    [
+        (["check", "--help"], {}, "Marks:"),
+        ([], {"COMP_WORDS": "intel check identity --only rows,pl", "COMP_CWORD": "4"}, "rows,plugin"),
+        ([], {"COMP_WORDS": "intel check identity --level q", "COMP_CWORD": "4"}, "quick"),
+    ],
+    ids=["help", "checks", "levels"],
+)
+def test_help_and_completion_import_nothing_heavy(args, environment, expected):
+    code = (
+        "import sys\nfrom intel_cli.main import main\nsys.argv = ['intel', *sys.argv[1:]]\n"
+        "try:\n    main()\nfinally:\n    print('IMPORTED', *sys.modules)"
+    )
+    complete = {"_INTEL_COMPLETE": "bash_complete"} if environment else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        env={"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "utf-8", **environment, **complete},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    printed, _, modules = done.stdout.partition("IMPORTED")
+    assert expected in printed, done.stderr
+    assert not set(modules.split()) & {"torch", "numpy", "pydantic", "rich", "matplotlib", "intel_core.spec"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--only", "st"], ["structure"]),
+        (["--skip", "rows,m"], ["rows,mode"]),
+        (["--skip", "rows,r"], []),
+        (["--level", ""], ["quick", "standard", "deep"]),
+        (["--level", "nonsense", "--dtype", "float6"], ["float64"]),
+        (["hal"], ["halves"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_completions(words, expected):
+    from click.shell_completion import BashComplete
+
+    items = BashComplete(intel, {}, "intel", "_INTEL_COMPLETE").get_completions(["check", *words[:-1]], words[-1])
+    assert [item.value for item in items] == expected

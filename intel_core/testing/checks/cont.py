@@ -1,0 +1,148 @@
+"""Is g continuous? Along segments, across declared seams, around declared centres, and as steep as declared. Clause 4.
+
+A pass means that no jump was found along so many segments at the resolution of float64: a finite number of values
+proves no continuity. `intel_core.testing.scan` says how a steep place is told from a broken one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from intel_core.properties import Locus
+from intel_core.testing.check import check
+from intel_core.testing.outcomes import Broken, NotApplicable
+from intel_core.testing.scan import Finding, crossing, hoelder_excess, random_segments, scan, star
+from intel_core.testing.subject import Subject
+
+_CLAUSE = "contract, clause 4: continuous in y"
+_MOST_PLACES = 64
+_WAYS = 8
+
+
+def _tell(found: list[Finding], about: str) -> None:
+    """Raise for the worst of some findings."""
+    order = {"continuous": 0, "steep": 0, "jump": 1, "not finite": 2}
+    worst = max(found, key=lambda finding: (order[finding.kind], finding.size))
+    point = ", ".join(f"{v:.9g}" for v in worst.where.tolist()[:6])
+    if worst.kind == "not finite":
+        raise Broken(f"z is not finite at y = ({point}), {about}", likely="a division by 0, acos or log beyond its end")
+    if worst.kind == "jump":
+        raise Broken(
+            f"z jumps by {worst.size:.4g} at y = ({point}), {about}: over {worst.gap:.1e} the difference no longer "
+            f"falls (like h^{worst.exponent:.3f}; a continuous cusp h^a has a > 0.04)",
+            likely="an if or torch.where whose sides do not meet, floor, sign, argmax, an angle that wraps round; "
+            "or declare Properties(continuous=False)",
+            y=worst.where.tolist(),
+            size=worst.size,
+            exponent=worst.exponent,
+        )
+
+
+def _continuous(subject: Subject) -> None:
+    if not subject.declared.continuous:
+        raise NotApplicable("declared as not continuous")
+
+
+def _segments(subject: Subject, n: int) -> tuple[Tensor, Tensor]:
+    starts, ends = random_segments(n, subject.y_dim, subject.generator("segments"))
+    return starts.to(subject.device), ends.to(subject.device)
+
+
+def _thinned(places: tuple[Locus, ...]) -> tuple[Locus, ...]:
+    """At most so many of them, evenly chosen."""
+    every = -(-len(places) // _MOST_PLACES)
+    return places[:: max(every, 1)]
+
+
+@check("cont.scan", _CLAUSE)
+def along_segments(subject: Subject) -> None:
+    """No jump along random segments, long ones and short ones, through the origin and aside."""
+    _continuous(subject)
+    n = subject.size(24, 64, 512)
+    mapping = subject.mapping()
+    subject.call(mapping, subject.draw("try", 3))
+    _tell(scan(mapping, *_segments(subject, n)), f"along {n} random segments")
+
+
+@check("cont.seams", _CLAUSE)
+def across_seams(subject: Subject) -> None:
+    """No jump where segments cross the declared seams."""
+    _continuous(subject)
+    seams = _thinned(subject.declared.seams)
+    if not seams:
+        raise NotApplicable("no seams are declared")
+    mapping = subject.mapping()
+    each = subject.size(2, 4, 16)
+    generator = subject.generator("crossings")
+    pairs = [crossing(place, each, subject.y_dim, generator) for place in seams]
+    starts, ends = (torch.cat([pair[i] for pair in pairs]).to(subject.device) for i in (0, 1))
+    _tell(scan(mapping, starts, ends), f"across {len(seams)} declared seams")
+
+
+@check("cont.centres", _CLAUSE)
+def around_centres(subject: Subject) -> None:
+    """At the origin and at declared centres g is the limit from all directions, down to where its squares vanish."""
+    _continuous(subject)
+    mapping = subject.mapping()
+    generator = subject.generator("centres")
+    origin = Locus(tuple(range(subject.y_dim)), (0.0,) * subject.y_dim)
+    centres = (origin, *(place for place in _thinned(subject.declared.centres) if place != origin))
+    for centre in itertools.islice(centres, subject.size(4, 16, 64)):
+        _tell([star(mapping, centre, subject.y_dim, generator)], f"around {_shown(centre)}")
+        _tell([_along_rays(subject, mapping, centre, generator)], f"on a way out from {_shown(centre)}")
+
+
+def _along_rays(subject: Subject, mapping: nn.Module, centre: Locus, generator: torch.Generator) -> Finding:
+    """The scan in the logarithm of the distance from a centre, where a guard such as ``if norm < 1e-12`` is met."""
+    pinned = list(centre.dims)
+    away = max(abs(value) for value in centre.point)
+    base = torch.randn(subject.y_dim, dtype=torch.float64, generator=generator)
+    base[pinned] = torch.tensor(centre.point, dtype=torch.float64)
+    ways = torch.zeros(_WAYS, subject.y_dim, dtype=torch.float64)
+    ways[:, pinned] = torch.nn.functional.normalize(
+        torch.randn(_WAYS, len(pinned), dtype=torch.float64, generator=generator), dim=-1
+    )
+    base, ways = base.to(subject.device), ways.to(subject.device)
+
+    def outwards(t: Tensor) -> Tensor:
+        return mapping(base + torch.exp(t)[..., None] * ways).flatten(-2)  # type: ignore[no-any-return]
+
+    # Nearer to a centre that is not 0, the steps of y itself would be met; nearer to 0, squares that underflow.
+    nearest = math.log(max(1e-140, 1e-6 * away))
+    ends = torch.tensor([[nearest], [1.5]], dtype=torch.float64, device=subject.device)
+    found = scan(outwards, ends[:1], ends[1:])[0]
+    return found._replace(where=base + math.exp(float(found.where)) * ways[0])
+
+
+def _shown(centre: Locus) -> str:
+    point = ", ".join(f"{v:.4g}" for v in centre.point[:6])
+    return f"the point where y[{', '.join(map(str, centre.dims[:6]))}] = ({point})"
+
+
+@check("cont.hoelder", "declared: hoelder")
+def hoelder(subject: Subject) -> None:
+    """No pair of points at most 1 apart breaks ‖g(y) - g(y')‖ <= C ‖y - y'‖^a, on segments and across seams."""
+    promise = subject.declared.hoelder
+    if promise is None:
+        raise NotApplicable("no Hölder constants are declared")
+    mapping = subject.mapping()
+    n = subject.size(16, 48, 256)
+    pairs = [_segments(subject, n)]
+    generator = subject.generator("hoelder")
+    for place in (*_thinned(subject.declared.seams), *_thinned(subject.declared.centres)):
+        starts, ends = crossing(place, 2, subject.y_dim, generator)
+        pairs.append((starts.to(subject.device), ends.to(subject.device)))
+    starts, ends = (torch.cat([pair[i] for pair in pairs]) for i in (0, 1))
+    worst = hoelder_excess(mapping, starts, ends, promise.constant, promise.exponent)
+    if worst.ratio > 1:
+        point = ", ".join(f"{v:.6g}" for v in worst.where.tolist()[:6])
+        raise Broken(
+            f"z moves by {worst.size:.4g} over {worst.gap:.3g} at y = ({point}), {worst.ratio:.3g} times what "
+            f"constant={promise.constant:.4g}, exponent={promise.exponent:.4g} allow",
+            likely="a constant for other settings, or before a dimension was passed through; or a jump",
+            ratio=worst.ratio,
+        )

@@ -1,0 +1,178 @@
+"""What did the checks find? Results, and the report as text, JSON and JUnit XML."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Mapping as Dictionary
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+__all__ = ["STATUSES", "ConformanceError", "Report", "Result", "Status"]
+
+Status = Literal["passed", "failed", "error", "warned", "skipped", "not_applicable", "xfailed", "xpassed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+_NOT_RUN: tuple[Status, ...] = ("skipped", "not_applicable")
+_BAD: tuple[Status, ...] = ("failed", "error", "xpassed")
+
+
+class ConformanceError(AssertionError):
+    """A mapping does not keep the contract, or nothing was checked."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one check ended.
+
+    Attributes:
+        id: of the check.
+        status: ``passed``; ``failed``: the contract or a promise is broken; ``error``: the check itself broke down;
+            ``warned``: no breach, but something users will miss; ``skipped``: could not be tried here;
+            ``not_applicable``: nothing was promised; ``xfailed``, ``xpassed``: expected to fail, and did or did not.
+        clause: what the check holds the mapping to.
+        message: what was expected, what was found and where; empty where it passed.
+        hint: the likely cause.
+        evidence: numbers.
+        repro: what repeats it.
+        seconds: how long it took.
+    """
+
+    id: str
+    status: Status
+    clause: str = ""
+    message: str = ""
+    hint: str = ""
+    evidence: Dictionary[str, Any] = field(default_factory=dict)
+    repro: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ran(self) -> bool:
+        """Whether it says anything about the mapping."""
+        return self.status not in _NOT_RUN
+
+    @property
+    def bad(self) -> bool:
+        """Whether the mapping does not pass."""
+        return self.status in _BAD
+
+    def __str__(self) -> str:
+        lines = [f"{self.status.upper()} {self.id}  ({self.clause})", f"  {self.message}"]
+        lines += [f"  likely: {self.hint}"] if self.hint else []
+        lines += [f"  repro: {self.repro}"] if self.repro else []
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What all checks of a mapping found.
+
+    Attributes:
+        subject: the mapping, as text.
+        y_dim: number of dimensions of y it was checked in.
+        z_dim: of z.
+        level: of the checks.
+        seed: of parameters and draws.
+        planned: ids of the checks that were to run.
+        results: one for each that was taken up; fewer than planned if a check was told to stop the others.
+        versions: of the distributions that took part.
+    """
+
+    subject: str
+    y_dim: int
+    z_dim: int
+    level: str
+    seed: int
+    planned: tuple[str, ...]
+    results: tuple[Result, ...]
+    versions: Dictionary[str, str] = field(default_factory=dict)
+
+    def of(self, *statuses: Status) -> tuple[Result, ...]:
+        """The results with one of some statuses."""
+        return tuple(result for result in self.results if result.status in statuses)
+
+    @property
+    def ran(self) -> int:
+        """How many checks say anything about the mapping."""
+        return sum(result.ran for result in self.results)
+
+    @property
+    def ok(self) -> bool:
+        """Whether something ran, and nothing that ran failed."""
+        return self.ran > 0 and not any(result.bad for result in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """0: passed; 1: failed; 3: nothing ran."""
+        return 0 if self.ok else 1 if self.ran else 3
+
+    def summary(self) -> str:
+        """Counts, in one line: ``23 of 41 planned ran: 23 passed · 18 not applicable``."""
+        count = Counter(result.status for result in self.results)
+        ran = ", ".join(
+            f"{count[status]} {status.upper() if status in _BAD else status}"
+            for status in STATUSES
+            if count[status] and status not in _NOT_RUN
+        )
+        rest = [f"{count[status]} {status.replace('_', ' ')}" for status in _NOT_RUN if count[status]]
+        return " · ".join([f"{self.ran} of {len(self.planned)} planned ran" + (f": {ran}" if ran else ""), *rest])
+
+    def raise_if_failed(self) -> None:
+        """Raise unless `ok`.
+
+        Raises:
+            ConformanceError: with every failure and the summary.
+        """
+        if not self.ok:
+            bad = [str(result) for result in self.results if result.bad]
+            raise ConformanceError("\n".join([f"{self.subject} does not conform", *bad, self.summary()]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as values that JSON can hold."""
+        return {
+            "mapping": self.subject,
+            "y_dim": self.y_dim,
+            "z_dim": self.z_dim,
+            "level": self.level,
+            "seed": self.seed,
+            "ok": self.ok,
+            "planned": len(self.planned),
+            "ran": self.ran,
+            "counts": dict(Counter(result.status for result in self.results)),
+            "versions": dict(self.versions),
+            "results": [asdict(result) for result in self.results],
+        }
+
+    def to_junit(self) -> str:
+        """The report as JUnit XML, which continuous integration reads; nothing-ran is an error of its own."""
+        suite = ElementTree.Element("testsuite", name=f"intel check {self.subject}", tests=str(len(self.results)))
+        tags = {"failed": "failure", "xpassed": "failure", "error": "error"}
+        for result in self.results:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=self.subject, name=result.id, time=f"{result.seconds:.3f}"
+            )
+            if result.status == "passed":
+                continue
+            tag = tags.get(result.status, "skipped")
+            text = f"{result.status}: {result.message}" if tag == "skipped" else result.message
+            ElementTree.SubElement(case, tag, message=_printable(text)).text = _printable(str(result))
+        if not self.ran:
+            case = ElementTree.SubElement(suite, "testcase", classname=self.subject, name="report.ran", time="0")
+            ElementTree.SubElement(case, "error", message="no check ran")
+        for attribute, statuses in (("failures", ("failed", "xpassed")), ("errors", ("error",))):
+            count = sum(result.status in statuses for result in self.results)
+            suite.set(attribute, str(count + (attribute == "errors" and not self.ran)))
+        suite.set(
+            "skipped",
+            str(sum(tags.get(r.status, "skipped") == "skipped" for r in self.results if r.status != "passed")),
+        )
+        root = ElementTree.Element("testsuites")
+        root.append(suite)
+        ElementTree.indent(root)
+        return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(root, encoding='unicode')}\n"
+
+
+def _printable(text: str) -> str:
+    """Without the control characters that XML cannot hold."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
