@@ -1,5 +1,90 @@
-"""One thread per test process: on small tensors torch's threads would only fight over the cores."""
+"""What all tests share: one thread per process, and environments into which the distributions are installed."""
 
+import functools
 import os
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
+import pytest
+
+# On small tensors torch's threads would only fight over the cores; before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+def _build(project: Path, folder: Path) -> Path:
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder)]
+    command = [sys.executable, *_PIP, "wheel", *options, str(project)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+class Environment:
+    """A virtual environment with everything that is installed here but this project's own distributions.
+
+    Args:
+        folder: where it is made.
+        name: of the environment in it.
+    """
+
+    def __init__(self, folder: Path, name: str = "venv") -> None:
+        self.folder, self.place = folder, folder / name
+        self.bin = self.place / "bin"
+        venv.create(self.place, with_pip=False, symlinks=True)
+        (site_packages,) = self.place.glob("lib/python*/site-packages")
+        (site_packages / "seed.pth").write_text(f"{_seed(folder / 'seed')}\n")
+
+    def pip(self, *arguments: str) -> None:
+        """Run pip on this environment, without an index."""
+        command = [sys.executable, "-m", "pip", "--python", str(self.bin / "python"), *_PIP[2:]]
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+
+    def install(self, *wheels: Path) -> None:
+        """Install some wheels and nothing else."""
+        self.pip("install", "--no-deps", "--no-index", *map(str, wheels))
+
+    def variables(self) -> dict[str, str]:
+        """The environment's variables: its commands come first, and nobody's settings."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "INTEL_", "PIP_"))}
+        return {**clean, "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(self.place)}
+
+    def python(self, *arguments: str, cwd: Path | None = None) -> str:
+        """What a Python process of this environment prints; it must succeed."""
+        command = [str(self.bin / "python"), *arguments]
+        options = {"capture_output": True, "text": True, "timeout": 600}
+        done = subprocess.run(command, cwd=cwd or self.folder, env=self.variables(), **options)  # type: ignore[call-overload]
+        assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return str(done.stdout).strip()
+
+
+def _seed(folder: Path) -> Path:
+    """Everything that is installed here but this project's own distributions, without copying it."""
+    folder.mkdir()
+    for place in dict.fromkeys(sys.path):
+        if Path(place).name in ("site-packages", "dist-packages"):
+            for item in Path(place).iterdir():
+                ours = item.name.lower().startswith(("intel", "_editable", "__editable"))
+                if not ours and item.suffix != ".pth" and not (folder / item.name).exists():
+                    (folder / item.name).symlink_to(item)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Builds the wheel of a project, once."""
+    return functools.cache(lambda project: _build(project, tmp_path_factory.mktemp("wheel")))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """A fresh environment."""
+    if os.name == "nt":
+        pytest.skip("needs symbolic links")
+    return Environment(tmp_path)

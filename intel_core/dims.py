@@ -67,4 +67,4 @@ def in_the_fewest(specs: Sequence[MappingSpec], seed: int = 0) -> Iterator[Mappi
         found = True
         yield mapping
     if not found:
-        raise SpecError(f"{why}; give the number of latent dimensions") from why
+        raise SpecError(f"{why}; give --latent") from why

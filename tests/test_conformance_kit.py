@@ -205,7 +205,7 @@ def test_the_fewest_dimensions_are_found() -> None:
         ({"what": "identity", "skip": ["rows.permut"]}, "did you mean 'rows.permute'"),
         ({"what": "identity", "expected_failures": {"vmap": "?"}}, "no check is called 'vmap'"),
         ({"what": "identity", "dtypes": ["float16"]}, "no dtype 'float16'"),
-        ({"what": "identity", "device": "abacus"}, "no device 'abacus'"),
+        ({"what": "identity", "device": "abacus"}, "device 'abacus' is not here"),
         ({"what": "cluster:k=3", "y_dim": 1}, "needs"),
         ({"what": Sound(2), "y_dim": 3}, "has 2 dimensions of y, not 3"),
         ({"what": "identity", "on_fail": "cry"}, "on_fail is"),

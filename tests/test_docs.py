@@ -36,3 +36,11 @@ def test_every_page_of_results_is_linked() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs" / "results").glob("*.md"):
         assert f"docs/results/{page.name}" in readme
+
+
+def test_the_table_of_checks_is_the_one_in_the_code() -> None:
+    from intel_core.testing import all_checks
+
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9]+\.\w+)` \| (\w+) \| (.*) \|$", page, flags=re.MULTILINE)
+    assert rows == [(check.id, check.level, check.summary) for check in all_checks()]

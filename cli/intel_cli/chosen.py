@@ -8,22 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from intel_cli.completion import named_run
 from intel_core import plugins
 from intel_core.compose import properties_of
-from intel_core.errors import IntelError, PluginError, RunError, SpecError
-from intel_core.mapping import Mapping, MappingSpec, build_mapping
+from intel_core.dims import build_seeded, in_the_fewest
+from intel_core.errors import RunError, SpecError
+from intel_core.mapping import Mapping, MappingSpec
 from intel_core.run import load_run
 from intel_core.spec import parse_spec
 
 __all__ = ["Chosen", "chosen_mapping"]
 
-_FEWEST = 2
-_TRIED = 15
-_FURTHER = (18, 22, 30, 46, 62, 126)
-"""Beyond those, these much larger numbers of dimensions are tried."""
 _SURFACE = 4
 """Up to so many dimensions are tried for a mapping whose image is a surface only then."""
 _MANY = 20
@@ -101,14 +96,8 @@ def _from_specs(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
         specs.append(spec)
     # With its settings, so that two pictures do not take one name; a file's name has no colon or bracket.
     heads = [re.sub(r"[^\w.+=-]+", "-", text.strip().rpartition("/")[2]).strip("-") for text in texts]
-    mapping = _build(specs, latent, seed) if latent is not None else _smallest(specs, seed)
+    mapping = build_seeded(specs, latent, seed) if latent is not None else _smallest(specs, seed)
     return Chosen(mapping, tuple(t.strip() for t in texts), "-".join(heads)[:100], None, found=latent is None)
-
-
-def _build(specs: Sequence[MappingSpec], latent: int, seed: int) -> Mapping:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build_mapping(specs, latent)
 
 
 def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
@@ -116,29 +105,18 @@ def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
 
     A sphere or a torus can be had in two dimensions too, but there both are circles.
     """
-    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)  # later ones may read what an earlier one has added
     found: Mapping | None = None
-    why: IntelError | None = None
-    tried = [*range(first, first + _TRIED), *(first + d for d in _FURTHER)]
-    for latent in tried:
-        if found is not None and latent > _SURFACE:
+    for mapping in in_the_fewest(specs, seed):
+        if found is not None and mapping.y_dim > _SURFACE:
             break
-        try:
-            mapping = _build(specs, latent, seed)
-        except PluginError:
-            raise
-        except SpecError as error:
-            why = error
-            continue
         betti = properties_of(mapping).betti
         if betti is not None and len(betti) > 2:
             return mapping
         found = found or mapping
         if betti is None:
             break
-    if found is None:
-        raise SpecError(f"{why}; give --latent") from why
+    assert found is not None
     if properties_of(found).sparsity is not None and found.y_dim < _MANY:
         with contextlib.suppress(SpecError):
-            return _build(specs, _MANY, seed)
+            return build_seeded(specs, _MANY, seed)
     return found

@@ -37,6 +37,7 @@ def imported(*args, path="", **env):
         ("train", "--help"),
         ("show", "--help"),
         ("plugins", "list", "--help"),
+        ("plugins", "new", "--help"),
         ("--version",),
         ("sample", "-h"),
     ],

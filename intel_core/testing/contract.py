@@ -123,7 +123,7 @@ def property_tests(
         y_dim: number of dimensions; the fewest that each takes if None.
         n: draws of each distribution.
     """
-    from hypothesis import given, target
+    from hypothesis import given, settings, target
     from hypothesis import strategies as st
 
     from intel_core.testing.scan import crossing, random_segments, scan
@@ -140,10 +140,10 @@ def property_tests(
         return subjects[number, seed]
 
     numbers, seeds = st.integers(0, len(wanted) - 1), st.integers(0, 3)
+    kinds = st.sampled_from(["random", "seam", "centre"])
 
-    @given(
-        number=numbers, seed=seeds, draw=st.integers(0, 2**32 - 1), kind=st.sampled_from(["random", "seam", "centre"])
-    )
+    @settings(deadline=None)
+    @given(number=numbers, seed=seeds, draw=st.integers(0, 2**32 - 1), kind=kinds)
     def test_continuity(number: int, seed: int, draw: int, kind: str) -> None:
         subject = subject_of(number, seed)
         declared = subject.declared
@@ -160,6 +160,7 @@ def property_tests(
             raise Broken(f"{subject.label}: {found.kind} of {found.size:.4g} at y = {found.where.tolist()}")
         target(found.size, label="difference left over")
 
+    @settings(deadline=None)
     @given(number=numbers, seed=seeds, data=st.data())
     def test_theorem1(number: int, seed: int, data: Any) -> None:
         subject = subject_of(number, seed)

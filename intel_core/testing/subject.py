@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from intel_core.compose import MappingModule, as_module, properties_of
+from intel_core.devices import pick_device
 from intel_core.dims import build_seeded, in_the_fewest
 from intel_core.errors import PluginError, SpecError
 from intel_core.mapping import Mapping, MappingSpec
@@ -63,7 +64,7 @@ class Subject:
         for name in dtypes:
             if name not in DTYPES:
                 raise SpecError(f"no dtype {name!r}; choices: {', '.join(DTYPES)}")
-        self.seed, self.device, self.level = seed, _device(device), level
+        self.seed, self.device, self.level = seed, pick_device(device), level
         self.dtypes = tuple(DTYPES[name] for name in dtypes)
         self.specs, self._build = _recipe(what)
         self.given = what if self.specs is None and isinstance(what, Mapping) and not isinstance(what, type) else None
@@ -194,16 +195,6 @@ class Subject:
             "".join(f" --dtype {name}" for name in dtypes) if fewer else ""
         )
         return f"intel check {texts} --latent {self.y_dim} --only {id} --level {self.level} --seed {self.seed}{more}"
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise SpecError(f"no device {name!r} can be used here: {said[:160]}") from error
-    return device
 
 
 def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, int], Mapping]]:

@@ -1,4 +1,4 @@
-"""What is installed, and what does it take? `intel plugins list` and `intel plugins show`."""
+"""What is installed, and what does it take? `intel plugins list` and `intel plugins show`; `new` is in `new_plugin`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intel_cli.commands.new_plugin import new
 from intel_cli.completion import ComponentName
 from intel_cli.groups import SuggestingGroup
 from intel_cli.telling import json_text
@@ -28,7 +29,7 @@ _EXAMPLES = {
 
 @click.group(cls=SuggestingGroup)
 def plugins() -> None:
-    """See which mappings, data sets and other components are installed."""
+    """See which mappings, data sets and other components are installed, or write one."""
 
 
 @plugins.command("list")
@@ -206,3 +207,6 @@ def _show_one(description: dict[str, Any]) -> None:
     else:
         click.echo("  It takes no settings.")
     click.echo(f"  Example: {d['example']}")
+
+
+plugins.add_command(new)

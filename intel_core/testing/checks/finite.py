@@ -56,7 +56,7 @@ def _tell(y: Tensor, bad: Tensor, what: str, where: str, likely: str) -> None:
 
 @check("finite.values", _CLAUSE)
 def values(subject: Subject) -> None:
-    """Z is finite wherever y is."""
+    """Wherever y is finite, so is z."""
     for dtype in subject.dtypes:
         for moved in (True, False):
             mapping = subject.mapping(dtype, moved=moved)

@@ -27,7 +27,7 @@ def shape(subject: Subject) -> None:
 
 @check("io.dtype", _CLAUSE)
 def dtype(subject: Subject) -> None:
-    """Z has the dtype of y."""
+    """The dtype of z is that of y."""
     for dtype in subject.dtypes:
         z = subject.call(subject.mapping(dtype), subject.draw("dtype", 5).to(dtype))
         if z.dtype != dtype:
@@ -73,7 +73,7 @@ def float64(subject: Subject) -> None:
 
 @check("io.input", _CLAUSE)
 def input(subject: Subject) -> None:
-    """Y is not changed."""
+    """The input is not changed."""
     for dtype in subject.dtypes:
         mapping = subject.mapping(dtype)
         y = subject.draw("input", 7).to(dtype)
@@ -135,7 +135,7 @@ def dims(subject: Subject) -> None:
 
 @check("io.device", _CLAUSE, level="standard")
 def device(subject: Subject) -> None:
-    """Z is where y is; tried without values, on the meta device, which needs no accelerator."""
+    """The output is where y is; tried without values, on the meta device, which needs no accelerator."""
     mapping = subject.fresh()
     try:
         mapping = mapping.to("meta")

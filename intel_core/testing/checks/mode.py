@@ -65,7 +65,7 @@ def state(subject: Subject) -> None:
 
 @check("mode.grad_mode", _CLAUSE)
 def grad_mode(subject: Subject) -> None:
-    """Z does not depend on whether gradients are recorded."""
+    """It does not matter to z whether gradients are recorded."""
     mapping = subject.mapping()
     y = subject.draw("grad mode", 50)
     expected = subject.call(mapping, y).detach()

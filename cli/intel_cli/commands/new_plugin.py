@@ -1,0 +1,236 @@
+"""How does a mapping of one's own begin? `intel plugins new`: a project that installs and passes its tests as it is."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import shlex
+import unicodedata
+from pathlib import Path
+
+import click
+
+__all__ = ["new"]
+
+_LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
+_OWN = ("core", "cli")
+"""Names whose distribution and package are this project's."""
+_NOT_NAMES = {"mapping", "null", "none", "true", "false", "yes", "no", "on", "off"}
+"""``MappingSpec`` is the base of all specs; a config file would read the others as something else than a name."""
+_LONGEST = 30
+
+_FILES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    ".gitignore": "gitignore",
+    ".github/workflows/test.yml": "workflow.yml",
+    "@package@/__init__.py": "init.py",
+    "@package@/py.typed": "",
+    "@package@/spec.py": "spec.py",
+    "@package@/mapping.py": "mapping.py",
+    "tests/test_@name@.py": "test.py",
+}
+"""Each file of the project, and its template; nothing is in an empty one."""
+
+_EPILOG = """\b
+Examples:
+  intel plugins new spiral
+  intel plugins new spiral --dir ~/work --license Apache-2.0 --author 'Ada Lovelace'
+"""
+
+
+@click.command("new", epilog=_EPILOG)
+@click.argument("name")
+@click.option(
+    "--dir",
+    "parent",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="PARENT",
+    help="Folder in which the project's folder is made.  [default: this one]",
+)
+@click.option(
+    "--license", "licence", type=click.Choice(_LICENCES), default="MIT", show_default=True, help="Its licence."
+)
+@click.option("--author", metavar="NAME", help="Who holds the copyright.  [default: the project's authors]")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
+def new(name: str, parent: Path, licence: str, author: str | None, as_json: bool) -> None:
+    """Write a plugin with one mapping: two source files, tests, all that pip needs.
+
+    NAME is what users will type, e.g. spiral in intel train --mapping spiral. The project intelvae-NAME holds a working
+    example, which its own tests hold to the contract; the places to change are marked.
+    """
+    from intel_cli.telling import json_text
+    from intel_core.errors import RunError
+
+    check_name(name)
+    target = parent / f"intelvae-{name.replace('_', '-')}"
+    if target.exists() or target.is_symlink():
+        raise RunError(f"{target} is there already; nothing was changed")
+    files = project_files(name, licence, author)
+    _write(target, files)
+    steps = _next_steps(name, target)
+    if as_json:
+        made = {"name": name, "distribution": target.name, "package": f"intel_{name}", "path": str(target)}
+        click.echo(json_text({**made, "files": list(files), "next": [command for command, _ in steps]}))
+        return
+    click.echo(f"{target}: a mapping that works; the lines to change are marked CHANGE")
+    for path in files:
+        click.echo(f"  {path}")
+    click.echo("Next:")
+    width = max(len(command) for command, _ in steps)
+    for command, about in steps:
+        click.echo(f"  {command:<{width}}  # {about}" if about else f"  {command}")
+
+
+def check_name(name: str) -> None:
+    """Whether a new mapping can have that name.
+
+    Raises:
+        SpecError: if it cannot; the message has a spelling that it can have, where there is one.
+        PluginError: if a mapping of that name, or its distribution, is installed already.
+    """
+    from intel_core.errors import PluginError, SpecError
+
+    shown = repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…")
+    problem = _problem(name)
+    if problem:
+        other = _spelt_well(name)
+        hint = f"; did you mean {other!r}?" if len(other) > 1 and other != name and not _problem(other) else ""
+        raise SpecError(f"{shown} is no name for a mapping: {problem}{hint}")
+    holder = _holder_of(name)
+    if holder:
+        raise PluginError(f"{shown} is taken: {holder}; choose another name")
+
+
+def _problem(name: str) -> str:
+    """What is wrong with a name, whatever is installed; empty if nothing is."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        return "use lower-case letters, digits and single underscores, a letter first"
+    if len(name) > _LONGEST:
+        return f"it has {len(name)} characters, use at most {_LONGEST}"
+    if name in ("intel", "intelvae") or name.startswith(("intel_", "intelvae_")):
+        return "intel stands before it anyway, in the names of package and distribution"
+    if keyword.iskeyword(name) or name in keyword.softkwlist or name in _NOT_NAMES:
+        return "the word has a meaning already"
+    return ""
+
+
+def _spelt_well(name: str) -> str:
+    """The nearest lower-case identifier: ``My-Map`` is ``my_map``."""
+    plain = unicodedata.normalize("NFKD", name[: 10 * _LONGEST]).encode("ascii", "ignore").decode()
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
+    return (
+        re.sub(r"[^a-z0-9]+", "_", words)
+        .lstrip("0123456789_")
+        .rstrip("_")
+        .removeprefix("intelvae_")
+        .removeprefix("intel_")
+    )
+
+
+def _holder_of(name: str) -> str:
+    """Who has the name, the distribution or the package already; empty if nobody has. Nothing is imported."""
+    from importlib import metadata, util
+
+    from intel_core.plugins import available
+
+    for component in available("mappings"):
+        if component.name == name:
+            return f"{component.distribution} {component.version} has a mapping of that name"
+    distribution = f"intelvae-{name.replace('_', '-')}"
+    try:
+        return f"{distribution} {metadata.version(distribution)} is installed"
+    except metadata.PackageNotFoundError:
+        pass
+    if name in _OWN:
+        return f"{distribution} is a part of InteL-VAE itself"
+    found = util.find_spec(f"intel_{name}")
+    return f"a package intel_{name} is installed, in {found.origin}" if found is not None else ""
+
+
+def project_files(
+    name: str, licence: str = "MIT", author: str | None = None, year: int | None = None
+) -> dict[str, str]:
+    """The text of each file of a new project, by its path.
+
+    Args:
+        name: of the mapping.
+        licence: its SPDX name, or ``none``.
+        author: who holds the copyright.
+        year: of the copyright; this one if None.
+
+    Raises:
+        SpecError: if the author's name cannot be written.
+    """
+    import datetime
+    import json
+
+    from intel_core.errors import SpecError
+    from intel_core.plugins import API_LEVEL
+
+    if author is not None and (not author.strip() or not author.isprintable()):
+        raise SpecError(f"{author[:60]!r} is no author's name")
+    named = author is not None
+    author = author.strip() if author is not None else f"the intelvae-{name.replace('_', '-')} authors"
+    chosen = licence != "none"
+    legal = f'license = "{licence}"\nlicense-files = ["LICENSE"]\n' if chosen else ""
+    legal += f"authors = [{{ name = {json.dumps(author, ensure_ascii=False)} }}]\n" if named else ""
+    values = {
+        "name": name,
+        "class": "".join(word.capitalize() for word in name.split("_")),
+        "package": f"intel_{name}",
+        "distribution": f"intelvae-{name.replace('_', '-')}",
+        "api": str(API_LEVEL),
+        "author": author,
+        "year": str(year or datetime.date.today().year),
+        "legal": legal,
+        "licence_section": f"\n## Licence\n\n{licence}, see [LICENSE](LICENSE).\n" if chosen else "",
+    }
+    sources = {**_FILES, **({"LICENSE": f"LICENSE-{licence}"} if chosen else {})}
+    return {_filled(path, values): _filled(_template(source), values) for path, source in sources.items()}
+
+
+def _template(name: str) -> str:
+    from importlib.resources import files
+
+    return (files("intel_cli") / "template" / f"{name}.tmpl").read_text(encoding="utf-8") if name else ""
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    """With each ``@key@`` replaced by its value."""
+    return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], text)
+
+
+def _write(target: Path, files: dict[str, str]) -> None:
+    """All of them or none: they are written to a temporary folder, which is renamed.
+
+    Raises:
+        RunError: if the disk does not take them.
+    """
+    import tempfile
+
+    from intel_core.errors import RunError
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+            draft = Path(folder) / target.name
+            for path, text in files.items():
+                (draft / path).parent.mkdir(parents=True, exist_ok=True)
+                (draft / path).write_text(text, encoding="utf-8", newline="\n")
+            draft.rename(target)
+    except OSError as error:
+        raise RunError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _next_steps(name: str, target: Path) -> list[tuple[str, str]]:
+    """Commands, and what each is for."""
+    return [
+        (f"cd {shlex.quote(str(target))}", ""),
+        ("pip install -e '.[test]'", "now every command knows it"),
+        ("pytest", "the contract, and what the mapping declares"),
+        (f"intel check {name}", "the same, with a report"),
+        (f"intel show {name}", "a picture, nothing is trained"),
+        (f"intel train --mapping {name} --latent 2 --data digits", "needs intelvae-datasets"),
+    ]
