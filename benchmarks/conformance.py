@@ -4,9 +4,9 @@
                                      [--out docs/results/conformance-tables.md]
 
 mutants: every mapping of `intel_core.testing.mutants`, in each precision and over 20 seeds, given to the check that is
-meant for it. steep: correct mappings that are steep or squeeze, checked at level standard over 200 seeds. jumps: a jump
-of size J on a random hyperplane, added to a continuous map; share of the segments crossing it on which `scan` finds it.
-theorem: over random seeds, share in which the lower bound of KL in z exceeds KL in y, for maps that differ between the
+meant for it. steep: correct mappings that are steep or squeeze, checked at level standard over 200 seeds
+(thm1.inequality in 20 of them; it takes most of the time, and its rate of false alarms is proven). jumps: a jump of size
+J on a random hyperplane, added to a continuous map; share of the segments crossing it on which `scan` finds it. theorem: over random seeds, share in which the lower bound of KL in z exceeds KL in y, for maps that differ between the
 two paths and for some that do not.
 """
 
@@ -40,6 +40,8 @@ FAMILIES: dict[str, Any] = {
 }
 JUMPS = (1.0, 1e-1, 1e-2, 1e-3, 1e-5)
 ALPHA = 1e-9
+THEOREM_SEEDS = 20
+"""So many runs of the inequality of Theorem 1, which takes most of the time and whose false alarms are bounded."""
 
 
 def mutant(number: int, seeds: int) -> tuple[int, list[int]]:
@@ -65,7 +67,8 @@ def steep(job: tuple[str, int]) -> tuple[str, int, int, list[str]]:
     """One correct mapping and seed: how many checks ran, and which failed."""
     torch.set_num_threads(1)
     name, seed = job
-    report = check_mapping(FAMILIES[name], y_dim=2, seed=seed, level="standard")
+    skip = ["thm1.inequality"] if seed >= THEOREM_SEEDS else []
+    report = check_mapping(FAMILIES[name], y_dim=2, seed=seed, level="standard", skip=skip)
     return name, seed, report.ran, [result.id for result in report.results if result.bad]
 
 
@@ -78,7 +81,7 @@ def jumps(seeds: int) -> Iterable[tuple[str, float, int, int]]:
     """Over which map, the jump's size, segments that cross it and those on which it is found."""
     maps: dict[str, Callable[[Tensor], Tensor]] = {
         "y": lambda y: y,
-        "y + 5 |y0 - 0.7|^0.2": _cusp,
+        "y + 5 d^0.2, d = y0 - 0.7": _cusp,
         "`cluster:k=3`": load_mapping("cluster:k=3", 2).double(),  # type: ignore[attr-defined]
         "`cluster:k=30`": load_mapping("cluster:k=30", 2).double(),  # type: ignore[attr-defined]
     }

@@ -140,6 +140,12 @@ class Float32InOneTerm(_Sound):
         return y + 0.5 * torch.sin(y.float()).to(y.dtype)
 
 
+@_kills("io.float64", dtypes=("float64",))
+class Float32InASmallTerm(_Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return y + 0.01 * torch.sin(y.float()).to(y.dtype)
+
+
 @_kills("io.input")
 class ChangesItsInput(_Sound):
     def forward(self, y: Tensor) -> Tensor:
@@ -159,6 +165,12 @@ class ReadsMemory(_Sound):
 class StaysOnTheCPU(_Sound):
     def forward(self, y: Tensor) -> Tensor:
         return self.sound(y) + torch.linspace(0, 1, self.y_dim).to(y.dtype)
+
+
+@_kills("io.device")
+class MultipliesOnTheCPU(_Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) @ torch.eye(self.y_dim, dtype=y.dtype)
 
 
 class _Spec(MappingSpec):
@@ -258,6 +270,12 @@ class OtherWhenAlone(_Sound):
         return self.sound(y) * (1.01 if y.dim() < 2 or len(y) == 1 else 1.0)
 
 
+@_kills("rows.alone")
+class OtherInACrowd(_Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * (1.001 if y.numel() > 64 * self.y_dim else 1.0)
+
+
 @_kills("rows.reshape")
 class MeanOverTheSecondAxis(_Sound):
     def forward(self, y: Tensor) -> Tensor:
@@ -294,6 +312,18 @@ class RemembersTheLastBatch(_Sound):
         if y.device.type != "meta" and y.numel():
             self.last = float(y.detach().double().abs().clamp(max=1).mean())
         return z
+
+
+@_kills("mode.repeat")
+class ScaledByTheFirstBatch(_Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.scale: float | None = None
+
+    def forward(self, y: Tensor) -> Tensor:
+        if self.scale is None and y.numel() > self.y_dim and y.device.type != "meta":
+            self.scale = float(y.detach().std())
+        return self.sound(y) / (self.scale or 1.0)
 
 
 @_kills("mode.train_eval")
@@ -370,6 +400,27 @@ class InfiniteUnusedBranch(_Sound):
         return torch.where(y > 0, y * torch.log1p(y.sqrt()), y)
 
 
+@_kills("finite.gradients")
+class LossOfANorm(_Sound):
+    regularisers = {"norm": 0.1}  # noqa: RUF012
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z = self.sound(y)
+        return z, {"norm": z.square().sum(-1).sqrt().mean()}
+
+
+@_kills("finite.gradients")
+class NormFromALearnedCentre(_Sound):
+    declared = Properties()
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.centre = nn.Parameter(torch.randn(y_dim))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + torch.tanh((y - self.centre).square().sum(-1, keepdim=True).sqrt())
+
+
 @_kills("finite.parameter_gradients")
 class LearnedPower(_Sound):
     declared = Properties()
@@ -395,6 +446,12 @@ class JumpsAside(_Sound):
 class JumpsALittle(_Sound):
     def forward(self, y: Tensor) -> Tensor:
         return self.sound(y) + 1e-3 * (y[..., :1] - y[..., 1:2] > 0.1).to(y.dtype)
+
+
+@_kills("cont.centres", 8)
+class JumpsFarOut(_Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + 0.5 * (_norm(y) > 9).to(y.dtype)
 
 
 @_kills("cont.scan")
@@ -458,6 +515,14 @@ class SteeperThanItSays(_Sound):
     declared = Properties(hoelder=Hoelder(1.2))
 
 
+@_kills("cont.hoelder", 16)
+class SteepInOneDirection(_Sound):
+    declared = Properties(hoelder=Hoelder(2.2))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y * y.new_tensor([3.0] + [1.0] * (self.y_dim - 1))
+
+
 @_kills("cont.hoelder")
 class WrongExponent(_Sound):
     declared = Properties(hoelder=Hoelder(3.0, 0.9))
@@ -500,6 +565,16 @@ class UnusedParameter(_Scaled):
     def __init__(self, y_dim: int) -> None:
         super().__init__(y_dim)
         self.forgotten = nn.Parameter(torch.zeros(3))
+
+
+@_kills("grad.reach")
+class ParameterInADict(_Scaled):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.others = {"shift": torch.full((y_dim,), 0.5, requires_grad=True)}
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * self.log_scale.exp() + self.others["shift"].to(y)
 
 
 @_kills("grad.fresh")
@@ -573,6 +648,17 @@ class FieldIsNotWritten(_Spec):
 
 
 MUTANTS[-1] = Mutant("FieldIsNotWritten", "deploy.spec", FieldIsNotWritten(more=1.0))
+
+
+@_kills("deploy.spec")
+class BuildChangesTheSpec(_Spec):
+    """A spec whose build() appends to its own list."""
+
+    shifts: list[float] = Field([0.5], description="what is added, all of them")
+
+    def build(self, y_dim: int) -> Any:
+        self.shifts.append(0.25)
+        return _Shifted(y_dim, sum(self.shifts[:1]))
 
 
 @_kills("deploy.seeded")
@@ -687,6 +773,13 @@ class Projects(_Sound):
 
 
 # --- what is declared ------------------------------------------------------------------------------------------
+
+
+@_kills("structure.protocols")
+class PropertiesRaise(_Sound):
+    @property
+    def properties(self) -> Properties:
+        return Properties(norm_bound=self.bound)  # type: ignore[arg-type]
 
 
 @_kills("structure.places")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -13,13 +14,14 @@ from torch import Tensor, nn
 from intel_core.compose import MappingModule, as_module, properties_of
 from intel_core.devices import pick_device
 from intel_core.dims import build_seeded, in_the_fewest
-from intel_core.errors import PluginError, SpecError
+from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.mapping import Mapping, MappingSpec
-from intel_core.properties import Properties
+from intel_core.properties import Locus, Properties
 from intel_core.runspec import stream
 from intel_core.spec import parse_spec
 from intel_core.testing.check import LEVELS, Level
-from intel_core.testing.outcomes import Broken
+from intel_core.testing.outcomes import Broken, Skipped
+from intel_core.testing.places import is_pair, problem_of
 
 __all__ = ["Checkable", "Subject"]
 
@@ -61,6 +63,12 @@ class Subject:
         dtypes: Sequence[str] = ("float32", "float64"),
         level: Level = "standard",
     ) -> None:
+        if isinstance(dtypes, str):
+            dtypes = [dtypes]
+        if not dtypes:
+            raise SpecError(f"no dtype is named; choices: {', '.join(DTYPES)}")
+        if y_dim is not None and (not isinstance(y_dim, int) or y_dim < 1):
+            raise SpecError(f"y_dim={y_dim!r}: expected a number of dimensions, 1 or more")
         for name in dtypes:
             if name not in DTYPES:
                 raise SpecError(f"no dtype {name!r}; choices: {', '.join(DTYPES)}")
@@ -82,13 +90,16 @@ class Subject:
             return y_dim
         if self.specs is not None:
             return next(in_the_fewest(self.specs, self.seed)).y_dim
+        why: SpecError | None = None
         for tried in _TRIED:
             try:
                 return self._build(tried, self.seed).y_dim
+            except PluginError:
+                raise
             except SpecError as error:
-                if tried == _TRIED[-1] or isinstance(error, PluginError):
-                    raise
-        raise AssertionError("not reached")
+                why = why or error
+        assert why is not None
+        raise why
 
     # --- mappings ----------------------------------------------------------------------------------------------
 
@@ -112,7 +123,10 @@ class Subject:
             self._built[moved] = self.fresh(moved=moved)
         try:
             mapping = copy.deepcopy(self._built[moved])
-        except Exception:  # deploy.copy tells it
+        except Exception as error:  # deploy.copy tells it
+            if self.given is not None and any(value.dtype != dtype for value in _floating(self._built[moved])):
+                # Whoever gave it wants it back as it was.
+                raise Skipped(f"it cannot be copied, so it is not tried in {dtype}") from error
             mapping = self.fresh(moved=moved)
         return mapping.to(device=self.device, dtype=dtype)
 
@@ -120,17 +134,37 @@ class Subject:
         generator = torch.Generator().manual_seed(stream(self.seed, "moved"))
         with torch.no_grad():
             for parameter in mapping.parameters():
+                if isinstance(parameter, nn.parameter.UninitializedParameter):
+                    raise PluginError(
+                        f"{type(mapping).__name__} has parameters without a shape; give layers their sizes"
+                    )
                 if parameter.requires_grad and parameter.is_floating_point():
                     noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
                     parameter.add_(_MOVED * (1 + parameter.abs()) * noise)
 
     @cached_property
-    def declared(self) -> Properties:
-        """What the mapping promises."""
+    def promised(self) -> Properties:
+        """What the mapping promises, as it stands."""
         found = properties_of(self.mapping())
         if not isinstance(found, Properties):
             raise Broken(f"properties is {type(found).__name__}, expected intel_core.Properties")
         return found
+
+    @cached_property
+    def declared(self) -> Properties:
+        """What it promises, less places that are none, of which structure.places tells."""
+
+        def real(places: tuple[Locus, ...], *, seams: bool) -> tuple[Locus, ...]:
+            fit = [place for place in places if not problem_of(place, self.y_dim)]
+            return tuple(place for place in fit if (place.codimension == 1) == seams)
+
+        promised = self.promised
+        return replace(
+            promised,
+            planes=tuple(plane for plane in promised.planes if is_pair(plane, self.y_dim)),
+            seams=real(promised.seams, seams=True),
+            centres=real(promised.centres, seams=False),
+        )
 
     # --- draws -------------------------------------------------------------------------------------------------
 
@@ -207,7 +241,13 @@ def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, i
         parsed = [parse_spec("mappings", part) if isinstance(part, str) else part for part in what]
         if all(isinstance(part, MappingSpec) for part in parsed):
             specs = cast(tuple[MappingSpec, ...], tuple(parsed))
-            return specs, lambda y_dim, seed: build_seeded(specs, y_dim, seed)
+            return specs, lambda y_dim, seed: _told(specs, y_dim, seed)
+        if any(isinstance(part, Mapping) for part in parsed):
+            raise SpecError(
+                "mappings that are built already are checked one at a time; compose them with Compose([...])"
+            )
+    elif isinstance(what, type) and issubclass(what, MappingSpec):
+        raise SpecError(f"{what.__name__} is the class of a spec; give {what.__name__}()")
     elif callable(what) and (isinstance(what, type) or not isinstance(what, Mapping)):
         return None, lambda y_dim, seed: _built(what, y_dim, seed)
     elif isinstance(what, Mapping):
@@ -215,17 +255,36 @@ def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, i
     raise SpecError(f"{what!r:.80} is no mapping, no spec of one and builds none")
 
 
+def _told(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping:
+    """The composition; whatever its plugin raises that is no answer to a user is the plugin's fault."""
+    try:
+        return build_seeded(specs, y_dim, seed)
+    except IntelError:
+        raise
+    except Exception as error:
+        names = " then ".join(str(spec) for spec in specs)
+        raise PluginError(f"{names}: build({y_dim}) raised {type(error).__name__}: {error}") from error
+
+
+def _floating(mapping: nn.Module) -> Iterator[Tensor]:
+    return (value for value in (*mapping.parameters(), *mapping.buffers()) if value.is_floating_point())
+
+
 def _built(factory: Callable[[int], Any], y_dim: int, seed: int) -> Mapping:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             mapping = factory(y_dim)
+    except IntelError:
+        raise
     except ValueError as error:
         raise SpecError(f"{_name(factory)}({y_dim}): {error}") from error
     except TypeError as error:
         raise SpecError(
             f"{_name(factory)}({y_dim}) raised TypeError: {error}; give a mapping, or what builds one from y_dim"
         ) from error
+    except Exception as error:
+        raise PluginError(f"{_name(factory)}({y_dim}) raised {type(error).__name__}: {error}") from error
     if not isinstance(mapping, Mapping):
         raise PluginError(
             f"{_name(factory)}({y_dim}) gives {type(mapping).__name__}, which lacks y_dim, z_dim or a call"

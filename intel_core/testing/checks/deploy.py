@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 import warnings
@@ -100,10 +101,20 @@ def spec(subject: Subject) -> None:
     y = subject.draw("spec", 20)
     again = []
     for part in subject.specs:
+        before = part.model_dump_json()
+        with (
+            torch.random.fork_rng(devices=[]),
+            contextlib.suppress(ValueError),
+        ):  # a later part of a composition gets another number of dimensions
+            part.build(len(part.dims) if part.dims else subject.y_dim)
+        if part.model_dump_json() != before:
+            raise Broken(
+                f"build() changed the spec from {before[:120]}", likely="a list or dict field is changed in place"
+            )
         try:
-            read = type(part).model_validate_json(part.model_dump_json())
+            read = type(part).model_validate_json(before)
         except Exception as error:
-            raise Broken(f"its JSON {part.model_dump_json()[:120]} cannot be read back: {str(error)[:160]}") from error
+            raise Broken(f"its JSON {before[:120]} cannot be read back: {str(error)[:160]}") from error
         if read != part:
             raise Broken(
                 f"read back from JSON it is {read!r}, expected {part!r}",

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from intel_core.compose import bare
+from intel_core.mapping import Regularised
 from intel_core.testing.check import check
 from intel_core.testing.outcomes import Broken, NotApplicable
 from intel_core.testing.places import onto
@@ -33,6 +35,9 @@ def _places(subject: Subject, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]
     partly = base.clone()
     partly[:, 0] = 0
     yield "where y0 = 0", partly.to(dtype)
+    for name, value in subject.mapping(dtype).state_dict().items():
+        if isinstance(value, Tensor) and value.is_floating_point() and value.shape[-1:] == (subject.y_dim,):
+            yield f"at the rows of {name}", value.detach().reshape(-1, subject.y_dim)[:64].to(dtype)
     declared = subject.declared
     for name, place in [*(("seam", p) for p in declared.seams), *(("centre", p) for p in declared.centres)]:
         at = onto(place, base).to(dtype)
@@ -78,23 +83,29 @@ def gradients(subject: Subject) -> None:
                     raise Broken(
                         "z has no gradient with respect to y", likely="detach(), .data, torch.no_grad(), numpy"
                     )
-                (gradient,) = torch.autograd.grad(_total(subject, z), y, allow_unused=True)
+                (gradient,) = torch.autograd.grad(_total(subject, mapping, y), y, allow_unused=True)
                 if gradient is None:
                     raise Broken("z has no gradient with respect to y", likely="detach(), .data, numpy")
                 _tell(
                     y.detach(),
                     ~torch.isfinite(gradient),
-                    "the gradient of a weighted sum of z",
+                    "the gradient of z, or of an auxiliary loss,",
                     where,
                     "(y**2).sum()**0.5 at 0 (use torch.linalg.vector_norm or add a floor under the root), "
                     "sign(t)*abs(t)**a at 0, or a torch.where whose unused branch is infinite",
                 )
 
 
-def _total(subject: Subject, z: Tensor) -> Tensor:
-    """A random sum of all coordinates: in a plain one, infinities of opposite signs could cancel to 0."""
+def _total(subject: Subject, mapping: nn.Module, y: Tensor) -> Tensor:
+    """A random sum of all coordinates, since in a plain one infinities could cancel; and the auxiliary losses."""
+    part = bare(mapping)
+    if isinstance(part, Regularised):
+        z, terms = part.map_with_regularisers(y)
+        losses = sum((term for term in terms.values()), z.new_zeros(()))
+    else:
+        z, losses = mapping(y), y.new_zeros(())
     weight = torch.randn(z.shape, generator=subject.generator("weights"), dtype=torch.float64).to(z)
-    return (z * weight).sum()
+    return (z * weight).sum() + losses
 
 
 @check("finite.parameter_gradients", _CLAUSE)
@@ -110,7 +121,7 @@ def parameter_gradients(subject: Subject) -> None:
                 z = subject.call(mapping, y, doing=where)
                 if not z.requires_grad:
                     continue  # it has no part in z; grad.reach asks whether it has one in anything
-                found = torch.autograd.grad(_total(subject, z), list(learned.values()), allow_unused=True)
+                found = torch.autograd.grad(_total(subject, mapping, y), list(learned.values()), allow_unused=True)
                 for name, gradient in zip(learned, found, strict=True):
                     if gradient is not None and not bool(torch.isfinite(gradient).all()):
                         count = int((~torch.isfinite(gradient)).sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +21,9 @@ _MARGIN = 0.02
 
 def _rows(subject: Subject, name: str, n: int) -> Tensor:
     """Draws that are not next to a declared seam."""
-    y = away_from(subject.declared, subject.draw(name, 30 * n), _MARGIN)[:n]
+    y = subject.draw(name, 30 * n)
+    y[1::2] *= 2.5  # further out than the prior goes, where a posterior can be
+    y = away_from(subject.declared, y, _MARGIN)[:n]
     if len(y) < n // 2:
         raise Skipped(f"only {len(y)} of {30 * n} draws are further than {_MARGIN} from the declared seams and centres")
     return y
@@ -139,6 +143,7 @@ def reach(subject: Subject) -> None:
     mapping = subject.mapping()
     if subject.given is not None:
         subject._move(mapping)  # an object may be given with a last layer of zeros
+    _require_registered(mapping, subject.draw("graph", 5).requires_grad_())
     learned = _learned(mapping)
     missing = set(learned)
     for batch in range(8):
@@ -150,9 +155,29 @@ def reach(subject: Subject) -> None:
             return
     raise Broken(
         f"{', '.join(sorted(missing)[:4])} got no gradient in 8 batches of 100",
-        likely="detach(), .data or .item() in forward; a parameter that is never used (set requires_grad=False)",
+        likely="detach(), .data or .item() in forward; a parameter that is never used, or a unit that no draw reaches",
         parameters=sorted(missing),
     )
+
+
+def _require_registered(mapping: nn.Module, y: Tensor) -> None:
+    """Whatever a gradient would flow into is y or a registered parameter: nothing else is trained, moved or saved."""
+    z = mapping(y)
+    known = {id(p) for p in mapping.parameters()} | {id(y)}
+    waiting, seen = [z.grad_fn], set()
+    while waiting:
+        node: Any = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and id(leaf) not in known:
+            raise Broken(
+                f"a tensor of shape {tuple(leaf.shape)} that requires a gradient is no registered parameter: it would "
+                "not be trained, moved or saved",
+                likely="parameters kept in a list or a dict; use nn.ParameterList, nn.ParameterDict or nn.Parameter",
+            )
+        waiting += [following for following, _ in node.next_functions]
 
 
 @check("grad.fresh", _CLAUSE)

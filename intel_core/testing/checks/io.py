@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from intel_core.errors import PluginError, SpecError
 from intel_core.mapping import build_mapping
@@ -13,16 +17,28 @@ from intel_core.testing.subject import Subject
 
 _CLAUSE = "contract, clause 1: (..., y_dim) to (..., z_dim), the same dtype and device"
 
+_FEW = 48
+"""So many of 255 second differences may be large where they come from steps of float32."""
 _SHAPES = ((), (0,), (1,), (2,), (33,), (2, 3), (3, 0, 2))
 
 
 @check("io.shape", _CLAUSE)
 def shape(subject: Subject) -> None:
     """Any leading shape is kept, none and an empty one included."""
+    empty: Broken | None = None
     for dtype in subject.dtypes:
         mapping = subject.mapping(dtype)
         for leading in _SHAPES:
-            subject.call(mapping, subject.draw("shape", *leading).to(dtype))
+            try:
+                subject.call(mapping, subject.draw("shape", *leading).to(dtype))
+            except Broken as error:
+                if 0 not in leading or error.__cause__ is None:
+                    raise
+                empty = error  # some of torch's own functions refuse to do nothing
+    if empty is not None:
+        raise Unsupported(
+            empty.message, likely="torch.fft and others take no empty tensor; no batch is empty in training"
+        )
 
 
 @check("io.dtype", _CLAUSE)
@@ -41,8 +57,9 @@ def dtype(subject: Subject) -> None:
 def float64(subject: Subject) -> None:
     """What is asked for in float64 is computed in float64 throughout.
 
-    A coordinate of z along a line of 257 points 1e-9 apart, which is two or three units of float32: where it moves at
-    all, it moves evenly, unless float32 somewhere inside makes it stand and jump.
+    A coordinate of z along a line of 257 points 1e-9 apart, which is a few units of float32 in all: a smooth function
+    bends evenly there, if at all, while float32 somewhere inside makes it stand and jump, so that its second
+    differences are a few spikes.
     """
     if torch.float64 not in subject.dtypes:
         raise NotApplicable("float64 was not asked for")
@@ -53,18 +70,23 @@ def float64(subject: Subject) -> None:
     step = step / step.abs().amax(-1, keepdim=True) * 1e-9
     points = start[:, None] + torch.arange(257, device=start.device, dtype=start.dtype)[:, None] * step[:, None]
     z = subject.call(mapping, points)
-    moves = z.diff(dim=1).abs()  # n, 256, z_dim
-    total = moves.sum(1)
-    visible = total > 1e5 * torch.finfo(torch.float64).eps * z.abs().amax((0, 1)).clamp(min=1e-300)
-    uneven = moves.amax(1) > 16 * total / 256
+    eps = torch.finfo(torch.float64).eps
+    size = z.abs().amax((0, 1)).clamp(min=1e-300)
+    visible = z.diff(dim=1).abs().sum(1) > 1e4 * eps * size  # n, z_dim
+    signed = z.diff(n=2, dim=1)
+    bends = signed.abs()
+    largest = bends.amax(1)
+    # A step bends up and down again at once; a kink, of which a net may have many, bends once.
+    steps = torch.minimum(bends[:, 1:], bends[:, :-1]) * (signed[:, 1:] * signed[:, :-1] < 0)
+    spikes = ((bends > 0.25 * largest[:, None]).sum(1) <= _FEW) & (steps.amax(1) > 0.4 * largest)
+    stepped = (visible & spikes & (largest > 64 * eps * size)).sum(0)
     informative = visible.sum(0)
-    stepped = (visible & uneven).sum(0)
     if int(informative.max()) < n // 8:
         raise Skipped("g hardly moves in any draw, so that its precision cannot be seen")
     for coordinate, (seen, bad) in enumerate(zip(informative.tolist(), stepped.tolist(), strict=True)):
-        if seen >= n // 8 and bad > seen / 2:
+        if seen >= n // 8 and bad > 0.3 * seen:
             raise Broken(
-                f"z{coordinate} moves in steps along {bad} of {seen} lines of 1e-9 per point, expected evenly",
+                f"z{coordinate} moves in steps along {bad} of {seen} lines of 1e-9 per point, expected smoothly",
                 likely="float32 inside: .float(), torch.tensor(...) of floats, a buffer that .double() does not reach",
                 coordinate=coordinate,
                 lines=bad,
@@ -133,21 +155,39 @@ def dims(subject: Subject) -> None:
             raise Broken(f"in {y_dim} dimensions z has shape {tuple(z.shape)}, expected {(3, mapping.z_dim)}")
 
 
+class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses operations on tensors of two devices, which some operations on the meta device do not."""
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        tensors = [t for t in tree_leaves((args, kwargs or {})) if isinstance(t, torch.Tensor) and t.dim() > 0]
+        if len({t.device.type for t in tensors}) > 1 and "copy" not in str(function):
+            raise _TwoDevices(f"{function} met tensors on {' and '.join(sorted({str(t.device) for t in tensors}))}")
+        return function(*args, **(kwargs or {}))
+
+
+class _TwoDevices(RuntimeError):
+    pass
+
+
 @check("io.device", _CLAUSE, level="standard")
 def device(subject: Subject) -> None:
     """The output is where y is; tried without values, on the meta device, which needs no accelerator."""
     mapping = subject.fresh()
+    likely = "a tensor made on the CPU, or one that is no buffer; use y.new_tensor(...) or register_buffer"
     try:
         mapping = mapping.to("meta")
-        z = mapping(torch.empty(4, subject.y_dim, device="meta"))
+        y = torch.empty(4, subject.y_dim, device="meta")
+        with _OneDevice():  # type: ignore[no-untyped-call]
+            z = mapping(y)
+    except _TwoDevices as error:
+        raise Broken(f"moved to another device, {error}", likely=likely) from error
     except Exception as error:
         said = str(error).strip().partition("\n")[0][:200]
         # Two devices in one operation are named both; whatever needs a value has none here.
         if "cpu" in said and "meta" in said and "item" not in said:
-            raise Broken(
-                f"moved to another device it raised {type(error).__name__}: {said}",
-                likely="a tensor made on the CPU, or one that is no buffer; use y.new_tensor(...) or register_buffer",
-            ) from error
+            raise Broken(f"moved to another device it raised {type(error).__name__}: {said}", likely=likely) from error
         raise Unsupported(
             f"without values it raised {type(error).__name__}: {said}",
             likely="a branch on a value (.item(), bool(tensor)), which waits for the accelerator at every call",

@@ -14,7 +14,7 @@ _CLAUSE = "contract, clause 2: a pure function of its parameters and the row"
 
 def _same(found: torch.Tensor, expected: torch.Tensor, what: str, likely: str) -> None:
     if (worst := worst_difference(found, expected, same_kernel(expected))) is not None:
-        raise Broken(f"z{worst[1][1]} of row {worst[1][0]} {what} by {worst[0]:.3g}", likely=likely, moved=worst[0])
+        raise Broken(f"z{worst[1][1]} of row {worst[1][0]} {what} {worst[0]:.3g}", likely=likely, moved=worst[0])
 
 
 @check("mode.repeat", _CLAUSE)
@@ -25,6 +25,14 @@ def repeat(subject: Subject) -> None:
             mapping = subject.mapping(dtype).train(training)
             y = subject.draw("repeat", 50).to(dtype)
             first = subject.call(mapping, y)
+            used = subject.mapping(dtype).train(training)
+            subject.call(used, 3 * subject.draw("first of all", 20).to(dtype))
+            _same(
+                subject.call(used, y, doing="after another batch"),
+                first,
+                "depends on which batch came first, by",
+                "a scale or an offset taken from the first batch; it is not in the state either",
+            )
             with torch.random.fork_rng(devices=[]):
                 for call in range(2, 6):
                     subject.call(mapping, call * subject.draw(f"between {call}", 20 + call).to(dtype))
@@ -32,7 +40,7 @@ def repeat(subject: Subject) -> None:
                     _same(
                         again,
                         first,
-                        f"changed from call 1 to call {call} in {'training' if training else 'evaluation'} mode",
+                        f"changed from call 1 to call {call} in {'training' if training else 'evaluation'} mode, by",
                         "dropout or another random number; a running average; something remembered from the last call",
                     )
 
@@ -44,19 +52,20 @@ def train_eval(subject: Subject) -> None:
         y = subject.draw("mode", 50).to(dtype)
         training = subject.call(subject.mapping(dtype).train(), y)
         evaluation = subject.call(subject.mapping(dtype).eval(), y, doing="in evaluation mode")
-        _same(evaluation, training, "differs between train() and eval()", "BatchNorm, dropout, or self.training")
+        _same(evaluation, training, "differs between train() and eval() by", "BatchNorm, dropout, or self.training")
 
 
 @check("mode.state", _CLAUSE)
 def state(subject: Subject) -> None:
     """A call leaves parameters and buffers as they were."""
     mapping = subject.mapping().train()
-    before = {name: value.clone() for name, value in mapping.state_dict().items() if isinstance(value, torch.Tensor)}
+    state = mapping.state_dict()
+    before = {name: value.clone() for name, value in state.items() if isinstance(value, torch.Tensor)}
     for size in (2, 40):
         subject.call(mapping, subject.draw("state", size))
     after = mapping.state_dict()
     changed = [name for name, value in before.items() if not torch.equal(value, after[name])]
-    changed += sorted(set(after) ^ set(before))
+    changed += sorted(set(after) ^ set(state))
     if changed:
         raise Broken(
             f"a call changed the state {', '.join(changed[:4])}", likely="running statistics, a counter, a cache buffer"
@@ -75,7 +84,7 @@ def grad_mode(subject: Subject) -> None:
     with torch.inference_mode():
         inference = subject.call(mapping, y.clone(), doing="under inference_mode").clone()
     for name, found in (("with gradients", recorded), ("under no_grad", without), ("in inference_mode", inference)):
-        _same(found, expected, f"changes {name}", "torch.is_grad_enabled(), y.requires_grad, self.training")
+        _same(found, expected, f"changes {name} by", "torch.is_grad_enabled(), y.requires_grad, self.training")
 
 
 @check("mode.side_effects", _CLAUSE)
