@@ -5,9 +5,10 @@
 
 mutants: every mapping of `intel_core.testing.mutants`, in each precision and over 20 seeds, given to the check that is
 meant for it. steep: correct mappings that are steep or squeeze, checked at level standard over 200 seeds
-(thm1.inequality in 20 of them; it takes most of the time, and its rate of false alarms is proven). jumps: a jump of size
-J on a random hyperplane, added to a continuous map; share of the segments crossing it on which `scan` finds it. theorem: over random seeds, share in which the lower bound of KL in z exceeds KL in y, for maps that differ between the
-two paths and for some that do not.
+(thm1.inequality in 20 of them: it takes most of the time, and its rate of false alarms is proven). jumps: a jump of
+size J on a random hyperplane, added to a continuous map; share of the segments crossing it on which `scan` finds it.
+theorem: over random seeds, how often the lower bound of KL in z exceeds KL in y, for maps that differ between the two
+paths and for some that do not.
 """
 
 from __future__ import annotations
