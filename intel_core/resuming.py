@@ -46,7 +46,7 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
     chosen, problems = _first_usable(trainer, found, identity(info))
     if chosen is None:
         due = trainer.spec.save_every or trainer.spec.evaluate_every or trainer.steps
-        if found or any(record["step"] >= due for record in folder.records()):
+        if found or any(record["step"] > due for record in folder.records()):
             raise RunError("; ".join([f"{folder.checkpoints} holds no checkpoint that can be used", *problems]))
         warnings.warn(f"{folder.path} was not saved yet; it begins again with its first step", stacklevel=3)
     for problem in problems:
