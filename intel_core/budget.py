@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from intel_core.data import Dataset
     from intel_core.runspec import RunSpec
 
-__all__ = ["estimate", "memory_there", "require_memory"]
+__all__ = ["estimate", "memory_there", "require_bytes", "require_memory"]
 
 _PER_PARAMETER = 28
 """Bytes: weight, gradient, two moments of Adam, and the snapshot of all but the gradient, in float32."""
 _PER_ACTIVATION = 8
 """Bytes: a value and its gradient."""
+_ADVICE = "try smaller networks, a smaller latent or batch_size, or fewer particles"
 _MANY_ROWS = 4096
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -35,13 +36,26 @@ def require_memory(spec: RunSpec, dataset: Dataset) -> None:
     Raises:
         SpecError: with the estimate and what is there, in GiB.
     """
-    device = pick_device(spec.device)
-    needed, there = estimate(spec, dataset), memory_there(device)
+    require_bytes("training", estimate(spec, dataset), pick_device(spec.device), _ADVICE)
+
+
+def require_bytes(what: str, needed: float, device: torch.device, advice: str) -> None:
+    """Refuse what plainly cannot fit into the memory of a device.
+
+    Args:
+        what: for the message.
+        needed: bytes.
+        device: where.
+        advice: what to do about it.
+
+    Raises:
+        SpecError: with the estimate and what is there, in GiB.
+
+    >>> require_bytes("nothing", 0.0, torch.device("cpu"), "ask for less")
+    """
+    there = memory_there(device)
     if there is not None and needed > there:
-        raise SpecError(
-            f"training would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}; "
-            "try smaller networks, a smaller latent or batch_size, or fewer particles"
-        )
+        raise SpecError(f"{what} would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}; {advice}")
 
 
 def estimate(spec: RunSpec, dataset: Dataset) -> float:

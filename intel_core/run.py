@@ -6,6 +6,7 @@ Encode, decode, reconstruct, sample, and tell its numbers, on another machine to
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from intel_core import checkpoint, plugins
+from intel_core.budget import require_bytes
 from intel_core.data import Dataset, to_float
 from intel_core.errors import DataError, PluginError, RunError, SpecError
 from intel_core.model import InteLVAE, build_model
@@ -195,9 +197,12 @@ class Run:
 
         Raises:
             DataError: if n is not positive.
+            SpecError: if so many cannot fit into memory.
         """
         if n < 1:
             raise DataError(f"{n} samples were asked for; at least 1 is needed")
+        size = 4.0 * n * (self.model.y_dim + math.prod(self.model.x_shape))
+        require_bytes(f"{n:,} samples", size, torch.device("cpu"), "draw fewer at a time")
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "sample"))
         likelihood = self.model.likelihood
 

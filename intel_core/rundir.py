@@ -138,7 +138,7 @@ class RunFolder:
         path = self.path / name
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read: {error}") from None
