@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from intel_core.data import Dataset
     from intel_core.runspec import RunSpec
 
-__all__ = ["estimate", "memory_there", "require_bytes", "require_memory"]
+__all__ = ["estimate", "memory_there", "out_of_memory_told", "require_bytes", "require_memory"]
 
 _PER_PARAMETER = 28
 """Bytes: weight, gradient, two moments of Adam, and the snapshot of all but the gradient, in float32."""
 _PER_ACTIVATION = 8
 """Bytes: a value and its gradient."""
-_ADVICE = "try smaller networks, a smaller latent or batch_size, or fewer particles"
+_ADVICE = "Try smaller networks, a smaller latent or batch_size, or fewer particles"
 _MANY_ROWS = 4096
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -55,7 +55,23 @@ def require_bytes(what: str, needed: float, device: torch.device, advice: str) -
     """
     there = memory_there(device)
     if there is not None and needed > there:
-        raise SpecError(f"{what} would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}; {advice}")
+        raise SpecError(f"{what} would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}. {advice}")
+
+
+@contextlib.contextmanager
+def out_of_memory_told() -> Iterator[None]:
+    """What did not fit although the estimate did is told as well.
+
+    Raises:
+        SpecError: where memory ran out inside the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        spent = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not spent:
+            raise
+        raise SpecError(f"memory ran out; what was saved stays, and resume goes on from it. {_ADVICE}") from error
 
 
 def estimate(spec: RunSpec, dataset: Dataset) -> float:

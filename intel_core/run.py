@@ -202,7 +202,7 @@ class Run:
         if n < 1:
             raise DataError(f"{n} samples were asked for; at least 1 is needed")
         size = 4.0 * n * (self.model.y_dim + math.prod(self.model.x_shape))
-        require_bytes(f"{n:,} samples", size, torch.device("cpu"), "draw fewer at a time")
+        require_bytes(f"{n:,} samples", size, torch.device("cpu"), "Draw fewer at a time")
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "sample"))
         likelihood = self.model.likelihood
 

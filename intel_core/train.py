@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from intel_core import checkpoint
-from intel_core.budget import require_memory
+from intel_core.budget import out_of_memory_told, require_memory
 from intel_core.compose import diagnose
 from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
 from intel_core.devices import pick_device
@@ -32,6 +32,7 @@ from intel_core.trainer import Trainer
 __all__ = ["fit", "prepare", "resume"]
 
 
+@out_of_memory_told()
 def fit(
     spec: RunSpec | None = None,
     *,
@@ -115,6 +116,7 @@ def prepare(
     return spec, dataset
 
 
+@out_of_memory_told()
 def resume(
     path: str | Path,
     *,

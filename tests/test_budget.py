@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import SpecError, fit
+from intel_core import SpecError, fit, hookimpl, resume
 from intel_core import budget as budget_module
 from intel_core.budget import estimate, memory_there, require_memory
 from intel_core.data import make_dataset
@@ -61,7 +61,7 @@ def test_many_rows_are_followed_through_convolutions() -> None:
     ],
 )
 def test_absurd_sizes_are_refused_at_once(settings: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"would take about .* GiB of memory, cpu has [\d.]+; try smaller"):
+    with pytest.raises(SpecError, match=r"would take about .* GiB of memory, cpu has [\d.]+\. Try smaller"):
         fit(data=X, device="cpu", run_dir=tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
 
@@ -102,3 +102,30 @@ def test_what_cannot_be_built_without_memory_counts_for_nothing(monkeypatch: pyt
 
     monkeypatch.setattr(type(spec.encoder), "build_encoder", fail)
     assert 0 < estimate(spec, dataset) < whole
+
+
+SPENT = [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("x: can't allocate memory: you y")]
+
+
+@pytest.mark.parametrize("error", SPENT, ids=lambda error: type(error).__name__)
+def test_memory_that_runs_out_all_the_same_is_told(error: Exception, tmp_path: Path) -> None:
+    class Greedy:
+        @hookimpl
+        def step_end(self, trainer: Any) -> None:
+            if trainer.step == 6:
+                raise error
+
+    settings = {"data": X, "device": "cpu", "run_dir": tmp_path / "run", "steps": 10, "save_every": 5}
+    with pytest.raises(SpecError, match="memory ran out; what was saved stays"):
+        fit(**settings, hooks=[Greedy()])
+    assert resume(tmp_path / "run", data=X).status == "finished"
+
+
+def test_another_error_is_not_mistaken_for_it(tmp_path: Path) -> None:
+    class Broken:
+        @hookimpl
+        def step_end(self) -> None:
+            raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        fit(data=X, device="cpu", run_dir=tmp_path / "run", steps=10, hooks=[Broken()])

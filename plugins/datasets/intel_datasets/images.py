@@ -45,7 +45,7 @@ def load(spec: ImagesSpec, data_dir: Path | None) -> Dataset:
     folder = find_path("images", spec.path, data_dir, folder=True)
     files, labels, names = list_images(folder)
     first = read_image(files[0], spec.channels, spec.size)
-    require_bytes(f"images: {len(files):,} files", 2.0 * len(files) * first.size, torch.device("cpu"), "give a size=…")
+    require_bytes(f"images: {len(files):,} files", 2.0 * len(files) * first.size, torch.device("cpu"), "Give a size=…")
     x = np.empty((len(files), *first.shape), dtype=np.uint8)
     for index, file in enumerate(files):
         image = first if index == 0 else read_image(file, spec.channels, spec.size)
