@@ -1,5 +1,6 @@
 """Whatever is wrong with the data or the settings is told in a line or two, with exit status 2, and leaves nothing."""
 
+import errno
 import gzip
 import json
 import pickle
@@ -117,6 +118,7 @@ CASES = {
     "npz by content": (both(npz(x=X), lambda h: (h / "x.npz").rename(h / "y.npy")), ("--data", "y.npy"), "rename it"),
     "a folder as a file": (lambda h: (h / "x.npy").mkdir(), ("--data", "arrays:path=x.npy"), "is a folder, expected"),
     "a file as a folder": (text("pictures", ""), ("--data", "images:path=pictures"), "is a file, expected a folder"),
+    "a device as a file": (None, ("--data", "arrays:path=/dev/null"), "no file, but a device"),
     "no file": (None, ("--data", "arrays:path=nothing.npy"), "no file nothing.npy"),
     "nearly that file": (npy(mydata=X), ("--data", "arrays:path=mydta.npy"), "did you mean 'mydata.npy'?"),
     "odd suffix": (text("x.txt", "1 2"), ("--data", "arrays:path=x.txt"), "expected .npy or .npz"),
@@ -253,7 +255,7 @@ CASES = {
         "but x.npy has real numbers",
     ),
     # --- config files and folders
-    "config is a folder": (lambda h: (h / "c.yaml").mkdir(), ("--config", "c.yaml"), "c.yaml"),
+    "config is a folder": (lambda h: (h / "c.yaml").mkdir(), ("--config", "c.yaml"), "'c.yaml' is no file"),
     "config is binary": (text("c.yaml", b"\xff\x00"), ("--config", "c.yaml"), "cannot be read"),
     "config of a list": (text("c.yaml", "- 1\n"), ("--config", "c.yaml"), "does not hold keys"),
     "config with a tag": (
@@ -320,6 +322,30 @@ def test_bad_input_to_a_trained_run(call, here, trained, case):
     assert expected in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2
     assert listing(here) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "writer"),
+    [
+        (("sample", "-o", "a.npy"), "save"),
+        (("sample", "-o", "a.npz"), "savez"),
+        (("sample", "-o", "a.csv"), "savetxt"),
+        (("encode", "-o", "a.npz"), "savez"),
+    ],
+)
+def test_a_full_disk_leaves_the_old_file(call, here, trained, monkeypatch, args, writer):
+    plain = getattr(np, writer)
+
+    def fail(*given, **named):
+        plain(*given, **named)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, writer, fail)
+    (here / args[-1]).write_text("before")
+    result = call(args[0], trained / "points", *args[1:])
+    assert result.exit_code == 2, repr(result.exception)
+    assert f"{args[-1]} cannot be written: No space left on device" in result.stderr
+    assert listing(here) == {args[-1]: b"before"}
 
 
 def test_the_exploit_of_these_tests_would_work(here):
