@@ -86,8 +86,8 @@ class RunFolder:
         if (self.path / "run.json").exists():
             raise RunError(f"{self.path} has just become the directory of another run; choose another one")
         try:
-            checkpoint.write_text(self.log, "")
             self.write("run.json", content)
+            checkpoint.write_text(self.log, "")
         except BaseException:
             for name in (self.log.name, "run.json", lock.NAME):
                 (self.path / name).unlink(missing_ok=True)
