@@ -7,6 +7,7 @@ half of one; nothing in it can run code.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,10 +23,28 @@ from torch import Tensor
 
 from intel_core.errors import RunError
 
-__all__ = ["FORMAT", "latest", "load", "prune", "remove_after", "save", "to_bytes", "write_bytes", "write_text"]
+__all__ = [
+    "FORMAT",
+    "NewerFormatError",
+    "latest",
+    "listed",
+    "load",
+    "prune",
+    "put_aside_after",
+    "save",
+    "sync",
+    "to_bytes",
+    "write_bytes",
+    "write_text",
+]
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{10})")
+_OLD = ".old.tmp"
+
+
+class NewerFormatError(RunError):
+    """A checkpoint of a later version of this core: not damaged, so never passed over for an older one."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,9 +66,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         _write_synced(temporary, content)
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RunError(f"{path} cannot be written: {_reason(error)}") from error
 
 
 def to_bytes(tensors: Dictionary[str, Tensor]) -> bytes:
@@ -81,15 +102,31 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
             _write_synced(temporary / f"{name}.safetensors", content)
         meta = {"format": FORMAT, "step": step, "sha256": sums, "state": state}
         _write_synced(temporary / "state.json", json.dumps({**meta, "checksum": _checksum(meta)}, indent=1).encode())
+        _sync_folder(temporary)
+        old = folder / f".{final.name}{_OLD}"
         if final.exists():  # put aside rather than removed first, so that there is always one of the two
-            final.rename(folder / f".{final.name}.old.tmp")
+            _remove(old)
+            final.rename(old)
         temporary.rename(final)
         _sync_folder(folder)
-        shutil.rmtree(folder / f".{final.name}.old.tmp", ignore_errors=True)
+        _remove(old)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise RunError(f"checkpoint {final} cannot be written: {error.strerror}") from error
+        _remove(temporary)
+        raise RunError(f"checkpoint {final} cannot be written: {_reason(error)}; older ones stay") from error
     return final
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder or a file as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _checksum(meta: dict[str, Any]) -> str:
@@ -103,7 +140,25 @@ def _write_synced(path: Path, content: bytes) -> None:
         os.fsync(stream.fileno())
 
 
+def sync(path: Path) -> None:
+    """Wait until the disk has all of a file, if there is one.
+
+    Raises:
+        RunError: if the disk does not take it.
+    """
+    try:
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {_reason(error)}") from error
+
+
 def _sync_folder(folder: Path) -> None:
+    """A rename is kept by the folder; Windows opens no folders, and keeps it by itself."""
+    if os.name == "nt":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -115,12 +170,15 @@ def load(path: Path) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]
     """Step, tensors and state of a checkpoint, its checksums verified.
 
     Raises:
-        RunError: if it is missing, damaged, or of a later format.
+        RunError: if it is missing or damaged.
+        NewerFormatError: if it is of a later format.
     """
     try:
         meta = json.loads((path / "state.json").read_text(encoding="utf-8"))
         if meta["format"] > FORMAT:
-            raise RunError(f"checkpoint {path} has format {meta['format']}, this core reads up to {FORMAT}: upgrade it")
+            raise NewerFormatError(
+                f"checkpoint {path} has format {meta['format']}, this core reads up to {FORMAT}: upgrade it"
+            )
         if _checksum({key: value for key, value in meta.items() if key != "checksum"}) != meta["checksum"]:
             raise RunError(f"checkpoint {path} is damaged: state.json does not match its checksum")
         tensors = {}
@@ -135,10 +193,23 @@ def load(path: Path) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]
 
 
 def listed(folder: Path) -> list[Path]:
-    """Checkpoints in a folder, oldest first; unfinished ones do not count."""
-    if not folder.is_dir():
+    """Checkpoints in a folder, oldest first, damaged ones too; unfinished ones do not count.
+
+    Raises:
+        RunError: if it is something else than a folder, or cannot be read.
+    """
+    try:
+        entries = {path.name: path for path in folder.iterdir()}
+    except FileNotFoundError:
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
+    except OSError as error:
+        raise RunError(f"{folder} cannot be read as a folder of checkpoints: {_reason(error)}") from error
+    found = {name: path for name, path in entries.items() if _NAME.fullmatch(name)}
+    for name, path in entries.items():  # of a process that died as it put a new one in the place of an old one
+        step = name.removeprefix(".").removesuffix(_OLD)
+        if name == f".{step}{_OLD}" and _NAME.fullmatch(step):
+            found.setdefault(step, path)
+    return [path for _, path in sorted(found.items())]
 
 
 def latest(folder: Path) -> tuple[Path, list[str]]:
@@ -146,11 +217,14 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
 
     Raises:
         RunError: if there is none.
+        NewerFormatError: if a later version of this core wrote it.
     """
     problems = []
     for path in reversed(listed(folder)):
         try:
             load(path)
+        except NewerFormatError:
+            raise
         except RunError as error:
             problems.append(str(error))
             continue
@@ -158,16 +232,21 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
     raise RunError("; ".join([f"{folder} holds no checkpoint that can be used", *problems]))
 
 
-def remove_after(folder: Path, step: int) -> None:
-    """Remove checkpoints of later steps: damaged ones that a continued run would count among its newest."""
+def put_aside_after(folder: Path, step: int) -> None:
+    """Rename checkpoints of later steps, which are damaged, so that a continued run does not count them.
+
+    They stay beside the others as ``step-….damaged``, for whoever wants to know what happened.
+    """
     for path in listed(folder):
-        if int(path.name.removeprefix("step-")) > step:
-            shutil.rmtree(path, ignore_errors=True)
+        name = path.name.removeprefix(".").removesuffix(_OLD)
+        if int(name.removeprefix("step-")) > step:
+            aside = folder / f"{name}.damaged"
+            _remove(aside)
+            with contextlib.suppress(OSError):
+                path.rename(aside)
 
 
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the newest `keep` checkpoints, and what interrupted writers left."""
-    for path in listed(folder)[:-keep]:
-        shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob(".step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
+    for path in [*listed(folder)[:-keep], *folder.glob(".step-*.tmp")]:
+        _remove(path)

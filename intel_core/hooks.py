@@ -89,7 +89,7 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
             raise PluginError(component.reason)
         plugin = plugins.import_value(component.value)
         _register(manager, _guarded(manager, plugin, component.qualified), component.qualified)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if manager.has_plugin(component.qualified):
             manager.unregister(name=component.qualified)
         message = f"hook plugin {component.qualified} is BROKEN ({type(error).__name__}: {error}) and is left out"
@@ -142,7 +142,7 @@ class _Guard:
                 return function(*args)
             except IntelError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a plugin does not end the process of a run
                 self.failed = True
                 warnings.warn(
                     f"hook plugin {self.name} raised {type(error).__name__} in {function.__name__}: {error}; "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from intel_core.errors import SpecError
 from intel_core.spec import ComponentSpec
@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 Activation = Literal["relu", "leaky_relu", "tanh", "elu", "gelu", "silu", "softplus"]
+Width = Annotated[int, Field(ge=1, le=10**9)]
+"""Of a layer; more could not even be counted."""
 
 
 # --- likelihoods -----------------------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ class NetworkSpec(ComponentSpec):
 class MLPSpec(NetworkSpec):
     """Dense layers, for vectors and images of any size."""
 
-    hidden: tuple[PositiveInt, ...] = Field((256, 256), max_length=32, description="widths of the hidden layers")
+    hidden: tuple[Width, ...] = Field((256, 256), max_length=32, description="widths of the hidden layers")
     activation: Activation = Field("relu", description="after each hidden layer")
 
     def build_encoder(self, x_shape: tuple[int, ...], out_features: int) -> nn.Module:
@@ -165,7 +167,7 @@ class LinearSpec(NetworkSpec):
 class ConvSpec(NetworkSpec):
     """Convolutions with stride 2 and batch normalisation; the defaults are the paper's net for 28x28."""
 
-    channels: tuple[PositiveInt, ...] = Field(
+    channels: tuple[Width, ...] = Field(
         (32, 64, 128),
         min_length=1,
         max_length=8,

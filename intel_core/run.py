@@ -6,6 +6,7 @@ Encode, decode, reconstruct, sample, and tell its numbers, on another machine to
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +18,11 @@ import torch
 from torch import Tensor
 
 from intel_core import checkpoint, plugins
+from intel_core.budget import require_bytes
 from intel_core.data import Dataset, to_float
 from intel_core.errors import DataError, PluginError, RunError, SpecError
 from intel_core.model import InteLVAE, build_model
-from intel_core.rundir import FORMAT, RunFolder
+from intel_core.rundir import RunFolder
 from intel_core.runspec import RunSpec, make_run_spec, stream
 
 __all__ = ["Encoding", "Run", "data_dir_or_default", "load_run"]
@@ -57,11 +59,7 @@ class Run:
 
     def __init__(self, folder: RunFolder, model: InteLVAE | None = None, device: str = "cpu") -> None:
         self._folder = folder
-        self._info = folder.read("run.json")
-        if self._info.get("format", 0) > FORMAT:
-            raise RunError(
-                f"{folder.path} has format {self._info['format']}, this core reads up to {FORMAT}: upgrade it"
-            )
+        self._info = folder.read_description()
         self._device = device
         if model is not None:
             self.__dict__["model"] = model
@@ -89,11 +87,11 @@ class Run:
         self._require_components()
         try:
             return make_run_spec(**self._info["spec"])
-        except (KeyError, SpecError) as error:
+        except SpecError as error:
             raise RunError(f"{self.path}/run.json cannot be understood: {error}") from error
 
     def _require_components(self) -> None:
-        for needed in self._info.get("components", []):
+        for needed in self._info["components"]:
             try:
                 plugins.find(needed["kind"], needed["name"])
             except PluginError as error:
@@ -199,9 +197,12 @@ class Run:
 
         Raises:
             DataError: if n is not positive.
+            SpecError: if so many cannot fit into memory.
         """
         if n < 1:
             raise DataError(f"{n} samples were asked for; at least 1 is needed")
+        size = 4.0 * n * (self.model.y_dim + math.prod(self.model.x_shape))
+        require_bytes(f"{n:,} samples", size, torch.device("cpu"), "Draw fewer at a time")
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "sample"))
         likelihood = self.model.likelihood
 

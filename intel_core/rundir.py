@@ -6,6 +6,7 @@ evaluation), ``metrics.json`` (final numbers), ``model.safetensors`` (the final 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import platform
@@ -14,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from intel_core import checkpoint, plugins
+from intel_core import checkpoint, lock, plugins
 from intel_core.data import Dataset
 from intel_core.errors import RunError, did_you_mean
 from intel_core.model import InteLVAE
@@ -24,6 +25,9 @@ from intel_core.spec import ComponentSpec
 __all__ = ["FORMAT", "RunFolder", "components_of", "versions"]
 
 FORMAT = 1
+_LEFTOVER = ".*.tmp"
+"""What `checkpoint.write_bytes` has not yet renamed."""
+_COMPONENT = {"kind", "name", "distribution", "version"}
 
 
 class RunFolder:
@@ -51,7 +55,7 @@ class RunFolder:
         """
         try:
             if wanted is not None:
-                if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
+                if wanted.exists() and (not wanted.is_dir() or not _is_blank(wanted)):
                     raise RunError(f"{wanted} already exists and is not empty; choose another run directory")
                 wanted.mkdir(parents=True, exist_ok=True)
                 return cls(wanted)
@@ -64,14 +68,38 @@ class RunFolder:
                 except FileExistsError:
                     continue
                 return cls(path)
-        except OSError as error:
-            raise RunError(f"run directory {error.filename} cannot be made: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            where = getattr(error, "filename", None) or wanted or Path("runs") / name
+            raise RunError(f"run directory {where} cannot be made: {getattr(error, 'strerror', error)}") from error
         raise RunError(f"runs/{name} and 9,998 numbered ones are taken; choose --run-dir")
 
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from writing here for a while; see `intel_core.lock`."""
+        return lock.locked(self.path)
+
     def describe(self, content: dict[str, Any]) -> None:
-        """Write ``run.json`` and begin the log."""
-        self.write("run.json", content)
-        self.log.touch()
+        """Write ``run.json``, from which on this is a run, and begin the log.
+
+        Raises:
+            RunError: if another process was faster, or the disk does not take it; the directory is gone then.
+        """
+        if (self.path / "run.json").exists():
+            raise RunError(f"{self.path} has just become the directory of another run; choose another one")
+        try:
+            self.write("run.json", content)
+            checkpoint.write_text(self.log, "")
+        except BaseException:
+            for name in (self.log.name, "run.json", lock.NAME):
+                (self.path / name).unlink(missing_ok=True)
+            self.clear_leftovers()
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+            raise
+
+    def clear_leftovers(self) -> None:
+        """Remove what a process that was killed had begun to write."""
+        for path in self.path.glob(_LEFTOVER):
+            path.unlink(missing_ok=True)
 
     @staticmethod
     def description(
@@ -110,7 +138,7 @@ class RunFolder:
         path = self.path / name
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read: {error}") from None
@@ -118,30 +146,64 @@ class RunFolder:
             raise RunError(f"{path} is damaged: it does not hold an object")
         return content
 
+    def read_description(self) -> dict[str, Any]:
+        """The content of ``run.json``.
+
+        Raises:
+            RunError: if it is missing, of a later format, or does not hold what is read from it.
+        """
+        info = self.read("run.json")
+        version, data, parts = info.get("format", 0), info.get("data"), info.setdefault("components", [])
+        if isinstance(version, int) and version > FORMAT:
+            raise RunError(f"{self.path} has format {version}, this core reads up to {FORMAT}: upgrade it")
+        shape = data.get("shape") if isinstance(data, dict) else None
+        sound = {
+            "format": isinstance(version, int),
+            "spec": isinstance(info.get("spec"), dict),
+            "data": isinstance(shape, list) and bool(shape) and all(isinstance(n, int) and n > 0 for n in shape),
+            "components": isinstance(parts, list)
+            and all(isinstance(part, dict) and part.keys() >= _COMPONENT for part in parts),
+        }
+        for key, is_sound in sound.items():
+            if not is_sound:
+                raise RunError(f"{self.path}/run.json is damaged: {key!r} is missing or not what was written there")
+        return info
+
     def append(self, record: dict[str, Any]) -> None:
         """Add one line to ``metrics.jsonl``."""
         try:
             with self.log.open("a", encoding="utf-8") as stream_:
                 stream_.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise RunError(f"{self.log} cannot be written: {error.strerror}") from error
+            raise RunError(f"{self.log} cannot be written: {error.strerror}; resume goes on when it can be") from error
 
     def records(self) -> list[dict[str, Any]]:
         """All whole lines of ``metrics.jsonl``."""
         if not self.log.exists():
             return []
         found = []
-        for line in self.log.read_text(encoding="utf-8").splitlines():
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError as error:
+            raise RunError(f"{self.log} cannot be read: {error.strerror}") from error
+        for line in lines:
             try:
-                found.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 continue  # the last line of a process that was killed
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                found.append(record)
         return found
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps that a continued run takes again."""
         kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
         checkpoint.write_text(self.log, "".join(kept))
+
+
+def _is_blank(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a process left that was killed before its run began."""
+    return all(path.name == lock.NAME or path.match(_LEFTOVER) for path in folder.iterdir())
 
 
 def _nearby(path: Path) -> str:

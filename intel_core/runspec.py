@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["RunSpec", "make_run_spec", "resolve", "stream"]
 
 DEFAULT_STEPS = 4000
+MOST_STEPS = 10**9
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
 
@@ -107,7 +108,7 @@ class RunSpec(BaseModel):
     latent: PositiveInt | None = Field(
         None, le=100_000, description="dimensions of y; by default 10 for images, else at most 2"
     )
-    steps: PositiveInt | None = Field(None, le=10**9, description=f"training steps; by default {DEFAULT_STEPS}")
+    steps: PositiveInt | None = Field(None, le=MOST_STEPS, description=f"training steps; by default {DEFAULT_STEPS}")
     epochs: PositiveInt | None = Field(None, le=10**7, description="training epochs, instead of steps")
     batch_size: PositiveInt = Field(100, le=10**6, description="examples per step")
     learning_rate: PositiveFloat = Field(1e-3, le=100, description="step size of Adam")
@@ -123,6 +124,12 @@ class RunSpec(BaseModel):
     )
     evaluate_every: PositiveInt | None = Field(None, description="steps between evaluations; by default 20 in a run")
     log_every: PositiveInt = Field(50, description="steps between logged lines")
+    save_every: PositiveInt | None = Field(
+        None, description="steps between checkpoints; by default one with each evaluation"
+    )
+    save_minutes: PositiveFloat | None = Field(
+        10.0, le=10**6, description="longest time between checkpoints, in minutes; null for no limit"
+    )
     keep_checkpoints: PositiveInt = Field(2, le=1000, description="newest checkpoints that are kept")
     restarts: PositiveInt = Field(
         1, le=1000, description="starts that are tried for a part of the run each; the best one is trained"
@@ -186,11 +193,17 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
 
     Raises:
         DataError: if the likelihood cannot explain the values of x.
+        SpecError: if so many epochs are more steps than a run can have.
     """
     shape = dataset.x_shape
     encoder = spec.encoder or spec.decoder or _default_network(shape)
     per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
     steps = spec.steps or (spec.epochs * per_epoch if spec.epochs else DEFAULT_STEPS)
+    if steps > MOST_STEPS:
+        raise SpecError(
+            f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
+        )
+    evaluate_every = spec.evaluate_every or max(1, steps // 20)
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
     for name, schedule in _advised(spec.mapping, steps, schedules).items():
@@ -210,7 +223,8 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "steps": steps,
             "epochs": None,
             "schedules": schedules,
-            "evaluate_every": spec.evaluate_every or max(1, steps // 20),
+            "evaluate_every": evaluate_every,
+            "save_every": spec.save_every or evaluate_every,
             "name": spec.name or spec.label,
         }
     )

@@ -217,7 +217,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         path = path.expanduser()
         if not path.is_file():
-            raise SpecError(f"no file {shown}")
+            raise SpecError(f"{shown} is no file" if path.exists() else f"no file {shown}")
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except SpecError:
         raise

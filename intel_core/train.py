@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 import torch
 
 from intel_core import checkpoint
+from intel_core.budget import out_of_memory_told, require_memory
 from intel_core.compose import diagnose
 from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
 from intel_core.devices import pick_device
@@ -23,15 +21,18 @@ from intel_core.evaluation import evaluate
 from intel_core.hooks import hookimpl, make_hooks
 from intel_core.model import build_model
 from intel_core.restarts import choose_start
+from intel_core.resuming import go_on, identity
 from intel_core.run import Run, data_dir_or_default
 from intel_core.rundir import RunFolder
 from intel_core.runspec import RunSpec, make_run_spec, resolve
+from intel_core.signals import interrupt_on_signals, stop_on_signals
 from intel_core.spec import parse_spec
 from intel_core.trainer import Trainer
 
 __all__ = ["fit", "prepare", "resume"]
 
 
+@out_of_memory_told()
 def fit(
     spec: RunSpec | None = None,
     *,
@@ -55,8 +56,8 @@ def fit(
         **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``.
 
     The first SIGINT (Ctrl-C) or SIGTERM ends the run after its step, saved: a run of status ``interrupted`` is
-    returned, which `resume` continues. A second one raises KeyboardInterrupt. During the trials of a run with restarts
-    nothing is kept yet, and both end the process as they do outside `fit`.
+    returned, which `resume` continues. A second one raises KeyboardInterrupt, as does the first one during the trials
+    of a run with restarts, of which nothing is kept.
 
     Raises:
         IntelError: for anything that the caller can mend.
@@ -88,14 +89,16 @@ def fit(
     manager = make_hooks(hooks)
     trials: list[dict[str, Any]] = []
     if spec.restarts > 1:
-        spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
+        with interrupt_on_signals():
+            spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
     trainer = Trainer(spec, model, dataset, manager)
     description = RunFolder.description(asked, spec, dataset, model, trials)
     # Only now, when nothing that the user can mend is left, is anything written.
     folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
-    folder.describe(description)
-    return _train(trainer, folder)
+    with folder.locked():
+        folder.describe(description)
+        return _train(trainer, folder, description)
 
 
 def prepare(
@@ -108,9 +111,12 @@ def prepare(
     """
     if dataset is None:
         dataset = spec.data.load(data_dir_or_default(data_dir))
-    return resolve(spec, dataset), dataset
+    spec = resolve(spec, dataset)
+    require_memory(spec, dataset)
+    return spec, dataset
 
 
+@out_of_memory_told()
 def resume(
     path: str | Path,
     *,
@@ -121,6 +127,8 @@ def resume(
 ) -> Run:
     """Continue an interrupted run from its newest whole checkpoint, as if it had never stopped.
 
+    A damaged checkpoint is passed over with a warning. A run that was killed before its first one begins again.
+
     Args:
         path: the run directory.
         data: the same arrays again, for a run that was trained on arrays.
@@ -129,28 +137,27 @@ def resume(
         hooks: as in `fit`.
 
     Raises:
-        RunError: if the run is finished, has no usable checkpoint, or its data has changed.
+        RunError: if the run is finished, in use by another process, has no usable checkpoint, or its data has changed.
     """
     folder = RunFolder(Path(path))
-    run = Run(folder)
+    folder.read("run.json")  # or there is no directory to lock
+    with folder.locked():
+        return _resume(folder, data, labels, Path(data_dir) if data_dir else None, hooks)
+
+
+def _resume(folder: RunFolder, data: Any, labels: Any, data_dir: Path | None, hooks: Iterable[object]) -> Run:
+    """As `resume`, in a locked folder."""
+    path, run = folder.path, Run(folder)
     if run.status == "finished":
         raise RunError(f"{path} is finished; there is nothing to resume")
     spec = run.spec
-    dataset = (
-        make_dataset("data", data, labels) if data is not None else run.dataset(Path(data_dir) if data_dir else None)
-    )
-    if dataset.summary()["fingerprint"] != run.info["data"]["fingerprint"]:
+    dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
+    if dataset.summary()["fingerprint"] != run.info["data"].get("fingerprint"):
         raise RunError(f"{path} was trained on other data: the fingerprint of the training examples differs")
-    latest, problems = checkpoint.latest(folder.checkpoints)
-    for problem in problems:
-        warnings.warn(f"{problem}; going on from {latest.name}", stacklevel=2)
-    step, tensors, state = checkpoint.load(latest)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
     trainer = Trainer(spec, model, dataset, make_hooks(hooks))
-    trainer.load_state(step, tensors, state)
-    checkpoint.remove_after(folder.checkpoints, step)
-    folder.forget_after(step)
-    return _train(trainer, folder)
+    go_on(trainer, folder, run.info)
+    return _train(trainer, folder, run.info)
 
 
 class _Recorder:
@@ -168,18 +175,20 @@ class _Recorder:
         self.folder.append(record)
 
 
-def _train(trainer: Trainer, folder: RunFolder) -> Run:
-    """Run a trainer to its end, everything kept in a folder."""
-    spec = trainer.spec
+def _train(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> Run:
+    """Run a trainer to its end, everything kept in a folder that `info` describes."""
+    spec, belongs = trainer.spec, {"run": identity(info)}
 
     def save(trainer: Trainer) -> Path:
-        written = checkpoint.save(folder.checkpoints, trainer.step, *trainer.state())
+        checkpoint.sync(folder.log)  # a run that goes on from here finds every line up to here
+        tensors, state = trainer.state()
+        written = checkpoint.save(folder.checkpoints, trainer.step, tensors, state | belongs)
         checkpoint.prune(folder.checkpoints, spec.keep_checkpoints)
         return written
 
     trainer.folder, trainer.save = folder.path, save
     trainer.hooks.register(_Recorder(folder), name="recorder")
-    with _stop_on_signals(trainer):
+    with stop_on_signals(trainer):
         trainer.train()
     interrupted = (trainer.stop_reason or "").startswith("signal")
     outcome = {
@@ -216,23 +225,3 @@ def final_numbers(trainer: Trainer) -> dict[str, Any]:
         warnings.warn(f"the mapping's diagnosis failed with {type(error).__name__}: {error}", stacklevel=2)
         mapping = {}
     return {**numbers, "mapping": mapping}
-
-
-@contextlib.contextmanager
-def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the run after its step, saved; a second one ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        if trainer.stop_reason is not None:
-            raise KeyboardInterrupt
-        trainer.stop(f"signal {signal.Signals(number).name}")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pluggy
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from intel_core import checkpoint
 from intel_core.data import Dataset, to_float
 from intel_core.divergence import Snapshot, find_culprit
 from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
@@ -81,6 +81,8 @@ class Trainer:
         self.steps = spec.steps
         self.seconds = 0.0
         self.stop_reason: str | None = None
+        self._saved: tuple[int, str | None] | None = None
+        self._save_by = math.inf
         self.best: float | None = None
         self.best_step = 0
         self.best_model: dict[str, Tensor] | None = None
@@ -174,17 +176,18 @@ class Trainer:
         """
         hook = self.hooks.hook
         every = self.spec.evaluate_every or self.steps
+        save_every = self.spec.save_every or every
         self.model.train()
+        self._set_clock()
         hook.run_start(trainer=self)
         while self.step < self.steps and self.stop_reason is None:
-            self.advance(min(self.step - self.step % every + every, self.steps))
+            self.advance(min(self.step - self.step % n + n for n in (every, save_every, self.steps)))
             self._require_finite()
             if self.step % every == 0 or self.step == self.steps:
-                self._evaluate()
-                if self.save is not None and self.step < self.steps and self.stop_reason is None:
-                    self._save()
-        if self.save is not None:
-            self._save()
+                self._evaluate()  # before a checkpoint of the same step, which has seen it
+            if self.step % save_every == 0 or self._is_due():
+                self._save()
+        self._save()
         hook.run_end(trainer=self)
 
     @torch.enable_grad()
@@ -205,11 +208,26 @@ class Trainer:
             if self.step % log_every == 0 or self.step == self.steps:
                 self.seconds = time.perf_counter() - started
                 self._log()
+            if self._is_due():
+                break
         self.seconds = time.perf_counter() - started
 
     def _save(self) -> None:
-        assert self.save is not None
-        self.hooks.hook.saved(trainer=self, path=str(self.save(self)))
+        """A checkpoint, unless the newest one already says the same."""
+        now = (self.step, _lasting(self.stop_reason))
+        if self.save is not None and now != self._saved:
+            path = self.save(self)
+            self._saved = now
+            self.hooks.hook.saved(trainer=self, path=str(path))
+        self._set_clock()
+
+    def _is_due(self) -> bool:
+        """Whether the newest checkpoint is as old as the spec allows."""
+        return time.monotonic() >= self._save_by
+
+    def _set_clock(self) -> None:
+        minutes = self.spec.save_minutes
+        self._save_by = math.inf if self.save is None or minutes is None else time.monotonic() + 60 * minutes
 
     def _log(self) -> None:
         """One line of means since the last one; the only place where the loop waits for the device."""
@@ -274,8 +292,11 @@ class Trainer:
         kept = ""
         if self.folder is not None:
             path = self.folder / "diverged-batch.safetensors"
-            safetensors.torch.save_file({k: v.cpu().contiguous() for k, v in finding.batch.items()}, path)
-            kept = f"; the batch is kept in {path}"
+            try:
+                checkpoint.write_bytes(path, checkpoint.to_bytes(finding.batch))
+                kept = f"; the batch is kept in {path}"
+            except RunError as error:
+                kept = f"; {error}"
         raise DivergenceError(
             f"training diverged at step {finding.step}: {finding.what}, first in {finding.layer}{kept}{advice}"
         )
@@ -320,14 +341,20 @@ class Trainer:
             self.seconds = float(state["seconds"])
             window = tensors["training"].get("window", torch.empty(0)).to(self.device)
             self._window = [_terms_of(dict(zip(state["window"], row.unbind(), strict=True))) for row in window]
-            reason = state["stop_reason"]
-            self.stop_reason = None if reason is None or reason.startswith("signal") else str(reason)
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"the checkpoint does not fit this run: {str(error).splitlines()[0]}") from error
+            self.stop_reason = _lasting(state["stop_reason"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise RunError(f"the checkpoint does not fit this run: {reason}") from error
         self.step = step
+        self._saved = (step, self.stop_reason)
         self._update_weights()
         self._update_strength()
         self._snapshot = Snapshot(self)
+
+
+def _lasting(stop_reason: str | None) -> str | None:
+    """What still stops a run that is continued: anything but a signal."""
+    return None if stop_reason is None or stop_reason.startswith("signal") else stop_reason
 
 
 def _terms_of(numbers: dict[str, Tensor]) -> Terms:

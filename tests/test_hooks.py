@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import PluginError, SpecError, fit, hookimpl
+from intel_core import PluginError, SpecError, fit, hookimpl, resume
 from intel_core.hooks import RunHooks, make_hooks
 
 X = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
@@ -254,6 +254,44 @@ def test_a_plugin_that_raises_is_reported_and_not_called_again(site, tmp_path: P
     assert (run.status, run.metrics["step"]) == ("finished", 12)
     assert calls_of(rude) == ["run_start", "step_end", "step_end", "step_end"]
     assert calls_of(polite) == [4, 8, 12]
+
+
+@pytest.mark.parametrize("moment", [moment for moment in HOOKS if moment != "tried"])
+@pytest.mark.parametrize("error", ["SystemExit", "RuntimeError", "AssertionError", "MemoryError", "RecursionError"])
+def test_a_plugin_that_raises_anywhere_does_not_lose_the_run(site, tmp_path: Path, moment: str, error: str) -> None:
+    source = f"from intel_core import hookimpl\n@hookimpl\ndef {moment}():\n    raise {error}('leave')\n"
+    add_hooks(site, "leaving-hooks", source)
+    with pytest.warns(UserWarning, match=f"^hook plugin leaving-hooks/watch raised {error} in {moment}: leave"):
+        run = train(tmp_path)
+    assert (run.status, run.metrics["step"]) == ("finished", 12)
+
+
+@pytest.mark.parametrize("moment", [moment for moment in HOOKS if moment != "tried"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_a_run_that_a_hook_ends_goes_on_as_if_nothing_had_been(
+    site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, error: type[BaseException]
+) -> None:
+    """A plugin's KeyboardInterrupt is the user's; the other two come from the caller's own object."""
+
+    def fail(self) -> None:
+        raise error("now")
+
+    fail.__name__ = moment
+    if error is KeyboardInterrupt:
+        source = f"from intel_core import hookimpl\n@hookimpl\ndef {moment}():\n    raise KeyboardInterrupt\n"
+        add_hooks(site, "interrupting-hooks", source)
+        hooks: list[object] = []
+    else:
+        hooks = [type("Failing", (), {moment: hookimpl(fail)})()]
+    with pytest.raises(error):
+        train(tmp_path, *hooks)
+    if error is KeyboardInterrupt:
+        monkeypatch.setenv("INTEL_DISABLE_PLUGINS", "interrupting-hooks")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a run that begins again
+        run = resume(tmp_path / "run", data=X)
+    assert run.status == "finished"
+    assert torch.equal(run.sample(20), train(tmp_path / "whole").sample(20))
 
 
 def test_a_plugin_s_failure_is_forgotten_by_the_next_run(site, tmp_path: Path) -> None:

@@ -297,12 +297,22 @@ def test_run_without_a_whole_checkpoint_is_refused_with_the_reasons(file, damage
         resumed(tmp_path / "run", "early stopping")
 
 
-def test_run_without_checkpoints_is_refused(tmp_path):
-    crashed(tmp_path / "run", "elbo", 3)
-    with pytest.raises(RunError, match="no checkpoint"):
-        resumed(tmp_path / "run", "elbo")
+def test_run_that_crashed_before_its_first_checkpoint_begins_again(whole, tmp_path):
+    crashed(tmp_path / "run", "elbo", EVERY - 1)
     with pytest.raises(RunError, match="no checkpoint"):
         _ = load_run(tmp_path / "run").model
+    with pytest.warns(UserWarning, match="was not saved yet; it begins again with its first step"):
+        run = resumed(tmp_path / "run", "elbo")
+    assert_same_result(run, whole["elbo"])
+
+
+def test_run_whose_checkpoints_are_gone_is_refused(tmp_path):
+    crashed(tmp_path / "run", "elbo", 27)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    log = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    with pytest.raises(RunError, match="no checkpoint"):
+        resumed(tmp_path / "run", "elbo")
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == log
 
 
 def test_half_written_checkpoint_is_ignored_and_cleared_away(whole, tmp_path):
@@ -318,7 +328,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     train(tmp_path / "other", "elbo", StopAt(13), encoder="mlp:hidden=[7]")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     shutil.copytree(tmp_path / "other" / "checkpoints", tmp_path / "run" / "checkpoints")
-    with pytest.raises(RunError, match="does not fit"):
+    with pytest.raises(RunError, match="belongs to another run"):
         resumed(tmp_path / "run", "elbo")
 
 

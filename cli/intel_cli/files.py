@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +41,7 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
         RunError: if the disk does not take it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as stream:
+        with _whole(path) as place, place.open("wb") as stream:
             np.savez(stream, **arrays)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
@@ -53,21 +55,33 @@ def save_examples(run: Run, x: Tensor, path: Path) -> None:
         DataError: if there are too many for one picture.
     """
     suffix, array = path.suffix.lower(), x.numpy()
+    if suffix == ".npz":
+        save_arrays(path, {"x": array})
+        return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if suffix == ".png":
-            _picture(run, x, path)
-        elif suffix == ".npz":
-            save_arrays(path, {"x": array})
-        elif suffix == ".npy":
-            with path.open("wb") as stream:
-                np.save(stream, array)
-        else:
-            rows = array.reshape(len(array), -1)
-            names = ",".join(f"x{i}" for i in range(rows.shape[1]))
-            np.savetxt(path, rows, delimiter=",", header=names, comments="", fmt="%.9g")
+        with _whole(path) as place:
+            if suffix == ".png":
+                _picture(run, x, place)
+            elif suffix == ".npy":
+                np.save(place, array)
+            else:
+                rows = array.reshape(len(array), -1)
+                names = ",".join(f"x{i}" for i in range(rows.shape[1]))
+                np.savetxt(place, rows, delimiter=",", header=names, comments="", fmt="%.9g")
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write under, of the same suffix; the file has its own name only once it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix.lower()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _picture(run: Run, x: Tensor, path: Path) -> None:

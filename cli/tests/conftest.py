@@ -221,11 +221,13 @@ def ok() -> Callable[..., Result]:
 def start(toys: Path, here: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts the command in a process of its own."""
 
+    path = os.pathsep.join([str(toys), *filter(None, [os.environ.get("PYTHONPATH")])])
+
     def begin(*args: str, **env: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, "-m", "intel_cli.main", *args],
             cwd=here,
-            env={**os.environ, "PYTHONPATH": str(toys), "OMP_NUM_THREADS": "1", **env},
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

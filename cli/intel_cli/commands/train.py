@@ -69,8 +69,10 @@ def _spec_option(
     type=int,
     help="Stop after so many evaluations without gain, counted once schedules have settled.  [default: never]",
 )
-@click.option("--evaluate-every", type=int, help="Steps between evaluations and checkpoints.  [default: 20 in a run]")
+@click.option("--evaluate-every", type=int, help="Steps between evaluations.  [default: 20 in a run]")
 @click.option("--log-every", type=int, help="Steps between logged lines.  [default: 50]")
+@click.option("--save-every", type=int, help="Steps between checkpoints.  [default: one with each evaluation]")
+@click.option("--save-minutes", type=float, help="Longest time between checkpoints, in minutes.  [default: 10]")
 @click.option(
     "--restarts", type=int, help="Try so many starts for a part of the run each, train the best.  [default: 1]"
 )
@@ -157,12 +159,17 @@ def _refuse_settings(resume: Path, given: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _hard_interruption(ctx: click.Context, progress: Progress) -> Iterator[None]:
-    """A second Ctrl-C, or one before the first step, ends the process at once."""
+    """A second Ctrl-C or SIGTERM, or one before the first step, ends the process at once."""
+    from intel_core.signals import interrupt_on_signals
+
     try:
-        yield
+        with interrupt_on_signals():
+            yield
     except KeyboardInterrupt:
-        telling.note("Interrupted at once; nothing after the newest checkpoint was saved.")
-        if progress.folder is not None:
+        if progress.folder is None:
+            telling.note("Interrupted before training began; nothing was written.")
+        else:
+            telling.note("Interrupted at once; nothing after the newest checkpoint was saved.")
             telling.note(f"Continue with: intel train --resume {progress.folder}")
         ctx.exit(telling.INTERRUPTED)
 

@@ -63,7 +63,9 @@ def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = Fal
     for candidate in candidates:
         if candidate.exists():
             hint = _other_reader(candidate)
-            raise DataError(f"{name}: {candidate} is a {other}, expected a {sort}{hint}")
+            is_other = candidate.is_file() or candidate.is_dir()
+            found = f"a {other}" if is_other else "no file, but a device or a pipe"
+            raise DataError(f"{name}: {candidate} is {found}, expected a {sort}{hint}")
     parents = [_deepest_existing(candidate) for candidate in candidates]
     missing = parents[0][1]
     names: list[str] = []

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 
+from intel_core.budget import require_bytes
 from intel_core.data import Dataset, make_dataset
 from intel_core.errors import DataError
 from intel_datasets.files import find_path
@@ -43,6 +45,7 @@ def load(spec: ImagesSpec, data_dir: Path | None) -> Dataset:
     folder = find_path("images", spec.path, data_dir, folder=True)
     files, labels, names = list_images(folder)
     first = read_image(files[0], spec.channels, spec.size)
+    require_bytes(f"images: {len(files):,} files", 2.0 * len(files) * first.size, torch.device("cpu"), "Give a size=…")
     x = np.empty((len(files), *first.shape), dtype=np.uint8)
     for index, file in enumerate(files):
         image = first if index == 0 else read_image(file, spec.channels, spec.size)
