@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from intel_core.runspec import RunSpec, make_run_spec, resolve
 from intel_core.spec import parse_spec
 from intel_core.trainer import Trainer
 
-__all__ = ["fit", "prepare", "resume"]
+__all__ = ["finish", "fit", "keep", "prepare", "read_arguments", "resume", "stop_on_signals"]
 
 
 def fit(
@@ -69,6 +69,31 @@ def fit(
     """
     if spec is not None and settings:
         raise SpecError("give fit() a whole spec or settings, not both")
+    asked, given = read_arguments(spec, data, labels, settings)
+    spec, dataset = prepare(asked, data_dir, given)
+    manager = make_hooks(hooks)
+    trials: list[dict[str, Any]] = []
+    if spec.restarts > 1:
+        spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
+    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
+    trainer = Trainer(spec, model, dataset, manager)
+    description = RunFolder.description(asked, spec, dataset, model, trials)
+    # Only now, when nothing that the user can mend is left, is anything written.
+    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
+    folder.describe(description)
+    return _train(trainer, folder)
+
+
+def read_arguments(
+    spec: RunSpec | None, data: Any, labels: Any, settings: dict[str, Any]
+) -> tuple[RunSpec, Dataset | None]:
+    """What the arguments of `fit` ask for: a spec that is not resolved, and the data where they are an array.
+
+    Raises:
+        SpecError: where they say two things at once, or something that no run has.
+    """
+    if spec is not None and settings:
+        raise SpecError("give fit() a whole spec or settings, not both")
     dataset = None
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
@@ -83,19 +108,7 @@ def fit(
         spec = make_run_spec(**settings, **({} if data is None else {"data": data}))
     elif data is not None:
         spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
-    asked = spec
-    spec, dataset = prepare(spec, data_dir, dataset)
-    manager = make_hooks(hooks)
-    trials: list[dict[str, Any]] = []
-    if spec.restarts > 1:
-        spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
-    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = Trainer(spec, model, dataset, manager)
-    description = RunFolder.description(asked, spec, dataset, model, trials)
-    # Only now, when nothing that the user can mend is left, is anything written.
-    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
-    folder.describe(description)
-    return _train(trainer, folder)
+    return spec, dataset
 
 
 def prepare(
@@ -170,6 +183,14 @@ class _Recorder:
 
 def _train(trainer: Trainer, folder: RunFolder) -> Run:
     """Run a trainer to its end, everything kept in a folder."""
+    keep(trainer, folder)
+    with stop_on_signals(trainer):
+        trainer.train()
+    return finish(trainer, folder)
+
+
+def keep(trainer: Trainer, folder: RunFolder) -> None:
+    """Let a trainer write its lines and checkpoints into a folder."""
     spec = trainer.spec
 
     def save(trainer: Trainer) -> Path:
@@ -179,8 +200,10 @@ def _train(trainer: Trainer, folder: RunFolder) -> Run:
 
     trainer.folder, trainer.save = folder.path, save
     trainer.hooks.register(_Recorder(folder), name="recorder")
-    with _stop_on_signals(trainer):
-        trainer.train()
+
+
+def finish(trainer: Trainer, folder: RunFolder) -> Run:
+    """Write what is left of a run that has ended: its final weights and numbers, or that it was interrupted."""
     interrupted = (trainer.stop_reason or "").startswith("signal")
     outcome = {
         "status": "interrupted" if interrupted else "finished",
@@ -218,8 +241,18 @@ def final_numbers(trainer: Trainer) -> dict[str, Any]:
     return {**numbers, "mapping": mapping}
 
 
+class Stoppable(Protocol):
+    """Something that ends after its current step when it is told to."""
+
+    stop_reason: str | None
+
+    def stop(self, reason: str) -> None:
+        """End after the current step."""
+        ...
+
+
 @contextlib.contextmanager
-def _stop_on_signals(trainer: Trainer) -> Iterator[None]:
+def stop_on_signals(trainer: Stoppable) -> Iterator[None]:
     """The first SIGINT or SIGTERM ends the run after its step, saved; a second one ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -133,13 +133,16 @@ class Trainer:
 
     # --- the step ----------------------------------------------------------------------------------------------
 
+    def order(self, epoch: int) -> Tensor:
+        """The order of the training examples in an epoch, which follows from the seed alone; on the CPU."""
+        shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
+        return torch.randperm(len(self.data), generator=shuffle)
+
     def draw(self) -> tuple[Tensor, Tensor]:
         """The batch and the noise of the current step."""
         epoch, batch = divmod(self.step, self.steps_per_epoch)
         if epoch != self._epoch:
-            shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
-            order = torch.randperm(len(self.data), generator=shuffle).to(self.device)
-            self._order, self._epoch = torch.split(order, self.batch_size), epoch
+            self._order, self._epoch = torch.split(self.order(epoch).to(self.device), self.batch_size), epoch
         x = to_float(self.data[self._order[batch]])
         shape = (self.objective.particles, self.batch_size, self.model.y_dim)
         return x, torch.randn(shape, generator=self.noise, device=self.device)
@@ -178,14 +181,22 @@ class Trainer:
         hook.run_start(trainer=self)
         while self.step < self.steps and self.stop_reason is None:
             self.advance(min(self.step - self.step % every + every, self.steps))
-            self._require_finite()
-            if self.step % every == 0 or self.step == self.steps:
-                self._evaluate()
-                if self.save is not None and self.step < self.steps and self.stop_reason is None:
-                    self._save()
+            self._pause()
+        self._end()
+
+    def _pause(self) -> None:
+        """What is done wherever the loop stops for a while."""
+        self._require_finite()
+        every = self.spec.evaluate_every or self.steps
+        if self.step % every == 0 or self.step == self.steps:
+            self._evaluate()
+            if self.save is not None and self.step < self.steps and self.stop_reason is None:
+                self._save()
+
+    def _end(self) -> None:
         if self.save is not None:
             self._save()
-        hook.run_end(trainer=self)
+        self.hooks.hook.run_end(trainer=self)
 
     @torch.enable_grad()
     def advance(self, until: int) -> None:
