@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pluggy
@@ -108,6 +109,7 @@ class Group:
             take for the trainer is this group.
 
     Attributes:
+        folder: where the run directories lie, for the watchers to know.
         stop_reason: set by `stop` to end all replicates after the current step.
     """
 
@@ -117,7 +119,7 @@ class Group:
         self.hooks = watchers
         self.spec, self.dataset, self.model, self.device = first.spec, first.dataset, first.model, first.device
         self.batch_size, self.steps_per_epoch, self.steps = first.batch_size, first.steps_per_epoch, first.steps
-        self.folder = first.folder.parent if first.folder is not None else None
+        self.folder: Path | None = None
         self.step, self.seconds = 0, 0.0
         self.stop_reason: str | None = None
         self._window: list[Terms] = []
@@ -263,14 +265,16 @@ class Group:
 
     @torch.enable_grad()
     def advance(self, until: int) -> None:
-        """Take steps up to a number, or until all are asked to stop, logging on the way."""
+        """Take steps up to a number, or until one or all are to stop, logging on the way."""
         log_every = self.spec.log_every
         started = time.perf_counter() - self.seconds
-        while self.step < until and self.stop_reason is None and self._going:
+        while self.step < until and self.stop_reason is None:
             self._window.append(_light(self.take_step()))
             if self.step % log_every == 0 or self.step == self.steps:
                 self.seconds = time.perf_counter() - started
                 self._log()
+                if not all(trainer.going for trainer in self._going):
+                    break
         self.seconds = time.perf_counter() - started
 
     def _log(self) -> None:
@@ -280,15 +284,11 @@ class Group:
         for trainer in self._going:
             trainer.guarded(trainer.log)
         self.hooks.hook.logged(trainer=self, record=self._mean_record("train"))
-        self._leave()
 
     @torch.no_grad()
     def _catch_up(self, *, means: bool = False) -> None:
         """Tell every replicate its step and its own terms since the last line, or their means."""
-        leader = self._going[0] if self._going else None
-        if leader is None:
-            return
-        rows = self._window
+        leader, rows = self._going[0], self._window
         if means and rows:
             rows = [_merged(rows)]
         columns = [[_of(terms, r) for terms in rows] for r in range(len(self._going))]
@@ -301,7 +301,8 @@ class Group:
         """The newest lines of all that go on, as one of means; ``elbo_std`` is the ELBO's spread."""
         records = [trainer.records[kind] for trainer in self._going if trainer.failure is None]
         if not records:
-            return {"kind": kind, "step": self.step, "elbo": math.nan, "log_likelihood": math.nan, "kl": math.nan}
+            numbers = dict.fromkeys(("elbo", "elbo_std", "log_likelihood", "kl"), math.nan)
+            return {"kind": kind, "step": self.step, "weights": {}, **numbers}
         found = mean_and_std(records)
         means = {name: value["mean"] for name, value in found.items()}
         return {**records[0], **means, "step": self.step, "elbo_std": found["elbo"]["std"]}
