@@ -3,8 +3,8 @@
     python benchmarks/replicates.py [--threads 1] [--json]
 
 The data is the paper's synthetic circle; batch 100, latent 2, MLPs, Gaussian likelihood of learned variance. On one
-side R replicates of the framework in a stack, with the default logging; on the other a plain PyTorch loop for one model,
-written as in a script (`step_overhead.ByHand`), with torch's default Adam and with the fused one. Blocks of steps
+side R replicates of the framework in a stack, with the default logging; on the other the loop for one model that one
+writes in a script (`step_overhead.ByHand`), with torch's default Adam and with the fused one. Blocks of steps
 alternate, so that whatever else the machine does falls on all. "times cheaper" is R times the step by hand, over the
 step of the stack. The last column compares with the framework's own steps of one run.
 """
@@ -28,7 +28,7 @@ from intel_core.runspec import make_run_spec, resolve
 
 NETWORKS = {"2-10-10-4 MLPs": "mlp:hidden=[10,10]", "10-10-10 MLPs": "mlp:hidden=[10,10,10]"}
 COUNTS = (10, 100)
-BLOCK, ROUNDS = 50, 21
+BLOCK, ROUNDS = 20, 31
 
 
 def replicates(case: Case, dataset: Dataset, count: int) -> list[Replicate]:
@@ -39,9 +39,9 @@ def replicates(case: Case, dataset: Dataset, count: int) -> list[Replicate]:
     return [Replicate(own, build_model(own, case.shape), dataset, make_hooks(installed=False)) for own in specs]
 
 
-def measure(name: str, network: str, count: int) -> dict[str, object]:
+def measure(name: str, network: str, count: int, rounds: int) -> dict[str, object]:
     """Median times per step and their ratios for one network and one number of replicates."""
-    case = Case(name, (2,), {"encoder": network, "likelihood": "gaussian"}, BLOCK, ROUNDS)
+    case = Case(name, (2,), {"encoder": network, "likelihood": "gaussian"}, BLOCK, rounds)
     split = Split(sample("circle", 10_000, torch.Generator().manual_seed(0)).to(torch.float32))
     dataset = Dataset("circle", split, split, split, "real")
     group = Group(replicates(case, dataset, count), make_hooks(installed=False))
@@ -56,7 +56,7 @@ def measure(name: str, network: str, count: int) -> dict[str, object]:
     times: list[list[float]] = [[] for _ in contestants]
     for contestant in contestants:
         contestant(BLOCK)
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         for i in range(len(contestants)):
             which = (i + turn) % len(contestants)
             times[which].append(timed(contestants[which], BLOCK))
@@ -79,10 +79,11 @@ def main() -> None:
     """Print one line per case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of which medians are taken, at least 5")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = [measure(name, network, count) for name, network in NETWORKS.items() for count in COUNTS]
+    rows = [measure(name, network, count, arguments.rounds) for name, network in NETWORKS.items() for count in COUNTS]
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return

@@ -174,6 +174,8 @@ class Group:
         for trainer in self._going:
             for state in trainer.optimizer.state.values():
                 state.update({key: value.clone() for key, value in state.items()})
+        rows = torch.tensor([trainer.going for trainer in self._going], device=self.device)
+        self._window = [_of(terms, rows) for terms in self._window]
         self._going = still
         if still:
             self._restack()
@@ -336,8 +338,8 @@ def _merged(rows: Sequence[Terms]) -> Terms:
     return Terms(loss, log_likelihood, kl, others, Posterior(loss, loss))
 
 
-def _of(terms: Terms, r: int) -> Terms:
-    """The terms of one model."""
+def _of(terms: Terms, r: int | Tensor) -> Terms:
+    """The terms of one model, or of some."""
     others = {name: value[r] for name, value in terms.others.items()}
     loss = terms.loss[r]
     return Terms(loss, terms.log_likelihood[r], terms.kl[r], others, Posterior(loss, loss))
