@@ -46,6 +46,7 @@ test-all: lint
 
 bench: $(READY)
 	$(BIN)/python benchmarks/step_overhead.py
+	$(BIN)/python benchmarks/replicates.py
 	$(BIN)/python benchmarks/memory.py
 
 wheels: $(READY)

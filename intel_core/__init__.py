@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from intel_core.parts import LikelihoodSpec, NetworkSpec, ObjectiveSpec
     from intel_core.plugins import API_LEVEL, available, register
     from intel_core.properties import Hoelder, Locus, Properties
+    from intel_core.replicates import Replicates, fit_replicates
     from intel_core.run import Run, load_run
     from intel_core.runspec import RunSpec
     from intel_core.schedules import ScheduleSpec
@@ -60,6 +61,7 @@ _HOMES = {
     "parts": ("LikelihoodSpec", "NetworkSpec", "ObjectiveSpec"),
     "plugins": ("API_LEVEL", "available", "register"),
     "properties": ("Hoelder", "Locus", "Properties"),
+    "replicates": ("Replicates", "fit_replicates"),
     "run": ("Run", "load_run"),
     "runspec": ("RunSpec",),
     "schedules": ("ScheduleSpec",),
@@ -96,6 +98,7 @@ __all__ = [
     "PluginError",
     "Properties",
     "Regularised",
+    "Replicates",
     "Run",
     "RunError",
     "RunSpec",
@@ -105,6 +108,7 @@ __all__ = [
     "available",
     "build_mapping",
     "fit",
+    "fit_replicates",
     "format_spec",
     "hookimpl",
     "load_mapping",

@@ -6,9 +6,8 @@ instead; when a logged mean is not finite, the steps since then are taken again,
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +23,8 @@ class Snapshot:
 
     def __init__(self, trainer: Trainer) -> None:
         self.step = trainer.step
-        self._model = copy.deepcopy(trainer.model.state_dict())
-        self._optimizer = copy.deepcopy(trainer.optimizer.state_dict())
+        self._model = _copied(dict(trainer.model.state_dict()))
+        self._optimizer = _copied(trainer.optimizer.state_dict())
         self._noise = trainer.noise.get_state()
 
     def restore(self, trainer: Trainer) -> None:
@@ -34,6 +33,15 @@ class Snapshot:
         trainer.optimizer.load_state_dict(self._optimizer)
         trainer.noise.set_state(self._noise)
         trainer.step = self.step
+
+
+def _copied(value: Any) -> Any:
+    """A copy of nested tensors; not a deep copy, which takes all that a tensor is a view of."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 class Finding:

@@ -100,12 +100,12 @@ class IWAE:
         optimised = bound if weight == 1.0 else _log_mean_exp(log_likelihood + weight * log_ratio)
         loss = _add_regularisers(-optimised, regularisers, model.regularisers, weights)
         kl = posterior.mean_kl()
-        return Terms(loss, log_likelihood.mean(), kl, {"iwae": bound, **regularisers}, posterior)
+        return Terms(loss, log_likelihood.mean((0, -1)), kl, {"iwae": bound, **regularisers}, posterior)
 
 
 def _log_mean_exp(log_weights: Tensor) -> Tensor:
-    """Mean over examples of the log of the mean over particles, ``(K, n) -> ()``."""
-    return (torch.logsumexp(log_weights, 0) - math.log(log_weights.shape[0])).mean()
+    """Mean over examples of the log of the mean over particles, ``(K, ..., n) -> (...)``."""
+    return (torch.logsumexp(log_weights, 0) - math.log(log_weights.shape[0])).mean(-1)
 
 
 def _log_prior_over_posterior(posterior: Posterior, y: Tensor, noise: Tensor) -> Tensor:

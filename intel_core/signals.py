@@ -6,20 +6,28 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from intel_core.trainer import Trainer
-
-__all__ = ["interrupt_on_signals", "stop_on_signals"]
+__all__ = ["Stoppable", "interrupt_on_signals", "stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Stoppable(Protocol):
+    """Something that ends after its current step when it is told to."""
+
+    stop_reason: str | None
+
+    def stop(self, reason: str) -> None:
+        """End after the current step."""
+        ...
+
+
 @contextlib.contextmanager
-def stop_on_signals(trainer: Trainer) -> Iterator[None]:
+def stop_on_signals(trainer: Stoppable) -> Iterator[None]:
     """The first SIGINT or SIGTERM ends a run after its step, saved; a second one raises KeyboardInterrupt."""
 
     def stop(number: int, frame: FrameType | None) -> None:

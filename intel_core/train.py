@@ -29,7 +29,7 @@ from intel_core.signals import interrupt_on_signals, stop_on_signals
 from intel_core.spec import parse_spec
 from intel_core.trainer import Trainer
 
-__all__ = ["fit", "prepare", "resume"]
+__all__ = ["finish", "fit", "keep", "prepare", "read_arguments", "resume"]
 
 
 @out_of_memory_told()
@@ -68,6 +68,31 @@ def fit(
     >>> run.sample(5).shape
     torch.Size([5, 2])
     """
+    asked, given = read_arguments(spec, data, labels, settings)
+    spec, dataset = prepare(asked, data_dir, given)
+    manager = make_hooks(hooks)
+    trials: list[dict[str, Any]] = []
+    if spec.restarts > 1:
+        with interrupt_on_signals():
+            spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
+    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
+    trainer = Trainer(spec, model, dataset, manager)
+    description = RunFolder.description(asked, spec, dataset, model, trials)
+    # Only now, when nothing that the user can mend is left, is anything written.
+    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
+    with folder.locked():
+        folder.describe(description)
+        return _train(trainer, folder, description)
+
+
+def read_arguments(
+    spec: RunSpec | None, data: Any, labels: Any, settings: dict[str, Any]
+) -> tuple[RunSpec, Dataset | None]:
+    """What the arguments of `fit` ask for: a spec that is not resolved, and the data where they are an array.
+
+    Raises:
+        SpecError: where they say two things at once, or something that no run has.
+    """
     if spec is not None and settings:
         raise SpecError("give fit() a whole spec or settings, not both")
     dataset = None
@@ -84,21 +109,7 @@ def fit(
         spec = make_run_spec(**settings, **({} if data is None else {"data": data}))
     elif data is not None:
         spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
-    asked = spec
-    spec, dataset = prepare(spec, data_dir, dataset)
-    manager = make_hooks(hooks)
-    trials: list[dict[str, Any]] = []
-    if spec.restarts > 1:
-        with interrupt_on_signals():
-            spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
-    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = Trainer(spec, model, dataset, manager)
-    description = RunFolder.description(asked, spec, dataset, model, trials)
-    # Only now, when nothing that the user can mend is left, is anything written.
-    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
-    with folder.locked():
-        folder.describe(description)
-        return _train(trainer, folder, description)
+    return spec, dataset
 
 
 def prepare(
@@ -177,6 +188,14 @@ class _Recorder:
 
 def _train(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> Run:
     """Run a trainer to its end, everything kept in a folder that `info` describes."""
+    keep(trainer, folder, info)
+    with stop_on_signals(trainer):
+        trainer.train()
+    return finish(trainer, folder)
+
+
+def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
+    """Let a trainer write its lines and checkpoints into a folder that `info` describes."""
     spec, belongs = trainer.spec, {"run": identity(info)}
 
     def save(trainer: Trainer) -> Path:
@@ -188,8 +207,10 @@ def _train(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> Run:
 
     trainer.folder, trainer.save = folder.path, save
     trainer.hooks.register(_Recorder(folder), name="recorder")
-    with stop_on_signals(trainer):
-        trainer.train()
+
+
+def finish(trainer: Trainer, folder: RunFolder) -> Run:
+    """Write what is left of a run that has ended: its final weights and numbers, or that it was interrupted."""
     interrupted = (trainer.stop_reason or "").startswith("signal")
     outcome = {
         "status": "interrupted" if interrupted else "finished",

@@ -135,13 +135,16 @@ class Trainer:
 
     # --- the step ----------------------------------------------------------------------------------------------
 
+    def order(self, epoch: int) -> Tensor:
+        """The order of the training examples in an epoch, which follows from the seed alone; on the CPU."""
+        shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
+        return torch.randperm(len(self.data), generator=shuffle)
+
     def draw(self) -> tuple[Tensor, Tensor]:
         """The batch and the noise of the current step."""
         epoch, batch = divmod(self.step, self.steps_per_epoch)
         if epoch != self._epoch:
-            shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
-            order = torch.randperm(len(self.data), generator=shuffle).to(self.device)
-            self._order, self._epoch = torch.split(order, self.batch_size), epoch
+            self._order, self._epoch = torch.split(self.order(epoch).to(self.device), self.batch_size), epoch
         x = to_float(self.data[self._order[batch]])
         shape = (self.objective.particles, self.batch_size, self.model.y_dim)
         return x, torch.randn(shape, generator=self.noise, device=self.device)
@@ -174,21 +177,34 @@ class Trainer:
         Raises:
             DivergenceError: if a term is not finite; the batch is kept in `folder`.
         """
-        hook = self.hooks.hook
-        every = self.spec.evaluate_every or self.steps
-        save_every = self.spec.save_every or every
+        self._begin()
+        while self.step < self.steps and self.stop_reason is None:
+            self.advance(self.next_pause())
+            self._pause()
+        self._end()
+
+    def _begin(self) -> None:
         self.model.train()
         self._set_clock()
-        hook.run_start(trainer=self)
-        while self.step < self.steps and self.stop_reason is None:
-            self.advance(min(self.step - self.step % n + n for n in (every, save_every, self.steps)))
-            self._require_finite()
-            if self.step % every == 0 or self.step == self.steps:
-                self._evaluate()  # before a checkpoint of the same step, which has seen it
-            if self.step % save_every == 0 or self._is_due():
-                self._save()
+        self.hooks.hook.run_start(trainer=self)
+
+    def next_pause(self) -> int:
+        """The step at which the loop stops next, to evaluate or to save."""
+        every = self.spec.evaluate_every or self.steps
+        return min(self.step - self.step % n + n for n in (every, self.spec.save_every or every, self.steps))
+
+    def _pause(self) -> None:
+        """What is done wherever the loop stops for a while."""
+        self._require_finite()
+        every = self.spec.evaluate_every or self.steps
+        if self.step % every == 0 or self.step == self.steps:
+            self._evaluate()  # before a checkpoint of the same step, which has seen it
+        if self.step % (self.spec.save_every or every) == 0 or self.is_due():
+            self._save()
+
+    def _end(self) -> None:
         self._save()
-        hook.run_end(trainer=self)
+        self.hooks.hook.run_end(trainer=self)
 
     @torch.enable_grad()
     def advance(self, until: int) -> None:
@@ -208,7 +224,7 @@ class Trainer:
             if self.step % log_every == 0 or self.step == self.steps:
                 self.seconds = time.perf_counter() - started
                 self._log()
-            if self._is_due():
+            if self.is_due():
                 break
         self.seconds = time.perf_counter() - started
 
@@ -221,7 +237,7 @@ class Trainer:
             self.hooks.hook.saved(trainer=self, path=str(path))
         self._set_clock()
 
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether the newest checkpoint is as old as the spec allows."""
         return time.monotonic() >= self._save_by
 

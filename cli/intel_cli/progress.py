@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from intel_cli.describe import header
-from intel_cli.telling import note
+from intel_cli.telling import INTERRUPTED, note
 from intel_core.hooks import hookimpl
 
 if TYPE_CHECKING:
+    import click
     from rich.console import Console
     from typing_extensions import Self
 
     from intel_core.data import Dataset
     from intel_core.trainer import Trainer
 
-__all__ = ["Lines", "Live", "Progress", "make_progress"]
+__all__ = ["Lines", "Live", "Progress", "hard_interruption", "make_progress"]
 
 
 def make_progress(*, quiet: bool = False) -> Progress:
@@ -105,6 +108,11 @@ class Progress:
             f"KL {t['kl']:.2f} × {t['weights'].get('kl', 1.0):.2f}"
         )
 
+    def validation_elbo(self) -> str:
+        """The newest validation ELBO; of replicates their mean and standard deviation."""
+        spread = self.validation.get("elbo_std")
+        return f"validation ELBO {self.validation['elbo']:.2f}{'' if spread is None else f' ± {spread:.2f}'}"
+
 
 def trial_line(record: dict[str, Any]) -> str:
     """How a trial ended, in words."""
@@ -127,7 +135,7 @@ class Lines(Progress):
         width = len(f"{trainer.steps:,}")
         note(
             f"step {trainer.step:>{width},}/{trainer.steps:,}  epoch {trainer.epoch:.1f}  {self.training_terms()}  "
-            f"validation ELBO {self.validation['elbo']:.2f}  {self.time_left(trainer)}"
+            f"{self.validation_elbo()}  {self.time_left(trainer)}"
         )
 
 
@@ -174,5 +182,22 @@ class Live(Progress):
         counts = f"{trainer.step:,}/{trainer.steps:,} steps"
         bar = ProgressBar(total=trainer.steps, completed=trainer.step, width=24)
         line.add_row(bar, counts, f"epoch {trainer.epoch:.1f}", self.time_left(trainer))
-        validation = f"  validation ELBO {self.validation['elbo']:.2f}" if self.validation else ""
+        validation = f"  {self.validation_elbo()}" if self.validation else ""
         self._display.update(Group(line, Text(self.training_terms() + validation, no_wrap=True, overflow="ellipsis")))
+
+
+@contextlib.contextmanager
+def hard_interruption(ctx: click.Context, progress: Progress) -> Iterator[None]:
+    """A second Ctrl-C or SIGTERM, or one before the first step, ends the process at once."""
+    from intel_core.signals import interrupt_on_signals
+
+    try:
+        with interrupt_on_signals():
+            yield
+    except KeyboardInterrupt:
+        if progress.folder is None:
+            note("Interrupted before training began; nothing was written.")
+        else:
+            note("Interrupted at once; nothing after the newest checkpoint was saved.")
+            note(f"Continue with: intel train --resume {progress.folder}")
+        ctx.exit(INTERRUPTED)

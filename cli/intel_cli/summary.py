@@ -20,8 +20,8 @@ __all__ = ["console", "show_plan", "show_summary", "summary_of"]
 
 UNITS = "nats per example"
 _WIDE = 200
-_FIRST_ROWS = {"elbo": "ELBO", "iwae": "IWAE bound", "log_likelihood": "log-likelihood", "kl": "KL"}
-_HIDDEN = ("loss", "kl_per_dim", "active_units")
+FIRST_ROWS = {"elbo": "ELBO", "iwae": "IWAE bound", "log_likelihood": "log-likelihood", "kl": "KL"}
+HIDDEN = ("loss", "kl_per_dim", "active_units")
 
 
 def console() -> Any:
@@ -64,9 +64,9 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     table.add_column("validation", justify="right")
     table.add_column("test", justify="right")
     validation, test = metrics["validation"], metrics["test"]
-    names = [*(n for n in _FIRST_ROWS if n in test), *(n for n in test if n not in _FIRST_ROWS and n not in _HIDDEN)]
+    names = [*(n for n in FIRST_ROWS if n in test), *(n for n in test if n not in FIRST_ROWS and n not in HIDDEN)]
     for name in names:
-        table.add_row(_FIRST_ROWS.get(name, name.replace("_", " ")), f"{validation[name]:.2f}", f"{test[name]:.2f}")
+        table.add_row(FIRST_ROWS.get(name, name.replace("_", " ")), f"{validation[name]:.2f}", f"{test[name]:.2f}")
     table.add_section()
     units = len(test["kl_per_dim"])
     table.add_row("active units", f"{validation['active_units']} of {units}", f"{test['active_units']} of {units}")
@@ -87,13 +87,19 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     out.print(f"Next: intel sample {run.path}  |  intel encode {run.path}  |  intel runs", soft_wrap=True)
 
 
-def show_plan(spec: RunSpec, run_dir: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
+def show_plan(
+    spec: RunSpec, run_dir: Path | None, data_dir: Path | None, *, as_json: bool, replicates: int | None = None
+) -> None:
     """The complete settings of a run and what it would do; nothing is written.
 
-    The YAML form is a config file, its remarks being comments.
+    The YAML form is a config file, its remarks being comments. Of replicates the settings are those of the first.
     """
+    from intel_core.replicates import check_replicates, group_name
+
+    seeds = [] if replicates is None else check_replicates(spec, replicates)
+    folder = None if replicates is None else run_dir or Path("runs") / group_name(spec, replicates)
     trainer = _unhooked_trainer(spec, data_dir)
-    spec, folder = trainer.spec, run_dir or Path("runs") / str(trainer.spec.name)
+    spec, folder = trainer.spec, folder or run_dir or Path("runs") / str(trainer.spec.name)
     settings = spec.model_dump(mode="json")
     if as_json:
         plan = {
@@ -107,12 +113,15 @@ def show_plan(spec: RunSpec, run_dir: Path | None, data_dir: Path | None, *, as_
             "warmup": warmup(spec),
             "device": str(trainer.device),
             "units": UNITS,
+            **({"replicates": len(seeds), "seeds": seeds} if seeds else {}),
         }
         click.echo(json_text(plan))
         return
     import yaml
 
     remarks = {"run": f"{folder} (not begun: this is a dry run)", **facts(trainer)}
+    if seeds:
+        remarks["replicates"] = f"{len(seeds)}, of seeds {seeds[0]} to {seeds[-1]}, in seed-<s> each"
     for name, text in remarks.items():
         click.echo(f"# {name:<9} {text}")
     click.echo(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), nl=False)

@@ -34,7 +34,7 @@ def runs(folder: Path | None, as_json: bool) -> None:
     elif (place / "run.json").is_file():
         found = [read_run(place)]
     else:
-        inside = [path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        inside = [run for path in place.iterdir() if path.is_dir() for run in _inside(path)]
         found = sorted((read_run(path) for path in inside), key=lambda run: (run["created"] or "", run["run_dir"]))
     if as_json:
         click.echo(json_text(found))
@@ -42,6 +42,14 @@ def runs(folder: Path | None, as_json: bool) -> None:
         _show(found)
     else:
         note(f"No runs in {place}; intel train makes one.")
+
+
+def _inside(path: Path) -> list[Path]:
+    """The run that a folder is taken for, or the runs of a group of replicates."""
+    if path.name.startswith("."):
+        return []
+    group = sorted(path.glob("seed-*/run.json")) if not (path / "run.json").exists() else []
+    return [file.parent for file in group] or [path]
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -116,6 +124,9 @@ def _show(found: list[dict[str, Any]]) -> None:
 
     from intel_cli.summary import console
 
+    def name_of(path: Path) -> str:
+        return f"{path.parent.name}/{path.name}" if path.name.startswith("seed-") else path.name
+
     table = Table(caption="ELBO in nats per example", caption_justify="left")
     for name in ("run", "data", "mapping", "status"):
         table.add_column(name, overflow="fold")
@@ -124,12 +135,12 @@ def _show(found: list[dict[str, Any]]) -> None:
     table.add_column("begun")
     for run in found:
         if run["problem"] is not None:
-            table.add_row(Path(run["run_dir"]).name, "", run["problem"], "broken")
+            table.add_row(name_of(Path(run["run_dir"])), "", run["problem"], "broken")
             continue
         steps = f"{run['step']:,}" if run["status"] == "finished" else f"{run['step']:,}/{run['steps']:,}"
         begun = datetime.datetime.fromisoformat(run["created"]).astimezone().strftime("%Y-%m-%d %H:%M")
         elbo = "" if run["test_elbo"] is None else f"{run['test_elbo']:.2f}"
         active = "" if run["active_units"] is None else str(run["active_units"])
         mapping = " → ".join(run["mapping"])
-        table.add_row(Path(run["run_dir"]).name, run["data"], mapping, run["status"], steps, elbo, active, begun)
+        table.add_row(name_of(Path(run["run_dir"])), run["data"], mapping, run["status"], steps, elbo, active, begun)
     console().print(table)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -77,6 +76,12 @@ def _spec_option(
     "--restarts", type=int, help="Try so many starts for a part of the run each, train the best.  [default: 1]"
 )
 @click.option("--trial", type=float, help="How long each start is tried, as a share of the run.  [default: 0.2]")
+@click.option(
+    "--replicates",
+    type=int,
+    metavar="R",
+    help="Train R seeds, the seed and those after it, at once where the model allows; means and spreads at the end.",
+)
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps or auto.  [default: auto]")
 @click.option("--name", help="Name of the run.  [default: data, mapping and seed]")
@@ -108,6 +113,7 @@ def train(
     as_json: bool,
     quiet: bool,
     no_pictures: bool,
+    replicates: int | None,
     **settings: Any,
 ) -> None:
     """Train a model and keep it in a run directory.
@@ -115,19 +121,27 @@ def train(
     All losses are in nats per example. Ctrl-C saves the run; --resume continues it, bit for bit on a CPU.
     """
     if resume is not None:
-        _refuse_settings(resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, **settings})
-    from intel_cli.progress import make_progress
+        _refuse_settings(
+            resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **settings}
+        )
+    from intel_cli.progress import hard_interruption, make_progress
+    from intel_cli.replicates import refuse_group, train_replicates
     from intel_cli.settings import run_spec
     from intel_cli.summary import show_plan, show_summary, summary_of
     from intel_core.train import fit
     from intel_core.train import resume as continue_run
 
+    if resume is not None:
+        refuse_group(resume)
     spec = None if resume is not None else run_spec(config, settings)
     if spec is not None and dry_run:
-        show_plan(spec, run_dir, data_dir, as_json=as_json)
+        show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
+        return
+    if spec is not None and replicates is not None:
+        train_replicates(ctx, replicates, spec, run_dir, data_dir, as_json=as_json, quiet=quiet)
         return
     progress = make_progress(quiet=quiet)
-    with _hard_interruption(ctx, progress), progress:
+    with hard_interruption(ctx, progress), progress:
         if resume is not None:
             run = continue_run(resume, data_dir=data_dir, hooks=[progress])
         else:
@@ -155,23 +169,6 @@ def _refuse_settings(resume: Path, given: dict[str, Any]) -> None:
             f"--resume continues a run with its own settings; leave out {options}, "
             f"or begin a new run with --config {resume / 'run.json'}"
         )
-
-
-@contextlib.contextmanager
-def _hard_interruption(ctx: click.Context, progress: Progress) -> Iterator[None]:
-    """A second Ctrl-C or SIGTERM, or one before the first step, ends the process at once."""
-    from intel_core.signals import interrupt_on_signals
-
-    try:
-        with interrupt_on_signals():
-            yield
-    except KeyboardInterrupt:
-        if progress.folder is None:
-            telling.note("Interrupted before training began; nothing was written.")
-        else:
-            telling.note("Interrupted at once; nothing after the newest checkpoint was saved.")
-            telling.note(f"Continue with: intel train --resume {progress.folder}")
-        ctx.exit(telling.INTERRUPTED)
 
 
 def _draw(ctx: click.Context, run: Run, progress: Progress) -> list[Path]:

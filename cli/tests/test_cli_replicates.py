@@ -1,0 +1,55 @@
+"""`intel train --replicates`: its table and JSON, the runs it leaves, its plan, and what it refuses."""
+
+import json
+
+import pytest
+
+
+def test_the_table_and_the_runs(ok, tiny, here):
+    result = ok("train", "--data", "toy_points", *tiny, "--replicates", "3", "--seed", "4")
+    for said in ("3 of 3 seeds", "at once", "ELBO", " ± ", "toy_points-identity-seeds4-6/", "finished"):
+        assert said in result.stdout
+    for said in ("3 replicates, seeds 4 to 6", "step 20/20", " ± "):
+        assert said in result.stderr
+    group = here / "runs" / "toy_points-identity-seeds4-6"
+    assert {path.name for path in group.iterdir()} == {"replicates.json", "seed-4", "seed-5", "seed-6"}
+    listed = json.loads(ok("runs", "--json").stdout)
+    assert [run["status"] for run in listed] == ["finished"] * 3
+    assert "seeds4-6/seed-5" in ok("runs").stdout
+    ok("sample", str(group / "seed-5"))
+
+
+def test_json_is_one_object(ok, tiny):
+    found = json.loads(ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--json").stdout)
+    assert (found["seeds"], found["stacked"], found["status"]) == ([0, 1], True, "finished")
+    assert found["test"]["elbo"]["std"] > 0
+    assert [entry["status"] for entry in found["runs"]] == ["finished", "finished"]
+
+
+def test_one_replicate_has_no_spread(ok, tiny):
+    found = json.loads(ok("train", "--data", "toy_points", *tiny, "--replicates", "1", "--json").stdout)
+    assert found["test"]["elbo"]["std"] is None
+
+
+def test_the_plan_names_the_seeds(ok, tiny, here):
+    plan = json.loads(ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--dry-run", "--json").stdout)
+    assert (plan["seeds"], plan["run_dir"]) == ([0, 1], "runs/toy_points-identity-seeds0-1")
+    assert "seeds 0 to 1" in ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--dry-run").stdout
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("count", ["0", "-3"])
+def test_a_wrong_number_is_one_line(call, count, here):
+    result = call("train", "--replicates", count)
+    assert result.exit_code == 2
+    assert f"{count} replicates were asked for" in result.stderr
+
+
+def test_a_group_is_continued_run_by_run(ok, call, tiny, here):
+    ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--run-dir", "group", "--quiet")
+    whole = call("train", "--resume", "group")
+    assert whole.exit_code == 2
+    assert "holds several runs" in whole.stderr
+    both = call("train", "--resume", "group/seed-0", "--replicates", "2")
+    assert both.exit_code == 2
+    assert "leave out --replicates" in both.stderr

@@ -1,0 +1,244 @@
+"""How far do results hang on the seed? The same run for several seeds, with means and spreads of its numbers.
+
+Replicate r is the run of seed ``spec.seed + r`` in all respects, up to rounding where they are trained as one stack
+(`intel_core.group`), to the last bit where one after another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from intel_core.data import Dataset
+from intel_core.devices import pick_device
+from intel_core.errors import DivergenceError, SpecError
+from intel_core.group import Group, Replicate, mean_and_std
+from intel_core.hooks import make_hooks
+from intel_core.model import build_model
+from intel_core.restarts import choose_start
+from intel_core.run import Run
+from intel_core.rundir import RunFolder
+from intel_core.runspec import RunSpec, resolve
+from intel_core.signals import interrupt_on_signals, stop_on_signals
+from intel_core.train import finish, keep, prepare, read_arguments
+
+__all__ = ["FILE", "Replicates", "check_replicates", "fit_replicates", "group_name"]
+
+FILE = "replicates.json"
+FORMAT = 1
+_LARGEST = 1000
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """The runs of several seeds, and what they have in common.
+
+    Attributes:
+        path: the folder in which their run directories lie, ``seed-<s>`` each.
+        runs: those that have begun, by seed; one that diverged is among them, of status ``unfinished``.
+        summary: the content of ``replicates.json``: ``seeds``, ``stacked`` and, where not, ``why_not``; ``status``;
+            ``runs`` with folder, status and test ELBO of each; and of the finished runs ``validation``, ``test`` and
+            ``mapping``, a ``mean`` and a ``std`` (n - 1 in the denominator) of every number, in nats per example.
+    """
+
+    path: Path
+    runs: list[Run]
+    summary: dict[str, Any]
+
+
+def fit_replicates(
+    replicates: int,
+    spec: RunSpec | None = None,
+    *,
+    data: Any = None,
+    labels: Any = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    hooks: Iterable[object] = (),
+    watchers: Iterable[object] = (),
+    stack: bool = True,
+    **settings: Any,
+) -> Replicates:
+    """Train the same run with several seeds: ``seed``, ``seed + 1``, …, at once where the models can be stacked.
+
+    Each seed leaves the run directory that `intel_core.fit` with that seed leaves, and can be read, and continued if
+    it was interrupted, as any other. A seed that diverges does not end the others. With early stopping each seed
+    stops where it would alone. `RunSpec.restarts` chooses a start for each seed, one seed after another.
+
+    One after another are trained: models whose mapping or networks do not go through `torch.func.vmap`, and runs with
+    a hook that watches every step.
+
+    Args:
+        replicates: how many seeds, at most 1000.
+        spec: as in `intel_core.fit`, as are `data`, `labels`, `data_dir` and `settings`.
+        data: see `spec`.
+        labels: see `spec`.
+        run_dir: a new directory for all runs; by default ``runs/<name>``.
+        data_dir: see `spec`.
+        hooks: objects whose hooks are called for every replicate. In a stack they may read, not exchange its parts.
+        watchers: objects whose hooks are called once for all: of a stack with the means over replicates (and
+            ``elbo_std``), otherwise of one run after another.
+        stack: False trains one after another.
+        **settings: fields of `RunSpec`.
+
+    Raises:
+        DivergenceError: if every seed diverged.
+        IntelError: for anything else that the caller can mend.
+
+    >>> import tempfile, torch
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> group = fit_replicates(3, mapping="identity", data=x, steps=20, run_dir=tempfile.mkdtemp())
+    >>> [run.path.name for run in group.runs], sorted(group.summary["test"]["elbo"])
+    (['seed-0', 'seed-1', 'seed-2'], ['mean', 'std'])
+    """
+    asked, given = read_arguments(spec, data, labels, settings)
+    seeds = check_replicates(asked, replicates)
+    _, dataset = prepare(asked, data_dir, given)
+    trained = [_Planned(asked, seed, dataset) for seed in seeds]
+    watching = make_hooks(watchers, installed=False)
+    for plan in trained:
+        plan.build(list(hooks), watching)
+    descriptions = [plan.description() for plan in trained]
+    group = _stacked(trained, watching) if stack and replicates > 1 else "one after another was asked for"
+    # Only now, when nothing that the user can mend is left, is anything written.
+    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, group_name(asked, replicates))
+    if isinstance(group, Group):
+        group.folder = folder.path
+        with contextlib.ExitStack() as locks:
+            for plan, description in zip(trained, descriptions, strict=True):
+                plan.begin(folder.path, description, locks)
+            with stop_on_signals(group):
+                group.train()
+            for plan in trained:
+                plan.end()
+    else:
+        _train_in_turn(trained, descriptions, list(watchers), folder.path)
+    why_not = "" if isinstance(group, Group) else group
+    runs = [plan.run for plan in trained if plan.run is not None]
+    summary = _summary(asked, trained, why_not)
+    folder.write(FILE, summary)
+    failures = [plan.trainer.failure for plan in trained]
+    if all(failure is not None for failure in failures):
+        raise DivergenceError(f"all {replicates} replicates diverged, the first thus: {failures[0]}")
+    return Replicates(folder.path, runs, summary)
+
+
+def check_replicates(spec: RunSpec, replicates: int) -> list[int]:
+    """The seeds of some replicates of a run: ``seed``, ``seed + 1``, ….
+
+    Raises:
+        SpecError: if there are too many or too few.
+    """
+    if not 1 <= replicates <= _LARGEST:
+        raise SpecError(f"{replicates} replicates were asked for, expected 1 to {_LARGEST:,}")
+    if spec.seed + replicates > 2**63:
+        raise SpecError(f"seeds end at {2**63 - 1}, which leaves no room for {replicates} of them from {spec.seed} on")
+    return list(range(spec.seed, spec.seed + replicates))
+
+
+def group_name(spec: RunSpec, replicates: int) -> str:
+    """The folder in ``runs`` of some replicates: the run's name, or its label with all seeds.
+
+    >>> from intel_core.runspec import make_run_spec
+    >>> group_name(make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]", seed=3), 10)
+    'memory-identity-seeds3-12'
+    """
+    return spec.name or f"{spec.label.rpartition('seed')[0]}seeds{spec.seed}-{spec.seed + replicates - 1}"
+
+
+class _Planned:
+    """One replicate from its spec to its run directory."""
+
+    trainer: Replicate
+    folder: RunFolder
+
+    def __init__(self, asked: RunSpec, seed: int, dataset: Dataset) -> None:
+        name = f"{asked.name[:75]}-seed{seed}" if asked.name else None
+        self.asked = asked.model_copy(update={"seed": seed, "name": name})
+        self.seed, self.dataset = seed, dataset
+        self.run: Run | None = None
+        self.trials: list[dict[str, Any]] = []
+
+    def build(self, hooks: list[object], watching: pluggy.PluginManager) -> None:
+        """Choose a start where several are tried, and build the model and its trainer."""
+        spec = resolve(self.asked, self.dataset)
+        if spec.restarts > 1:
+            with interrupt_on_signals():
+                spec, self.trials = choose_start(spec, self.dataset, lambda record: watching.hook.tried(record=record))
+        model = build_model(spec, self.dataset.x_shape).to(pick_device(spec.device))
+        self.trainer = Replicate(spec, model, self.dataset, make_hooks(hooks))
+
+    def description(self) -> dict[str, Any]:
+        """The content of ``run.json``."""
+        return RunFolder.description(self.asked, self.trainer.spec, self.dataset, self.trainer.model, self.trials)
+
+    def begin(self, group: Path, description: dict[str, Any], locks: contextlib.ExitStack) -> None:
+        """Make the run directory, and keep other processes from it for as long as `locks` is open."""
+        self.folder = RunFolder.create(group / f"seed-{self.seed}", "")
+        locks.enter_context(self.folder.locked())
+        self.folder.describe(description)
+        keep(self.trainer, self.folder, description)
+
+    def end(self) -> None:
+        """Write the final weights and numbers, unless it diverged, which leaves what a run alone would leave."""
+        self.run = finish(self.trainer, self.folder) if self.trainer.failure is None else Run(self.folder)
+
+    def entry(self) -> dict[str, Any]:
+        """What the summary says of it."""
+        status = "not begun" if self.run is None else "diverged" if self.trainer.failure else self.run.status
+        metrics = self.run.metrics if self.run is not None else {}
+        entry = {"seed": self.seed, "folder": f"seed-{self.seed}", "status": status, "step": self.trainer.step}
+        entry["test_elbo"] = metrics.get("test", {}).get("elbo")
+        return entry | ({"problem": str(self.trainer.failure)} if self.trainer.failure is not None else {})
+
+
+def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group | str:
+    """All in one stack, before the first step; or why there can be none, nothing having changed."""
+    trainers = [plan.trainer for plan in trained]
+    for trainer in trainers:
+        trainer.data = trainers[0].data  # one copy on an accelerator
+    group = Group(trainers, watching)
+    why_not = group.why_not()
+    if not why_not:
+        return group
+    group.disband()
+    return why_not
+
+
+def _train_in_turn(
+    trained: list[_Planned], descriptions: list[dict[str, Any]], watchers: list[object], folder: Path
+) -> None:
+    """Train one after another; where one is interrupted the rest is not begun."""
+    for plan, description in zip(trained, descriptions, strict=True):
+        trainer = plan.trainer
+        with contextlib.ExitStack() as locks:
+            plan.begin(folder, description, locks)
+            for index, watcher in enumerate(watchers):
+                trainer.hooks.register(watcher, name=f"watcher-{index}")
+            with stop_on_signals(trainer):
+                trainer.guarded(trainer.train)
+            plan.end()
+        if plan.run is not None and plan.run.status == "interrupted":
+            return
+
+
+def _summary(asked: RunSpec, trained: list[_Planned], why_not: str) -> dict[str, Any]:
+    entries = [plan.entry() for plan in trained]
+    done = [plan.run.metrics for plan in trained if plan.run is not None and plan.run.status == "finished"]
+    states = {entry["status"] for entry in entries}
+    return {
+        "format": FORMAT,
+        "name": group_name(asked, len(trained)),
+        "seeds": [plan.seed for plan in trained],
+        "status": "interrupted" if "interrupted" in states else "finished",
+        "stacked": not why_not,
+        **({"why_not": why_not} if why_not else {}),
+        "runs": entries,
+        **{part: mean_and_std(metrics[part] for metrics in done) for part in ("validation", "test", "mapping")},
+        "seconds": mean_and_std({"seconds": metrics["seconds"]} for metrics in done).get("seconds"),
+    }

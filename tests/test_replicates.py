@@ -1,0 +1,215 @@
+"""Is each of several replicates the run of its seed: weights, statistics, lines, files, early stopping, divergence?"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from intel_core import DivergenceError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core.data import Dataset, Split
+from intel_core.group import Group, Replicate, mean_and_std
+from intel_core.hooks import make_hooks
+from intel_core.model import build_model
+from intel_core.runspec import make_run_spec, resolve
+from intel_core.trainer import Trainer
+
+X = torch.randn(150, 3, generator=torch.Generator().manual_seed(0))
+BASE = {
+    "mapping": "identity", "latent": 2, "steps": 30, "batch_size": 16, "log_every": 7, "evaluate_every": 12,
+    "encoder": "mlp:hidden=[8,6]", "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture
+def double() -> Any:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def dataset_of(shape: tuple[int, ...]) -> Dataset:
+    x = torch.rand(70, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.get_default_dtype())
+    split = Split(x)
+    return Dataset("noise", split, split, split, "unit" if len(shape) == 3 else "real")
+
+
+def trainer_of(kind: type[Trainer], dataset: Dataset, seed: int, **settings: Any) -> Any:
+    whole = BASE | settings | {"data": "memory:examples=1,shape=[1]", "seed": seed}
+    spec = resolve(make_run_spec(**whole), dataset)
+    model = build_model(spec, dataset.x_shape).to(torch.get_default_dtype())
+    return kind(spec, model, dataset, make_hooks(installed=False))
+
+
+def largest_difference(shape: tuple[int, ...], **settings: Any) -> float:
+    """Between three replicates trained as a stack and the runs of their seeds alone, over weights and buffers."""
+    dataset = dataset_of(shape)
+    replicates = [trainer_of(Replicate, dataset, seed, **settings) for seed in range(3)]
+    group = Group(replicates, make_hooks(installed=False))
+    assert group.why_not() == ""
+    group.train()
+    worst = 0.0
+    for seed, replicate in enumerate(replicates):
+        alone = trainer_of(Trainer, dataset, seed, **settings)
+        alone.train()
+        state = replicate.model.state_dict()
+        assert replicate.step == alone.step
+        for name, value in alone.model.state_dict().items():
+            worst = max(worst, float((value.double() - state[name].double()).abs().max()))
+    return worst
+
+
+MAPPINGS = ["identity", "cluster:k=3", "cluster:k=3,learnable=true", "circle", "sparse"]
+MAPPINGS += ["hierarchy:levels=2", "holes:h=2"]
+OBJECTIVES = ["elbo:beta=2", "iwae:particles=2"]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_each_is_the_run_of_its_seed_under_every_mapping(mapping: str, objective: str, double: None) -> None:
+    latent = 4 if mapping.startswith(("hierarchy", "holes")) else 2
+    assert largest_difference((3,), mapping=mapping, objective=objective, latent=latent) < 1e-9
+
+
+CASES = {
+    "shared variance": ((3,), {"likelihood": "gaussian:variance=shared"}),
+    "laplace": ((3,), {"likelihood": "laplace", "encoder": "linear"}),
+    "clipped, lr falls": ((3,), {"clip_norm": 0.5, "schedules": {"lr": "cosine:end=0.1,steps=20"}}),
+    "images, dense": ((1, 9, 9), {"likelihood": "gaussian"}),
+    "images, conv": ((1, 9, 9), {"encoder": "conv:channels=[4,6]"}),
+    "continuous, conv": ((1, 8, 8), {"encoder": "conv:channels=[3]", "likelihood": "continuous_bernoulli"}),
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("case", CASES)
+def test_each_is_the_run_of_its_seed_for_every_part(case: str, objective: str, double: None) -> None:
+    """Running statistics of batch normalisation are among what is compared."""
+    shape, settings = CASES[case]
+    rounding = 1e-8 if "conv" in case else 1e-9  # Adam enlarges that of a bias before batch normalisation
+    assert largest_difference(shape, objective=objective, **settings) < rounding
+
+
+def test_in_float32_too() -> None:
+    assert largest_difference((3,), mapping="cluster:k=3") < 1e-5
+
+
+def lines(run: Any) -> list[dict[str, Any]]:
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in run.records()]
+
+
+def close(a: Any, b: Any) -> bool:
+    """The same JSON up to rounding in its numbers."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(close(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(close, a, b))
+    return math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-5) if isinstance(a, float) else a == b
+
+
+def test_each_leaves_the_directory_of_its_run(tmp_path: Path) -> None:
+    group = fit_replicates(3, **BASE, data=X, seed=5, run_dir=tmp_path / "group")
+    assert group.summary["stacked"]
+    assert [run.path.name for run in group.runs] == ["seed-5", "seed-6", "seed-7"]
+    for seed, run in zip((5, 6, 7), group.runs, strict=True):
+        alone = fit(**BASE, data=X, seed=seed, run_dir=tmp_path / f"alone-{seed}")
+        again = load_run(run.path)
+        files = {str(path.relative_to(alone.path)) for path in alone.path.rglob("*")}
+        assert {str(path.relative_to(run.path)) for path in run.path.rglob("*")} == files
+        assert again.spec == alone.spec
+        assert close(lines(again), lines(alone))
+        timeless = [{k: v for k, v in r.metrics.items() if k != "seconds"} for r in (again, alone)]
+        assert close(*timeless)
+        assert torch.allclose(again.sample(5), alone.sample(5), atol=1e-5)
+
+
+def test_the_summary_is_mean_and_spread_over_seeds(tmp_path: Path) -> None:
+    group = fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "group")
+    summary = json.loads((tmp_path / "group" / "replicates.json").read_text())
+    assert summary == group.summary
+    elbos = torch.tensor([run.metrics["test"]["elbo"] for run in group.runs])
+    assert summary["test"]["elbo"]["mean"] == pytest.approx(float(elbos.mean()))
+    assert summary["test"]["elbo"]["std"] == pytest.approx(float(elbos.std()), rel=1e-4)
+    assert [entry["test_elbo"] for entry in summary["runs"]] == pytest.approx(elbos.tolist())
+    assert mean_and_std([{"elbo": 1.0}]) == {"elbo": {"mean": 1.0, "std": None}}
+
+
+def test_each_stops_early_where_it_would_alone(tmp_path: Path) -> None:
+    settings = BASE | {"patience": 1, "steps": 200, "evaluate_every": 5, "learning_rate": 0.03}
+    settings["schedules"] = {"kl": "constant"}
+    group = fit_replicates(4, **settings, data=X, run_dir=tmp_path / "group")
+    alone = [fit(**settings, data=X, seed=seed, run_dir=tmp_path / f"alone-{seed}") for seed in range(4)]
+    steps = [run.metrics["step"] for run in alone]
+    assert len(set(steps)) > 1
+    assert [run.metrics["step"] for run in group.runs] == steps
+    for ours, theirs in zip(group.runs, alone, strict=True):
+        assert ours.metrics["best_step"] == theirs.metrics["best_step"]
+        assert close(ours.metrics["test"], theirs.metrics["test"])
+
+
+class StopAt:
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl
+    def logged(self, trainer: Any, record: dict[str, Any]) -> None:
+        if record["step"] == self.step:
+            trainer.stop("signal SIGTERM")
+
+
+def test_an_interrupted_replicate_goes_on_as_a_run_of_its_own(tmp_path: Path) -> None:
+    whole = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "whole")
+    part = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "part", watchers=[StopAt(14)])
+    assert part.summary["status"] == "interrupted"
+    for run, expected in zip(part.runs, whole.runs, strict=True):
+        assert (run.status, run.metrics["step"]) == ("interrupted", 14)
+        again = resume(run.path, data=X)
+        assert close(lines(again), lines(expected))
+        assert close(again.metrics["test"], expected.metrics["test"])
+
+
+def test_one_that_diverges_does_not_take_the_others_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Break:
+        @hookimpl
+        def run_start(self, trainer: Any) -> None:
+            if trainer.spec.seed == 1:
+                with torch.no_grad():
+                    next(trainer.model.decoder.parameters()).fill_(math.inf)
+
+    group = fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "group", hooks=[Break()])
+    assert [entry["status"] for entry in group.summary["runs"]] == ["finished", "diverged", "finished"]
+    assert "not finite" in group.summary["runs"][1]["problem"]
+    for run in (group.runs[0], group.runs[2]):
+        alone = fit(**BASE, data=X, seed=run.spec.seed, run_dir=tmp_path / f"alone-{run.spec.seed}")
+        assert close(run.metrics["test"], alone.metrics["test"])
+
+
+def test_when_all_diverge_it_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DivergenceError, match="all 2 replicates diverged"):
+        fit_replicates(2, **BASE, data=X * 1e30, run_dir=tmp_path / "group")
+
+
+@pytest.mark.parametrize("why", ["a hook watches every step", "one after another was asked for"])
+def test_one_after_another_to_the_last_bit(why: str, tmp_path: Path) -> None:
+    class Watch:
+        @hookimpl
+        def step_end(self, trainer: Any) -> None:
+            pass
+
+    more: dict[str, Any] = {"hooks": [Watch()]} if "hook" in why else {"stack": False}
+    group = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "group", **more)
+    assert (group.summary["stacked"], group.summary["why_not"]) == (False, why)
+    for run in group.runs:
+        alone = fit(**BASE, data=X, seed=run.spec.seed, run_dir=tmp_path / f"alone-{run.spec.seed}")
+        assert (run.path / "model.safetensors").read_bytes() == (alone.path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("count", [0, -1, 1001])
+def test_a_wrong_number_is_refused(count: int, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="expected 1 to 1,000"):
+        fit_replicates(count, **BASE, data=X, run_dir=tmp_path / "group")
+    assert not (tmp_path / "group").exists()
