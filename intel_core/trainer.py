@@ -311,7 +311,7 @@ class Trainer:
         try:
             self.model.load_state_dict(tensors["model"])
             current = self.optimizer.state_dict()
-            current["state"] = _unflatten(tensors["training"])
+            current["state"] = _laid_out_as(self._parameters, _unflatten(tensors["training"]))
             self.optimizer.load_state_dict(current)
             self.noise.set_state(tensors["training"]["noise"])
             self.best, self.best_step = state["best"], int(state["best_step"])
@@ -334,6 +334,17 @@ def _terms_of(numbers: dict[str, Tensor]) -> Terms:
     """Terms read back from a checkpoint, which keeps no posterior."""
     loss, log_likelihood, kl = (numbers.pop(name) for name in _TERMS)
     return Terms(loss, log_likelihood, kl, numbers, Posterior(loss, loss))
+
+
+def _laid_out_as(parameters: list[nn.Parameter], state: dict[int, dict[str, Tensor]]) -> dict[int, dict[str, Tensor]]:
+    """Moments in the memory order of their parameters: the fused optimiser walks through both side by side."""
+    return {
+        index: {
+            key: value if value.dim() == 0 else torch.empty_like(parameters[index]).copy_(value)
+            for key, value in values.items()
+        }
+        for index, values in state.items()
+    }
 
 
 def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
