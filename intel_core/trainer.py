@@ -24,6 +24,7 @@ from intel_core.evaluation import evaluate
 from intel_core.mapping import Annealed
 from intel_core.model import InteLVAE, Posterior
 from intel_core.objectives import Terms
+from intel_core.optimizer import Adam
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
 
 __all__ = ["Trainer"]
@@ -73,9 +74,8 @@ class Trainer:
         if self.batch_size == 1 and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
             raise SpecError("batch normalisation needs at least 2 examples per step, batch_size is 1")
         self.steps_per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
-        fused = self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=spec.learning_rate, eps=1e-7, fused=fused)
         self._parameters = list(model.parameters())
+        self.optimizer = Adam(self._parameters, lr=spec.learning_rate)
         self.noise = torch.Generator(self.device).manual_seed(stream(spec.seed, "noise"))
         self.step = 0
         self.steps = spec.steps
@@ -311,7 +311,7 @@ class Trainer:
         try:
             self.model.load_state_dict(tensors["model"])
             current = self.optimizer.state_dict()
-            current["state"] = _laid_out_as(self._parameters, _unflatten(tensors["training"]))
+            current["state"] = _unflatten(tensors["training"])
             self.optimizer.load_state_dict(current)
             self.noise.set_state(tensors["training"]["noise"])
             self.best, self.best_step = state["best"], int(state["best_step"])
@@ -334,17 +334,6 @@ def _terms_of(numbers: dict[str, Tensor]) -> Terms:
     """Terms read back from a checkpoint, which keeps no posterior."""
     loss, log_likelihood, kl = (numbers.pop(name) for name in _TERMS)
     return Terms(loss, log_likelihood, kl, numbers, Posterior(loss, loss))
-
-
-def _laid_out_as(parameters: list[nn.Parameter], state: dict[int, dict[str, Tensor]]) -> dict[int, dict[str, Tensor]]:
-    """Moments in the memory order of their parameters: the fused optimiser walks through both side by side."""
-    return {
-        index: {
-            key: value if value.dim() == 0 else torch.empty_like(parameters[index]).copy_(value)
-            for key, value in values.items()
-        }
-        for index, values in state.items()
-    }
 
 
 def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
