@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,9 +13,9 @@ __all__ = ["Adam"]
 class Adam(torch.optim.Adam):
     """torch's fused Adam, bit for bit, with one parameter group and epsilon 1e-7 as in the authors' code.
 
-    torch counts the steps of every parameter by an operation of its own, which for a small dense net takes longer than
-    the kernel. Here the counts are entries of one tensor. Whatever is not the usual case (another device than a CPU,
-    a parameter without a gradient, the first step) is left to torch.
+    torch counts the steps of every parameter by an operation of its own, and opens a profiler's record: for a small
+    dense net both take longer than the kernel. In `update` the counts are entries of one tensor. Whatever is not the
+    usual case (another device than a CPU, a parameter without a gradient, the first step) is left to torch.
 
     Args:
         parameters: what is optimised.
@@ -24,7 +23,7 @@ class Adam(torch.optim.Adam):
 
     >>> weight = torch.nn.Parameter(torch.ones(2))
     >>> weight.grad = torch.tensor([1.0, -1.0])
-    >>> Adam([weight], lr=0.5).step()
+    >>> Adam([weight], lr=0.5).update()
     >>> weight.detach().round(decimals=4)
     tensor([0.5000, 1.5000])
     """
@@ -37,15 +36,17 @@ class Adam(torch.optim.Adam):
         self._counts: Tensor | None = None
         self._views: list[Tensor] = []
 
-    def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """One step along the gradients at hand."""
+    def update(self) -> None:
+        """One step along the gradients at hand: `step`, without torch's record of it for profilers."""
         group = self.param_groups[0]
         parameters: list[Tensor] = group["params"]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if not self._walks_itself or closure is not None or len(gradients) < len(parameters):
-            return super().step(closure)
+        if not self._walks_itself or len(gradients) < len(parameters):
+            self.step()
+            return
         if self._counts is None and not self._gather(parameters):
-            return super().step()
+            self.step()
+            return
         assert self._counts is not None
         beta1, beta2 = group["betas"]
         with torch.no_grad():
@@ -64,7 +65,6 @@ class Adam(torch.optim.Adam):
                 amsgrad=False,
                 maximize=False,
             )
-        return None
 
     def _gather(self, parameters: list[Tensor]) -> bool:
         """Put the counts of all parameters into one tensor, if each has one by now."""

@@ -154,7 +154,7 @@ class Trainer:
         torch.autograd.backward(terms.loss)
         if self.spec.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.clip_norm)
-        self.optimizer.step()
+        self.optimizer.update()
         self.step += 1
         if self._annealed and self.step <= self._changing_until:
             self._update_strength()

@@ -22,7 +22,7 @@ def step(net, optimizer, number, frozen=None):
     net(x).square().sum().backward()
     if frozen is not None:
         net[frozen].weight.grad = None
-    optimizer.step()
+    getattr(optimizer, "update", optimizer.step)()
 
 
 def same(first, second):
