@@ -44,10 +44,10 @@ test-all: lint
 	$(BIN)/python -m pytest --doctest-modules $(PACKAGES) -q
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
+## one table of every ratio; pythae is there for its speed to be compared with, nothing else needs it
 bench: $(READY)
-	$(BIN)/python benchmarks/step_overhead.py
-	$(BIN)/python benchmarks/replicates.py
-	$(BIN)/python benchmarks/memory.py
+	$(INSTALL) pythae
+	$(BIN)/python benchmarks/table.py
 
 wheels: $(READY)
 	for project in $(PROJECTS); do \

@@ -1,11 +1,12 @@
 """How much memory does training on full MNIST take? The peak of a fresh process, its evaluation included.
 
-INTEL_DATA_DIR=... python benchmarks/memory.py [--network conv] [--steps 60]
+INTEL_DATA_DIR=... python benchmarks/memory.py [--network conv] [--steps 60] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -25,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", default="conv")
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", CHILD, arguments.network, str(arguments.steps), f"{folder}/run"]
@@ -32,6 +34,9 @@ def main() -> None:
     if done.returncode != 0:
         sys.exit(f"not measured: {done.stderr.strip().splitlines()[-1]}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    if arguments.json:
+        print(json.dumps({"reached": peak}))
+        return
     print(f"peak memory, full MNIST, {arguments.network}: {peak:.0f} MiB (must stay under 1024)")
 
 

@@ -144,7 +144,8 @@ class Group:
         self._ways = ways(self._stack, first.objective)
         self._evaluate: Evaluate = self._ways[0]
         plain = first.optimizer
-        self._optimizer = type(plain)(self._stack.parameters, **plain.defaults)
+        # torch's own: its counts are shared with the states of the replicates.
+        self._optimizer = torch.optim.Adam(self._stack.parameters, **plain.defaults)
         own = [list(trainer.model.parameters()) for trainer in trainers]
         for index, parameter in enumerate(self._stack.parameters):
             states = [trainer.optimizer.state[of[index]] for trainer, of in zip(trainers, own, strict=True)]

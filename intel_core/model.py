@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from intel_core.errors import DataError, PluginError, SpecError
 from intel_core.likelihoods import Likelihood
 from intel_core.mapping import Mapping, Regularised, build_mapping
+from intel_core.precision import apply_in, order_weights
 
 if TYPE_CHECKING:
     from intel_core.runspec import RunSpec
@@ -53,6 +54,7 @@ class InteLVAE(nn.Module):
         decoder: module ``(n, z_dim) -> (n, *params_shape)``.
         likelihood: what the decoder's output means.
         x_shape: shape of one example.
+        precision: ``float32``, or ``bfloat16`` for what encoder and decoder multiply; all else stays as it is.
 
     Source: Miao et al., section 4.
     """
@@ -67,8 +69,10 @@ class InteLVAE(nn.Module):
         decoder: nn.Module,
         likelihood: Likelihood,
         x_shape: Sequence[int],
+        precision: str = "float32",
     ) -> None:
         super().__init__()
+        self.precision = precision
         self.x_shape = tuple(x_shape)
         self.y_dim = mapping.y_dim
         self.z_dim = mapping.z_dim
@@ -80,7 +84,7 @@ class InteLVAE(nn.Module):
 
     def encode(self, x: Tensor) -> Posterior:
         """q(y|x) of each example of ``(n, *x_shape)``."""
-        mean, log_variance = self.encoder(x).chunk(2, dim=-1)
+        mean, log_variance = apply_in(self.precision, self.encoder, x).chunk(2, dim=-1)
         return Posterior(mean, log_variance)
 
     def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -92,9 +96,9 @@ class InteLVAE(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """The likelihood's parameters for z of shape ``(..., z_dim)``; leading dimensions are kept."""
         if z.dim() == 2:
-            return cast(Tensor, self.decoder(z))
-        params = self.decoder(z.flatten(0, -2))
-        return cast(Tensor, params.unflatten(0, z.shape[:-1]))
+            return apply_in(self.precision, self.decoder, z)
+        params = apply_in(self.precision, self.decoder, z.flatten(0, -2))
+        return params.reshape(*z.shape[:-1], *params.shape[1:])
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws of y from N(0, I), ``(n, y_dim)``."""
@@ -134,7 +138,11 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
             if isinstance(error, SpecError | DataError):
                 raise
             raise SpecError(f"the networks do not fit data of shape {list(x_shape)}: {error}") from error
-    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape)
+    # A run of before there was a choice says nothing, and was in float32.
+    precision = "float32" if spec.precision == "auto" else spec.precision
+    for network in (encoder, decoder):
+        order_weights(network, precision)
+    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape, precision)
 
 
 _TAKEN = ("loss", "elbo", "log_likelihood", "kl", "iwae", "lr", "strength")

@@ -6,17 +6,19 @@ in the authors' code (Keras' defaults). Convolutions pad as TensorFlow's ``SAME`
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 __all__ = ["ConvDecoder", "ConvEncoder", "glorot_", "mlp_decoder", "mlp_encoder"]
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    # In place where the layer before has no use for its output: on a CPU, new memory costs as much as the values.
+    "relu": functools.partial(nn.ReLU, inplace=True),
+    "leaky_relu": functools.partial(nn.LeakyReLU, inplace=True),
     "tanh": nn.Tanh,
     "elu": nn.ELU,
     "gelu": nn.GELU,
@@ -111,7 +113,7 @@ class ConvEncoder(nn.Sequential):
         depth, *size = x_shape
         layers: list[nn.Module] = []
         for width in channels:
-            layers += [*_down(depth, width, (size[0], size[1])), _norm(width), nn.LeakyReLU(0.2)]
+            layers += [*_down(depth, width, (size[0], size[1])), _norm(width), nn.LeakyReLU(0.2, inplace=True)]
             depth, size = width, [math.ceil(n / 2) for n in size]
         super().__init__(*layers, nn.Flatten(), nn.Linear(depth * size[0] * size[1], out_features))
         glorot_(self)
@@ -139,10 +141,10 @@ class ConvDecoder(nn.Sequential):
         height, width = sizes[0]
         layers: list[nn.Module] = [
             nn.Linear(in_features, widths[0] * height * width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Unflatten(1, (widths[0], height, width)),
         ]
         for i, stride in enumerate(strides):
-            layers += [_norm(widths[i]), nn.ReLU(), _Up(widths[i], widths[i + 1], stride, sizes[i + 1])]
+            layers += [_norm(widths[i]), nn.ReLU(inplace=True), _Up(widths[i], widths[i + 1], stride, sizes[i + 1])]
         super().__init__(*layers)
         glorot_(self)

@@ -111,6 +111,8 @@ class NetworkSpec(ComponentSpec):
     """Base of every network's spec, registered under the entry-point group ``intelvae.networks``."""
 
     kind: ClassVar[str] = "networks"
+    convolutional: ClassVar[bool] = False
+    """Whether its time goes into convolutions, so that ``precision=auto`` may lower them."""
 
     def build_encoder(self, x_shape: tuple[int, ...], out_features: int) -> nn.Module:
         """A network ``(n, *x_shape) -> (n, out_features)``.
@@ -166,6 +168,8 @@ class LinearSpec(NetworkSpec):
 
 class ConvSpec(NetworkSpec):
     """Convolutions with stride 2 and batch normalisation; the defaults are the paper's net for 28x28."""
+
+    convolutional: ClassVar[bool] = True
 
     channels: tuple[Width, ...] = Field(
         (32, 64, 128),

@@ -24,6 +24,7 @@ from intel_core.evaluation import evaluate
 from intel_core.mapping import Annealed
 from intel_core.model import InteLVAE, Posterior
 from intel_core.objectives import Terms
+from intel_core.optimizer import Adam
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
 
 __all__ = ["Trainer"]
@@ -73,9 +74,8 @@ class Trainer:
         if self.batch_size == 1 and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
             raise SpecError("batch normalisation needs at least 2 examples per step, batch_size is 1")
         self.steps_per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
-        fused = self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=spec.learning_rate, eps=1e-7, fused=fused)
         self._parameters = list(model.parameters())
+        self.optimizer = Adam(self._parameters, lr=spec.learning_rate)
         self.noise = torch.Generator(self.device).manual_seed(stream(spec.seed, "noise"))
         self.step = 0
         self.steps = spec.steps
@@ -159,7 +159,7 @@ class Trainer:
         torch.autograd.backward(terms.loss)
         if self.spec.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.clip_norm)
-        self.optimizer.step()
+        self.optimizer.update()
         self.step += 1
         if self._annealed and self.step <= self._changing_until:
             self._update_strength()

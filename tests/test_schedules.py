@@ -96,7 +96,7 @@ class Weights:
 
     @hookimpl
     def run_start(self, trainer):
-        objective, step, self.settled = trainer.objective, trainer.optimizer.step, trainer.settled
+        objective, step, self.settled = trainer.objective, trainer.optimizer.update, trainer.settled
 
         class Noting:
             particles = objective.particles
@@ -110,7 +110,7 @@ class Weights:
             self.rates.append([group["lr"] for group in trainer.optimizer.param_groups])
             return step(*args, **kwargs)
 
-        trainer.objective, trainer.optimizer.step = Noting(), take
+        trainer.objective, trainer.optimizer.update = Noting(), take
 
     @hookimpl
     def step_end(self, trainer):

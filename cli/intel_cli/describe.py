@@ -32,7 +32,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
         f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}",
         "model": f"y ({model.y_dim} dims) → {mapping} → z ({model.z_dim} dims); {spec.likelihood}; {networks}; "
-        f"{parameters:,} parameters on {trainer.device}",
+        f"{parameters:,} parameters on {trainer.device}{_lowered(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples, {trainer.steps_per_epoch:,} per "
         f"epoch, {epochs:.4g} epochs; objective {spec.objective}; learning rate {spec.learning_rate:g}; "
         f"seed {spec.seed}",
@@ -40,6 +40,11 @@ def facts(trainer: Trainer) -> dict[str, str]:
         **({"strength": warmup(spec, "strength")} if "strength" in spec.schedules else {}),
         "units": units(trainer),
     }
+
+
+def _lowered(spec: RunSpec) -> str:
+    """Said only of what is not usual."""
+    return ", networks in bfloat16" if spec.precision == "bfloat16" else ""
 
 
 def units(trainer: Trainer) -> str:

@@ -84,6 +84,11 @@ def _spec_option(
 )
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps or auto.  [default: auto]")
+@click.option(
+    "--precision",
+    metavar="auto|float32|bfloat16",
+    help="Of what the networks multiply.  [default: bfloat16 for convolutions where it is faster]",
+)
 @click.option("--name", help="Name of the run.  [default: data, mapping and seed]")
 @click.option(
     "--config",

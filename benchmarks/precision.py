@@ -1,0 +1,86 @@
+"""Is a model trained in bfloat16 as good? The ELBO after one epoch in both precisions, over several seeds.
+
+    INTEL_DATA_DIR=... python benchmarks/precision.py [--examples 10000] [--seeds 3] [--json]
+
+The paper's conv net on part of MNIST, identity mapping, batches of 100. The seeds are paired: initial weights, batches
+and noise of one seed are the same in both precisions. Every model is judged on the test images in its own precision,
+the one trained in bfloat16 in float32 as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+from typing import Any
+
+from intel_core import parse_spec
+from intel_core.data import Dataset, Split
+from intel_core.evaluation import evaluate
+from intel_core.hooks import make_hooks
+from intel_core.model import build_model
+from intel_core.run import data_dir_or_default
+from intel_core.runspec import make_run_spec, resolve
+from intel_core.trainer import Trainer
+
+
+def elbos(dataset: Dataset, precision: str, seed: int) -> dict[str, float]:
+    """Test ELBO after an epoch, nats per example, in the precision of training and in float32."""
+    settings = {"mapping": "identity", "encoder": "conv", "likelihood": "bernoulli", "latent": 10, "epochs": 1}
+    spec = make_run_spec(data="memory:examples=1,shape=[1]", precision=precision, seed=seed, **settings)
+    spec = resolve(spec, dataset)
+    model = build_model(spec, dataset.x_shape)
+    trainer = Trainer(spec, model, dataset, make_hooks(installed=False))
+    assert spec.steps is not None
+    trainer.advance(spec.steps)
+    said: dict[str, float] = {}
+    for name in (precision, "float32"):
+        model.precision = name
+        said[name] = evaluate(model, trainer.objective, dataset.test, 0)["elbo"]
+    return said
+
+
+def main() -> None:
+    """Print a line per seed, then means and the spread over seeds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=10_000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    whole: Dataset = parse_spec("datasets", "mnist:download=false").load(data_dir_or_default(None))
+    dataset = dataclasses.replace(whole, train=Split(whole.train.x[: arguments.examples]))
+    rows: list[dict[str, Any]] = []
+    for seed in range(arguments.seeds):
+        full, low = (elbos(dataset, precision, seed) for precision in ("float32", "bfloat16"))
+        rows.append(
+            {
+                "seed": seed,
+                "float32": full["float32"],
+                "bfloat16": low["bfloat16"],
+                "bfloat16, judged in float32": low["float32"],
+            }
+        )
+        if not arguments.json:
+            if seed == 0:
+                print("seed  float32  bfloat16  judged in float32  difference")
+            print(
+                f"{seed:4d} {full['float32']:8.2f} {low['bfloat16']:9.2f} {low['float32']:18.2f} "
+                f"{low['bfloat16'] - full['float32']:11.2f}",
+                flush=True,
+            )
+    differences = [row["bfloat16"] - row["float32"] for row in rows]
+    summary = {
+        "mean difference": statistics.mean(differences),
+        "standard deviation over seeds, float32": statistics.stdev(row["float32"] for row in rows),
+        "standard deviation over seeds, bfloat16": statistics.stdev(row["bfloat16"] for row in rows),
+    }
+    if arguments.json:
+        print(json.dumps({"rows": rows, **summary}, indent=1))
+        return
+    for name, value in summary.items():
+        print(f"{name}: {value:.2f} nats")
+
+
+if __name__ == "__main__":
+    main()
