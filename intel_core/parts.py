@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Activation = Literal["relu", "leaky_relu", "tanh", "elu", "gelu", "silu", "softplus"]
-Width = Annotated[int, Field(ge=1, le=10**9)]
+Width = Annotated[int, Field(gt=0, le=10**9)]
 """Of a layer; more could not even be counted."""
 
 

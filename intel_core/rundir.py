@@ -85,6 +85,7 @@ class RunFolder:
         """
         if (self.path / "run.json").exists():
             raise RunError(f"{self.path} has just become the directory of another run; choose another one")
+        self.clear_leftovers()
         try:
             self.write("run.json", content)
             checkpoint.write_text(self.log, "")

@@ -320,7 +320,7 @@ def refusal(kind: str, text: str) -> SpecError | None:
         ("networks", 'mlp:{"hidden": [8]} x', r"^mlp: unexpected text after the JSON object\n.*\n {19}\^$"),
         ("networks", 'mlp:{"hidden": [8]', r"^mlp: not valid JSON"),
         ("networks", "mlp:@nowhere.yaml", r"^no file 'nowhere\.yaml'$"),
-        ("networks", "mlp:@", r"^no file '\.'$"),
+        ("networks", "mlp:@", r"^'\.' is no file$"),
         ("networks", "mlp:@~nobody-of-that-name/x", r"^'~nobody-of-that-name/x' cannot be read: Could not determi"),
         ("networks", "mlp:@" + "x" * 5000, r"^'x{199}…' cannot be read: File name too long$"),
         ("mappings", "identity:dims=2-1", r"^identity: dims=2-1: '2-1' is an empty or too large range$"),
