@@ -235,7 +235,8 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
 def put_aside_after(folder: Path, step: int) -> None:
     """Rename checkpoints of later steps, which are damaged, so that a continued run does not count them.
 
-    They stay beside the others as ``step-….damaged``, for whoever wants to know what happened.
+    The damaged ones stay beside the others as ``step-….damaged``, for whoever wants to know what happened. An earlier
+    one that was being replaced gets its name back.
     """
     for path in listed(folder):
         name = path.name.removeprefix(".").removesuffix(_OLD)
@@ -244,6 +245,9 @@ def put_aside_after(folder: Path, step: int) -> None:
             _remove(aside)
             with contextlib.suppress(OSError):
                 path.rename(aside)
+        elif path.name != name:
+            with contextlib.suppress(OSError):
+                path.rename(folder / name)
 
 
 def prune(folder: Path, keep: int) -> None:

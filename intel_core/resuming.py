@@ -53,6 +53,7 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
         assert chosen is not None
         warnings.warn(f"{problem}; going on from {chosen.name}", stacklevel=3)
     checkpoint.put_aside_after(folder.checkpoints, trainer.step)
+    checkpoint.prune(folder.checkpoints, trainer.spec.keep_checkpoints)
     folder.clear_leftovers()
     folder.forget_after(trainer.step)
 
