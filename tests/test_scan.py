@@ -328,7 +328,15 @@ def test_piecewise_linear_maps_never_jump_until_they_do(seed, d, size):
     jump = max(1e-3, 1e-5 * float(g(torch.cat([starts, ends])).abs().max()))
     results = scan(lambda y: g(y) + jump * (y @ normal > offset).unsqueeze(-1), starts, ends)
     cut = (starts @ normal > offset) != (ends @ normal > offset)
-    assert [one.kind == "jump" for one in results] == cut.tolist()
+    # Where along each segment the jump lies, and how far from the next kink: one that is larger, in the same window of
+    # the first grid, hides it.
+    way = ends - starts
+    at = (offset - starts @ normal) / (way @ normal)
+    kinks = (offsets - starts @ normals) / (way @ normals)
+    alone = (kinks - at[:, None]).abs().amin(1) > 1 / 64
+    told = torch.tensor([one.kind == "jump" for one in results])
+    assert not (told & ~cut).any()
+    assert told[cut & alone].all()
 
 
 # --- centres ---------------------------------------------------------------------------------------------------
