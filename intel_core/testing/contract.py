@@ -14,7 +14,7 @@ import torch
 from intel_core.mapping import MappingSpec
 from intel_core.testing.check import Level, choose, names_of
 from intel_core.testing.outcomes import Broken
-from intel_core.testing.runner import Planned
+from intel_core.testing.runner import Planned, reason_for
 from intel_core.testing.subject import Checkable, Subject
 
 __all__ = ["conformance", "property_tests"]
@@ -76,8 +76,8 @@ def conformance(
         if number not in subjects:  # on use, so that a broken plugin fails its own tests rather than the collection
             what, dims = wanted[number]
             subjects[number] = Subject(what, y_dim=dims, seed=seed, level=level)
-        reason = reasons.get(check.id) or reasons.get(check.group, "")
-        result = Planned(check, subjects[number].at_least(check.level)).run(expected=reason)
+        planned = Planned(check, subjects[number].at_least(check.level))
+        result = planned.run(expected=reason_for(check.id, reasons))
         if result.status == "xfailed":
             pytest.xfail(result.message)
         forgiven = result.status == "xpassed" and not strict

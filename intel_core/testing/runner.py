@@ -18,7 +18,7 @@ from intel_core.testing.outcomes import Outcome
 from intel_core.testing.report import Report, Result, Status
 from intel_core.testing.subject import Checkable, Subject
 
-__all__ = ["Planned", "check_mapping", "iter_checks"]
+__all__ = ["Planned", "check_mapping", "iter_checks", "reason_for"]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def check_mapping(
     )
     results: list[Result] = []
     for one in planned:
-        result = one.run(expected=_reason(one.id, reasons))
+        result = one.run(expected=reason_for(one.id, reasons))
         results.append(result)
         if callback is not None:
             callback(result)
@@ -154,7 +154,7 @@ def check_mapping(
     return report
 
 
-def _reason(id: str, reasons: Dictionary[str, str]) -> str:
+def reason_for(id: str, reasons: Dictionary[str, str]) -> str:
     """Why a check is expected to fail, by its own id or by its group's name."""
     return reasons.get(id) or reasons.get(id.partition(".")[0], "")
 

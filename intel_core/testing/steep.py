@@ -84,12 +84,18 @@ class Flow(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """Half of the dimensions scaled and moved by what the others say, in turns."""
+        return self._through(y)[0]
+
+    def _through(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """z, and the sum of the blocks' log-scales."""
+        total = torch.zeros_like(y[..., 0])
         for net in self.nets:
             kept, moved = y[..., : self.kept], y[..., self.kept :]
             log_scale, shift = net(kept).chunk(2, -1)
+            total = total + torch.tanh(log_scale).sum(-1)
             moved = moved * torch.exp(torch.tanh(log_scale)) + shift
             y = torch.cat([moved, kept], -1) if moved.shape == kept.shape else torch.cat([kept, moved.flip(-1)], -1)
-        return y
+        return y, total
 
     def inverse(self, z: Tensor) -> Tensor:
         """Y with ``g(y) = z``."""
@@ -103,14 +109,7 @@ class Flow(nn.Module):
 
     def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
         """The sum of the blocks' log-scales."""
-        total = torch.zeros_like(y[..., 0])
-        for net in self.nets:
-            kept, moved = y[..., : self.kept], y[..., self.kept :]
-            log_scale, shift = net(kept).chunk(2, -1)
-            total = total + torch.tanh(log_scale).sum(-1)
-            moved = moved * torch.exp(torch.tanh(log_scale)) + shift
-            y = torch.cat([moved, kept], -1) if moved.shape == kept.shape else torch.cat([kept, moved.flip(-1)], -1)
-        return total
+        return self._through(y)[1]
 
 
 STEEP: dict[str, Callable[[int], nn.Module]] = {

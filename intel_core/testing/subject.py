@@ -114,7 +114,7 @@ class Subject:
             return as_module(_copied(self.given))
         mapping = as_module(self._build(self.y_dim, stream(self.seed, "mapping")))
         if moved:
-            self._move(mapping)
+            self.move(mapping)
         return mapping
 
     def mapping(self, dtype: torch.dtype = torch.float64, *, moved: bool = True) -> MappingModule:
@@ -130,7 +130,12 @@ class Subject:
             mapping = self.fresh(moved=moved)
         return mapping.to(device=self.device, dtype=dtype)
 
-    def _move(self, mapping: nn.Module) -> None:
+    def another(self) -> MappingModule:
+        """One whose parameters are drawn from another seed."""
+        return as_module(self._build(self.y_dim, stream(self.seed, "another")))
+
+    def move(self, mapping: nn.Module) -> None:
+        """Move the parameters of a mapping, as `fresh` does."""
         generator = torch.Generator().manual_seed(stream(self.seed, "moved"))
         with torch.no_grad():
             for parameter in mapping.parameters():
@@ -176,6 +181,12 @@ class Subject:
         """Standard normal y of shape ``(*shape, y_dim)``, float64."""
         values = torch.randn(*shape, self.y_dim, generator=self.generator(name), dtype=torch.float64)
         return values.to(self.device)
+
+    def draw_wide(self, name: str, n: int) -> Tensor:
+        """As `draw`, every second row from further out than the prior goes, where a posterior can be."""
+        y = self.draw(name, n)
+        y[1::2] *= 2.5
+        return y
 
     def at_least(self, level: Level) -> Subject:
         """The same with the draws of a level, if that is a higher one than its own."""

@@ -165,8 +165,7 @@ def hoelder(subject: Subject) -> None:
 
 def _lipschitz(subject: Subject, mapping: nn.Module, constant: float) -> None:
     """The steepest direction at some hundred draws, which random segments in many dimensions hardly meet."""
-    y = subject.draw("steepest", subject.size(100, 300, 2000))
-    y[::2] *= 2.5
+    y = subject.draw_wide("steepest", subject.size(100, 300, 2000))
     _, values, ways = torch.linalg.svd(jacobian(mapping, y), full_matrices=False)
     top = values[:, 0].topk(min(8, len(y))).indices
     step = 1e-5 * ways[top, 0]

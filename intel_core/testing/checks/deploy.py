@@ -37,7 +37,7 @@ def state(subject: Subject) -> None:
         raise NotApplicable("the mapping was given as an object, so that no second one can be built")
     y = subject.draw("state", 40)
     mapping = subject.fresh().to(y)
-    other = as_module(subject._build(subject.y_dim, stream(subject.seed, "another"))).to(y)
+    other = subject.another().to(y)
     subject.call(other, y)
     saved = {k: v.clone() if isinstance(v, Tensor) else v for k, v in mapping.state_dict().items()}
     try:

@@ -21,9 +21,7 @@ _MARGIN = 0.02
 
 def _rows(subject: Subject, name: str, n: int) -> Tensor:
     """Draws that are not next to a declared seam."""
-    y = subject.draw(name, 30 * n)
-    y[1::2] *= 2.5  # further out than the prior goes, where a posterior can be
-    y = away_from(subject.declared, y, _MARGIN)[:n]
+    y = away_from(subject.declared, subject.draw_wide(name, 30 * n), _MARGIN)[:n]
     if len(y) < n // 2:
         raise Skipped(f"only {len(y)} of {30 * n} draws are further than {_MARGIN} from the declared seams and centres")
     return y
@@ -142,7 +140,7 @@ def reach(subject: Subject) -> None:
     """Every parameter gets a gradient that is not zero, through z or through an auxiliary loss."""
     mapping = subject.mapping()
     if subject.given is not None:
-        subject._move(mapping)  # an object may be given with a last layer of zeros
+        subject.move(mapping)  # an object may be given with a last layer of zeros
     _require_registered(mapping, subject.draw("graph", 5).requires_grad_())
     learned = _learned(mapping)
     missing = set(learned)

@@ -220,7 +220,7 @@ def inverse(subject: Subject) -> None:
         raise NotApplicable("it is not Invertible")
     if not subject.declared.injective:
         raise Broken("it has an inverse, but declares injective=False", likely="Properties(injective=True) is missing")
-    y = away_from(subject.declared, _wide(subject, "inverse", 400), 0.02)[:100]
+    y = away_from(subject.declared, subject.draw_wide("inverse", 400), 0.02)[:100]
     if not len(y):
         raise Skipped("no draw is away from the declared seams and centres")
     z = subject.call(mapping, y)
@@ -257,7 +257,7 @@ def volume(subject: Subject) -> None:
         raise NotApplicable("it is not Invertible")
     if subject.z_dim != subject.y_dim:
         raise NotApplicable("z has another number of dimensions than y")
-    y = away_from(subject.declared, _wide(subject, "volume", 400), 0.02)[:60]
+    y = away_from(subject.declared, subject.draw_wide("volume", 400), 0.02)[:60]
     if not len(y):
         raise Skipped("no draw is away from the declared seams and centres")
     claimed = part.log_abs_det_jacobian(y)
@@ -295,7 +295,7 @@ def levels(subject: Subject) -> None:
         raise Broken(
             f"levels share out the dimensions of y and of z, but there are {subject.y_dim} and {subject.z_dim}"
         )
-    slopes = jacobian(mapping, _wide(subject, "levels", 2000)).abs().amax(0)
+    slopes = jacobian(mapping, subject.draw_wide("levels", 2000)).abs().amax(0)
     for i, upper in enumerate(part.levels):
         for j, lower in enumerate(part.levels[i + 1 :], i + 1):
             if bool(slopes[list(upper)][:, list(lower)].any()):
@@ -377,13 +377,6 @@ def diagnose(subject: Subject) -> None:
             raise Broken(f"diagnose {about} raised {type(error).__name__}: {str(error)[:160]}") from error
         if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
             raise Broken(f"diagnose gives {type(found).__name__}, expected a dict of numbers by name")
-
-
-def _wide(subject: Subject, name: str, n: int) -> Tensor:
-    """Draws of which every second one is from further out than the prior goes."""
-    y = subject.draw(name, n)
-    y[1::2] *= 2.5
-    return y
 
 
 def _image(subject: Subject, n: int, *, acting: bool = False) -> Tensor:

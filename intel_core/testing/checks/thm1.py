@@ -129,7 +129,7 @@ def _generated(subject: Subject, model: InteLVAE, n: int, generator: torch.Gener
     model.eval()
     with torch.no_grad():
         draws = torch.randn(n, subject.y_dim, generator=generator, dtype=torch.float64)
-        draws = draws.to(subject.device, next(iter(subject.dtypes[-1:])))
+        draws = draws.to(subject.device, subject.dtypes[-1])
         return torch.cat([subject.call(model.mapping, rows) for rows in torch.split(draws, _ROWS)])
 
 
