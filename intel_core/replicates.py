@@ -18,6 +18,7 @@ from intel_core.data import Dataset
 from intel_core.devices import pick_device
 from intel_core.errors import DivergenceError, SpecError
 from intel_core.group import Group, Replicate, mean_and_std
+from intel_core.heap import freed_memory_kept
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
 from intel_core.restarts import choose_start
@@ -51,6 +52,7 @@ class Replicates:
     summary: dict[str, Any]
 
 
+@freed_memory_kept()
 def fit_replicates(
     replicates: int,
     spec: RunSpec | None = None,

@@ -18,6 +18,7 @@ from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_f
 from intel_core.devices import pick_device
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation import evaluate
+from intel_core.heap import freed_memory_kept
 from intel_core.hooks import hookimpl, make_hooks
 from intel_core.model import build_model
 from intel_core.restarts import choose_start
@@ -33,6 +34,7 @@ __all__ = ["finish", "fit", "keep", "prepare", "read_arguments", "resume"]
 
 
 @out_of_memory_told()
+@freed_memory_kept()
 def fit(
     spec: RunSpec | None = None,
     *,
@@ -128,6 +130,7 @@ def prepare(
 
 
 @out_of_memory_told()
+@freed_memory_kept()
 def resume(
     path: str | Path,
     *,
