@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         build_mapping,
         load_mapping,
     )
+    from intel_core.measuring import Measured, Prior, Subject, measure, measurements, usual_metrics
+    from intel_core.metrics import Measurement, MetricSpec, NotApplicableError, Number
     from intel_core.model import InteLVAE
     from intel_core.parts import LikelihoodSpec, NetworkSpec, ObjectiveSpec
     from intel_core.plugins import API_LEVEL, available, register
@@ -57,6 +59,8 @@ _HOMES = {
         "build_mapping",
         "load_mapping",
     ),
+    "measuring": ("Measured", "Prior", "Subject", "measure", "measurements", "usual_metrics"),
+    "metrics": ("Measurement", "MetricSpec", "NotApplicableError", "Number"),
     "model": ("InteLVAE",),
     "parts": ("LikelihoodSpec", "NetworkSpec", "ObjectiveSpec"),
     "plugins": ("API_LEVEL", "available", "register"),
@@ -92,10 +96,16 @@ __all__ = [
     "Locus",
     "Mapping",
     "MappingSpec",
+    "Measured",
+    "Measurement",
+    "MetricSpec",
     "NetworkSpec",
+    "NotApplicableError",
+    "Number",
     "ObjectiveSpec",
     "OnDims",
     "PluginError",
+    "Prior",
     "Properties",
     "Regularised",
     "Replicates",
@@ -105,6 +115,7 @@ __all__ = [
     "ScheduleSpec",
     "SpecError",
     "Split",
+    "Subject",
     "available",
     "build_mapping",
     "fit",
@@ -114,9 +125,12 @@ __all__ = [
     "load_mapping",
     "load_run",
     "make_dataset",
+    "measure",
+    "measurements",
     "parse_spec",
     "register",
     "resume",
+    "usual_metrics",
 ]
 
 

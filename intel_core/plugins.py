@@ -48,7 +48,7 @@ API_LEVEL = 1
 
 CORE = "intelvae-core"
 GROUP_PREFIX = "intelvae."
-KINDS = ("mappings", "datasets", "likelihoods", "networks", "objectives", "schedules")
+KINDS = ("mappings", "datasets", "likelihoods", "networks", "objectives", "schedules", "metrics")
 _ALIASES = {kind[:-1]: kind for kind in KINDS} | {"data": "datasets"}
 
 
@@ -214,7 +214,7 @@ def available(kind: str) -> list[Component]:
 
     Args:
         kind: ``"mappings"``, ``"datasets"``, ``"likelihoods"``, ``"networks"``, ``"objectives"``,
-            ``"schedules"`` or ``"hooks"``.
+            ``"schedules"``, ``"metrics"`` or ``"hooks"``.
 
     Raises:
         SpecError: for an unknown kind.

@@ -62,7 +62,7 @@ class ComponentSpec(BaseModel):
 
 def base_of(kind: str) -> type[ComponentSpec]:
     """The class that every spec of a kind derives from."""
-    from intel_core import data, mapping, parts, schedules
+    from intel_core import data, mapping, metrics, parts, schedules
 
     bases: dict[str, type[ComponentSpec]] = {
         "mappings": mapping.MappingSpec,
@@ -71,6 +71,7 @@ def base_of(kind: str) -> type[ComponentSpec]:
         "networks": parts.NetworkSpec,
         "objectives": parts.ObjectiveSpec,
         "schedules": schedules.ScheduleSpec,
+        "metrics": metrics.MetricSpec,
     }
     return bases[plugins.canonical_kind(kind)]
 
@@ -82,8 +83,8 @@ def parse_spec(kind: str, text: str) -> ComponentSpec:
     """The spec that a text describes.
 
     Args:
-        kind: ``"mappings"``, ``"datasets"``, ``"likelihoods"``, ``"networks"``, ``"objectives"`` or
-            ``"schedules"`` (singular forms are understood).
+        kind: ``"mappings"``, ``"datasets"``, ``"likelihoods"``, ``"networks"``, ``"objectives"``,
+            ``"schedules"`` or ``"metrics"`` (singular forms are understood).
         text: e.g. ``"cluster:k=3,learnable=true"``, ``"mnist:classes=[0,1]"``, ``"iwae:particles=16"``.
 
     Raises:

@@ -24,6 +24,7 @@ _EXAMPLES = {
     "networks": "intel train --network {}",
     "objectives": "intel train --objective {}",
     "schedules": "intel train --schedule kl={}",
+    "metrics": "intel evaluate RUN --metric {}",
 }
 
 
@@ -39,7 +40,8 @@ def plugins() -> None:
 def list_(kind: str | None, as_json: bool, check: bool) -> None:
     """List components and whether each can be used.
 
-    KIND is mappings, datasets, likelihoods, networks, objectives, schedules or hooks; all unless it is given.
+    KIND is mappings, datasets, likelihoods, networks, objectives, schedules, metrics or hooks; all unless it
+    is given.
     Status is OK, BROKEN, CONFLICT (two distributions offer the name), TOO NEW or TOO OLD (for this core), or
     DISABLED.
     """

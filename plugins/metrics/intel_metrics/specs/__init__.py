@@ -1,0 +1,1 @@
+"""What can be asked of each metric; nothing here imports torch."""
