@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from intel_core.comparing import Comparison, compare, group_runs
     from intel_core.compose import Compose, Identity, OnDims
     from intel_core.data import Dataset, DatasetSpec, Split, make_dataset
     from intel_core.errors import DataError, DivergenceError, IntelError, PluginError, RunError, SpecError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "comparing": ("Comparison", "compare", "group_runs"),
     "compose": ("Compose", "Identity", "OnDims"),
     "data": ("Dataset", "DatasetSpec", "Split", "make_dataset"),
     "errors": ("DataError", "DivergenceError", "IntelError", "PluginError", "RunError", "SpecError"),
@@ -78,6 +80,7 @@ __all__ = [
     "API_LEVEL",
     "Annealed",
     "Clustering",
+    "Comparison",
     "ComponentSpec",
     "Compose",
     "DataError",
@@ -118,9 +121,11 @@ __all__ = [
     "Subject",
     "available",
     "build_mapping",
+    "compare",
     "fit",
     "fit_replicates",
     "format_spec",
+    "group_runs",
     "hookimpl",
     "load_mapping",
     "load_run",

@@ -220,22 +220,22 @@ def measure(
     """
     weights = _digest_of(subject.run)
     for spec in metrics:
-        text = format_spec(spec)
-        path = _path(subject.run, spec, text, weights)
+        text = format_spec(spec, explicit=True)
+        component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
+        path = _path(subject.run, component, text, weights)
         known = None if again else _read(path)
         if known is not None:
             yield known
             continue
         if asked is not None:
             asked(spec)
-        found = _ask(subject, spec, text, weights)
+        found = _ask(subject, spec, component, text, weights)
         if found.status == "measured":
             _write(path, found)
         yield found
 
 
-def _ask(subject: Subject, spec: MetricSpec, text: str, weights: str) -> Measured:
-    component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
+def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text: str, weights: str) -> Measured:
     start = time.perf_counter()
     said: dict[str, Any]
     try:
@@ -280,10 +280,11 @@ def _digest_of(run: Run) -> str:
     return digest.hexdigest()[:16]
 
 
-def _path(run: Run, spec: MetricSpec, text: str, weights: str) -> Path:
-    name = re.sub(r"\W+", "-", plugins.name_of("metrics", type(spec)))
-    digest = hashlib.sha256(f"{text}|{weights}".encode()).hexdigest()[:12]
-    return run.path / FOLDER / f"{name}-{digest}.json"
+def _path(run: Run, component: plugins.Component, text: str, weights: str) -> Path:
+    """A file for each metric, setting and state of the weights; a later version of the metric measures anew."""
+    key = f"{component.qualified} {component.version}|{text}|{weights}"
+    name = re.sub(r"\W+", "-", component.name)
+    return run.path / FOLDER / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
 
 
 def _read(path: Path) -> Measured | None:
