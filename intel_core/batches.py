@@ -193,7 +193,7 @@ class Streamed:
         found = next(self._coming)
         if isinstance(found, IntelError):
             self.close()
-            raise found
+            raise type(found)(f"{found}; once it is replaced, resume goes on from what was saved")
         self._next = step + 1
         x: Tensor = found.to(self._device, non_blocking=True)
         self._last = (step, x)
