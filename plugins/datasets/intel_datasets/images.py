@@ -160,10 +160,12 @@ def decode(name: str, path: Path, channels: int, fit: Callable[[Image.Image], Im
             if image.mode in _DEEP:
                 raise DataError(f"{name}: {path} has more than 8 bits per channel (mode {image.mode}); convert it")
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            upright: Image.Image = image
             if "transparency" in upright.info:
                 upright = upright.convert("RGBA")  # Pillow warns about palettes with transparency otherwise
-            array: Array = np.asarray(fit(upright.convert("L" if channels == 1 else "RGB")), dtype=np.uint8)
+            mode = "L" if channels == 1 else "RGB"
+            array: Array = np.asarray(fit(upright if upright.mode == mode else upright.convert(mode)), dtype=np.uint8)
     except DataError:
         raise
     except _UNREADABLE as error:

@@ -224,4 +224,5 @@ def _values_of(name: str, seen: Sequence[Tensor]) -> Values:
         raise DataError(f"{name}: every value is {lowest}; constant data cannot be modelled")
     if highest == 1:
         return "mask"
-    return "binary" if all(bool(((x == 0) | (x == 255)).all()) for x in seen) else "any"
+    parts = (part for x in seen for part in torch.split(x, 1000))  # a mask of all at once would be as large as they are
+    return "binary" if all(bool(((part == 0) | (part == 255)).all()) for part in parts) else "any"
