@@ -3,9 +3,10 @@
     INTEL_DATA_DIR=... python benchmarks/streaming.py [--workers 1] [--rounds 5] [--batch 100] [--device cpu]
 
 Both sides are trainers of one spec and take the same steps in blocks that alternate; before a block of the streamed
-side its workers are started and let fill their queues, and after it they are ended, so that they do not work beside the
-other side. Folders of PNG are generated; CelebA is measured where INTEL_DATA_DIR has it. The small MLP is the hard
-case: the less a step computes, the more images per second it wants.
+side its workers are started and let fill their queues, and after it they are ended, so that they do not work beside
+the other side. Folders of PNG are generated; CelebA is measured where INTEL_DATA_DIR has it. The small MLP is the hard
+case: the less a step computes, the more images per second it wants. "Processor time" is the ratio of that of the two
+training processes alone: what is above 1 is the price of fetching batches, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -56,21 +57,21 @@ def trainer_of(dataset: Dataset, network: str, batch: int, device: str) -> Train
     return Trainer(spec, model, dataset, make_hooks(installed=False))
 
 
-def block(trainer: Trainer, steps: int) -> tuple[float, float]:
-    """Seconds for some steps, and how many of them went by waiting for data."""
+def block(trainer: Trainer, steps: int) -> tuple[float, float, float]:
+    """Seconds for some steps, how many of them went by waiting for data, and processor time of this process."""
     with trainer.batches:
         trainer.advance(trainer.step + min(_WARM, steps))
         if isinstance(trainer.batches, Streamed):
             time.sleep(0.3)
         _wait_for(trainer)
         before = trainer.batches.waited if isinstance(trainer.batches, Streamed) else 0.0
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), time.process_time()
         trainer.advance(trainer.step + steps)
         _wait_for(trainer)
-        seconds = time.perf_counter() - started
+        seconds, spent = time.perf_counter() - started, time.process_time() - spent
         after = trainer.batches.waited if isinstance(trainer.batches, Streamed) else 0.0
     trainer._window.clear()
-    return seconds, after - before
+    return seconds, after - before, spent
 
 
 def _wait_for(trainer: Trainer) -> None:
@@ -96,8 +97,12 @@ def measure(name: str, text: str, network: str, steps: int, arguments: argparse.
     in_memory, from_disk = (images / statistics.median(times[side][0] for times in rounds) for side in (0, 1))
     ratio = statistics.median(times[0][0] / times[1][0] for times in rounds)
     waiting = statistics.median(times[1][1] / times[1][0] for times in rounds)
+    spent = statistics.median(times[1][2] / times[0][2] for times in rounds)
+    numbers = (
+        f"{decoding(streamed):>9.0f} {in_memory:>9.0f} {from_disk:>9.0f} {ratio:>7.2f} {waiting:>8.0%} {spent:>8.2f}"
+    )
     print(
-        f"{name:<34} {decoding(streamed):>8.0f} {in_memory:>10.0f} {from_disk:>10.0f} {ratio:>8.2f} {waiting:>9.0%}",
+        f"{name:<30} {numbers}",
         flush=True,
     )
 
@@ -117,8 +122,8 @@ def main() -> None:
         f"{arguments.device}; {os.cpu_count()} cores; threads {torch.get_num_threads()}; workers {worker_count()}; "
         f"batch {arguments.batch}; load average {os.getloadavg()[0]:.1f}"
     )
-    print(f"{'':<34} {'decoding':>8} {'in memory':>10} {'streamed':>10} {'ratio':>8} {'waiting':>9}")
-    print(f"{'images/s':<34} {'1 proc.':>8} {'':>10} {'':>10} {'':>8} {'share':>9}")
+    print(f"{'':<30} {'decoding,':>9} {'in':>9} {'':>9} {'':>7} {'share':>8} {'processor':>9}")
+    print(f"{'images/s':<30} {'1 process':>9} {'memory':>9} {'streamed':>9} {'ratio':>7} {'waiting':>8} {'time':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for size, channels in ((28, 1), (64, 3)):
             make_folder(Path(folder) / str(size), size, channels)
