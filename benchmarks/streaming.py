@@ -1,6 +1,6 @@
 """How fast is training on images that are read from disk, to the same images in memory? Ratios, measured in one run.
 
-    INTEL_DATA_DIR=... python benchmarks/streaming.py [--workers 1] [--rounds 5] [--batch 100] [--device cpu]
+    INTEL_DATA_DIR=... python benchmarks/streaming.py [--workers 1] [--rounds 5] [--device cpu] [--only celeba]
 
 Both sides are trainers of one spec and take the same steps in blocks that alternate; before a block of the streamed
 side its workers are started and let fill their queues, and after it they are ended, so that they do not work beside
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", choices=("folders", "celeba"))
     arguments = parser.parse_args()
     if arguments.workers is not None:
         os.environ["INTEL_WORKERS"] = str(arguments.workers)
@@ -125,14 +126,14 @@ def main() -> None:
     print(f"{'':<30} {'decoding,':>9} {'in':>9} {'':>9} {'':>7} {'share':>8} {'processor':>9}")
     print(f"{'images/s':<30} {'1 process':>9} {'memory':>9} {'streamed':>9} {'ratio':>7} {'waiting':>8} {'time':>8}")
     with tempfile.TemporaryDirectory() as folder:
-        for size, channels in ((28, 1), (64, 3)):
+        for size, channels in ((28, 1), (64, 3)) if arguments.only != "celeba" else ():
             make_folder(Path(folder) / str(size), size, channels)
             text = f"images:path={folder}/{size},channels={channels}"
             measure(f"PNG {size}x{size}x{channels}, MLP", text, SMALL, 100, arguments)
             if size == 64:
                 measure(f"PNG {size}x{size}x{channels}, conv", text, CONV, 100 if fast else 2, arguments)
         root = Path(os.environ.get("INTEL_DATA_DIR", "."))
-        if (root / "celeba").is_dir():
+        if (root / "celeba").is_dir() and arguments.only != "folders":
             measure("CelebA 178x218 to 64x64, MLP", "celeba:size=64", SMALL, 40, arguments)
             measure("CelebA 178x218 to 64x64, conv", "celeba:size=64", CONV, 100 if fast else 2, arguments)
     print(f"load average at the end {os.getloadavg()[0]:.1f}")
