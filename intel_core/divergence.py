@@ -65,26 +65,33 @@ def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Finding | 
     watched = watch.mapping(plain_map, type(model.mapping).__name__)
     setattr(model, "map", watched)  # noqa: B010  # an attribute of this object that hides the method
     try:
-        while trainer.step < until:
-            step = trainer.step + 1  # as logged lines count: the number of steps with this one
-            x, noise = trainer.draw()
-            watch.clear()
-            terms = trainer.take_step(x, noise)
-            batch = {"x": x, "noise": noise}
-            values = {"log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others, "loss": terms.loss}
-            bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
-            if bad or watch.outputs:
-                what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
-                return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
-            wrong = [name for name, p in model.named_parameters() if p.grad is not None and not _finite(p.grad)]
-            if wrong:
-                return Finding(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
-            if not all(_finite(p) for p in model.parameters()):
-                return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
+        with trainer.batches:  # this is the end of the run, and streamed data begins to be read at the snapshot
+            return _replay(trainer, watch, until)
     finally:
         for handle in handles:
             handle.remove()
         delattr(model, "map")
+
+
+def _replay(trainer: Trainer, watch: _Watch, until: int) -> Finding | None:
+    """Take steps under watch until something is not finite."""
+    model = trainer.model
+    while trainer.step < until:
+        step = trainer.step + 1  # as logged lines count: the number of steps with this one
+        x, noise = trainer.draw()
+        watch.clear()
+        terms = trainer.take_step(x, noise)
+        batch = {"x": x, "noise": noise}
+        values = {"log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others, "loss": terms.loss}
+        bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
+        if bad or watch.outputs:
+            what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
+            return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
+        wrong = [name for name, p in model.named_parameters() if p.grad is not None and not _finite(p.grad)]
+        if wrong:
+            return Finding(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
+        if not all(_finite(p) for p in model.parameters()):
+            return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
     return None
 
 

@@ -115,8 +115,9 @@ class Subject:
 
     def encode(self, name: str = "test", limit: int | None = None, *, seed: int = 0) -> Encoding:
         """Posterior means, samples and z of a part of the data, or of its first `limit` examples."""
-        rows = self.split(name).x[:limit]
-        return self._once(("encode", name, len(rows), seed), lambda: self.run.encode(rows, seed=seed))
+        split = self.split(name)
+        n = len(split) if limit is None else min(limit, len(split))
+        return self._once(("encode", name, n, seed), lambda: self.run.encode(split.read(torch.arange(n)), seed=seed))
 
     @torch.no_grad()
     def prior(self, n: int, *, seed: int = 0) -> Prior:

@@ -203,7 +203,7 @@ def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group |
     """All in one stack, before the first step; or why there can be none, nothing having changed."""
     trainers = [plan.trainer for plan in trained]
     for trainer in trainers:
-        trainer.data = trainers[0].data  # one copy on an accelerator
+        trainer.batches = trainers[0].batches.for_rows(trainer.rows)  # one copy on an accelerator
     group = Group(trainers, watching)
     why_not = group.why_not()
     if not why_not:

@@ -62,7 +62,8 @@ def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int) -> fl
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
     trainer = Trainer(spec, model, dataset, make_hooks(installed=False))
     try:
-        trainer.advance(length)
+        with trainer.batches:
+            trainer.advance(length)
     except DivergenceError:
         return math.inf
     loss = float(evaluate(model, trainer.objective, dataset.validation, judged_with, trainer.weights)["loss"])

@@ -1,7 +1,8 @@
 """How is it optimised? The loop, and nothing that a hook can do.
 
-The data is one tensor on the device, shuffled by index; the order of epoch e follows from the seed and e alone.
-Nothing in a step moves a number to the host: terms wait on the device until a line is logged.
+The order of the data in epoch e follows from the seed and e alone; where the examples come from, a tensor on the device
+or files, is the matter of `intel_core.batches`. Nothing in a step moves a number to the host: terms wait on the device
+until a line is logged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from intel_core import checkpoint
-from intel_core.data import Dataset, to_float
+from intel_core.batches import Order, batches_of
+from intel_core.data import Dataset
 from intel_core.divergence import Snapshot, find_culprit
 from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
 from intel_core.evaluation import evaluate
@@ -43,6 +45,7 @@ class Trainer:
         hooks: called at the moments that `intel_core.hooks.RunHooks` names.
 
     Attributes:
+        batches: where the examples of each step come from; entered while steps are taken.
         folder: where a diverged batch is kept, if anywhere.
         save: writes a checkpoint of this trainer and returns its folder, if checkpoints are wanted.
         step: steps taken so far.
@@ -69,7 +72,6 @@ class Trainer:
         self.save: Callable[[Trainer], Path] | None = None
         self.objective = spec.objective.build()
         self.device = next(model.parameters()).device
-        self.data = dataset.train.x.to(self.device)
         self.batch_size = min(spec.batch_size, len(dataset.train))
         if self.batch_size == 1 and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
             raise SpecError("batch normalisation needs at least 2 examples per step, batch_size is 1")
@@ -87,8 +89,8 @@ class Trainer:
         self.best_step = 0
         self.best_model: dict[str, Tensor] | None = None
         self.evaluations_without_gain = 0
-        self._order: tuple[Tensor, ...] = ()
-        self._epoch = -1
+        self.batches = batches_of(dataset.train, self.rows, self.steps, self.device)
+        self._order = Order(self.order, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
         self._window: list[Terms] = []
         self._set_schedules()
         self._snapshot = Snapshot(self)
@@ -138,14 +140,18 @@ class Trainer:
     def order(self, epoch: int) -> Tensor:
         """The order of the training examples in an epoch, which follows from the seed alone; on the CPU."""
         shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
-        return torch.randperm(len(self.data), generator=shuffle)
+        return torch.randperm(len(self.dataset.train), generator=shuffle)
+
+    def rows(self, step: int) -> Tensor:
+        """The row numbers of a step's batch, ``(batch_size,)``; whoever takes a part of a batch takes it here, unread.
+
+        It may be asked for steps ahead of the current one, by whatever reads ahead.
+        """
+        return self._order(step)
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """The batch and the noise of the current step."""
-        epoch, batch = divmod(self.step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order, self._epoch = torch.split(self.order(epoch).to(self.device), self.batch_size), epoch
-        x = to_float(self.data[self._order[batch]])
+        x = self.batches.at(self.step)
         shape = (self.objective.particles, self.batch_size, self.model.y_dim)
         return x, torch.randn(shape, generator=self.noise, device=self.device)
 
@@ -176,11 +182,13 @@ class Trainer:
 
         Raises:
             DivergenceError: if a term is not finite; the batch is kept in `folder`.
+            DataError: if streamed data cannot be read.
         """
-        self._begin()
-        while self.step < self.steps and self.stop_reason is None:
-            self.advance(self.next_pause())
-            self._pause()
+        with self.batches:
+            self._begin()
+            while self.step < self.steps and self.stop_reason is None:
+                self.advance(self.next_pause())
+                self._pause()
         self._end()
 
     def _begin(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from intel_core.data import DatasetSpec
+from intel_core.errors import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from intel_core.data import Dataset
 
 __all__ = [
+    "ATTRIBUTES",
     "ArraysSpec",
+    "CelebASpec",
     "CircleSpec",
     "DigitsSpec",
     "FashionMNISTSpec",
@@ -48,6 +51,11 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
+def _yes_no_auto(value: Any) -> Any:
+    """Barewords of a text spec, so that a wrong one is answered with the choices."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Weight = Annotated[float, Field(ge=0)]
@@ -55,12 +63,16 @@ Class = Annotated[int, Field(ge=0, le=9)]
 Classes = Annotated[tuple[Class, ...], BeforeValidator(_one_as_list), Field(max_length=10)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_one_as_list)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
+Stream = Annotated[Literal[True, False, "auto"], BeforeValidator(_yes_no_auto)]
 
 _CLASSES = "digits or classes to keep, re-labelled 0, 1, … in this order; empty for all ten"
 _BINARIZE = "make every pixel 0 or 1, by the threshold 0.5"
 _VALIDATION = "share of the examples held out to watch training"
 _TEST = "share of the examples held out for the final numbers"
 _SPLIT_SEED = "seed of the split, independent of the run's seed"
+_STREAM = (
+    "read images to train on from disk as they are needed; auto: if they would take more than a quarter of the memory"
+)
 
 
 def _distinct(classes: tuple[int, ...]) -> tuple[int, ...]:
@@ -135,6 +147,43 @@ class FashionMNISTSpec(MNISTSpec):
     """70,000 pictures of clothes of 28x28 pixels (Xiao et al., 2017), downloaded where they are missing."""
 
     official: ClassVar[str] = "FashionMNIST"
+
+
+ATTRIBUTES = (
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose",
+    "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses",
+    "Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache",
+    "Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks",
+    "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick",
+    "Wearing_Necklace", "Wearing_Necktie", "Young",
+)  # fmt: skip
+"""The 40 attributes of CelebA, in the order of its file."""
+
+
+class CelebASpec(DatasetSpec):
+    """202,599 aligned faces (Liu et al., 2015), or those of them that are there; the official partition."""
+
+    path: str | None = Field(None, description="folder that holds celeba/img_align_celeba; by default --data-dir")
+    download: bool = Field(
+        False, description="let torchvision download the archive (1.4 GB) if it is missing; for research only"
+    )
+    attribute: str | None = Field(None, description="label each image by one of the 40 attributes, e.g. Male")
+    size: Pixels = Field(64, description="pixels: the central 148x148 is cut out, then resized (bilinear, antialiased)")
+    examples: int | None = Field(None, ge=4, description="train on the first so many images only")
+    stream: Stream = Field("auto", description=_STREAM)
+
+    @field_validator("attribute")
+    @classmethod
+    def _check_attribute(cls, value: str | None) -> str | None:
+        if value is not None and value not in ATTRIBUTES:
+            raise ValueError(f"no attribute {value!r}{did_you_mean(value, ATTRIBUTES, say='attributes')}")
+        return value
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """See `intel_datasets.celeba.load`."""
+        from intel_datasets import celeba
+
+        return celeba.load(self, data_dir)
 
 
 # --- synthetic data -----------------------------------------------------------------------------------------
@@ -269,6 +318,7 @@ class ImagesSpec(DatasetSpec):
         description="pixels, 64 or [height,width]: crop the centre to that aspect, then resize; empty: as is",
     )
     channels: Annotated[Literal[1, 3], BeforeValidator(_number)] = Field(3, description="1 for grey, 3 for colour")
+    stream: Stream = Field("auto", description=_STREAM)
     validation: Share = Field(0.1, description=_VALIDATION)
     test: Share = Field(0.1, description=_TEST)
     split_seed: Seed = Field(0, description=_SPLIT_SEED)
