@@ -189,12 +189,14 @@ class Live(Progress):
 @contextlib.contextmanager
 def first_alone(ctx: click.Context) -> Iterator[None]:
     """Of several processes that train together only the first one goes on from here, or says what went wrong."""
+    from click.exceptions import Exit
+
     from intel_core.distributed import is_first
     from intel_core.errors import IntelError
 
     try:
         yield
-    except (IntelError, click.exceptions.Exit):
+    except (IntelError, Exit):
         if is_first():
             raise
     if not is_first():
