@@ -22,6 +22,8 @@ import functools
 import importlib
 import logging
 import os
+import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from intel_core.mapping import Regularised
     from intel_core.model import InteLVAE
 
-__all__ = ["PeerError", "Peers", "agreeing", "is_first", "joined", "process_count"]
+__all__ = ["PeerError", "Peers", "agreeing", "is_first", "joined", "process_count", "tells"]
 
 _T = TypeVar("_T")
 _TIMEOUT = datetime.timedelta(minutes=30)
@@ -66,6 +68,14 @@ def is_first() -> bool:
     True
     """
     return _joined is None or _joined.rank == 0
+
+
+def tells(error: BaseException) -> bool:
+    """Whether this process is the one that tells its user of an error, which several may have at the same moment."""
+    if _joined is not None:
+        return _joined.rank == 0
+    is_another = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK"))
+    return not (is_another and isinstance(error, PeerError))
 
 
 def process_count(devices: int, nodes: int) -> tuple[int, int]:
@@ -153,11 +163,14 @@ def _join(here: int, machines: int, device: str) -> Peers:
         strategy=strategy,
         plugins=[environments.TorchElasticEnvironment()] if outside else None,
     )
+    # What torch says of a connection that breaks, with its stack, is told here in a line; for those started next.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         fabric.launch()
     except (RuntimeError, ValueError) as error:
-        raise RunError(f"{here * machines} processes could not be joined: {_in_a_line(error)}") from error
-    return Peers(fabric.global_rank, fabric.world_size, fabric.device, size_here=here)
+        raise PeerError(f"{here * machines} processes could not be joined: {_reason(error)}") from error
+    children = getattr(strategy.launcher, "procs", ())
+    return Peers(fabric.global_rank, fabric.world_size, fabric.device, size_here=here, children=children)
 
 
 def _kind_of(device: str, here: int) -> str:
@@ -203,6 +216,7 @@ class Peers:
         size: how many there are.
         device: where this one computes.
         size_here: how many are on this machine.
+        children: those that this one has started.
 
     Attributes:
         computing: whether this process is in a step that the others take as well; only then values are exchanged on
@@ -212,8 +226,17 @@ class Peers:
         must_save: whether the first process found then that a checkpoint is due.
     """
 
-    def __init__(self, rank: int, size: int, device: torch.device, *, size_here: int | None = None) -> None:
+    def __init__(
+        self,
+        rank: int,
+        size: int,
+        device: torch.device,
+        *,
+        size_here: int | None = None,
+        children: Sequence[subprocess.Popen[bytes]] = (),
+    ) -> None:
         self.rank, self.size, self.device = rank, size, device
+        self._children = children
         self.size_here = size if size_here is None else size_here
         self.computing = False
         self.wish: str | None = None
@@ -288,6 +311,9 @@ class Peers:
             with contextlib.suppress(Exception):
                 text = _in_a_line(error)
                 dist.distributed_c10d._get_default_store().set(_FAILED, f"process {self.rank}: {text}")
+        if self.device.type == "cuda":  # where a process that waits for another one does not see that it is gone
+            for child in self._children:
+                child.kill()
         with contextlib.suppress(Exception):
             dist.destroy_process_group()
         # Who computes on goes on alone; `_joined` stays, so that the others remain silent.
@@ -302,7 +328,7 @@ class Peers:
             with contextlib.suppress(Exception):
                 store = dist.distributed_c10d._get_default_store()
                 said = store.get(_FAILED).decode() if store.check([_FAILED]) else ""
-            gone = f"another of the {self.size} processes has ended or does not answer ({_in_a_line(error)[:120]})"
+            gone = f"another of the {self.size} processes has ended or does not answer ({_reason(error)})"
             raise PeerError(said or f"{gone}; resume goes on from the newest checkpoint") from error
 
     # --- tensors -----------------------------------------------------------------------------------------------
@@ -508,6 +534,11 @@ class _WholeBatchNorm(torch.autograd.Function):
         if weight is not None:
             back = back * weight.view(shape)
         return back.to(x.dtype), None if weight is None else of_weight, of_bias if ctx.has_bias else None, None, None
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of what torch says, without the place in its source."""
+    return re.sub(r"^\[\S+:\d+\] ", "", _in_a_line(error)).split(". ")[0]
 
 
 def _in_a_line(error: BaseException) -> str:

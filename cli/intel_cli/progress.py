@@ -191,14 +191,15 @@ def first_alone(ctx: click.Context) -> Iterator[None]:
     """Of several processes that train together only the first one goes on from here, or says what went wrong."""
     from click.exceptions import Exit
 
-    from intel_core.distributed import is_first
+    from intel_core.distributed import is_first, tells
     from intel_core.errors import IntelError
 
     try:
         yield
-    except (IntelError, Exit):
-        if is_first():
+    except (IntelError, Exit) as error:
+        if tells(error):
             raise
+        ctx.exit(0)
     if not is_first():
         ctx.exit(0)  # what the first process cannot know of is in its message
 
