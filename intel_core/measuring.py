@@ -26,7 +26,7 @@ from intel_core.data import Dataset, Split
 from intel_core.errors import IntelError, RunError
 from intel_core.metrics import Measurement, MetricSpec, NotApplicableError
 from intel_core.model import InteLVAE
-from intel_core.run import Encoding, Run
+from intel_core.run import Encoding, Run, data_dir_or_default
 from intel_core.runspec import stream
 from intel_core.spec import format_spec, parse_spec
 
@@ -96,6 +96,11 @@ class Subject:
                 f"{self.run.path} was trained on other data: the fingerprint of the training examples differs"
             )
         return dataset
+
+    @property
+    def data_dir(self) -> Path | None:
+        """Where data files lie."""
+        return data_dir_or_default(self._data_dir)
 
     def split(self, name: str = "test") -> Split:
         """The ``train``, ``validation`` or ``test`` part of the data."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from intel_core.data import Dataset
+    from intel_datasets.celeba import Attributes
 
 __all__ = [
     "ATTRIBUTES",
@@ -184,6 +185,12 @@ class CelebASpec(DatasetSpec):
         from intel_datasets import celeba
 
         return celeba.load(self, data_dir)
+
+    def attributes(self, data_dir: Path | None) -> Attributes:
+        """See `intel_datasets.celeba.attributes`; what probes ask for."""
+        from intel_datasets import celeba
+
+        return celeba.attributes(self, data_dir)
 
 
 # --- synthetic data -----------------------------------------------------------------------------------------
