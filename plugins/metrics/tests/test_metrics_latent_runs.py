@@ -160,11 +160,12 @@ def test_support_of_a_run_is_measured_in_the_units_of_the_data(circle, monkeypat
     run = load_run(circle.path)
     true = run.standardise(run.spec.data.along_support(500)).float()
     monkeypatch.setattr(type(run), "sample", lambda self, n, **_: true[torch.arange(n) * 7 % 500])
-    monkeypatch.setattr(Subject, "generated", lambda self, n, **_: 3 * true[:n])
-    found = next(iter(measure(Subject(run), [parse_spec("metrics", "support:n=500,near=0.3")], again=True)))
-    numbers = found.measurement.numbers
-    assert (numbers["off"].value, numbers["off of means"].value) == (0, 100)
-    assert (numbers["coverage"].value, numbers["coverage of means"].value) == (100, 0)
+    for factor, off, coverage in ((1, 0, 100), (3, 100, 0)):
+        monkeypatch.setattr(Subject, "generated", lambda self, n, factor=factor, **_: factor * true[:n])
+        (found,) = measure(Subject(run), [parse_spec("metrics", "support:n=500,near=0.3")], again=True)
+        numbers = found.measurement.numbers
+        assert (numbers["off"].value, numbers["coverage"].value) == (0, 100)
+        assert (numbers["off of means"].value, numbers["coverage of means"].value) == (off, coverage)
     assert numbers["off"].error > 0
 
 
