@@ -161,7 +161,9 @@ def test_support_of_a_run_is_measured_in_the_units_of_the_data(circle, monkeypat
     true = run.standardise(run.spec.data.along_support(500)).float()
     monkeypatch.setattr(type(run), "sample", lambda self, n, **_: true[torch.arange(n) * 7 % 500])
     for factor, off, coverage in ((1, 0, 100), (3, 100, 0)):
-        monkeypatch.setattr(Subject, "generated", lambda self, n, factor=factor, **_: factor * true[:n])
+        monkeypatch.setattr(
+            Subject, "generated", lambda self, n, factor=factor, **_: factor * true[torch.arange(n) * 7 % 500]
+        )
         (found,) = measure(Subject(run), [parse_spec("metrics", "support:n=500,near=0.3")], again=True)
         numbers = found.measurement.numbers
         assert (numbers["off"].value, numbers["coverage"].value) == (0, 100)
