@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from intel_core.comparing import Comparison, compare, group_runs
     from intel_core.compose import Compose, Identity, OnDims
-    from intel_core.data import Dataset, DatasetSpec, Split, make_dataset
+    from intel_core.data import Dataset, DatasetSpec, Shaped, Split, Supported, make_dataset
     from intel_core.errors import DataError, DivergenceError, IntelError, PluginError, RunError, SpecError
     from intel_core.hooks import hookimpl
     from intel_core.mapping import (
@@ -45,7 +45,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "comparing": ("Comparison", "compare", "group_runs"),
     "compose": ("Compose", "Identity", "OnDims"),
-    "data": ("Dataset", "DatasetSpec", "Split", "make_dataset"),
+    "data": ("Dataset", "DatasetSpec", "Shaped", "Split", "Supported", "make_dataset"),
     "errors": ("DataError", "DivergenceError", "IntelError", "PluginError", "RunError", "SpecError"),
     "hooks": ("hookimpl",),
     "mapping": (
@@ -116,9 +116,11 @@ __all__ = [
     "RunError",
     "RunSpec",
     "ScheduleSpec",
+    "Shaped",
     "SpecError",
     "Split",
     "Subject",
+    "Supported",
     "available",
     "build_mapping",
     "compare",

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -23,8 +23,10 @@ __all__ = [
     "DatasetSpec",
     "MemorySpec",
     "Rows",
+    "Shaped",
     "Split",
     "StreamedSplit",
+    "Supported",
     "check_examples",
     "check_labels",
     "make_dataset",
@@ -211,6 +213,36 @@ class DatasetSpec(ComponentSpec):
             DataError: if it is missing or malformed.
         """
         raise TypeError(f"{type(self).__name__} does not define load(data_dir)")
+
+
+# --- optional capabilities of a data set's spec -------------------------------------------------------------------
+
+
+@runtime_checkable
+class Supported(Protocol):
+    """A data set whose examples lie on a known curve or surface, from which distances can be measured.
+
+    Found by ``isinstance`` on a data set's spec, as the capabilities of mappings are. Points are in the units of the
+    data before any standardisation (`intel_core.Run.original_units`).
+    """
+
+    def distance_to_support(self, points: Tensor) -> Tensor:
+        """Euclidean distance of each point ``(n, D)`` to the curve or surface, ``(n,)``."""
+        ...
+
+    def along_support(self, n: int) -> Tensor:
+        """`n` points spread evenly over the curve's length or the surface's area, ``(n, D)``; no random number."""
+        ...
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A data set of known topology."""
+
+    @property
+    def betti(self) -> tuple[int, ...]:
+        """Betti numbers (b0, b1, …) of the set near which the examples lie; higher ones are 0."""
+        ...
 
 
 class MemorySpec(DatasetSpec):

@@ -12,6 +12,7 @@ from intel_core.errors import did_you_mean
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
     from typing_extensions import Self
 
     from intel_core.data import Dataset
@@ -22,6 +23,7 @@ __all__ = [
     "ArraysSpec",
     "CelebASpec",
     "CircleSpec",
+    "CurveSpec",
     "DigitsSpec",
     "FashionMNISTSpec",
     "ImagesSpec",
@@ -216,25 +218,56 @@ class SyntheticSpec(DatasetSpec):
         return synthetic.load(self.shape, self.n, self.noise, self.data_seed, self.standardize)
 
 
-class CircleSpec(SyntheticSpec):
+class CurveSpec(SyntheticSpec):
+    """Base of those on a curve or surface: `intel_core.Supported` and `intel_core.Shaped`, whatever the noise."""
+
+    def distance_to_support(self, points: Tensor) -> Tensor:
+        """Distance of each point, in the units before standardisation; see `intel_datasets.synthetic`.
+
+        Raises:
+            DataError: for a wrong shape or values that are not finite.
+        """
+        import torch
+
+        from intel_datasets import synthetic
+
+        return torch.from_numpy(synthetic.distance_to_support(self.shape, points))
+
+    def along_support(self, n: int) -> Tensor:
+        """`n` points spread evenly over it, ``(n, 2)`` or ``(n, 3)``, float64."""
+        import torch
+
+        from intel_datasets import synthetic
+
+        return torch.from_numpy(synthetic.along_support(self.shape, n))
+
+    @property
+    def betti(self) -> tuple[int, ...]:
+        """Betti numbers of the curve or surface."""
+        from intel_datasets import synthetic
+
+        return synthetic.BETTI[self.shape]
+
+
+class CircleSpec(CurveSpec):
     """Circle of radius 2 in the plane, uniform; the paper calls it 'sphere'."""
 
     shape: ClassVar[str] = "circle"
 
 
-class SquareSpec(SyntheticSpec):
+class SquareSpec(CurveSpec):
     """Outline of the square with corners (±√2, ±√2), uniform."""
 
     shape: ClassVar[str] = "square"
 
 
-class StarSpec(SyntheticSpec):
+class StarSpec(CurveSpec):
     """Outline of a five-pointed star with radii 2 and 2/3, uniform."""
 
     shape: ClassVar[str] = "star"
 
 
-class InfinitySpec(SyntheticSpec):
+class InfinitySpec(CurveSpec):
     """Figure eight 2(cos t, sin t cos t) with two holes, t uniform."""
 
     shape: ClassVar[str] = "infinity"
@@ -245,14 +278,21 @@ class MixtureSpec(SyntheticSpec):
 
     shape: ClassVar[str] = "mixture"
 
+    @property
+    def betti(self) -> tuple[int, ...]:
+        """Two pieces, though thin tails join them."""
+        from intel_datasets import synthetic
 
-class SphereSpec(SyntheticSpec):
+        return synthetic.BETTI[self.shape]
+
+
+class SphereSpec(CurveSpec):
     """Sphere of radius 2 in three dimensions, uniform by area; the paper's 'sphere' is circle."""
 
     shape: ClassVar[str] = "sphere"
 
 
-class ThreeLoopsSpec(SyntheticSpec):
+class ThreeLoopsSpec(CurveSpec):
     """Chain of three touching circles of radius 2/3 with three holes, uniform; not in the paper."""
 
     shape: ClassVar[str] = "three_loops"
