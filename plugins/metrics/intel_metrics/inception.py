@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -86,9 +87,19 @@ class InceptionExtractor:
         content = weights.read_bytes()
         self.hash = hashlib.sha256(content).hexdigest()[:16]
         try:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of files that are something else, which is said below
+                state = torch.load(weights, map_location="cpu", weights_only=True)
             self._network = _network(state).to(device or torch.device("cpu"))
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
+        except (
+            RuntimeError,
+            pickle.UnpicklingError,
+            EOFError,
+            LookupError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunError(f"{weights} does not hold the weights of pytorch-fid's Inception: {reason}") from error
         self._device = device or torch.device("cpu")
