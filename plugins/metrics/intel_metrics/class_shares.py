@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Certainty", "certainty"]
 
+_ROWS = 1000
+
 
 class Certainty(NamedTuple):
     """Share of uncertain rows, and of each class among the most likely ones, in [0, 1]."""
@@ -55,7 +57,8 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
     subject.tell("classifying generated examples", 0.5)
     found = certainty(classifier.probabilities(x), spec.below)
     test = subject.split("test")
-    real = certainty(classifier.probabilities(treated(take(test, torch.arange(len(test))), images)), spec.below)
+    parts = (treated(take(test, rows), images) for rows in torch.split(torch.arange(len(test)), _ROWS))
+    real = certainty(torch.cat([classifier.probabilities(part) for part in parts]), spec.below)
     labels = subject.labels("test").cpu()
     counts = {label: int((labels == label).sum()) for label in classifier.classes}
     names = subject.dataset.class_names

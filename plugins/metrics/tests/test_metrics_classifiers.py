@@ -109,6 +109,16 @@ def test_training_stops_where_validation_stops_improving(subject_of, stripes):
     assert found.accuracy < 0.75
 
 
+def test_the_weights_of_the_best_epoch_are_kept(subject_of, stripes):
+    """Those are the weights of whoever stops there."""
+    x, _ = stripes
+    labels = torch.randint(0, 2, (400,), generator=torch.Generator().manual_seed(0))
+    subject, settings = subject_of(x, labels), ClassifierSettings(rate=0.01, patience=3, epochs=200)
+    found = classifier_of(subject, settings)
+    stopped = settings.model_copy(update={"epochs": found.about["epochs"]})
+    assert classifier_of(subject, stopped).hash == found.hash
+
+
 def test_a_class_that_training_has_not_seen_counts_as_wrong(subject_of, stripes):
     x, labels = stripes
     data = subject_of(x, labels).dataset

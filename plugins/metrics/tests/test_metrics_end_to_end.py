@@ -68,6 +68,7 @@ def test_a_sample_and_a_mean_are_other_features(digits):
     [
         ("frechet:extractor=lent", "extractor"),
         ("frechet:n=3", "n"),
+        ("prdc:weights=a.pth", "weights are Inception's"),
         ("prdc:k=0", "k"),
         ("certainty:below=1.5", "below"),
         ("clusters:feature=mean", "did you mean 'features'"),

@@ -99,6 +99,14 @@ def test_symmetric_not_negative_and_blind_to_rotations(seed, n, d):
     assert frechet_distance(rng.permutation(first), rng.permutation(second)) == near
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_features_of_any_scale(scale):
+    """The distance is a square of lengths; nothing in it is small by itself."""
+    first, second = rows(0, 100, 5), rows(1, 100, 5)
+    expected = scale**2 * frechet_distance(first, second)
+    assert frechet_distance(scale * first, scale * second) == pytest.approx(expected, rel=1e-9)
+
+
 def test_the_jackknife_says_how_far_repetitions_scatter():
     rng = np.random.default_rng(0)
     pairs = [(rng.normal(size=(400, 4)), 1.3 * rng.normal(size=(400, 4)) + 0.3) for _ in range(40)]

@@ -51,6 +51,13 @@ def test_the_test_part_chooses_nothing(monkeypatch):
     assert (second.strength, second.validation_accuracy) == (first.strength, first.validation_accuracy)
 
 
+def test_of_equally_good_penalties_the_strongest_is_taken():
+    """Classes far apart, which every penalty tells."""
+    target = np.arange(60) % 2
+    features = 100.0 * target[:, None] + np.random.default_rng(0).normal(size=(60, 1))
+    assert linear_probe(*[(features, target)] * 3).strength == min(probe.STRENGTHS)
+
+
 def test_the_baseline_is_the_training_parts_majority():
     train, validation, test = part(0, 200), part(1, 50), part(2, 100)
     shifted = (test[0], np.where(np.arange(100) < 90, 2, 0))  # the test part's own majority is another class

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from intel_core.metrics import Measurement, MetricSpec
 
@@ -21,7 +22,21 @@ _WEIGHTS = "file of Inception's weights; by default INTEL_INCEPTION, else where 
 _CLASSIFIER_SEED = "seed of the classifier's training; one classifier serves all runs on the same data"
 
 
-class FrechetSpec(MetricSpec):
+class FeatureSpec(MetricSpec):
+    """What metrics have in common that compare examples in some features."""
+
+    extractor: Literal["lenet", "inception", "raw"] = Field("lenet", description=_EXTRACTOR)
+    weights: str | None = Field(None, min_length=1, description=_WEIGHTS)
+    classifier_seed: int = Field(0, ge=0, lt=2**63, description=_CLASSIFIER_SEED)
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        if self.weights is not None and self.extractor != "inception":
+            raise ValueError(f"weights are Inception's, extractor={self.extractor} has none to be read")
+        return self
+
+
+class FrechetSpec(FeatureSpec):
     r"""Fréchet distance of generated and real examples in a network's features, beside that of real and real.
 
     .. math:: \|\mu_1 - \mu_2\|^2 + \mathrm{Tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})
@@ -34,11 +49,8 @@ class FrechetSpec(MetricSpec):
     5000
     """
 
-    extractor: Literal["lenet", "inception", "raw"] = Field("lenet", description=_EXTRACTOR)
     n: int = Field(5000, ge=20, le=200_000, description="examples a side, at most; as many as the test part has")
     few: bool = Field(False, description="measure fewer than 2048 examples a side, too, which is mostly bias")
-    weights: str | None = Field(None, min_length=1, description=_WEIGHTS)
-    classifier_seed: int = Field(0, ge=0, lt=2**63, description=_CLASSIFIER_SEED)
 
     def measure(self, subject: Subject) -> Measurement:
         """The distance, its floor and their protocol.
@@ -51,7 +63,7 @@ class FrechetSpec(MetricSpec):
         return measure_frechet(self, subject)
 
 
-class PRDCSpec(MetricSpec):
+class PRDCSpec(FeatureSpec):
     """Precision, recall, density and coverage of generated examples, beside those of real ones.
 
     Source: Kynkäänniemi et al. 2019; Naeem et al. 2020.
@@ -60,11 +72,8 @@ class PRDCSpec(MetricSpec):
     5
     """
 
-    extractor: Literal["lenet", "inception", "raw"] = Field("lenet", description=_EXTRACTOR)
     n: int = Field(5000, ge=2, le=20_000, description="examples a side, at most; as many as the test part has")
     k: int = Field(5, ge=1, le=1000, description="number of neighbours that a ball reaches to")
-    weights: str | None = Field(None, min_length=1, description=_WEIGHTS)
-    classifier_seed: int = Field(0, ge=0, lt=2**63, description=_CLASSIFIER_SEED)
 
     def measure(self, subject: Subject) -> Measurement:
         """The four numbers, their values for real data, and their protocol.
