@@ -11,7 +11,7 @@ from intel_core.errors import RunError
 from intel_core.measuring import Subject
 from intel_core.metrics import Measurement, Number
 from intel_metrics.classifiers import classifier_of, settings_for
-from intel_metrics.examples import is_images, take, treated
+from intel_metrics.examples import grey_notes, is_images, take, treated
 from intel_metrics.shares import share_error
 
 if TYPE_CHECKING:
@@ -106,4 +106,5 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
             "error": "of a share of independent draws",
             "seed": spec.seed,
         },
+        notes=grey_notes(subject),
     )

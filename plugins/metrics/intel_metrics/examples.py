@@ -13,7 +13,7 @@ from intel_core.errors import RunError
 from intel_core.measuring import Subject
 from intel_core.metrics import NotApplicableError
 
-__all__ = ["Sides", "is_images", "require_images", "sides", "take", "treated"]
+__all__ = ["Sides", "grey_notes", "is_images", "require_images", "sides", "take", "treated"]
 
 
 class Sides(NamedTuple):
@@ -50,6 +50,13 @@ def require_images(subject: Subject, what: str, instead: str = "") -> None:
         raise NotApplicableError(
             f"{what} needs images in [0, 1], {subject.dataset.name} has {kind} (shape {shape}){advice}"
         )
+
+
+def grey_notes(subject: Subject) -> tuple[str, ...]:
+    """What a reader must know where real examples are binary and generated ones are probabilities."""
+    if subject.dataset.support != "binary":
+        return ()
+    return ("Real examples are binary, generated ones are means: a network can tell them apart by that alone.",)
 
 
 def take(split: Split, rows: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from intel_core.measuring import Subject
 from intel_core.metrics import Measurement, NotApplicableError, Number
-from intel_metrics.examples import sides
+from intel_metrics.examples import grey_notes, sides
 from intel_metrics.features import Floats, features_of, make_extractor, real_features
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def measure_frechet(spec: FrechetSpec, subject: Subject) -> Measurement:
     size = min(spec.n, len(subject.split("test")))
     if size < FEWEST and not spec.few:
         raise NotApplicableError(
-            f"{size} examples a side are fewer than {FEWEST}, and the Fréchet distance of few examples is mostly bias; "
+            f"{size} examples a side are fewer than {FEWEST}, and a Fréchet distance of few examples is biased upward; "
             "few=true measures it nevertheless"
         )
     extract = make_extractor(spec.extractor, subject, weights=spec.weights, seed=spec.classifier_seed)
@@ -141,11 +141,11 @@ def measure_frechet(spec: FrechetSpec, subject: Subject) -> Measurement:
     width = real.shape[1]
     jackknife = width <= _WIDEST_JACKKNIFE
     value, floor = frechet_distance(generated, real), frechet_distance(other, real)
-    notes = (
-        [] if spec.extractor == "inception" else ["Not in Inception features, so not comparable with published FID."]
-    )
+    notes = list(grey_notes(subject))
+    if spec.extractor != "inception":
+        notes.append("Not in Inception features, so not comparable with published FID.")
     if n < FEWEST:
-        notes.append(f"Fewer than {FEWEST} examples a side: mostly bias, to be held against the floor only.")
+        notes.append(f"Fewer than {FEWEST} examples a side: biased upward; hold it against the floor.")
     if n <= width:
         notes.append(f"{n} examples span fewer than the {width} dimensions: both covariances are singular.")
     return Measurement(

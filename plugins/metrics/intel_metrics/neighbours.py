@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from intel_core.measuring import Subject
 from intel_core.metrics import Measurement, NotApplicableError, Number
-from intel_metrics.examples import sides
+from intel_metrics.examples import grey_notes, sides
 from intel_metrics.features import Floats, features_of, make_extractor, real_features
 from intel_metrics.shares import share_error
 
@@ -157,4 +157,5 @@ def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
             "balls": "closed; the k-th nearest of the other points",
             "error": "of the mean over the counted examples, the balls held fixed",
         },
+        notes=grey_notes(subject),
     )

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from intel_metrics.examples import require_images, sides, treated
+from intel_metrics.examples import grey_notes, require_images, sides, treated
+from intel_metrics.specs.images import CertaintySpec, FrechetSpec, PRDCSpec
 
 from intel_core import NotApplicableError, RunError
 
@@ -85,6 +86,15 @@ def test_a_part_that_lies_on_disk_is_read_by_rows(subject_of):
     assert len(found.real) == len(found.other) == 10
     parts["validation"] = subject.dataset.validation.__class__(numbered(1))
     assert sum(float(v) % 1 == 0.5 for v in sides(subject, 10, seed=0).other[:, 0]) == 9
+
+
+def test_binary_images_against_grey_means_are_said(subject_of, stripes):
+    x, labels = stripes
+    assert grey_notes(subject_of(x, labels)) == ()
+    subject = subject_of((x > 120).to(torch.uint8), labels, generated=x.float() / 255)
+    for spec in (FrechetSpec(extractor="raw", few=True), PRDCSpec(extractor="raw"), CertaintySpec(n=10)):
+        assert any("binary" in note for note in spec.measure(subject).notes)
+    assert torch.equal(treated(subject.generated(5), images=True), x[:5].float() / 255)  # the means are kept
 
 
 def test_vectors_are_no_images(subject_of):

@@ -50,7 +50,7 @@ class FrechetSpec(FeatureSpec):
     """
 
     n: int = Field(5000, ge=20, le=200_000, description="examples a side, at most; as many as the test part has")
-    few: bool = Field(False, description="measure fewer than 2048 examples a side, too, which is mostly bias")
+    few: bool = Field(False, description="measure fewer than 2048 examples a side, too, which biases it upward")
 
     def measure(self, subject: Subject) -> Measurement:
         """The distance, its floor and their protocol.
