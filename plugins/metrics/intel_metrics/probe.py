@@ -230,9 +230,8 @@ def _rows(subject: Subject, name: str, spec: ProbeSpec) -> Tensor:
 
 def _features(subject: Subject, name: str, rows: Tensor, spec: ProbeSpec) -> Floats:
     subject.tell(f"encoding the {name} part", _PARTS.index(name) / len(_PARTS))
-    split = subject.split(name)
-    if len(rows) == len(split):
-        encoding = subject.encode(name, seed=spec.seed)
+    if name == "train":  # some of it, and it may lie on disk
+        encoding = subject.run.encode(take(subject.split(name), rows), seed=spec.seed)
     else:
-        encoding = subject.run.encode(take(split, rows), seed=spec.seed)
+        encoding = subject.encode(name, seed=spec.seed)
     return np.asarray((encoding.z_mean if spec.features == "mean" else encoding.z).double().numpy())

@@ -159,6 +159,18 @@ def test_fewer_training_examples_are_drawn_with_their_labels(subject_of):
     assert found.numbers == ProbeSpec(examples=100).measure(subject).numbers
 
 
+def test_a_training_part_on_disk_is_read_by_rows(subject_of):
+    """It offers rows and no tensor; the numbers are those of the same part in memory."""
+    subject = subject_with(subject_of, labels=lambda x: (x[:, 1] > 0).long())
+    expected = ProbeSpec().measure(subject)
+    train = subject.split("train")
+    on_disk = type("Streamed", (), {"labels": train.labels, "__len__": lambda self: len(train)})()
+    on_disk.read = lambda rows: train.x[rows]
+    in_memory = subject.split
+    subject.split = lambda name="test": on_disk if name == "train" else in_memory(name)
+    assert ProbeSpec().measure(subject) == expected
+
+
 def test_data_without_classes(subject_of):
     with pytest.raises(NotApplicableError, match="no labels"):
         ProbeSpec().measure(subject_with(subject_of))
