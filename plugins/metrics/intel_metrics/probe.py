@@ -17,7 +17,6 @@ from intel_core.errors import DataError
 from intel_core.labels import as_classes
 from intel_core.measuring import Subject
 from intel_core.metrics import Measurement, NotApplicableError, Number
-from intel_core.run import data_dir_or_default
 from intel_metrics.examples import take
 from intel_metrics.features import Floats
 from intel_metrics.forest import balanced_accuracy
@@ -198,7 +197,7 @@ def _attributes(subject: Subject) -> tuple[tuple[str, ...], dict[str, Integers]]
     offer = getattr(subject.run.spec.data, "attributes", None)
     if not callable(offer):
         return None
-    said = offer(data_dir_or_default(None))
+    said = offer(subject.data_dir)
     if not isinstance(said, Attributed):
         raise DataError(f"{subject.dataset.name}: attributes() gives {type(said).__name__}, without names and parts")
     columns = {name: np.asarray(getattr(said, name).numpy(), dtype=np.int64) for name in _PARTS}
