@@ -94,14 +94,30 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     """
     found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
-        settings = {k: v for k, v in run.info["spec"].items() if k not in _NO_SETTING}
-        found.setdefault(tuple(sorted((k, _text(k, v)) for k, v in settings.items())), []).append(run)
-    keys = [dict(key) for key in found]
-    names = sorted({name for key in keys for name in key}, key=lambda name: (name != "mapping", name))
-    differ = [name for name in names if len({key.get(name) for key in keys}) > 1] or ["mapping"]
+        found.setdefault(_settings(run, "spec"), []).append(run)
+    names = _names([_settings(members[0], "asked") for members in found.values()])
+    if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults
+        names = _names(list(found))
     return [
-        Group(_name(key, differ), tuple(sorted(members, key=lambda run: int(run.info["spec"]["seed"]))))
-        for key, members in zip(keys, found.values(), strict=True)
+        Group(name, tuple(sorted(members, key=lambda run: int(run.info["spec"]["seed"]))))
+        for name, members in zip(names, found.values(), strict=True)
+    ]
+
+
+def _settings(run: Run, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
+    """Settings of a run as text, resolved or as asked for, without those that seeds of one group differ in."""
+    settings = run.info.get(which) or run.info["spec"]
+    return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
+
+
+def _names(settings: Sequence[tuple[tuple[str, str], ...]]) -> list[str]:
+    """What sets some settings apart from each other, the mapping first."""
+    keys = [dict(one) for one in settings]
+    every = sorted({name for key in keys for name in key}, key=lambda name: (name != "mapping", name))
+    differ = [name for name in every if len({key.get(name) for key in keys}) > 1] or ["mapping"]
+    return [
+        ", ".join(key.get(name, "identity") if name == "mapping" else f"{name}={key.get(name, '–')}" for name in differ)
+        for key in keys
     ]
 
 
@@ -122,11 +138,6 @@ def _short(kind: str, text: str) -> str:
         return str(parse_spec(kind, text))
     except SpecError:
         return text
-
-
-def _name(key: dict[str, str], differ: Sequence[str]) -> str:
-    said = [key[name] if name == "mapping" else f"{name}={key.get(name, '–')}" for name in differ]
-    return ", ".join(said)
 
 
 def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
