@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from intel_cli.report.svg import Frame, frame, line, short, window, wrap
+from intel_cli.report.svg import Frame, clipped, frame, line, short, window, wrap
 
 __all__ = ["Chart", "charts", "series", "steady"]
 
@@ -111,7 +111,7 @@ def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: 
     title = name if weight else _NAMES.get(name, name.replace("_", " "))
     ends = ", ".join(f"{kind} ends at {short(points[-1][1])}" for kind, points in lines.items() if points)
     content = [frame(box, ("step", "")), *(line(box, p, f"curve {styles.get(k, 'train')}") for k, p in lines.items())]
-    clip = Markup('<g class="clipped">{}</g>').format(Markup("").join(content[1:]))
+    clip = clipped(box, content[1:])
     label = f"{title} by step, from 0 to {short(last)}: {ends}."
     data = {
         "frame": [box.left, box.top, box.width - box.right, box.height - box.bottom, *box.x, *box.y],

@@ -55,6 +55,7 @@ class Page:
     """All sections of the page; what could not be had is empty, and `notes` says why."""
 
     name: str
+    path: str
     against: str
     status: str
     summary: list[str]
@@ -133,6 +134,7 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
     names = () if dataset is None else dataset.class_names
     return Page(
         name=str(run.info["name"]),
+        path=str(run.path),
         against="" if against is None else str(against.info["name"]),
         status=_status(run),
         summary=_summary(run),
@@ -202,7 +204,8 @@ def _summary(run: Run) -> list[str]:
 
 
 def _duration(seconds: float) -> str:
-    """
+    """A time for people.
+
     >>> _duration(11.2), _duration(5000)
     ('11 s', '1 h 23 min')
     """
@@ -215,6 +218,7 @@ def _duration(seconds: float) -> str:
 def _facts(run: Run, against: Run | None) -> list[tuple[str, str, str]]:
     """Rows of the table: a name, of this run, of the other; the other is empty where it is the same."""
     mine, other = _settings(run), {} if against is None else _settings(against)
+    other.pop("begun", None)
     return [(name, text, other.get(name, "") if other.get(name) != text else "") for name, text in mine.items()]
 
 
@@ -239,7 +243,7 @@ def _settings(run: Run) -> dict[str, str]:
     return found | {
         "seed": str(spec.seed),
         "precision and device": f"{spec.precision}, {info.get('device', '')}",
-        "begun": str(info.get("created", "")),
+        "begun": str(info.get("created", "")).replace("T", " ").replace("+00:00", " UTC"),
         "fingerprint of the data": str(data.get("fingerprint", "")),
     }
 

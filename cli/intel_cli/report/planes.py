@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from intel_core.mapping import Mapping
 
-__all__ = ["Latent", "LegendEntry", "Plane", "chosen_planes", "latent"]
+__all__ = ["Backdrop", "Latent", "LegendEntry", "Plane", "chosen_planes", "latent"]
 
 MOST_POINTS = 1500
 MOST_PLANES = 4
@@ -53,12 +53,18 @@ class Plane:
         y: the picture before the mapping.
         z: the picture after it.
         about: why this plane, in a few words.
+        y_box: the axes of the first picture.
+        z_box: those of the second.
+        z_dims: the dimensions of z that it shows.
     """
 
     name: str
     y: Markup
     z: Markup
     about: str
+    y_box: Frame
+    z_box: Frame
+    z_dims: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Latent:
     of: int
 
 
+@torch.no_grad()
 def chosen_planes(mapping: Mapping, mean: Tensor | None) -> list[tuple[tuple[int, ...], str]]:
     """Planes of y worth a picture, with why: where the mapping acts, between levels, where the data vary most."""
     if mapping.y_dim == 1:
@@ -84,6 +91,11 @@ def chosen_planes(mapping: Mapping, mean: Tensor | None) -> list[tuple[tuple[int
             firsts = [_liveliest([part.dims[d] for d in level], mean) for level in part.mapping.levels if level]
             for above, below in itertools.pairwise(firsts):
                 found.setdefault((above, below), "one level and the next")
+    if not found and mean is not None and len(mean) > 1 and mapping.z_dim == mapping.y_dim:
+        moved = (mapping(mean) - mean).detach().square().mean(0)
+        if float(moved.max()) > 0:
+            a, b = (int(d) for d in moved.argsort(descending=True)[:2].sort().values)
+            found[a, b] = "the mapping moves the data most here"
     kept = dict(itertools.islice(found.items(), MOST_PLANES))
     if mean is not None and len(mean) > 1:
         a, b = (int(d) for d in mean.var(0).argsort(descending=True)[:2].sort().values)
@@ -101,30 +113,11 @@ def _liveliest(dims: list[int], mean: Tensor | None) -> int:
 
 @torch.no_grad()
 def latent(mapping: Mapping, mean: Tensor | None, labels: Tensor | None, class_names: Sequence[str]) -> Latent:
-    """The planes of a run.
-
-    Args:
-        mapping: g.
-        mean: posterior means of test data ``(n, y_dim)``; the prior alone is drawn without them.
-        labels: of the same rows; without them the colours are those of the mapping's clusters, if it has any.
-        class_names: what the labels are called.
-    """
-    of = 0 if mean is None else len(mean)
+    """The planes of a run; see `Backdrop`."""
     chosen = chosen_planes(mapping, mean)
-    if mean is not None and of > MOST_POINTS:
-        rows = torch.randperm(of, generator=torch.Generator().manual_seed(0))[:MOST_POINTS]
-        mean, labels = mean[rows], None if labels is None else labels[rows]
-    mapping, points = precise(mapping, torch.zeros(0, mapping.y_dim) if mean is None else mean.cpu())
-    groups = by_label(mapping, points, None if labels is None else labels.cpu(), class_names) if len(points) else []
-    entries = [
-        LegendEntry(group.name or "test data", len(group.rows), _style(group.style["color"], index))
-        for index, group in enumerate(groups)
-    ]
-    scene = _Scene(mapping, points, mapping(points), draws(_PRIOR_POINTS, mapping.y_dim, 0, points.dtype))
-    coloured = [(entry, group.rows) for entry, group in zip(entries, groups, strict=True)]
-    planes = [_plane(scene, plane, why, coloured) for plane, why in chosen]
-    what = "label" if labels is not None else "cluster" if len(groups) > 1 else ""
-    return Latent(planes, entries, what, len(points), of)
+    behind = Backdrop(mapping, mean, labels, class_names)
+    planes = [behind.plane(plane, why) for plane, why in chosen]
+    return Latent(planes, behind.legend, behind.what, behind.drawn, behind.of)
 
 
 def _style(colour: object, index: int) -> str:
@@ -133,33 +126,56 @@ def _style(colour: object, index: int) -> str:
     return f"g{index} k{index % _PALETTE}{' square' if index % (2 * _PALETTE) >= _PALETTE else ''}"
 
 
-class _Scene:
-    """The mapping with the data and the prior on both of its sides."""
+class Backdrop:
+    """The data and the prior on both sides of the mapping, from which any plane can be drawn.
 
-    def __init__(self, mapping: Mapping, y: Tensor, z: Tensor, prior: Tensor) -> None:
-        self.mapping, self.y, self.z, self.prior, self.z_prior = mapping, y, z, prior, mapping(prior)
+    Args:
+        mapping: g.
+        mean: posterior means of test data ``(n, y_dim)``; the prior alone is drawn without them.
+        labels: of the same rows; without them the colours are those of the mapping's clusters, if it has any.
+        class_names: what the labels are called.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, mapping: Mapping, mean: Tensor | None, labels: Tensor | None, class_names: Sequence[str]
+    ) -> None:
+        self.of = 0 if mean is None else len(mean)
+        if mean is not None and self.of > MOST_POINTS:
+            rows = torch.randperm(self.of, generator=torch.Generator().manual_seed(0))[:MOST_POINTS]
+            mean, labels = mean[rows], None if labels is None else labels[rows]
+        self.mapping, self.y = precise(mapping, torch.zeros(0, mapping.y_dim) if mean is None else mean.cpu())
+        labels = None if labels is None else labels.cpu()
+        groups = by_label(self.mapping, self.y, labels, class_names) if len(self.y) else []
+        self.legend = [
+            LegendEntry(group.name or "test data", len(group.rows), _style(group.style["color"], index))
+            for index, group in enumerate(groups)
+        ]
+        self.what = "label" if labels is not None else "cluster" if len(groups) > 1 else ""
+        self.drawn = len(self.y)
+        self.prior = draws(_PRIOR_POINTS, mapping.y_dim, 0, self.y.dtype)
+        self.z, self.z_prior = self.mapping(self.y), self.mapping(self.prior)
+        self._coloured = [(entry, group.rows) for entry, group in zip(self.legend, groups, strict=True)]
+
+    @torch.no_grad()
+    def plane(self, plane: tuple[int, ...], why: str = "") -> Plane:
+        """Both panels of one or two dimensions of y."""
+        z_dims = z_plane(self.mapping, self.z_prior, plane)
+        names, shown = ", ".join(f"y{d}" for d in plane), " and ".join(f"z{d}" for d in z_dims)
+        counted = f"{len(self.y):,} posterior means" if len(self.y) else "no data"
+        y_label = (
+            f"The plane of {names} before the mapping: {counted}, with {len(self.prior):,} draws of the prior behind."
+        )
+        z_label = f"After the mapping, {shown}: the same points, with the same draws of the prior behind."
+        y_box = _box(self.y, self.prior, plane, at_least=3.3)
+        z_box = _box(self.z, self.z_prior, z_dims)
+        over_y, over_z = _borders(self, plane, z_dims, y_box, z_box) if len(plane) == 2 else ([], [])
+        y_svg = _panel(self.y, self.prior, plane, y_box, "y", self._coloured, [*_rings(y_box, plane), *over_y], y_label)
+        z_svg = _panel(self.z, self.z_prior, z_dims, z_box, "z", self._coloured, over_z, z_label)
+        return Plane(names, y_svg, z_svg, why, y_box, z_box, z_dims)
 
 
-def _plane(scene: _Scene, plane: tuple[int, ...], why: str, coloured: list[tuple[LegendEntry, Tensor]]) -> Plane:
-    z_dims = z_plane(scene.mapping, scene.z_prior, plane)
-    names = ", ".join(f"y{d}" for d in plane)
-    counted = f"{len(scene.y):,} posterior means" if len(scene.y) else "no data"
-    y_label = (
-        f"The plane of {names} before the mapping: {counted}, with {len(scene.prior):,} draws of the prior behind."
-    )
-    z_label = f"After the mapping, {' and '.join(f'z{d}' for d in z_dims)}: the same points, with the same draws of the prior."
-    borders_y: list[Markup] = []
-    borders_z: list[Markup] = []
-    y_box = _box(scene.y, scene.prior, plane, "y", at_least=3.3)
-    z_box = _box(scene.z, scene.z_prior, z_dims, "z")
-    if len(plane) == 2:
-        borders_y, borders_z = _borders(scene, plane, z_dims, y_box, z_box)
-    y_svg = _panel(scene.y, scene.prior, plane, y_box, "y", coloured, [*_rings(y_box, plane), *borders_y], y_label)
-    z_svg = _panel(scene.z, scene.z_prior, z_dims, z_box, "z", coloured, borders_z, z_label)
-    return Plane(names, y_svg, z_svg, why)
-
-
-def _box(points: Tensor, prior: Tensor, dims: Sequence[int], letter: str, at_least: float = 0.0) -> Frame:
+def _box(points: Tensor, prior: Tensor, dims: Sequence[int], at_least: float = 0.0) -> Frame:
     """A square window around nearly all points; for one dimension, a row for each class."""
     both = torch.cat([points, prior])
     axes = [window(both[:, d].tolist(), share=0.002) for d in dims]
@@ -210,12 +226,12 @@ def _rings(box: Frame, plane: tuple[int, ...]) -> list[Markup]:
 
 
 def _borders(
-    scene: _Scene, plane: tuple[int, ...], z_dims: tuple[int, ...], y_box: Frame, z_box: Frame
+    behind: Backdrop, plane: tuple[int, ...], z_dims: tuple[int, ...], y_box: Frame, z_box: Frame
 ) -> tuple[list[Markup], list[Markup]]:
     """Borders of the first clusters that differ within the plane, with each one's share of the prior."""
     reach = max(abs(edge) for edge in (*y_box.x, *y_box.y))
-    for clustering, dims in clusterings_of(scene.mapping):
-        areas = regions(clustering, dims, scene.mapping.y_dim, plane, reach)
+    for clustering, dims in clusterings_of(behind.mapping):
+        areas = regions(clustering, dims, behind.mapping.y_dim, plane, reach)
         if areas.cluster.min() == areas.cluster.max() or clustering.n_clusters > MOST_CLASSES:
             continue
         before, after = [], []
@@ -226,7 +242,7 @@ def _borders(
                 after.append(
                     line(
                         z_box,
-                        _pairs(scene.mapping(border.to(scene.y.dtype))[:: max(1, len(border) // 120)], z_dims),
+                        _pairs(behind.mapping(border.to(behind.y.dtype))[:: max(1, len(border) // 120)], z_dims),
                         "border",
                     )
                 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-__all__ = ["Frame", "dots", "frame", "line", "short", "ticks", "window", "wrap"]
+__all__ = ["Frame", "clipped", "dots", "frame", "line", "short", "ticks", "window", "wrap"]
 
 Pair = tuple[float, float]
 
@@ -69,7 +69,7 @@ class Frame:
     height: float
     left: float = 44
     top: float = 10
-    right: float = 10
+    right: float = 18
     bottom: float = 34
 
     def at(self, x: float, y: float) -> Pair:
@@ -141,6 +141,15 @@ def frame(box: Frame, names: tuple[str, str], *, grid: bool = True, about: Pair 
             ).format(centre, escape(names[1]))
         )
     return Markup('<g aria-hidden="true">{}</g>').format(Markup("").join(parts))
+
+
+def clipped(box: Frame, content: Sequence[Markup]) -> Markup:
+    """What is cut off at the frame: an inner picture of that size, in the same coordinates."""
+    size = box.width - box.left - box.right, box.height - box.top - box.bottom
+    place = [_place(v) for v in (box.left, box.top, *size)]
+    return Markup('<svg x="{0}" y="{1}" width="{2}" height="{3}" viewBox="{0} {1} {2} {3}">{4}</svg>').format(
+        *place, Markup("").join(content)
+    )
 
 
 def wrap(box: Frame, content: Sequence[Markup], label: str, classes: str = "chart") -> Markup:

@@ -59,6 +59,11 @@ class MetricTable:
     protocol: str
     by: str
 
+    @property
+    def has_beside(self) -> bool:
+        """Whether any number has something to be held against."""
+        return any(row.mine.beside for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -147,7 +152,9 @@ def diagnosis_of(own: Dictionary[str, Any], mine: Sequence[Measured], classes: S
     for one in mine:
         if one.name == "diagnosis" and one.measurement is not None:
             found |= {name: value for name, value in one.measurement.details.items() if name not in found}
-    return [_shown(name, value, found, classes) for name, value in found.items() if value is not None]
+    heads = any(_is_matrix(value) for value in found.values())  # the classes head a table's columns then
+    told = [name for name, value in found.items() if value is not None and not (heads and name == "classes")]
+    return [_shown(name, found[name], found, classes) for name in told]
 
 
 def _shown(name: str, value: Any, every: Dictionary[str, Any], classes: Sequence[str]) -> Diagnosis:
@@ -172,7 +179,7 @@ def _small(value: Any) -> str:
 
 def _columns(n: int, every: Dictionary[str, Any], classes: Sequence[str]) -> tuple[str, ...]:
     known = every.get("classes")
-    if _is_list(known) and len(known) == n:
+    if isinstance(known, list | tuple) and len(known) == n:
         return tuple(str(classes[v]) if isinstance(v, int) and 0 <= v < len(classes) else str(v) for v in known)
     return tuple(map(str, range(n)))
 

@@ -418,13 +418,13 @@ def _likelihood(evidence: Evidence) -> list[Finding]:
     found = evidence.likelihood
     if found is None:
         return []
-    difference, question = found.value - found.vanilla, "Does the bias cost likelihood?"
-    told = f"{found.what}: {found.value:.2f}, without the bias {found.vanilla:.2f} {found.unit}".rstrip()
+    difference, question = found.value - found.vanilla, "Is the likelihood as good as without the bias?"
+    told = f"{found.what}: {_signed(found.value)}, without the bias {_signed(found.vanilla)} {found.unit}".rstrip()
     if found.error is None:
-        sentence = f"{told}; the difference of {difference:+.2f} has no known error."
+        sentence = f"{told}; the difference of {_signed(difference, plus=True)} has no known error."
         return [Finding("unknown", question, sentence)]
     worse = difference < -ERRORS * found.error
-    sentence = f"{told}; the difference is {difference:+.2f} ± {found.error:.2f}"
+    sentence = f"{told}; the difference is {_signed(difference, plus=True)} ± {found.error:.2f}"
     sentence += ", worse than chance explains." if worse else ", not worse beyond its error."
     return [Finding("not" if worse else "took", question, sentence)]
 
@@ -437,10 +437,19 @@ def _off_support(evidence: Evidence) -> list[Finding]:
     told = f"{found.what}: {found.value:.3g}, without the bias {found.vanilla:.3g} {found.unit}".rstrip()
     if found.error is None:
         return [Finding("unknown", question, f"{told}; the difference has no known error.")]
-    sentence = f"{told}; the difference is {difference:+.2g} ± {found.error:.2g}."
+    sentence = f"{told}; the difference is {difference:+.2g} ± {found.error:.2g}.".replace("-", "−")
     if difference < -ERRORS * found.error:
         return [Finding("took", question, sentence)]
     return [Finding("not" if difference > ERRORS * found.error else "partly", question, sentence)]
+
+
+def _signed(value: float, *, plus: bool = False) -> str:
+    """Two decimals, with a minus sign that is one.
+
+    >>> _signed(-23.394), _signed(0.2, plus=True)
+    ('−23.39', '+0.20')
+    """
+    return f"{value:{'+' if plus else ''}.2f}".replace("-", "−")
 
 
 def _caveats(evidence: Evidence) -> tuple[str, ...]:

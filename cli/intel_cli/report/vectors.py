@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from markupsafe import Markup
 
-from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
+from intel_cli.report.svg import Frame, clipped, dots, frame, line, window, wrap
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ def joined(originals: Tensor, decoded: Tensor, label: str) -> Markup:
     second = _flat(decoded, originals)[0]
     box = _box(first, share=0.0)
     lines = [line(box, [a, b], "join") for a, b in zip(_pairs(first), _pairs(second), strict=True)]
-    clip = Markup('<g class="clipped">{}</g>').format(Markup("").join(lines))
+    clip = clipped(box, lines)
     parts = [frame(box, names, grid=False), clip, dots(box, _pairs(first), "prior"), dots(box, _pairs(second), "k0")]
     return wrap(box, parts, label, "chart plane")
 

@@ -111,10 +111,10 @@ def _bases(run: Run, dataset: Dataset | None) -> tuple[Tensor, list[Base]]:
     mean = run.encode(test.x[rows]).mean
     limits = limits_of(to_float(test.x[:200]), dataset.support)
     for row, y in zip(rows, mean, strict=True):
-        name = f"test example {row}"
+        name = f"test {row}"
         if test.labels is not None:
             label = int(test.labels[row])
-            name += f", {dataset.class_names[label] if 0 <= label < len(dataset.class_names) else label}"
+            name += f": {dataset.class_names[label] if 0 <= label < len(dataset.class_names) else label}"
         picture = ""
         if len(dataset.x_shape) == 3:
             image = _smaller(to_float(test.x[row : row + 1]).cpu())
