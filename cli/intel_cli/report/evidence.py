@@ -11,6 +11,7 @@ import torch
 from intel_cli.pictures.acting import elements
 from intel_cli.report.took import Clusters, Compared, Evidence, Levels, Shape, Sparse
 from intel_core.data import to_float
+from intel_core.evaluation import ACTIVE_VARIANCE
 from intel_core.labels import as_classes
 from intel_core.mapping import Clustering, Levelled
 from intel_core.runspec import stream
@@ -183,12 +184,22 @@ def near_each_other(reference: Tensor, others: Tensor) -> tuple[float, float]:
 
 
 def _sparse(part: Any, mean: Tensor, where: str) -> Sparse:
-    z = part(mean)
-    shut = None
-    if z.shape == mean.shape:
-        shut = float((z.abs() < 0.5 * mean.abs()).double().mean())
-    generator = torch.Generator().manual_seed(stream(0, "report"))
-    return Sparse(where, hoyer(z), hoyer(torch.randn(20_000, z.shape[1], generator=generator)), shut, len(mean))
+    z, live = part(mean), mean.var(0, correction=0) > ACTIVE_VARIANCE
+    same, several = z.shape == mean.shape, int(live.sum()) > 1
+    return Sparse(
+        where,
+        hoyer(z),
+        _hoyer_of_gaussian(z.shape[1]),
+        shut=float((z.abs() < 0.5 * mean.abs())[:, live].double().mean()) if same and bool(live.any()) else None,
+        n=len(mean),
+        active=int(live.sum()),
+        hoyer_active=hoyer(z[:, live]) if same and several else None,
+        floor_active=_hoyer_of_gaussian(int(live.sum())) if several else 0.0,
+    )
+
+
+def _hoyer_of_gaussian(dims: int) -> float:
+    return hoyer(torch.randn(20_000, dims, generator=torch.Generator().manual_seed(stream(0, "report"))))
 
 
 def hoyer(z: Tensor) -> float:

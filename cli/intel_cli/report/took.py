@@ -112,8 +112,12 @@ class Sparse:
         where: as in `Clusters`.
         hoyer: mean Hoyer score of z, each dimension scaled to deviation 1.
         floor: that of a Gaussian of so many dimensions.
-        shut: share of coordinates that g makes less than half as large; None where g changes their number.
+        shut: share of coordinates of active dimensions that g makes less than half as large; None where g changes
+            their number.
         n: how many examples.
+        active: how many of the dimensions are active.
+        hoyer_active: the score of those alone; None where there are fewer than two.
+        floor_active: that of a Gaussian of so many dimensions.
     """
 
     where: str
@@ -121,6 +125,9 @@ class Sparse:
     floor: float
     shut: float | None
     n: int
+    active: int = 0
+    hoyer_active: float | None = None
+    floor_active: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -362,10 +369,9 @@ def _shape(found: Shape) -> list[Finding]:
 
 def _sparse(found: Sparse) -> list[Finding]:
     part = f"sparsity in {found.where}"
-    gained = (found.hoyer - found.floor) / max(1 - found.floor, 1e-9)
     findings = [
         Finding(
-            _graded(gained, SPARSER, EVEN),
+            _graded(_gained(found.hoyer, found.floor), SPARSER, EVEN),
             "Is z sparse?",
             f"The mean Hoyer score of {found.n:,} z is {found.hoyer:.2f}; a Gaussian of as many dimensions has "
             f"{found.floor:.2f}, one active dimension 1.",
@@ -373,16 +379,33 @@ def _sparse(found: Sparse) -> list[Finding]:
             decisive=True,
         )
     ]
+    if found.hoyer_active is not None:
+        # Dimensions that carry nothing are noise about zero, which makes a row look sparse that is not.
+        findings.append(
+            Finding(
+                _graded(_gained(found.hoyer_active, found.floor_active), SPARSER, EVEN),
+                "Also among the dimensions that carry something?",
+                f"In the {found.active} active dimensions alone the score is {found.hoyer_active:.2f}; a Gaussian of "
+                f"so many has {found.floor_active:.2f}.",
+                part,
+            )
+        )
     if found.shut is not None:
         findings.append(
             Finding(
                 _graded(found.shut, 0.25, 0.02),
                 "Are gates shut?",
-                f"{found.shut:.0%} of coordinates leave the mapping less than half as large as they enter it.",
+                f"{found.shut:.0%} of coordinates of active dimensions leave the mapping less than half as large as they "
+                "enter it.",
                 part,
             )
         )
     return findings
+
+
+def _gained(hoyer: float, floor: float) -> float:
+    """Which part of the way from a Gaussian to a single active dimension is made."""
+    return (hoyer - floor) / max(1 - floor, 1e-9)
 
 
 def _levels(found: Levels) -> list[Finding]:
