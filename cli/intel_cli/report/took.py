@@ -395,8 +395,8 @@ def _sparse(found: Sparse) -> list[Finding]:
             Finding(
                 _graded(found.shut, 0.25, 0.02),
                 "Are gates shut?",
-                f"{found.shut:.0%} of coordinates of active dimensions leave the mapping less than half as large as they "
-                "enter it.",
+                f"{found.shut:.0%} of coordinates of active dimensions leave the mapping less than half as large as "
+                "they enter it.",
                 part,
             )
         )
