@@ -206,8 +206,8 @@ def _summary(run: Run) -> list[str]:
 def _duration(seconds: float) -> str:
     """A time for people.
 
-    >>> _duration(11.2), _duration(5000)
-    ('11 s', '1 h 23 min')
+    >>> _duration(11.2), _duration(10_000)
+    ('11 s', '2 h 47 min')
     """
     if seconds < 90:
         return f"{seconds:.0f} s"
