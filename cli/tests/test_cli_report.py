@@ -101,6 +101,14 @@ class SupportSpec(MetricSpec):
         return Measurement(numbers={"off": Number(value=value, error=0.01, better="lower")}, protocol={})
 
 
+class NamedLikelihoodSpec(LikelihoodSpec):
+    """Under the name that the verdict asks for."""
+
+
+class NamedSupportSpec(SupportSpec):
+    """Alike."""
+
+
 @pytest.fixture(autouse=True)
 def _known(here, monkeypatch):
     monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
@@ -302,19 +310,40 @@ def test_measurements_stand_beside_their_floor_with_the_protocol(ok, runs, tiny)
     assert "Of 12 examples." in page
 
 
-def test_a_measured_likelihood_goes_before_the_one_computed_here(runs, monkeypatch):
-    from intel_cli.report.evidence import from_metrics
+def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_of_pairs(ok, runs, tiny):
+    from intel_cli.report.evidence import bounds_of, from_metrics, paired
 
-    register("metrics", "likelihood", LikelihoodSpec)
-    register("metrics", "support", SupportSpec)
-    mine = list(measure(Subject(load_run("points")), [LikelihoodSpec(), SupportSpec()]))
-    found = from_metrics(mine[0].name, mine, mine, "higher")
-    assert (found.value, found.vanilla) == (-9.0, -9.0)
+    register("metrics", "likelihood", NamedLikelihoodSpec)
+    register("metrics", "support", NamedSupportSpec)
+    metrics = [NamedLikelihoodSpec(), NamedSupportSpec()]
+    ok(
+        "train",
+        "--data",
+        "toy_points",
+        "--mapping",
+        "identity",
+        *tiny,
+        "--quiet",
+        "--no-pictures",
+        "--run-dir",
+        "plain",
+    )
+    mine, other = (list(measure(Subject(load_run(r)), metrics)) for r in ("points", "plain"))
+    names = [one.name for one in mine]
+    found = from_metrics(names[0], mine, other, "higher")
+    assert (found.value, found.vanilla) == (-9.0, -8.0)
     assert found.error == pytest.approx(0.1 * 2**0.5)
-    assert found.by.startswith("metric")
-    assert from_metrics(mine[1].name, mine, mine, "lower").value == 0.1
-    assert from_metrics(mine[1].name, mine, [], "lower") is None
-    assert from_metrics("nothing", mine, mine, "lower") is None
+    assert from_metrics(names[1], mine, other, "lower").vanilla == 0.4
+    assert from_metrics(names[1], mine, [], "lower") is None
+    assert from_metrics("nothing", mine, other, "lower") is None
+    assert names == ["likelihood", "support"]
+    x = load_run("points").dataset().test.x
+    error = paired(bounds_of(load_run("points"), x), bounds_of(load_run("plain"), x)).error
+    _, result = page_of(ok, "points", "--against", "plain")
+    assert "Likelihood bound: −9.00, without the bias −8.00 nats per example" in result.stdout
+    assert f"the difference is −1.00 ± {error:.2f}" in result.stdout
+    assert "the difference is −0.3 ± 0.014" in result.stdout
+    assert "--metric" not in result.stdout
 
 
 def test_an_interrupted_run_is_shown_with_a_warning(ok, runs):

@@ -280,6 +280,7 @@ def from_metrics(name: str, mine: Sequence[Measured], others: Sequence[Measured]
                 beside = two.measurement.numbers.get(key)
                 if number.better == better and beside is not None:
                     what = number.about or f"{name} {key.replace('_', ' ')}"
+                    what = what[:1].upper() + what[1:]
                     return _compared(what, number, beside, f"metric {one.metric}")
     return None
 

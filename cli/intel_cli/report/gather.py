@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -116,9 +116,10 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
             notes.append(f"{len(rows):,} of {len(dataset.test):,} test examples were encoded, chosen at random.")
     mine, others = measurements(run), [] if against is None else measurements(against)
     likelihood = from_metrics("likelihood", mine, others, "higher")
-    if likelihood is None and against is not None and dataset is not None:
-        x = dataset.test.x
-        likelihood = paired(bounds_of(run, x), bounds_of(against, x))
+    if against is not None and dataset is not None:
+        bounds = paired(bounds_of(run, dataset.test.x), bounds_of(against, dataset.test.x))
+        # Each run's own error is over examples, which both find hard or easy alike: the difference is known better.
+        likelihood = bounds if likelihood is None else replace(likelihood, error=bounds.error)
     found = verdict(
         evidence_of(
             run,
@@ -256,10 +257,12 @@ def _steady(records: Sequence[dict[str, Any]]) -> str:
 
 def _commands(run: Run, against: Run | None, found: Verdict) -> list[str]:
     """What to type to know more."""
+    # Of images nobody knows the support.
+    wanted = [name for name in found.ask if name != "support" or len(run.model.x_shape) == 1]
     lines = []
     for path in [run.path, *([] if against is None else [against.path])]:
-        if found.ask:
-            lines.append(f"intel evaluate {path} {' '.join(f'--metric {name}' for name in found.ask)}")
+        if wanted:
+            lines.append(f"intel evaluate {path} {' '.join(f'--metric {name}' for name in wanted)}")
     if against is None and found.ask:
         lines.append(f"intel report {run.path} --against VANILLA_RUN")
     return lines
