@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 from cached import trained
-from intel_sparse.sparsity import gaussian_floor, hoyer_score
 from matplotlib.figure import Figure
 
 from intel_core import Run
 from intel_core.data import to_float
+from intel_core.hoyer import gaussian_floor, hoyer_score
 
 NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot")
 

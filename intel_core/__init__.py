@@ -9,8 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from intel_core.comparing import Comparison, compare, group_runs
     from intel_core.compose import Compose, Identity, OnDims
-    from intel_core.data import Dataset, DatasetSpec, Split, make_dataset
+    from intel_core.data import Dataset, DatasetSpec, Shaped, Split, Supported, make_dataset
     from intel_core.errors import DataError, DivergenceError, IntelError, PluginError, RunError, SpecError
     from intel_core.hooks import hookimpl
     from intel_core.mapping import (
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "comparing": ("Comparison", "compare", "group_runs"),
     "compose": ("Compose", "Identity", "OnDims"),
-    "data": ("Dataset", "DatasetSpec", "Split", "make_dataset"),
+    "data": ("Dataset", "DatasetSpec", "Shaped", "Split", "Supported", "make_dataset"),
     "errors": ("DataError", "DivergenceError", "IntelError", "PluginError", "RunError", "SpecError"),
     "hooks": ("hookimpl",),
     "mapping": (
@@ -78,6 +80,7 @@ __all__ = [
     "API_LEVEL",
     "Annealed",
     "Clustering",
+    "Comparison",
     "ComponentSpec",
     "Compose",
     "DataError",
@@ -113,14 +116,18 @@ __all__ = [
     "RunError",
     "RunSpec",
     "ScheduleSpec",
+    "Shaped",
     "SpecError",
     "Split",
     "Subject",
+    "Supported",
     "available",
     "build_mapping",
+    "compare",
     "fit",
     "fit_replicates",
     "format_spec",
+    "group_runs",
     "hookimpl",
     "load_mapping",
     "load_run",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from intel_core.batches import read_ahead
 from intel_core.devices import pick_device
 from intel_core.errors import SpecError
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from intel_core.data import Dataset
     from intel_core.runspec import RunSpec
 
-__all__ = ["estimate", "memory_there", "out_of_memory_told", "require_bytes", "require_memory"]
+__all__ = [
+    "RESIDENT_SHARE",
+    "estimate",
+    "fits_beside",
+    "memory_there",
+    "out_of_memory_told",
+    "require_bytes",
+    "require_memory",
+]
 
 _PER_PARAMETER = 28
 """Bytes: weight, gradient, two moments of Adam, and the snapshot of all but the gradient, in float32."""
@@ -27,6 +36,8 @@ _PER_ACTIVATION = 8
 """Bytes: a value and its gradient."""
 _ADVICE = "Try smaller networks, a smaller latent or batch_size, or fewer particles"
 _MANY_ROWS = 4096
+RESIDENT_SHARE = 0.25
+"""Of the memory that there is, what training data may take before ``stream=auto`` leaves it on disk."""
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
@@ -58,6 +69,17 @@ def require_bytes(what: str, needed: float, device: torch.device, advice: str) -
         raise SpecError(f"{what} would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}. {advice}")
 
 
+def fits_beside(size: float) -> bool:
+    """Whether training data of so many bytes leaves the memory, of an accelerator too, to what else a run needs.
+
+    >>> fits_beside(1.0)
+    True
+    """
+    devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
+    there = [found for found in map(memory_there, devices) if found is not None]
+    return size <= RESIDENT_SHARE * min(there, default=math.inf)
+
+
 @contextlib.contextmanager
 def out_of_memory_told() -> Iterator[None]:
     """What did not fit although the estimate did is told as well.
@@ -75,7 +97,7 @@ def out_of_memory_told() -> Iterator[None]:
 
 
 def estimate(spec: RunSpec, dataset: Dataset) -> float:
-    """Bytes that the weights, the optimiser and one step of a resolved spec take at least.
+    """Bytes that the weights, the optimiser and one step of a resolved spec take at least, and what is read ahead.
 
     The networks are built without memory behind them; parts that cannot be built so count for nothing.
     """
@@ -87,6 +109,7 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
     particles = int(getattr(spec.objective, "particles", 1))
     x_numbers = math.prod(shape)
     total = float(_PER_ACTIVATION * rows * (x_numbers + particles * (latent + x_numbers)))
+    total += read_ahead(dataset.train, rows)
     with _without_memory():
         with contextlib.suppress(Exception):  # whatever is wrong with a mapping, building it says
             total += sum(_size(part.build(latent)) for part in spec.mapping)

@@ -1,11 +1,12 @@
-"""What is a data set? Three splits of tensors in memory, and the spec that loads them."""
+"""What is a data set? Three splits of examples, in memory or (to train on) on disk, and the spec that loads them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -21,7 +22,11 @@ __all__ = [
     "Dataset",
     "DatasetSpec",
     "MemorySpec",
+    "Rows",
+    "Shaped",
     "Split",
+    "StreamedSplit",
+    "Supported",
     "check_examples",
     "check_labels",
     "make_dataset",
@@ -38,14 +43,117 @@ Support = Literal["binary", "unit", "real"]
 class Split:
     """Examples `x` of shape ``(n, D)`` or ``(n, C, H, W)`` and, where known, integer labels ``(n,)``.
 
-    `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`).
+    `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`). Where
+    `digest` is given it is the fingerprint of the examples, else their bytes are.
     """
 
     x: Tensor
     labels: Tensor | None = None
+    digest: str = ""
 
     def __len__(self) -> int:
-        return int(self.x.shape[0])
+        return self.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of examples, then the shape of one."""
+        return tuple(self.x.shape)
+
+    def read(self, rows: Tensor) -> Tensor:
+        """The examples at row numbers ``(m,)`` as they are stored, ``(m, *x_shape)``.
+
+        Raises:
+            DataError: if they lie on disk and one cannot be read.
+        """
+        return self.x[rows]
+
+    def fingerprint(self) -> str:
+        """First 16 hexadecimal digits of a SHA-256 by which a run knows its data again."""
+        return self.digest or fingerprint(self.x)
+
+
+class Rows(Protocol):
+    """Examples that lie on disk and are read by row number, in several processes at once.
+
+    An object of this kind is pickled where processes are not forked, so it holds paths, not open files.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of examples, then the shape of one."""
+        ...
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one value: 1 for uint8, 4 for float32."""
+        ...
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """The examples at some rows as they are stored, uint8 or float32, ``(len(rows), *x_shape)``.
+
+        Raises:
+            DataError: naming the file that cannot be read, or does not fit the others.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """As `Split.fingerprint`: the same on every machine, and found without reading all examples."""
+        ...
+
+
+class StreamedSplit(Split):
+    """Examples to train on that stay on disk; whoever wants `x` as one tensor is told so.
+
+    Args:
+        rows: the examples.
+        labels: integers ``(n,)``, in memory.
+
+    >>> import torch
+    >>> class Counting:
+    ...     shape, itemsize = (1000, 2), 4
+    ...     read = staticmethod(lambda rows: torch.tensor([[row, -row] for row in rows], dtype=torch.float32))
+    ...     fingerprint = staticmethod(lambda: "0123456789abcdef")
+    >>> split = StreamedSplit(Counting())
+    >>> len(split), split.read(torch.tensor([7, 3])).tolist()
+    (1000, [[7.0, -7.0], [3.0, -3.0]])
+    >>> split.x
+    Traceback (most recent call last):
+    intel_core.errors.DataError: these 1,000 examples are streamed from disk and are no tensor in memory; ...
+    """
+
+    rows: Rows
+
+    def __init__(self, rows: Rows, labels: Tensor | None = None) -> None:
+        for name, value in (("rows", rows), ("labels", labels), ("digest", "")):
+            object.__setattr__(self, name, value)  # frozen, as every split
+
+    def __repr__(self) -> str:
+        return f"StreamedSplit({self.rows!r})"
+
+    @property
+    def x(self) -> Tensor:
+        """Refused.
+
+        Raises:
+            DataError: always.
+        """
+        raise DataError(
+            f"these {len(self):,} examples are streamed from disk and are no tensor in memory; "
+            "take some by read(rows), or load the data with stream=false"
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As `Split.shape`."""
+        return tuple(self.rows.shape)
+
+    def read(self, rows: Tensor) -> Tensor:
+        """As `Split.read`."""
+        return self.rows.read(rows.tolist())
+
+    def fingerprint(self) -> str:
+        """As `Split.fingerprint`."""
+        return self.rows.fingerprint()
 
 
 @dataclass(frozen=True)
@@ -54,7 +162,7 @@ class Dataset:
 
     Attributes:
         name: for people to read.
-        train: what is fitted.
+        train: what is fitted; a `StreamedSplit` where it does not lie in memory.
         validation: what early stopping and the reported curve look at.
         test: looked at once, at the end.
         support: which values x takes; decides the default likelihood.
@@ -73,7 +181,7 @@ class Dataset:
     @property
     def x_shape(self) -> tuple[int, ...]:
         """Shape of one example: ``(D,)`` or ``(C, H, W)``."""
-        return tuple(self.train.x.shape[1:])
+        return self.train.shape[1:]
 
     def summary(self) -> dict[str, Any]:
         """What a run directory keeps of a data set: sizes, shape and a fingerprint of the training data."""
@@ -86,7 +194,7 @@ class Dataset:
             "support": self.support,
             "classes": list(self.class_names),
             "scaling": None if self.scaling is None else {"mean": self.scaling[0], "std": self.scaling[1]},
-            "fingerprint": fingerprint(self.train.x),
+            "fingerprint": self.train.fingerprint(),
         }
 
 
@@ -105,6 +213,36 @@ class DatasetSpec(ComponentSpec):
             DataError: if it is missing or malformed.
         """
         raise TypeError(f"{type(self).__name__} does not define load(data_dir)")
+
+
+# --- optional capabilities of a data set's spec -------------------------------------------------------------------
+
+
+@runtime_checkable
+class Supported(Protocol):
+    """A data set whose examples lie on a known curve or surface, from which distances can be measured.
+
+    Found by ``isinstance`` on a data set's spec, as the capabilities of mappings are. Points are in the units of the
+    data before any standardisation (`intel_core.Run.original_units`).
+    """
+
+    def distance_to_support(self, points: Tensor) -> Tensor:
+        """Euclidean distance of each point ``(n, D)`` to the curve or surface, ``(n,)``."""
+        ...
+
+    def along_support(self, n: int) -> Tensor:
+        """`n` points spread evenly over the curve's length or the surface's area, ``(n, D)``; no random number."""
+        ...
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A data set of known topology."""
+
+    @property
+    def betti(self) -> tuple[int, ...]:
+        """Betti numbers (b0, b1, …) of the set near which the examples lie; higher ones are 0."""
+        ...
 
 
 class MemorySpec(DatasetSpec):

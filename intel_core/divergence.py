@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from intel_core.distributed import Peers
     from intel_core.trainer import Trainer
 
 __all__ = ["Finding", "Snapshot", "find_culprit"]
@@ -65,27 +66,56 @@ def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Finding | 
     watched = watch.mapping(plain_map, type(model.mapping).__name__)
     setattr(model, "map", watched)  # noqa: B010  # an attribute of this object that hides the method
     try:
-        while trainer.step < until:
-            step = trainer.step + 1  # as logged lines count: the number of steps with this one
-            x, noise = trainer.draw()
-            watch.clear()
-            terms = trainer.take_step(x, noise)
-            batch = {"x": x, "noise": noise}
-            values = {"log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others, "loss": terms.loss}
-            bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
-            if bad or watch.outputs:
-                what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
-                return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
-            wrong = [name for name, p in model.named_parameters() if p.grad is not None and not _finite(p.grad)]
-            if wrong:
-                return Finding(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
-            if not all(_finite(p) for p in model.parameters()):
-                return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
+        with trainer.batches:  # this is the end of the run, and streamed data begins to be read at the snapshot
+            return _replay(trainer, watch, until)
     finally:
         for handle in handles:
             handle.remove()
         delattr(model, "map")
+
+
+def _replay(trainer: Trainer, watch: _Watch, until: int) -> Finding | None:
+    """Take steps under watch until something is not finite."""
+    model = trainer.model
+    while trainer.step < until:
+        step = trainer.step + 1  # as logged lines count: the number of steps with this one
+        x, noise = trainer.draw()
+        watch.clear()
+        terms = trainer.take_step(x, noise)
+        batch = {"x": x, "noise": noise}
+        values = {"log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others, "loss": terms.loss}
+        finding = _judged(step, model, watch, values, batch)
+        if trainer.peers is not None:
+            finding = _shared(finding, trainer.peers, batch)
+        if finding is not None:
+            return finding
     return None
+
+
+def _judged(
+    step: int, model: nn.Module, watch: _Watch, values: dict[str, Tensor], batch: dict[str, Tensor]
+) -> Finding | None:
+    """What a step that was just taken says, if it is not finite."""
+    bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
+    if bad or watch.outputs:
+        what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
+        return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
+    wrong = [name for name, p in model.named_parameters() if p.grad is not None and not _finite(p.grad)]
+    if wrong:
+        return Finding(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
+    if not all(_finite(p) for p in model.parameters()):
+        return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
+    return None
+
+
+def _shared(own: Finding | None, peers: Peers, batch: dict[str, Tensor]) -> Finding | None:
+    """What the first of several processes found that found something in its rows, with the whole batch."""
+    said = peers.exchange(None if own is None else (own.what.startswith("a "), own.step, own.what, own.layer))
+    found = sorted((one for one in said if one is not None), key=lambda one: one[0])  # a term before a gradient
+    if not found:
+        return None
+    whole = {"x": peers.gather(batch["x"]), "noise": peers.gather(batch["noise"], 1)}
+    return Finding(*found[0][1:], whole)
 
 
 _Map = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]

@@ -16,7 +16,8 @@ import pluggy
 import torch
 from torch import Tensor
 
-from intel_core.data import Dataset, to_float
+from intel_core.batches import Order
+from intel_core.data import Dataset
 from intel_core.errors import DivergenceError
 from intel_core.hooks import hookimpl
 from intel_core.model import InteLVAE, Posterior
@@ -122,7 +123,7 @@ class Group:
         self.step, self.seconds = 0, 0.0
         self.stop_reason: str | None = None
         self._window: list[Terms] = []
-        self._epoch = -1
+        self.batches = first.batches.for_rows(self.rows)
         self._restack()
 
     @property
@@ -162,7 +163,8 @@ class Group:
         shape = (len(trainers), first.objective.particles, self.batch_size, first.model.y_dim)
         self._noise = torch.empty(shape, device=self.device)
         self._draws = list(zip(self._noise.unbind(), [trainer.noise for trainer in trainers], strict=True))
-        self._epoch = -1
+        self._order = Order(self._orders, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
+        self.batches.close()  # it reads ahead for those that were going
 
     def _leave(self) -> None:
         """Let those that have stopped go, with tensors of their own."""
@@ -181,15 +183,19 @@ class Group:
             self._restack()
             self._evaluate = self._ways[chosen]
 
+    def _orders(self, epoch: int) -> Tensor:
+        """The order of the examples in an epoch for each replicate, ``(R, examples)``."""
+        return torch.stack([trainer.order(epoch) for trainer in self._going])
+
+    def rows(self, step: int) -> Tensor:
+        """The row numbers of a step's batches, ``(R, n)``, as `Trainer.rows`."""
+        return self._order(step)
+
     def _draw(self) -> tuple[Tensor, Tensor]:
         """Batches ``(R, n, *x_shape)`` and noise ``(R, particles, n, y_dim)`` of the current step."""
-        epoch, batch = divmod(self.step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            orders = torch.stack([trainer.order(epoch) for trainer in self._going])
-            self._order, self._epoch = torch.split(orders.to(self.device), self.batch_size, dim=1), epoch
         for rows, generator in self._draws:
             rows.normal_(generator=generator)
-        return to_float(self._going[0].data[self._order[batch]]), self._noise
+        return self.batches.at(self.step), self._noise
 
     # --- the loop ----------------------------------------------------------------------------------------------
 
@@ -216,6 +222,7 @@ class Group:
         for trainer, state in zip(self._going, kept, strict=True):
             trainer.model.train(was_training)
             trainer.noise.set_state(state)
+        self.batches.close()
         return reasons[-1] if len(reasons) == len(self._ways) else ""
 
     def disband(self) -> None:
@@ -250,14 +257,15 @@ class Group:
         for trainer in self.replicates:
             trainer.begin()
         self.hooks.hook.run_start(trainer=self)
-        while self.step < self.steps and self._going and self.stop_reason is None:
-            self.advance(self._going[0].next_pause())
-            self._catch_up()
-            for trainer in self._going:
-                trainer.guarded(trainer.pause)
-            if self.step % every == 0 or self.step == self.steps:
-                self.hooks.hook.evaluated(trainer=self, record=self._mean_record("validation"))
-            self._leave()
+        with self.batches:
+            while self.step < self.steps and self._going and self.stop_reason is None:
+                self.advance(self._going[0].next_pause())
+                self._catch_up()
+                for trainer in self._going:
+                    trainer.guarded(trainer.pause)
+                if self.step % every == 0 or self.step == self.steps:
+                    self.hooks.hook.evaluated(trainer=self, record=self._mean_record("validation"))
+                self._leave()
         if self._going:
             self._stack.release()
         for trainer in self.replicates:

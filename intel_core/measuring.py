@@ -26,7 +26,7 @@ from intel_core.data import Dataset, Split
 from intel_core.errors import IntelError, RunError
 from intel_core.metrics import Measurement, MetricSpec, NotApplicableError
 from intel_core.model import InteLVAE
-from intel_core.run import Encoding, Run
+from intel_core.run import Encoding, Run, data_dir_or_default
 from intel_core.runspec import stream
 from intel_core.spec import format_spec, parse_spec
 
@@ -97,6 +97,11 @@ class Subject:
             )
         return dataset
 
+    @property
+    def data_dir(self) -> Path | None:
+        """Where data files lie."""
+        return data_dir_or_default(self._data_dir)
+
     def split(self, name: str = "test") -> Split:
         """The ``train``, ``validation`` or ``test`` part of the data."""
         split: Split = getattr(self.dataset, name)
@@ -115,8 +120,9 @@ class Subject:
 
     def encode(self, name: str = "test", limit: int | None = None, *, seed: int = 0) -> Encoding:
         """Posterior means, samples and z of a part of the data, or of its first `limit` examples."""
-        rows = self.split(name).x[:limit]
-        return self._once(("encode", name, len(rows), seed), lambda: self.run.encode(rows, seed=seed))
+        split = self.split(name)
+        n = len(split) if limit is None else min(limit, len(split))
+        return self._once(("encode", name, n, seed), lambda: self.run.encode(split.read(torch.arange(n)), seed=seed))
 
     @torch.no_grad()
     def prior(self, n: int, *, seed: int = 0) -> Prior:
@@ -220,22 +226,22 @@ def measure(
     """
     weights = _digest_of(subject.run)
     for spec in metrics:
-        text = format_spec(spec)
-        path = _path(subject.run, spec, text, weights)
+        text = format_spec(spec, explicit=True)
+        component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
+        path = _path(subject.run, component, text, weights)
         known = None if again else _read(path)
         if known is not None:
             yield known
             continue
         if asked is not None:
             asked(spec)
-        found = _ask(subject, spec, text, weights)
+        found = _ask(subject, spec, component, text, weights)
         if found.status == "measured":
             _write(path, found)
         yield found
 
 
-def _ask(subject: Subject, spec: MetricSpec, text: str, weights: str) -> Measured:
-    component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
+def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text: str, weights: str) -> Measured:
     start = time.perf_counter()
     said: dict[str, Any]
     try:
@@ -280,10 +286,11 @@ def _digest_of(run: Run) -> str:
     return digest.hexdigest()[:16]
 
 
-def _path(run: Run, spec: MetricSpec, text: str, weights: str) -> Path:
-    name = re.sub(r"\W+", "-", plugins.name_of("metrics", type(spec)))
-    digest = hashlib.sha256(f"{text}|{weights}".encode()).hexdigest()[:12]
-    return run.path / FOLDER / f"{name}-{digest}.json"
+def _path(run: Run, component: plugins.Component, text: str, weights: str) -> Path:
+    """A file for each metric, setting and state of the weights; a later version of the metric measures anew."""
+    key = f"{component.qualified} {component.version}|{text}|{weights}"
+    name = re.sub(r"\W+", "-", component.name)
+    return run.path / FOLDER / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
 
 
 def _read(path: Path) -> Measured | None:

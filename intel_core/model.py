@@ -15,6 +15,7 @@ from intel_core.mapping import Mapping, Regularised, build_mapping
 from intel_core.precision import apply_in, order_weights
 
 if TYPE_CHECKING:
+    from intel_core.distributed import Peers
     from intel_core.runspec import RunSpec
 
 __all__ = ["InteLVAE", "Posterior", "build_model"]
@@ -81,6 +82,7 @@ class InteLVAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.regularisers = dict(mapping.regularisers) if isinstance(mapping, Regularised) else {}
+        self.peers: Peers | None = None  # processes that hold the other rows of a training batch
 
     def encode(self, x: Tensor) -> Posterior:
         """q(y|x) of each example of ``(n, *x_shape)``."""
@@ -90,7 +92,10 @@ class InteLVAE(nn.Module):
     def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``z = g(y)`` and the mapping's auxiliary losses, computed in the same pass."""
         if self.regularisers:
-            return cast(Regularised, self.mapping).map_with_regularisers(y)
+            mapping = cast(Regularised, self.mapping)
+            if self.peers is not None and self.peers.computing:
+                return self.peers.map_whole(mapping, y)
+            return mapping.map_with_regularisers(y)
         return self.mapping(y), {}
 
     def decode(self, z: Tensor) -> Tensor:

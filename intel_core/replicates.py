@@ -16,6 +16,7 @@ import pluggy
 
 from intel_core.data import Dataset
 from intel_core.devices import pick_device
+from intel_core.distributed import process_count
 from intel_core.errors import DivergenceError, SpecError
 from intel_core.group import Group, Replicate, mean_and_std
 from intel_core.heap import freed_memory_kept
@@ -99,6 +100,10 @@ def fit_replicates(
     (['seed-0', 'seed-1', 'seed-2'], ['mean', 'std'])
     """
     asked, given = read_arguments(spec, data, labels, settings)
+    if process_count(asked.devices, asked.nodes) != (1, 1):
+        raise SpecError(
+            "replicates are trained in one process; leave out devices and nodes, or train one seed at a time"
+        )
     seeds = check_replicates(asked, replicates)
     _, dataset = prepare(asked, data_dir, given)
     trained = [_Planned(asked, seed, dataset) for seed in seeds]
@@ -203,7 +208,7 @@ def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group |
     """All in one stack, before the first step; or why there can be none, nothing having changed."""
     trainers = [plan.trainer for plan in trained]
     for trainer in trainers:
-        trainer.data = trainers[0].data  # one copy on an accelerator
+        trainer.batches = trainers[0].batches.for_rows(trainer.rows)  # one copy on an accelerator
     group = Group(trainers, watching)
     why_not = group.why_not()
     if not why_not:

@@ -8,8 +8,8 @@ from typing import Any
 
 from intel_core.data import Dataset
 from intel_core.devices import pick_device
+from intel_core.distributed import Peers, agreeing
 from intel_core.errors import DivergenceError
-from intel_core.evaluation import evaluate
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
 from intel_core.runspec import RunSpec, stream
@@ -19,7 +19,7 @@ __all__ = ["choose_start"]
 
 
 def choose_start(
-    spec: RunSpec, dataset: Dataset, tried: Callable[[dict[str, Any]], None]
+    spec: RunSpec, dataset: Dataset, tried: Callable[[dict[str, Any]], None], peers: Peers | None = None
 ) -> tuple[RunSpec, list[dict[str, Any]]]:
     """The spec of the run whose seed did best, and what was tried.
 
@@ -33,6 +33,7 @@ def choose_start(
         spec: a resolved run spec.
         dataset: the data.
         tried: called after each trial with its record.
+        peers: the processes that share each batch, if there are others.
 
     Returns:
         The same spec with the chosen seed and ``restarts=1``; and a record of each trial: ``start``, ``of``, ``seed``,
@@ -47,7 +48,7 @@ def choose_start(
     for start in range(spec.restarts):
         seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")
         candidate = spec.model_copy(update={"seed": seed, "restarts": 1})
-        loss = _trial(candidate, dataset, length, spec.seed)
+        loss = _trial(candidate, dataset, length, spec.seed, peers)
         record = {"start": start, "of": spec.restarts, "seed": seed, "step": length, "loss": loss}
         tried(record)
         records.append(record)
@@ -57,13 +58,17 @@ def choose_start(
     return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
 
 
-def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int) -> float:
+def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, peers: Peers | None) -> float:
     """The loss of one start, under evaluation noise that is the same for all."""
-    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = Trainer(spec, model, dataset, make_hooks(installed=False))
+    with agreeing(peers):
+        model = build_model(spec, dataset.x_shape).to(pick_device(spec.device) if peers is None else peers.device)
+        trainer = Trainer(spec, model, dataset, make_hooks(installed=False), peers)
+    if peers is not None:
+        peers.share(model)
     try:
-        trainer.advance(length)
+        with trainer.batches:
+            trainer.advance(length)
     except DivergenceError:
         return math.inf
-    loss = float(evaluate(model, trainer.objective, dataset.validation, judged_with, trainer.weights)["loss"])
+    loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
     return loss if math.isfinite(loss) else math.inf

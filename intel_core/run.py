@@ -55,11 +55,18 @@ class Run:
         folder: its directory.
         model: the model where it is already in memory; read from the directory on first use otherwise.
         device: where to compute.
+        info: the content of ``run.json`` where it is known.
     """
 
-    def __init__(self, folder: RunFolder, model: InteLVAE | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        model: InteLVAE | None = None,
+        device: str = "cpu",
+        info: dict[str, Any] | None = None,
+    ) -> None:
         self._folder = folder
-        self._info = folder.read_description()
+        self._info = folder.read_description() if info is None else info
         self._device = device
         if model is not None:
             self.__dict__["model"] = model

@@ -110,7 +110,7 @@ class RunSpec(BaseModel):
     )
     steps: PositiveInt | None = Field(None, le=MOST_STEPS, description=f"training steps; by default {DEFAULT_STEPS}")
     epochs: PositiveInt | None = Field(None, le=10**7, description="training epochs, instead of steps")
-    batch_size: PositiveInt = Field(100, le=10**6, description="examples per step")
+    batch_size: PositiveInt = Field(100, le=10**6, description="examples per step, of all processes together")
     learning_rate: PositiveFloat = Field(1e-3, le=100, description="step size of Adam")
     clip_norm: PositiveFloat | None = Field(None, description="largest norm of the whole gradient")
     schedules: dict[str, ScheduleText] = Field(
@@ -137,6 +137,13 @@ class RunSpec(BaseModel):
     trial: float = Field(0.2, gt=0, le=1, description="length of a start's trial, as a share of the run")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of every random stream of the run")
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto")
+    devices: PositiveInt = Field(
+        1, le=1024, description="processes on each machine that share every batch, each on a device of its own"
+    )
+    nodes: PositiveInt = Field(1, le=4096, description="machines that share every batch")
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto", description="how several processes share a batch; ddp: each computes some of its rows"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of what the networks multiply; auto: bfloat16 for convolutions where it is the faster one"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pluggy
 import torch
 
 from intel_core import checkpoint
@@ -16,11 +18,12 @@ from intel_core.budget import out_of_memory_told, require_memory
 from intel_core.compose import diagnose
 from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
 from intel_core.devices import pick_device
+from intel_core.distributed import Peers, agreeing, joined
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation import evaluate
 from intel_core.heap import freed_memory_kept
 from intel_core.hooks import hookimpl, make_hooks
-from intel_core.model import build_model
+from intel_core.model import InteLVAE, build_model
 from intel_core.restarts import choose_start
 from intel_core.resuming import go_on, identity
 from intel_core.run import Run, data_dir_or_default
@@ -57,6 +60,9 @@ def fit(
         hooks: objects with functions marked by `intel_core.hookimpl`.
         **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``.
 
+    With ``devices=2`` two processes share each batch: this script is started once more, and both go on from here with
+    the same run, of which the first one writes the directory and calls the hooks (see `intel_core.distributed`).
+
     The first SIGINT (Ctrl-C) or SIGTERM ends the run after its step, saved: a run of status ``interrupted`` is
     returned, which `resume` continues. A second one raises KeyboardInterrupt, as does the first one during the trials
     of a run with restarts, of which nothing is kept.
@@ -71,20 +77,68 @@ def fit(
     torch.Size([5, 2])
     """
     asked, given = read_arguments(spec, data, labels, settings)
-    spec, dataset = prepare(asked, data_dir, given)
-    manager = make_hooks(hooks)
+    with joined(asked.devices, asked.nodes, asked.device) as peers:
+        return _fit(asked, given, Path(run_dir) if run_dir is not None else None, data_dir, hooks, peers)
+
+
+def _fit(
+    asked: RunSpec,
+    given: Dataset | None,
+    run_dir: Path | None,
+    data_dir: str | Path | None,
+    hooks: Iterable[object],
+    peers: Peers | None,
+) -> Run:
+    """As `fit`, together with the processes that share each batch, if there are others."""
+    with agreeing(peers):
+        spec, dataset = prepare(asked, data_dir, given)
+        manager = _hooks(hooks, peers)
+    if peers is not None:
+        spec = _settled(spec, dataset, peers)
     trials: list[dict[str, Any]] = []
     if spec.restarts > 1:
         with interrupt_on_signals():
-            spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record))
-    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = Trainer(spec, model, dataset, manager)
-    description = RunFolder.description(asked, spec, dataset, model, trials)
-    # Only now, when nothing that the user can mend is left, is anything written.
-    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, spec.name or spec.label)
-    with folder.locked():
-        folder.describe(description)
+            spec, trials = choose_start(spec, dataset, lambda record: manager.hook.tried(record=record), peers)
+    with contextlib.ExitStack() as locks:
+        folder: RunFolder | None = None
+        with agreeing(peers):
+            trainer = _trainer(spec, dataset, manager, peers)
+            description = RunFolder.description(asked, spec, dataset, trainer.model, trials)
+            # Only now, when nothing that the user can mend is left, is anything written.
+            if peers is None or peers.rank == 0:
+                folder = RunFolder.create(run_dir, spec.name or spec.label)
+                locks.enter_context(folder.locked())
+                description |= {"processes": peers.size} if peers is not None else {}
+                folder.describe(description)
+        if peers is not None:
+            peers.share(trainer.model)
         return _train(trainer, folder, description)
+
+
+def _hooks(hooks: Iterable[object], peers: Peers | None) -> pluggy.PluginManager:
+    """The hooks of a run, which only the first of several processes calls."""
+    return make_hooks(hooks) if peers is None or peers.rank == 0 else make_hooks(installed=False)
+
+
+def _trainer(spec: RunSpec, dataset: Dataset, manager: pluggy.PluginManager, peers: Peers | None) -> Trainer:
+    place = pick_device(spec.device) if peers is None else peers.device
+    return Trainer(spec, build_model(spec, dataset.x_shape).to(place), dataset, manager, peers)
+
+
+def _settled(spec: RunSpec, dataset: Dataset, peers: Peers) -> RunSpec:
+    """The same spec in all processes; the first one's machine decides the precision.
+
+    Raises:
+        RunError: in all of them, if one has other settings or other data.
+    """
+    spec = spec.model_copy(update={"precision": peers.exchange(spec.precision)[0]})
+    own = (spec.model_dump_json(exclude={"name"}), dataset.summary()["fingerprint"])
+    first = peers.exchange(own)[0]
+    with agreeing(peers):
+        for what, of_first, here in zip(("settings", "data"), first, own, strict=True):
+            if of_first != here:
+                raise RunError(f"the {what} of process {peers.rank} are not those of process 0")
+    return spec
 
 
 def read_arguments(
@@ -138,6 +192,8 @@ def resume(
     labels: Any = None,
     data_dir: str | Path | None = None,
     hooks: Iterable[object] = (),
+    devices: int | None = None,
+    nodes: int | None = None,
 ) -> Run:
     """Continue an interrupted run from its newest whole checkpoint, as if it had never stopped.
 
@@ -149,29 +205,44 @@ def resume(
         labels: as in `fit`.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: as in `fit`.
+        devices: processes on each machine, if other than before; the result is the same but for rounding.
+        nodes: machines, if other than before.
 
     Raises:
         RunError: if the run is finished, in use by another process, has no usable checkpoint, or its data has changed.
+        SpecError: if so many processes cannot be started here.
     """
     folder = RunFolder(Path(path))
-    folder.read("run.json")  # or there is no directory to lock
-    with folder.locked():
-        return _resume(folder, data, labels, Path(data_dir) if data_dir else None, hooks)
+    asked = folder.read_description()["spec"]  # or there is no directory to lock
+    counts = devices or asked.get("devices", 1), nodes or asked.get("nodes", 1)
+    if min(counts) < 1:
+        raise SpecError(f"devices={counts[0]}, nodes={counts[1]}: expected 1 or more of each")
+    with joined(*counts, asked.get("device", "auto")) as peers:
+        return _resume(folder, data, labels, Path(data_dir) if data_dir else None, hooks, peers)
 
 
-def _resume(folder: RunFolder, data: Any, labels: Any, data_dir: Path | None, hooks: Iterable[object]) -> Run:
-    """As `resume`, in a locked folder."""
-    path, run = folder.path, Run(folder)
-    if run.status == "finished":
-        raise RunError(f"{path} is finished; there is nothing to resume")
-    spec = run.spec
-    dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
-    if dataset.summary()["fingerprint"] != run.info["data"].get("fingerprint"):
-        raise RunError(f"{path} was trained on other data: the fingerprint of the training examples differs")
-    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = Trainer(spec, model, dataset, make_hooks(hooks))
-    go_on(trainer, folder, run.info)
-    return _train(trainer, folder, run.info)
+def _resume(
+    folder: RunFolder, data: Any, labels: Any, data_dir: Path | None, hooks: Iterable[object], peers: Peers | None
+) -> Run:
+    """As `resume`, together with the processes that share each batch, if there are others."""
+    path, first = folder.path, peers is None or peers.rank == 0
+    with contextlib.ExitStack() as locks:
+        with agreeing(peers):
+            if first:
+                locks.enter_context(folder.locked())
+            run = Run(folder)
+            if run.status == "finished":
+                raise RunError(f"{path} is finished; there is nothing to resume")
+            dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
+            if dataset.summary()["fingerprint"] != run.info["data"].get("fingerprint"):
+                raise RunError(f"{path} was trained on other data: the fingerprint of the training examples differs")
+            trainer = _trainer(run.spec, dataset, _hooks(hooks, peers), peers)
+        with agreeing(peers):
+            if first:
+                go_on(trainer, folder, run.info)
+        if peers is not None:
+            trainer.follow_first()
+        return _train(trainer, folder if first else None, run.info)
 
 
 class _Recorder:
@@ -189,12 +260,26 @@ class _Recorder:
         self.folder.append(record)
 
 
-def _train(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> Run:
-    """Run a trainer to its end, everything kept in a folder that `info` describes."""
-    keep(trainer, folder, info)
+def _train(trainer: Trainer, folder: RunFolder | None, info: dict[str, Any]) -> Run:
+    """Run a trainer to its end, everything kept in a folder that `info` describes.
+
+    The folder is that of the first process; the others write nothing, and wait until it is complete.
+    """
+    peers = trainer.peers
+    with agreeing(peers):
+        if folder is not None:
+            keep(trainer, folder, info)
     with stop_on_signals(trainer):
         trainer.train()
-    return finish(trainer, folder)
+    if peers is None:
+        assert folder is not None
+        return finish(trainer, folder)
+    run = None
+    with agreeing(peers):
+        if folder is not None:
+            run = finish(trainer, folder)
+    path = peers.from_first(lambda: str(folder.path) if folder is not None else "")
+    return Run(RunFolder(Path(path)), load_best(trainer), info=info) if run is None else run
 
 
 def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
@@ -223,13 +308,20 @@ def finish(trainer: Trainer, folder: RunFolder) -> Run:
         "seconds": round(trainer.seconds, 3),
     }
     if not interrupted:
+        load_best(trainer)
         if trainer.best_model is not None:
-            trainer.model.load_state_dict(trainer.best_model)
             outcome["best_step"] = trainer.best_step
         checkpoint.write_bytes(folder.path / "model.safetensors", checkpoint.to_bytes(trainer.model.state_dict()))
         outcome |= final_numbers(trainer)
     folder.write("metrics.json", outcome)
     return Run(folder, None if interrupted else trainer.model.eval())
+
+
+def load_best(trainer: Trainer) -> InteLVAE:
+    """The model that training ends with: where it stops early, that of the best evaluation."""
+    if trainer.best_model is not None:
+        trainer.model.load_state_dict(trainer.best_model)
+    return trainer.model.eval()
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """How is it optimised? The loop, and nothing that a hook can do.
 
-The data is one tensor on the device, shuffled by index; the order of epoch e follows from the seed and e alone.
-Nothing in a step moves a number to the host: terms wait on the device until a line is logged.
+The order of the data in epoch e follows from the seed and e alone; where the examples come from, a tensor on the device
+or files, is the matter of `intel_core.batches`. Nothing in a step moves a number to the host: terms wait on the device
+until a line is logged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from intel_core import checkpoint
-from intel_core.data import Dataset, to_float
+from intel_core.batches import Order, batches_of
+from intel_core.data import Dataset
+from intel_core.distributed import Gradients, Peers
 from intel_core.divergence import Snapshot, find_culprit
 from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
 from intel_core.evaluation import evaluate
@@ -41,15 +44,17 @@ class Trainer:
         model: the model, on its device.
         dataset: the data.
         hooks: called at the moments that `intel_core.hooks.RunHooks` names.
+        peers: the processes that share each batch, if there are others; all of them make the same calls.
 
     Attributes:
+        batches: where the examples of each step come from; entered while steps are taken.
         folder: where a diverged batch is kept, if anywhere.
         save: writes a checkpoint of this trainer and returns its folder, if checkpoints are wanted.
         step: steps taken so far.
         stop_reason: set by `stop` (or a hook) to end the run after the current step.
 
     Raises:
-        SpecError: if a schedule names a weight that does not exist.
+        SpecError: if a schedule names a weight that does not exist, or a batch does not divide among the processes.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Trainer:
         model: InteLVAE,
         dataset: Dataset,
         hooks: pluggy.PluginManager,
+        peers: Peers | None = None,
     ) -> None:
         if spec.steps is None:
             raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
@@ -69,7 +75,6 @@ class Trainer:
         self.save: Callable[[Trainer], Path] | None = None
         self.objective = spec.objective.build()
         self.device = next(model.parameters()).device
-        self.data = dataset.train.x.to(self.device)
         self.batch_size = min(spec.batch_size, len(dataset.train))
         if self.batch_size == 1 and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
             raise SpecError("batch normalisation needs at least 2 examples per step, batch_size is 1")
@@ -87,9 +92,15 @@ class Trainer:
         self.best_step = 0
         self.best_model: dict[str, Tensor] | None = None
         self.evaluations_without_gain = 0
-        self._order: tuple[Tensor, ...] = ()
-        self._epoch = -1
+        self.peers = peers
+        self.batches = batches_of(dataset.train, self.rows, self.steps, self.device)
+        self._order = Order(self.order, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
         self._window: list[Terms] = []
+        self._shared = 0
+        if peers is not None:
+            self._rows = peers.rows(self.batch_size)
+            self._gradients = Gradients(peers, self._parameters)
+            peers.spread(model)
         self._set_schedules()
         self._snapshot = Snapshot(self)
 
@@ -138,16 +149,21 @@ class Trainer:
     def order(self, epoch: int) -> Tensor:
         """The order of the training examples in an epoch, which follows from the seed alone; on the CPU."""
         shuffle = torch.Generator().manual_seed(stream(self.spec.seed, f"order/{epoch}"))
-        return torch.randperm(len(self.data), generator=shuffle)
+        return torch.randperm(len(self.dataset.train), generator=shuffle)
+
+    def rows(self, step: int) -> Tensor:
+        """The row numbers of a step's batch, or of this process's part of it; nothing of them has been read yet.
+
+        It may be asked for steps ahead of the current one, by whatever reads ahead.
+        """
+        return self._order(step) if self.peers is None else self._order(step)[self._rows]
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """The batch and the noise of the current step."""
-        epoch, batch = divmod(self.step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order, self._epoch = torch.split(self.order(epoch).to(self.device), self.batch_size), epoch
-        x = to_float(self.data[self._order[batch]])
+        """The batch and the noise of the current step; of several processes, the rows of this one."""
+        x = self.batches.at(self.step)
         shape = (self.objective.particles, self.batch_size, self.model.y_dim)
-        return x, torch.randn(shape, generator=self.noise, device=self.device)
+        noise = torch.randn(shape, generator=self.noise, device=self.device)
+        return x, noise if self.peers is None else noise[:, self._rows]
 
     def take_step(self, x: Tensor, noise: Tensor) -> Terms:
         """One gradient step on a batch."""
@@ -155,8 +171,13 @@ class Trainer:
             self._update_weights()
         for parameter in self._parameters:
             parameter.grad = None  # what optimizer.zero_grad() does, without its bookkeeping
+        if self.peers is not None:
+            self.peers.computing = True
         terms = self.objective(self.model, x, noise, self._weights)
         torch.autograd.backward(terms.loss)
+        if self.peers is not None:
+            self.peers.computing = False
+            self._gradients.average(due=time.monotonic() >= self._save_by)
         if self.spec.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.clip_norm)
         self.optimizer.update()
@@ -166,8 +187,11 @@ class Trainer:
         return terms
 
     def stop(self, reason: str) -> None:
-        """End the run after the current step."""
-        self.stop_reason = reason
+        """End the run after the current step; of several processes, after one that all know of."""
+        if self.peers is None:
+            self.stop_reason = reason
+        elif self.peers.wish is None:
+            self.peers.wish = reason
 
     # --- the loop ----------------------------------------------------------------------------------------------
 
@@ -176,11 +200,13 @@ class Trainer:
 
         Raises:
             DivergenceError: if a term is not finite; the batch is kept in `folder`.
+            DataError: if streamed data cannot be read.
         """
-        self._begin()
-        while self.step < self.steps and self.stop_reason is None:
-            self.advance(self.next_pause())
-            self._pause()
+        with self.batches:
+            self._begin()
+            while self.step < self.steps and self.stop_reason is None:
+                self.advance(self.next_pause())
+                self._pause()
         self._end()
 
     def _begin(self) -> None:
@@ -201,9 +227,20 @@ class Trainer:
             self._evaluate()  # before a checkpoint of the same step, which has seen it
         if self.step % (self.spec.save_every or every) == 0 or self.is_due():
             self._save()
+        if self.peers is not None:
+            self._heed()
+            self.peers.require_same(self.model)
+
+    def _heed(self) -> None:
+        """Stop, all processes at once, if one of them wants to."""
+        assert self.peers is not None
+        self.stop_reason = self.stop_reason or self.peers.agree_on_wish()
 
     def _end(self) -> None:
         self._save()
+        if self.peers is not None:
+            self.peers.release(self.model)
+            self.peers.wish = None
         self.hooks.hook.run_end(trainer=self)
 
     @torch.enable_grad()
@@ -219,6 +256,8 @@ class Trainer:
         while self.step < until and self.stop_reason is None:
             terms = self.take_step(*self.draw())
             self._window.append(terms)
+            if self.peers is not None and self.peers.must_stop:
+                self._heed()
             if after_step is not None:
                 after_step(trainer=self)
             if self.step % log_every == 0 or self.step == self.steps:
@@ -238,7 +277,9 @@ class Trainer:
         self._set_clock()
 
     def is_due(self) -> bool:
-        """Whether the newest checkpoint is as old as the spec allows."""
+        """Whether the newest checkpoint is as old as the spec allows, by the first process's clock."""
+        if self.peers is not None:
+            return self.peers.must_save
         return time.monotonic() >= self._save_by
 
     def _set_clock(self) -> None:
@@ -249,6 +290,7 @@ class Trainer:
         """One line of means since the last one; the only place where the loop waits for the device."""
         numbers = self._require_finite()
         self._window.clear()
+        self._shared = 0
         record = {
             "kind": "train",
             "step": self.step,
@@ -261,6 +303,15 @@ class Trainer:
         self.hooks.hook.logged(trainer=self, record=record)
         if self.step - self._snapshot.step >= _SNAPSHOT_EVERY:
             self._snapshot = Snapshot(self)
+
+    def _share_window(self) -> None:
+        """Make the terms since the last line those of the whole batch."""
+        if self.peers is None or self._shared == len(self._window):
+            return
+        names, rows = self._window_rows()
+        rows = self.peers.mean(rows[self._shared :])
+        self._window[self._shared :] = [_terms_of(dict(zip(names, row.unbind(), strict=True))) for row in rows]
+        self._shared = len(self._window)
 
     def _window_means(self) -> dict[str, float]:
         """The mean of each term over the steps since the last line."""
@@ -279,6 +330,7 @@ class Trainer:
 
     def _require_finite(self) -> dict[str, float]:
         """The window's means; stops at what is not finite, there or, where the gradient alone broke, in the weights."""
+        self._share_window()
         numbers = self._window_means()
         if not all(math.isfinite(value) for value in numbers.values()):
             self._report_divergence(next(name for name, value in numbers.items() if not math.isfinite(value)))
@@ -287,7 +339,7 @@ class Trainer:
         return numbers
 
     def _evaluate(self) -> None:
-        numbers = evaluate(self.model, self.objective, self.dataset.validation, self.spec.seed)
+        numbers = self.judge(self.spec.seed)
         record = {"kind": "validation", "step": self.step, "epoch": round(self.epoch, 4), **numbers}
         self.hooks.hook.evaluated(trainer=self, record=record)
         if self.spec.patience is None or self.step < self.settled:
@@ -298,7 +350,15 @@ class Trainer:
         else:
             self.evaluations_without_gain += 1
             if self.evaluations_without_gain >= self.spec.patience:
-                self.stop(f"no gain on validation data in {self.spec.patience} evaluations")
+                self.stop_reason = f"no gain on validation data in {self.spec.patience} evaluations"
+
+    def judge(self, seed: int, weights: dict[str, float] | None = None) -> dict[str, Any]:
+        """What `evaluate` says of the validation data; several processes take the first one's word for it."""
+
+        def evaluated() -> dict[str, Any]:
+            return evaluate(self.model, self.objective, self.dataset.validation, seed, weights)
+
+        return evaluated() if self.peers is None else self.peers.from_first(evaluated)
 
     def _report_divergence(self, broken: str) -> NoReturn:
         finding = find_culprit(self, self._snapshot, until=self.step)
@@ -357,6 +417,7 @@ class Trainer:
             self.seconds = float(state["seconds"])
             window = tensors["training"].get("window", torch.empty(0)).to(self.device)
             self._window = [_terms_of(dict(zip(state["window"], row.unbind(), strict=True))) for row in window]
+            self._shared = len(self._window)
             self.stop_reason = _lasting(state["stop_reason"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -366,6 +427,20 @@ class Trainer:
         self._update_weights()
         self._update_strength()
         self._snapshot = Snapshot(self)
+
+    def follow_first(self) -> None:
+        """Go on, as the others do, from where the first of several processes is."""
+        assert self.peers is not None
+
+        def there() -> tuple[int, Any, Any] | None:
+            tensors, state = self.state()
+            moved = {part: {name: value.cpu() for name, value in of.items()} for part, of in tensors.items()}
+            return (self.step, moved, state) if self.step else None
+
+        found = self.peers.from_first(there)
+        if found is not None and self.peers.rank > 0:
+            self.load_state(*found)
+        self.peers.share(self.model)
 
 
 def _lasting(stop_reason: str | None) -> str | None:

@@ -76,5 +76,11 @@ def _own_registrations(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_switches(monkeypatch: pytest.MonkeyPatch) -> None:
     """The switches of whoever runs the tests are not theirs."""
-    for variable in ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS", "INTEL_STRICT_PLUGINS", "INTEL_DATA_DIR"):
+    for variable in (
+        "INTEL_PLUGINS",
+        "INTEL_DISABLE_PLUGINS",
+        "INTEL_STRICT_PLUGINS",
+        "INTEL_DATA_DIR",
+        "INTEL_WORKERS",
+    ):
         monkeypatch.delenv(variable, raising=False)

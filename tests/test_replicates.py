@@ -213,3 +213,16 @@ def test_a_wrong_number_is_refused(count: int, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="expected 1 to 1,000"):
         fit_replicates(count, **BASE, data=X, run_dir=tmp_path / "group")
     assert not (tmp_path / "group").exists()
+
+
+def test_each_seed_chooses_its_own_start(tmp_path: Path) -> None:
+    """With restarts the best start of each seed is trained in the stack, which is the run that this seed has alone."""
+    settings = BASE | {"restarts": 3, "trial": 0.4}
+    group = fit_replicates(2, data=X, run_dir=tmp_path / "group", **settings)
+    assert group.summary["stacked"]
+    for seed, run in enumerate(group.runs):
+        alone = fit(data=X, seed=seed, run_dir=tmp_path / str(seed), **settings)
+        assert run.info["trials"] == alone.info["trials"]
+        assert len(run.info["trials"]) == 3
+        assert run.metrics["test"]["elbo"] == pytest.approx(alone.metrics["test"]["elbo"], abs=1e-4)
+    assert group.runs[0].info["trials"] != group.runs[1].info["trials"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from intel_core.data import StreamedSplit
+
 if TYPE_CHECKING:
+    from intel_core.data import Dataset
     from intel_core.runspec import RunSpec
     from intel_core.trainer import Trainer
 
@@ -30,7 +33,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
     epochs = trainer.steps / trainer.steps_per_epoch
     return {
         "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
-        f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}",
+        f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}{_streamed(data)}",
         "model": f"y ({model.y_dim} dims) → {mapping} → z ({model.z_dim} dims); {spec.likelihood}; {networks}; "
         f"{parameters:,} parameters on {trainer.device}{_lowered(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples, {trainer.steps_per_epoch:,} per "
@@ -40,6 +43,11 @@ def facts(trainer: Trainer) -> dict[str, str]:
         **({"strength": warmup(spec, "strength")} if "strength" in spec.schedules else {}),
         "units": units(trainer),
     }
+
+
+def _streamed(data: Dataset) -> str:
+    """Said only of what is not usual."""
+    return ", read from disk as it is needed" if isinstance(data.train, StreamedSplit) else ""
 
 
 def _lowered(spec: RunSpec) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from intel_core.data import Dataset
     from intel_core.trainer import Trainer
 
-__all__ = ["Lines", "Live", "Progress", "hard_interruption", "make_progress"]
+__all__ = ["Lines", "Live", "Progress", "first_alone", "hard_interruption", "make_progress"]
 
 
 def make_progress(*, quiet: bool = False) -> Progress:
@@ -187,6 +187,24 @@ class Live(Progress):
 
 
 @contextlib.contextmanager
+def first_alone(ctx: click.Context) -> Iterator[None]:
+    """Of several processes that train together only the first one goes on from here, or says what went wrong."""
+    from click.exceptions import Exit
+
+    from intel_core.distributed import is_first, tells
+    from intel_core.errors import IntelError
+
+    try:
+        yield
+    except (IntelError, Exit) as error:
+        if tells(error):
+            raise
+        ctx.exit(0)
+    if not is_first():
+        ctx.exit(0)  # what the first process cannot know of is in its message
+
+
+@contextlib.contextmanager
 def hard_interruption(ctx: click.Context, progress: Progress) -> Iterator[None]:
     """A second Ctrl-C or SIGTERM, or one before the first step, ends the process at once."""
     from intel_core.signals import interrupt_on_signals
@@ -195,6 +213,10 @@ def hard_interruption(ctx: click.Context, progress: Progress) -> Iterator[None]:
         with interrupt_on_signals():
             yield
     except KeyboardInterrupt:
+        from intel_core.distributed import is_first
+
+        if not is_first():
+            ctx.exit(INTERRUPTED)
         if progress.folder is None:
             note("Interrupted before training began; nothing was written.")
         else:

@@ -130,6 +130,7 @@ def show_plan(
 def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
     """Everything that training would need, so that whatever is wrong with it is found."""
     from intel_core.devices import pick_device
+    from intel_core.distributed import Peers
     from intel_core.hooks import make_hooks
     from intel_core.model import build_model
     from intel_core.train import prepare
@@ -137,4 +138,6 @@ def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
 
     spec, dataset = prepare(spec, data_dir)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    return Trainer(spec, model, dataset, make_hooks(installed=False))
+    trainer = Trainer(spec, model, dataset, make_hooks(installed=False))
+    Peers(0, spec.devices * spec.nodes, trainer.device).rows(trainer.batch_size)
+    return trainer

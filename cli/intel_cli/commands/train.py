@@ -23,6 +23,8 @@ _MAPPING = "Mapping z = g(y), e.g. cluster:k=3; repeat to compose, the first app
 _DATA = "Data set, e.g. mnist:classes=[0,1]; or a .csv, .tsv, .parquet, .npy, .npz file or a folder.  [default: digits]"
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
 _NETWORK = "Encoder and decoder network.  [default: conv for images of 16x16 or more, else mlp]"
+_HOW = ("devices", "nodes", "strategy")
+"""What a continued run may have other than before: its result is the same."""
 _EPILOG = """\b
 Examples:
   intel train --mapping cluster:k=10 --latent 10 --epochs 60
@@ -84,6 +86,11 @@ def _spec_option(
 )
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps or auto.  [default: auto]")
+@click.option("--devices", type=int, help="Processes here that share each batch, a device each.  [default: 1]")
+@click.option("--nodes", type=int, help="Machines that share each batch, the command started on each.  [default: 1]")
+@click.option(
+    "--strategy", metavar="auto|ddp", help="How processes share a batch: ddp, each some of its rows.  [default: auto]"
+)
 @click.option(
     "--precision",
     metavar="auto|float32|bfloat16",
@@ -123,13 +130,15 @@ def train(
 ) -> None:
     """Train a model and keep it in a run directory.
 
-    All losses are in nats per example. Ctrl-C saves the run; --resume continues it, bit for bit on a CPU.
+    All losses are in nats per example. Ctrl-C saves the run; --resume continues it, bit for bit on a CPU. With
+    --devices the result is that of one process, but for rounding; torchrun starts it on one machine or several.
     """
     if resume is not None:
+        others = {key: value for key, value in settings.items() if key not in _HOW}
         _refuse_settings(
-            resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **settings}
+            resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **others}
         )
-    from intel_cli.progress import hard_interruption, make_progress
+    from intel_cli.progress import first_alone, hard_interruption, make_progress
     from intel_cli.replicates import refuse_group, train_replicates
     from intel_cli.settings import run_spec
     from intel_cli.summary import show_plan, show_summary, summary_of
@@ -146,9 +155,10 @@ def train(
         train_replicates(ctx, replicates, spec, run_dir, data_dir, as_json=as_json, quiet=quiet)
         return
     progress = make_progress(quiet=quiet)
-    with hard_interruption(ctx, progress), progress:
+    with first_alone(ctx), hard_interruption(ctx, progress), progress:
         if resume is not None:
-            run = continue_run(resume, data_dir=data_dir, hooks=[progress])
+            how = {key: settings[key] for key in ("devices", "nodes")}
+            run = continue_run(resume, data_dir=data_dir, hooks=[progress], **how)
         else:
             run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress])
     interrupted = run.status == "interrupted"

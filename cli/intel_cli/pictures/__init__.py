@@ -45,7 +45,7 @@ def save_samples(path: Path, x: Tensor, dataset: Dataset | None, *, support: str
     if x.dim() == 4:
         save(image_grid(x, support), path)
         return
-    train = None if dataset is None else _some(to_float(dataset.train.x), len(x))
+    train = None if dataset is None else to_float(dataset.train.read(_rows(len(dataset.train), len(x))))
     save(vector_samples(x.numpy(), None if train is None else train.numpy()), path)
 
 

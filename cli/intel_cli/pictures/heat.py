@@ -8,6 +8,7 @@ import torch
 from matplotlib.ticker import MaxNLocator
 
 from intel_cli.pictures.style import figure
+from intel_core.hoyer import hoyer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,21 +16,9 @@ if TYPE_CHECKING:
 
     from intel_core.mapping import Mapping
 
-__all__ = ["draw_heat", "hoyer"]
+__all__ = ["draw_heat"]
 
 _ROWS = 40
-
-
-def hoyer(x: Tensor) -> Tensor:
-    """Hoyer's score of each row, ``(n, d) -> (n,)``: 0 where all magnitudes are alike, 1 where only one is not 0.
-
-    >>> [round(score, 3) + 0.0 for score in hoyer(torch.tensor([[1.0, -1.0, 1.0, 1.0], [0.0, 3.0, 0.0, 0.0]])).tolist()]
-    [0.0, 1.0]
-    """
-    root: float = x.shape[-1] ** 0.5
-    ratio = x.abs().sum(-1) / x.norm(dim=-1).clamp(min=torch.finfo(x.dtype).tiny)
-    score: Tensor = (root - ratio) / (root - 1)
-    return score
 
 
 def draw_heat(mapping: Mapping, y: Tensor) -> Figure:

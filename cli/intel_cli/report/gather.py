@@ -259,10 +259,8 @@ def _commands(run: Run, against: Run | None, found: Verdict) -> list[str]:
     """What to type to know more."""
     # Of images nobody knows the support.
     wanted = [name for name in found.ask if name != "support" or len(run.model.x_shape) == 1]
-    lines = []
-    for path in [run.path, *([] if against is None else [against.path])]:
-        if wanted:
-            lines.append(f"intel evaluate {path} {' '.join(f'--metric {name}' for name in wanted)}")
+    paths = " ".join(str(one.path) for one in (run, against) if one is not None)
+    lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted else []
     if against is None and found.ask:
         lines.append(f"intel report {run.path} --against VANILLA_RUN")
     return lines

@@ -1,8 +1,11 @@
-"""How is a folder of images read? Every file decoded, cropped, resized and kept as uint8."""
+"""How is a folder of images read? Every file decoded, cropped, resized and given as uint8."""
 
 from __future__ import annotations
 
+import functools
+import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +13,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from intel_core.budget import require_bytes
-from intel_core.data import Dataset, make_dataset
+from intel_core.data import Dataset
 from intel_core.errors import DataError
-from intel_datasets.files import find_path
+from intel_datasets.files import find_path, split_rows
+from intel_datasets.streaming import ImageFiles, dataset_of_images
 
 if TYPE_CHECKING:
     from intel_datasets.spec import ImagesSpec
 
-__all__ = ["list_images", "load", "read_image"]
+__all__ = ["decode", "list_images", "load", "read_image"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 # Pillow reports damage by all of these, a SyntaxError for a broken PNG included.
@@ -30,8 +33,11 @@ Array = np.ndarray[Any, Any]
 def load(spec: ImagesSpec, data_dir: Path | None) -> Dataset:
     """The images of a folder, split; class sub-folders become labels.
 
+    Of images that are streamed (see `intel_datasets.streaming`) the training part is looked at in a sample only.
+
     Raises:
         DataError: if there are none, one cannot be read, or they differ in size and no size is given.
+        SpecError: if those that are to lie in memory cannot.
 
     >>> import tempfile
     >>> from intel_core.spec import parse_spec
@@ -44,30 +50,23 @@ def load(spec: ImagesSpec, data_dir: Path | None) -> Dataset:
     """
     folder = find_path("images", spec.path, data_dir, folder=True)
     files, labels, names = list_images(folder)
-    first = read_image(files[0], spec.channels, spec.size)
-    require_bytes(f"images: {len(files):,} files", 2.0 * len(files) * first.size, torch.device("cpu"), "Give a size=…")
-    x = np.empty((len(files), *first.shape), dtype=np.uint8)
-    for index, file in enumerate(files):
-        image = first if index == 0 else read_image(file, spec.channels, spec.size)
-        if image.shape != first.shape:
-            sizes = [
-                f"{f.relative_to(folder)} is {a.shape[2]}x{a.shape[1]}" for f, a in ((files[0], first), (file, image))
-            ]
-            raise DataError(f"images: {' but '.join(sizes)} (width x height); give one size for all, e.g. size=64")
-        x[index] = image
-    return make_dataset(
+    rows = split_rows(folder.name or "images", len(files), spec)
+    images = ImageFiles.of(
+        "images", folder, files, functools.partial(read_image, channels=spec.channels, size=spec.size)
+    )
+    every = None if labels is None else torch.from_numpy(labels)
+    return dataset_of_images(
         folder.name or "images",
-        x,
-        labels,
-        validation=spec.validation,
-        test=spec.test,
-        split_seed=spec.split_seed,
+        [images.take(part.numpy()) for part in rows],
+        [None if every is None else every[part] for part in rows],
+        stream=spec.stream,
         class_names=names,
+        advice="a size=… or smaller shares validation=… and test=…",
     )
 
 
-def list_images(folder: Path) -> tuple[list[Path], Array | None, tuple[str, ...]]:
-    """Files in sorted order, their labels ``(n,)`` if sub-folders hold them, and the names of the classes.
+def list_images(folder: Path) -> tuple[list[str], Array | None, tuple[str, ...]]:
+    """Files in sorted order, relative to the folder, their labels ``(n,)`` if sub-folders hold them, and class names.
 
     Raises:
         DataError: if there are no images, or both images and class folders.
@@ -78,28 +77,49 @@ def list_images(folder: Path) -> tuple[list[Path], Array | None, tuple[str, ...]
     ...         (Path(folder) / name).mkdir()
     ...         _ = (Path(folder) / name / "1.png").write_bytes(b"")
     ...     files, labels, names = list_images(Path(folder))
-    >>> labels.tolist(), names
-    ([0, 1], ('cat', 'dog'))
+    >>> files, labels.tolist(), names
+    (['cat/1.png', 'dog/1.png'], [0, 1], ('cat', 'dog'))
     """
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    files = [entry for entry in entries if _is_image(entry)]
-    classes = {entry.name: [f for f in sorted(entry.rglob("*")) if _is_image(f)] for entry in entries if entry.is_dir()}
-    classes = {name: found for name, found in classes.items() if found}
+    # Text alone: a Path for each of millions of files would take more memory than a streamed run does.
+    with os.scandir(folder) as found:
+        entries = sorted((e for e in found if not e.name.startswith(".")), key=lambda entry: entry.name)
+    files = [entry.name for entry in entries if _is_image(entry)]
+    classes = {entry.name: _below(folder / entry.name, entry.name) for entry in entries if entry.is_dir()}
+    classes = {name: of_class for name, of_class in classes.items() if of_class}
     if files and classes:
         raise DataError(
-            f"images: {folder} holds both images ({files[0].name}) and folders of images "
+            f"images: {folder} holds both images ({files[0]}) and folders of images "
             f"({next(iter(classes))}); keep either images, or one folder per class"
         )
     if files:
         return files, None, ()
     if not classes:
         raise DataError(f"images: no image in {folder}, nor in its sub-folders; read are {' '.join(_SUFFIXES)}")
-    labels = np.repeat(np.arange(len(classes)), [len(found) for found in classes.values()])
-    return [file for found in classes.values() for file in found], labels, tuple(classes)
+    labels = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in classes.values()])
+    return [file for of_class in classes.values() for file in of_class], labels, tuple(classes)
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _below(folder: Path, prefix: str) -> list[str]:
+    """All images in a folder and those below it, in the order of their parts, each with the prefix."""
+    found: list[str] = []
+    waiting = [(folder, prefix)]
+    while waiting:
+        place, name = waiting.pop()
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((place / entry.name, f"{name}/{entry.name}"))
+                    elif _is_image(entry):
+                        found.append(f"{name}/{entry.name}")
+        except PermissionError:
+            continue
+    return sorted(found, key=lambda file: file.split("/"))
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    return name[name.rfind(".") :].lower() in _SUFFIXES and not name.startswith(".") and entry.is_file()
 
 
 def read_image(path: Path, channels: int, size: tuple[int, int] | None) -> Array:
@@ -116,23 +136,41 @@ def read_image(path: Path, channels: int, size: tuple[int, int] | None) -> Array
     ...     read_image(Path(folder) / "a.png", 3, None).shape
     (3, 2, 4)
     """
+
+    def fit(image: Image.Image) -> Image.Image:
+        return _cut_centre(image, size).resize((size[1], size[0]), Image.Resampling.BILINEAR) if size else image
+
+    return decode("images", path, channels, fit)
+
+
+def decode(name: str, path: Path, channels: int, fit: Callable[[Image.Image], Image.Image]) -> Array:
+    """An image as uint8 ``(channels, height, width)``, upright, and then as `fit` makes it.
+
+    Raises:
+        DataError: naming the file, if it cannot be decoded or has more than 8 bits per channel.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (4, 2), color=9).save(Path(folder) / "a.png")
+    ...     decode("images", Path(folder) / "a.png", 1, lambda image: image.crop((0, 0, 3, 1))).tolist()
+    [[[9, 9, 9]]]
+    """
     try:
         with Image.open(path) as image:
             if image.mode in _DEEP:
-                raise DataError(f"images: {path} has more than 8 bits per channel (mode {image.mode}); convert it")
+                raise DataError(f"{name}: {path} has more than 8 bits per channel (mode {image.mode}); convert it")
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            upright: Image.Image = image
             if "transparency" in upright.info:
                 upright = upright.convert("RGBA")  # Pillow warns about palettes with transparency otherwise
-            flat = upright.convert("L" if channels == 1 else "RGB")
-            if size is not None:
-                flat = _cut_centre(flat, size).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            array: Array = np.asarray(flat, dtype=np.uint8)
+            mode = "L" if channels == 1 else "RGB"
+            array: Array = np.asarray(fit(upright if upright.mode == mode else upright.convert(mode)), dtype=np.uint8)
     except DataError:
         raise
     except _UNREADABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"images: {path} cannot be read: {reason}; remove or replace it") from None
+        raise DataError(f"{name}: {path} cannot be read: {reason}; remove or replace it") from None
     return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +12,7 @@ from intel_core.data import Dataset, Split
 from intel_core.errors import DataError
 from intel_datasets.files import find_path
 from intel_datasets.selection import in_proportion, labels_of, select_classes, take
-from intel_datasets.torchvision_compat import import_torchvision
+from intel_datasets.torchvision_compat import import_torchvision, patiently
 
 if TYPE_CHECKING:
     from intel_datasets.spec import MNISTSpec
@@ -36,7 +33,6 @@ _NAMES = {
     ),
 }
 _TRAIN, _VALIDATION, _TEST = 5000, 500, 1000  # per class, in the paper's MNIST-01
-_PATIENCE = 30.0  # seconds without an answer before a download is given up
 
 
 def load(spec: MNISTSpec, data_dir: Path | None) -> Dataset:
@@ -130,7 +126,7 @@ def _fetch(name: str, spec: MNISTSpec, root: Path) -> None:
         raise DataError(f"{problem} and download=false; {advice}")
     new = [folder for folder in (root, root / spec.official, root / spec.official / "raw") if not folder.exists()]
     try:
-        with _patience():
+        with patiently():
             _official(spec)(root, download=True)
     except Exception as error:  # torchvision and the network fail in many ways; all mean the same to the user
         for folder in reversed(new):
@@ -138,18 +134,6 @@ def _fetch(name: str, spec: MNISTSpec, root: Path) -> None:
                 folder.rmdir()
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(f"{problem} and cannot be downloaded ({lines[-1][:100]});\n{advice}") from error
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Downloads that hang end, and torchvision's messages do not mix with the command's output."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _official(spec: MNISTSpec) -> Any:

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from intel_core.data import DatasetSpec
+from intel_core.errors import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
     from typing_extensions import Self
 
     from intel_core.data import Dataset
+    from intel_datasets.celeba import Attributes
 
 __all__ = [
+    "ATTRIBUTES",
     "ArraysSpec",
+    "CelebASpec",
     "CircleSpec",
+    "CurveSpec",
     "DigitsSpec",
     "FashionMNISTSpec",
     "ImagesSpec",
@@ -48,6 +54,11 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
+def _yes_no_auto(value: Any) -> Any:
+    """Barewords of a text spec, so that a wrong one is answered with the choices."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Weight = Annotated[float, Field(ge=0)]
@@ -55,12 +66,16 @@ Class = Annotated[int, Field(ge=0, le=9)]
 Classes = Annotated[tuple[Class, ...], BeforeValidator(_one_as_list), Field(max_length=10)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_one_as_list)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
+Stream = Annotated[Literal[True, False, "auto"], BeforeValidator(_yes_no_auto)]
 
 _CLASSES = "digits or classes to keep, re-labelled 0, 1, … in this order; empty for all ten"
 _BINARIZE = "make every pixel 0 or 1, by the threshold 0.5"
 _VALIDATION = "share of the examples held out to watch training"
 _TEST = "share of the examples held out for the final numbers"
 _SPLIT_SEED = "seed of the split, independent of the run's seed"
+_STREAM = (
+    "read images to train on from disk as they are needed; auto: if they would take more than a quarter of the memory"
+)
 
 
 def _distinct(classes: tuple[int, ...]) -> tuple[int, ...]:
@@ -137,6 +152,49 @@ class FashionMNISTSpec(MNISTSpec):
     official: ClassVar[str] = "FashionMNIST"
 
 
+ATTRIBUTES = (
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose",
+    "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses",
+    "Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache",
+    "Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks",
+    "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick",
+    "Wearing_Necklace", "Wearing_Necktie", "Young",
+)  # fmt: skip
+"""The 40 attributes of CelebA, in the order of its file."""
+
+
+class CelebASpec(DatasetSpec):
+    """202,599 aligned faces (Liu et al., 2015), or those of them that are there; the official partition."""
+
+    path: str | None = Field(None, description="folder that holds celeba/img_align_celeba; by default --data-dir")
+    download: bool = Field(
+        False, description="let torchvision download the archive (1.4 GB) if it is missing; for research only"
+    )
+    attribute: str | None = Field(None, description="label each image by one of the 40 attributes, e.g. Male")
+    size: Pixels = Field(64, description="pixels: the central 148x148 is cut out, then resized (bilinear, antialiased)")
+    examples: int | None = Field(None, ge=4, description="train on the first so many images only")
+    stream: Stream = Field("auto", description=_STREAM)
+
+    @field_validator("attribute")
+    @classmethod
+    def _check_attribute(cls, value: str | None) -> str | None:
+        if value is not None and value not in ATTRIBUTES:
+            raise ValueError(f"no attribute {value!r}{did_you_mean(value, ATTRIBUTES, say='attributes')}")
+        return value
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """See `intel_datasets.celeba.load`."""
+        from intel_datasets import celeba
+
+        return celeba.load(self, data_dir)
+
+    def attributes(self, data_dir: Path | None) -> Attributes:
+        """See `intel_datasets.celeba.attributes`; what probes ask for."""
+        from intel_datasets import celeba
+
+        return celeba.attributes(self, data_dir)
+
+
 # --- synthetic data -----------------------------------------------------------------------------------------
 
 
@@ -160,25 +218,56 @@ class SyntheticSpec(DatasetSpec):
         return synthetic.load(self.shape, self.n, self.noise, self.data_seed, self.standardize)
 
 
-class CircleSpec(SyntheticSpec):
+class CurveSpec(SyntheticSpec):
+    """Base of those on a curve or surface: `intel_core.Supported` and `intel_core.Shaped`, whatever the noise."""
+
+    def distance_to_support(self, points: Tensor) -> Tensor:
+        """Distance of each point, in the units before standardisation; see `intel_datasets.synthetic`.
+
+        Raises:
+            DataError: for a wrong shape or values that are not finite.
+        """
+        import torch
+
+        from intel_datasets import synthetic
+
+        return torch.from_numpy(synthetic.distance_to_support(self.shape, points))
+
+    def along_support(self, n: int) -> Tensor:
+        """`n` points spread evenly over it, ``(n, 2)`` or ``(n, 3)``, float64."""
+        import torch
+
+        from intel_datasets import synthetic
+
+        return torch.from_numpy(synthetic.along_support(self.shape, n))
+
+    @property
+    def betti(self) -> tuple[int, ...]:
+        """Betti numbers of the curve or surface."""
+        from intel_datasets import synthetic
+
+        return synthetic.BETTI[self.shape]
+
+
+class CircleSpec(CurveSpec):
     """Circle of radius 2 in the plane, uniform; the paper calls it 'sphere'."""
 
     shape: ClassVar[str] = "circle"
 
 
-class SquareSpec(SyntheticSpec):
+class SquareSpec(CurveSpec):
     """Outline of the square with corners (±√2, ±√2), uniform."""
 
     shape: ClassVar[str] = "square"
 
 
-class StarSpec(SyntheticSpec):
+class StarSpec(CurveSpec):
     """Outline of a five-pointed star with radii 2 and 2/3, uniform."""
 
     shape: ClassVar[str] = "star"
 
 
-class InfinitySpec(SyntheticSpec):
+class InfinitySpec(CurveSpec):
     """Figure eight 2(cos t, sin t cos t) with two holes, t uniform."""
 
     shape: ClassVar[str] = "infinity"
@@ -189,14 +278,21 @@ class MixtureSpec(SyntheticSpec):
 
     shape: ClassVar[str] = "mixture"
 
+    @property
+    def betti(self) -> tuple[int, ...]:
+        """Two pieces, though thin tails join them."""
+        from intel_datasets import synthetic
 
-class SphereSpec(SyntheticSpec):
+        return synthetic.BETTI[self.shape]
+
+
+class SphereSpec(CurveSpec):
     """Sphere of radius 2 in three dimensions, uniform by area; the paper's 'sphere' is circle."""
 
     shape: ClassVar[str] = "sphere"
 
 
-class ThreeLoopsSpec(SyntheticSpec):
+class ThreeLoopsSpec(CurveSpec):
     """Chain of three touching circles of radius 2/3 with three holes, uniform; not in the paper."""
 
     shape: ClassVar[str] = "three_loops"
@@ -269,6 +365,7 @@ class ImagesSpec(DatasetSpec):
         description="pixels, 64 or [height,width]: crop the centre to that aspect, then resize; empty: as is",
     )
     channels: Annotated[Literal[1, 3], BeforeValidator(_number)] = Field(3, description="1 for grey, 3 for colour")
+    stream: Stream = Field("auto", description=_STREAM)
     validation: Share = Field(0.1, description=_VALIDATION)
     test: Share = Field(0.1, description=_TEST)
     split_seed: Seed = Field(0, description=_SPLIT_SEED)

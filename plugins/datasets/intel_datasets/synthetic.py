@@ -19,10 +19,12 @@ from intel_core.data import Dataset, Split
 from intel_core.errors import DataError, did_you_mean
 
 __all__ = [
+    "BETTI",
     "CURVES",
     "LOOP_CENTRES",
     "LOOP_RADIUS",
     "SHAPES",
+    "along_support",
     "corners",
     "distance_to_support",
     "load",
@@ -134,6 +136,17 @@ SHAPES: dict[str, Callable[[int, torch.Generator], Tensor]] = {
 CURVES = tuple(name for name in SHAPES if name != "mixture")
 """The shapes that have a distance."""
 
+BETTI = {
+    "circle": (1, 1),
+    "square": (1, 1),
+    "star": (1, 1),
+    "infinity": (1, 2),
+    "mixture": (2,),
+    "sphere": (1, 0, 1),
+    "three_loops": (1, 3),
+}
+"""Betti numbers of each shape; of the mixture, those of its two bulks."""
+
 
 def sample(name: str, n: int, generator: torch.Generator) -> Tensor:
     """Independent points of a synthetic set, without noise.
@@ -200,6 +213,59 @@ def load(name: str, n: int, noise: float = 0.0, seed: int = 0, standardize: bool
         )
     names = ("left", "right") if labelled else ()
     return Dataset(name, train, validation, test, support="real", class_names=names, scaling=scaling)
+
+
+# --- even points ---------------------------------------------------------------------------------------------
+
+
+def along_support(name: str, n: int) -> Array:
+    """Points spread evenly over a curve's length or a surface's area.
+
+    At the middles of n equal arcs; for ``three_loops``, whose circles are equally long, of n arcs of all three in a
+    row. ``infinity`` is measured along a polygon of 2^16 sides, which errs by 1e-8 of its length. ``sphere``: a
+    Fibonacci lattice, heights at the middles of n equal parts and longitudes a golden angle apart.
+
+    Args:
+        name: one of `CURVES`; the mixture has no support.
+        n: how many, at least 1.
+
+    Returns:
+        float64 points ``(n, 2)``, for ``sphere`` ``(n, 3)``.
+
+    Raises:
+        DataError: for another name or number.
+
+    >>> along_support("circle", 2).round(6).tolist()
+    [[0.0, 2.0], [-0.0, -2.0]]
+    """
+    if name not in CURVES:
+        raise DataError(f"{name!r} has no support to go along{did_you_mean(name, CURVES, say='sets')}")
+    if n < 1:
+        raise DataError(f"{n} points were asked for; at least 1 is needed")
+    part = (np.arange(n) + 0.5) / n
+    if name == "sphere":
+        height = 1 - 2 * part
+        longitude = math.pi * (3 - math.sqrt(5)) * np.arange(n)
+        radius = np.sqrt(1 - height**2)
+        return RADIUS * np.stack([radius * np.cos(longitude), radius * np.sin(longitude), height], axis=1)
+    if name == "three_loops":
+        loop = (part * len(LOOP_CENTRES)).astype(int)
+        points = LOOP_RADIUS * _unit_circle(2 * math.pi * part * len(LOOP_CENTRES))
+        points[:, 0] += np.asarray(LOOP_CENTRES)[loop]
+        return points
+    if name == "circle":
+        return RADIUS * _unit_circle(2 * math.pi * part)
+    if name == "infinity":
+        t = np.linspace(0, 2 * math.pi, 2**16 + 1)
+        outline = RADIUS * np.stack([np.cos(t), np.sin(t) * np.cos(t)], axis=1)
+    else:
+        outline = np.concatenate([corners(name), corners(name)[:1]])
+    gone = np.concatenate([[0.0], np.linalg.norm(np.diff(outline, axis=0), axis=1).cumsum()])
+    return np.stack([np.interp(part * gone[-1], gone, column) for column in outline.T], axis=1)
+
+
+def _unit_circle(angle: Array) -> Array:
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 # --- distances ----------------------------------------------------------------------------------------------

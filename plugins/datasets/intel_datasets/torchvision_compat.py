@@ -7,19 +7,24 @@ declare the schemas of the two operators that torchvision expects to find. A com
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import io
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
-__all__ = ["import_torchvision"]
+__all__ = ["import_torchvision", "patiently"]
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _declared: list[Any] = []  # a schema lives as long as its library object
+_PATIENCE = 30.0  # seconds without an answer before a download is given up
 
 
 def import_torchvision(module: str = "torchvision") -> ModuleType:
@@ -37,6 +42,22 @@ def import_torchvision(module: str = "torchvision") -> ModuleType:
     if "torchvision" not in sys.modules:
         _declare_missing()
     return importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def patiently() -> Iterator[None]:
+    """Downloads that hang end, and torchvision's messages do not mix with the command's output.
+
+    >>> with patiently():
+    ...     print("Downloading …")
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _declare_missing() -> None:

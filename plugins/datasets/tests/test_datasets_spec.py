@@ -18,7 +18,7 @@ NEEDS_PATH = {"arrays": "x.npy", "table": "x.csv", "images": "folder"}
 def test_every_documented_set_is_registered():
     assert set(NAMES) == {
         *("digits", "mnist", "fashion_mnist", "circle", "square", "star", "infinity", "mixture", "sphere"),
-        *("three_loops", "arrays", "table", "images"),
+        *("three_loops", "arrays", "table", "images", "celeba"),
     }
 
 

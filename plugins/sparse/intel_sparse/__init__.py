@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 from intel_sparse.spec import SparseSpec
 
 if TYPE_CHECKING:
+    from intel_core.hoyer import gaussian_floor, hoyer, hoyer_score
     from intel_sparse.mapping import SparseMapping
-    from intel_sparse.sparsity import gaussian_floor, hoyer, hoyer_ceiling, hoyer_score, sparsity_loss
+    from intel_sparse.sparsity import hoyer_ceiling, sparsity_loss
 
 __version__ = "0.1.0"
 
 _HOME_OF = {
-    "SparseMapping": "mapping",
-    "gaussian_floor": "sparsity",
-    "hoyer": "sparsity",
-    "hoyer_ceiling": "sparsity",
-    "hoyer_score": "sparsity",
-    "sparsity_loss": "sparsity",
+    "SparseMapping": "intel_sparse.mapping",
+    "gaussian_floor": "intel_core.hoyer",
+    "hoyer": "intel_core.hoyer",
+    "hoyer_ceiling": "intel_sparse.sparsity",
+    "hoyer_score": "intel_core.hoyer",
+    "sparsity_loss": "intel_sparse.sparsity",
 }
 
 __all__ = [
@@ -40,7 +41,7 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'intel_sparse' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"intel_sparse.{home}"), name)
+    return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:

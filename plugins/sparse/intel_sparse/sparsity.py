@@ -1,4 +1,4 @@
-"""How sparse are some vectors? The Hoyer score with its floor and ceiling, and the loss that asks for sparsity."""
+"""How is sparsity asked for, and how much can gates bring? The loss, and the ceiling of the Hoyer score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from intel_core.geometry import widened
 
-__all__ = ["gaussian_floor", "hoyer", "hoyer_ceiling", "hoyer_score", "sparsity_loss"]
+__all__ = ["hoyer_ceiling", "sparsity_loss"]
 
 EPS = 1e-8
 """Mass spread over the dimensions of every vector before it is normalised, so that a vector of zeros is even."""
@@ -70,92 +70,6 @@ def _normalised(v: Tensor) -> Tensor:
     return (v + EPS / v.shape[-1]) / (v.sum(-1, keepdim=True) + EPS)
 
 
-def hoyer(z: Tensor, scale: Tensor | None = None) -> Tensor:
-    r"""The Hoyer score of each row: 1 for a single active dimension, 0 for equally active ones.
-
-    .. math:: \frac{\sqrt{D} - \|\hat z\|_1 / \|\hat z\|_2}{\sqrt{D} - 1}, \qquad \hat z_d = z_d / scale_d
-
-    Args:
-        z: shape ``(..., D)``.
-        scale: a positive number for each dimension, shape ``(D,)``; ones if not given.
-
-    Returns:
-        Shape ``(...)``, in [0, 1] up to rounding. A row of zeros is not sparse but empty; it scores 0.
-
-    Raises:
-        ValueError: if D < 2, where there is no score.
-
-    Source: Miao et al., equation (C.3); Hurley and Rickard, 2009.
-
-    >>> hoyer(torch.tensor([[0.0, 7.0, 0.0, 0.0], [-2.0, 2.0, 2.0, 2.0], [0.0, 0.0, 0.0, 0.0]]))
-    tensor([1., 0., 0.])
-    """
-    root = math.sqrt(_checked(z.shape[-1]))
-    z = widened(z)
-    if scale is not None:
-        z = z / scale.to(z)
-    size = z.abs()
-    largest = size.detach().amax(-1, keepdim=True)
-    empty = largest == 0
-    # Divided by its largest entry, no row over- or underflows; the score does not change.
-    size = torch.where(empty, 1.0, size / torch.where(empty, 1.0, largest))
-    ratio = size.sum(-1) / size.square().sum(-1).sqrt()
-    return (root - ratio) / (root - 1)
-
-
-def hoyer_score(z: Tensor) -> float:
-    r"""The sparse score of some representations: the mean Hoyer score, each dimension divided by its deviation.
-
-    .. math:: \frac1n \sum_i Hoyer(z_i / \sigma), \qquad \sigma_d^2 = \frac1n \sum_i (z_{id} - \bar z_d)^2
-
-    Without the division (and no centring), dimensions of different size would look sparse. A dimension that does not
-    vary is left out and does not count in D: to be switched off for all data alike is no sparsity.
-
-    Args:
-        z: shape ``(n, D)``.
-
-    Returns:
-        A number in [0, 1]; 0 where fewer than two dimensions vary.
-
-    Source: Miao et al., appendix C.3, equation (C.3).
-
-    >>> z = torch.randn(10000, 50, generator=torch.Generator().manual_seed(0))
-    >>> round(hoyer_score(z), 2), round(hoyer_score(z * torch.arange(50)), 2)
-    (0.23, 0.23)
-    """
-    z = z.detach().double()
-    if len(z) == 0:
-        return 0.0
-    deviation = z.std(0, correction=0)
-    # Rounding in the mean of equal numbers leaves a deviation of some 1e-16 of them.
-    varies = deviation > 1e-12 * z.abs().amax(0)
-    if int(varies.sum()) < 2:
-        return 0.0
-    return float(hoyer(z[:, varies], deviation[varies]).mean())
-
-
-def gaussian_floor(dims: int) -> float:
-    r"""The mean Hoyer score of a standard normal: what is reached without any sparsity.
-
-    .. math:: \frac{\sqrt D - E\|z\|_1/\|z\|_2}{\sqrt D - 1},
-        \qquad E\frac{\|z\|_1}{\|z\|_2} = \frac{D\, \Gamma(D/2)}{\sqrt\pi\, \Gamma((D+1)/2)}
-
-    since on the sphere each :math:`|u_d|` has the mean :math:`\Gamma(D/2) / (\sqrt\pi\, \Gamma((D+1)/2))`.
-
-    Args:
-        dims: D, at least 2.
-
-    Raises:
-        ValueError: if D < 2.
-
-    >>> round(gaussian_floor(50), 4), round(gaussian_floor(128), 4)
-    (0.2307, 0.22)
-    """
-    root = math.sqrt(_checked(dims))
-    ratio = dims / math.sqrt(math.pi) * math.exp(math.lgamma(dims / 2) - math.lgamma((dims + 1) / 2))
-    return (root - ratio) / (root - 1)
-
-
 @functools.cache
 def hoyer_ceiling(dims: int, floor: float) -> float:
     r"""A bound of the mean Hoyer score of ``y ⊙ gates`` under N(0, I), whatever the gates in [floor, 1].
@@ -180,7 +94,9 @@ def hoyer_ceiling(dims: int, floor: float) -> float:
     >>> round(hoyer_ceiling(50, 0.2), 2), round(hoyer_ceiling(128, 0.2), 2), hoyer_ceiling(50, 0.0)
     (0.62, 0.6, 1.0)
     """
-    root = math.sqrt(_checked(dims))
+    if dims < 2:
+        raise ValueError(f"a Hoyer score needs at least 2 dimensions, not {dims}")
+    root = math.sqrt(dims)
     if floor == 0:
         return 1.0
     rows = max(256, CEILING_VALUES // dims)
@@ -193,9 +109,3 @@ def hoyer_ceiling(dims: int, floor: float) -> float:
     best = (root - (total / squared.sqrt()).amin(-1)) / (root - 1)
     error = float(best.std()) / math.sqrt(rows)
     return min(1.0, float(best.mean()) + CEILING_ERRORS * error)
-
-
-def _checked(dims: int) -> int:
-    if dims < 2:
-        raise ValueError(f"a Hoyer score needs at least 2 dimensions, not {dims}")
-    return dims

@@ -1,0 +1,176 @@
+"""`intel evaluate` and `intel compare`: what they print, keep and refuse."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from intel_cli.main import intel
+from pydantic import Field
+
+from intel_core import IntelError, Measurement, MetricSpec, NotApplicableError, Number, Subject, fit_replicates, plugins
+
+INTERRUPT: list[bool] = []
+
+
+class SpreadSpec(MetricSpec):
+    """How far z lies from 0 under the prior."""
+
+    samples: int = Field(50, ge=1, description="draws of the prior")
+
+    def measure(self, subject: Subject) -> Measurement:
+        subject.tell("drawing", 0.5)
+        z = subject.prior(self.samples, seed=self.seed).z
+        number = Number(value=float(z.norm(dim=-1).mean()), error=0.01, unit="units", beside={"nothing": 0.0})
+        shift = Number(value=float(subject.run.info["spec"]["seed"] % 10), better="lower")
+        return Measurement(
+            numbers={"mean_length": number, "seed_digit": shift},
+            protocol={"samples": self.samples},
+            notes=("A toy.",),
+        )
+
+
+class RefusingSpec(MetricSpec):
+    """Says no."""
+
+    def measure(self, subject: Subject) -> Measurement:
+        raise NotApplicableError("there is nothing to say")
+
+
+class BrokenSpec(MetricSpec):
+    """Fails."""
+
+    def measure(self, subject: Subject) -> Measurement:
+        if INTERRUPT:
+            raise KeyboardInterrupt
+        raise IntelError("the file is gone")
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("groups")
+    common = {"data": "circle:n=40", "steps": 3, "latent": 2}
+    first = fit_replicates(3, mapping="identity", run_dir=root / "vanilla", **common)
+    second = fit_replicates(3, mapping="circle", seed=5, run_dir=root / "circle", **common)
+    return first.path, second.path
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
+    for name, spec in (("spread", SpreadSpec), ("refusing", RefusingSpec), ("broken", BrokenSpec)):
+        plugins.register("metrics", name, spec)
+    yield
+    INTERRUPT.clear()
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(intel, [str(argument) for argument in arguments])
+
+
+def test_numbers_with_what_is_beside_them(groups: tuple[Path, Path]) -> None:
+    said = run("evaluate", groups[0] / "seed-0", "--metrics", "spread,refusing", "-v")
+    assert said.exit_code == 0, said.output
+    assert "mean length" in said.stdout
+    assert "± 0.01" in said.stdout
+    assert "nothing 0" in said.stdout
+    assert "spread: A toy." in said.stdout
+    assert "samples 50" in said.stdout
+    assert "refusing: not applicable: there is nothing to say" in said.stdout
+    assert "spread  measured" in said.stderr
+
+
+def test_it_is_known_the_second_time(groups: tuple[Path, Path]) -> None:
+    run("evaluate", groups[0] / "seed-1", "--metric", "spread")
+    assert "spread  measured  known" in run("evaluate", groups[0] / "seed-1", "--metric", "spread").stderr
+    assert "known" not in run("evaluate", groups[0] / "seed-1", "--metric", "spread", "--again").stderr
+
+
+def test_every_replicate_as_json(groups: tuple[Path, Path]) -> None:
+    said = run("evaluate", groups[1], "--metric", "spread:samples=9,seed=1", "--json", "--quiet")
+    found = json.loads(said.stdout)["runs"]
+    assert [one["seed"] for one in found] == [5, 6, 7]
+    assert found[0]["metrics"][0]["measurement"]["protocol"] == {"samples": 9}
+    assert said.stderr == ""
+
+
+def test_a_failure_is_told_and_the_others_are_kept(groups: tuple[Path, Path]) -> None:
+    said = run("evaluate", groups[0] / "seed-0", "--metrics", "broken,spread")
+    assert said.exit_code == 1
+    assert "broken: failed: the file is gone" in said.stdout
+    assert "mean length" in said.stdout
+
+
+def test_an_interruption_says_that_nothing_is_lost(groups: tuple[Path, Path]) -> None:
+    INTERRUPT.append(True)
+    said = run("evaluate", groups[0] / "seed-2", "--metrics", "spread,broken")
+    assert said.exit_code == 130
+    assert "what was measured is kept" in said.stderr
+    assert "spread  measured  known" in run("evaluate", groups[0] / "seed-2", "--metric", "spread").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "Missing argument"),
+        (["evaluate", "nowhere"], "is not a run directory"),
+        (["evaluate", "{run}", "--metric", "spraed"], "did you mean 'spread'"),
+        (["evaluate", "{run}", "--metric", "spread:sample=3"], "did you mean 'samples'"),
+        (["evaluate", "{run}", "--metric", "spread:samples=0"], "samples"),
+        (["evaluate", "{run}", "--all", "--metric", "spread"], "leave out --metric"),
+        (["evaluate", "{run}", "--device", "gpu"], "gpu"),
+        (["compare", "{run}", "--level", "2"], "between 0 and 1"),
+        (["compare", "{run}", "--only", "sprad.*"], "no number is called sprad.*"),
+        (["compare", "nowhere"], "is not a run directory"),
+    ],
+)
+def test_nonsense_is_answered_in_a_line_or_two(groups: tuple[Path, Path], arguments: list[str], message: str) -> None:
+    said = run(*(argument.format(run=groups[0] / "seed-0") for argument in arguments))
+    assert said.exit_code == 2
+    assert message in said.stderr
+    assert len(said.stderr.splitlines()) <= 2
+    assert "Traceback" not in said.output
+
+
+def test_an_unfinished_run_is_refused(groups: tuple[Path, Path], tmp_path: Path) -> None:
+    import shutil
+
+    path = shutil.copytree(groups[0] / "seed-0", tmp_path / "run")
+    (path / "metrics.json").unlink()
+    said = run("evaluate", path, "--metric", "spread")
+    assert said.exit_code == 2
+    assert "--resume" in said.stderr
+
+
+def test_two_groups_with_a_test(groups: tuple[Path, Path]) -> None:
+    said = run("compare", *groups, "--metric", "spread", "--only", "spread.*", "--quiet")
+    assert said.exit_code == 0, said.output
+    assert "identity" in said.stdout
+    assert "circle" in said.stdout
+    assert "spread mean length" in said.stdout
+    assert "Welch's t-test over seeds, p adjusted by Holm over 1 test," in said.stdout
+    row = next(line for line in said.stdout.splitlines() if "seed digit" in line)
+    assert "1 ± 1" in row
+    assert "6 ± 1  worse (p 0." in row
+
+
+def test_the_comparison_as_json_and_as_markdown(groups: tuple[Path, Path]) -> None:
+    found = json.loads(run("compare", *groups, "--json", "--only", "elbo").stdout)
+    assert [len(group["runs"]) for group in found["groups"]] == [3, 3]
+    (row,) = found["rows"]
+    assert row["number"] == "elbo"
+    assert len(row["cells"][1]["values"]) == 3
+    text = run("compare", *groups, "--markdown", "--only", "elbo").stdout
+    assert text.startswith("| | `identity` | `circle` | unit |\n|---|---|---|---|\n| training elbo | -")
+
+
+def test_one_seed_each_is_no_test(groups: tuple[Path, Path]) -> None:
+    said = run("compare", groups[0] / "seed-0", groups[1] / "seed-5", "--only", "elbo")
+    assert "No test: at least two runs" in said.stdout
+
+
+def test_metrics_are_listed_with_the_other_components() -> None:
+    said = run("plugins", "list", "metrics")
+    assert "spread" in said.stdout
+    assert "intel evaluate RUN --metric spread" in run("plugins", "show", "spread").stdout

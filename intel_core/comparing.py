@@ -1,0 +1,266 @@
+"""Do some runs differ by more than their seeds? Groups that differ in the seed alone are tested against the first."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from intel_core.errors import SpecError
+from intel_core.measuring import measurements
+from intel_core.metrics import Number
+from intel_core.run import Run
+from intel_core.spec import parse_spec
+
+__all__ = ["Cell", "Comparison", "Group", "Row", "Verdict", "compare", "group_runs", "holm", "numbers_of", "welch"]
+
+_NO_SETTING = ("seed", "name", "device", "log_every", "save_every", "save_minutes", "keep_checkpoints")
+"""What runs of one group may differ in: the seed, and what does not touch the result."""
+_FROM_TRAINING: dict[str, dict[str, Any]] = {
+    "elbo": {"unit": "nats per example", "better": "higher", "about": "evidence lower bound on test data"},
+    "log_likelihood": {"unit": "nats per example", "about": "E log p(x|z) on test data"},
+    "kl": {"unit": "nats per example", "about": "KL of q(y|x) from the prior on test data"},
+    "active_units": {"about": "dimensions of y whose posterior mean varies by more than 0.01"},
+}
+
+
+class Group(NamedTuple):
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: what sets it apart from the other groups, in a few words.
+        runs: its runs, by seed.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+
+
+Verdict = Literal["better", "worse", "differs", "within noise", "no test", "reference"]
+
+
+class Cell(NamedTuple):
+    """One number of one group.
+
+    Attributes:
+        mean: over the runs that have it.
+        std: standard deviation over them (n - 1 in the denominator); None for a single run.
+        values: of each run.
+        p: Holm-adjusted p-value of Welch's test against the first group; None where there is no test.
+        verdict: ``better``, ``worse`` or ``differs`` where p is below the level, ``within noise`` where it is not, and
+            ``no test`` where there are not two runs on both sides, or neither side varies.
+    """
+
+    mean: float
+    std: float | None
+    values: tuple[float, ...]
+    p: float | None = None
+    verdict: Verdict = "no test"
+
+
+class Row(NamedTuple):
+    """One number over all groups.
+
+    Attributes:
+        metric: the metric's spec as text, or ``training`` for what every run knows of itself.
+        number: name of the number.
+        unit: its unit.
+        better: which direction is better, if any.
+        cells: by group; None where no run of it has the number.
+    """
+
+    metric: str
+    number: str
+    unit: str
+    better: str | None
+    cells: tuple[Cell | None, ...]
+
+
+class Comparison(NamedTuple):
+    """Groups of runs side by side; the first is the one that the others are tested against."""
+
+    groups: tuple[Group, ...]
+    rows: tuple[Row, ...]
+    level: float
+    tests: int
+
+
+def group_runs(runs: Iterable[Run]) -> list[Group]:
+    """Runs by all their settings but the seed, in the order in which each kind came first.
+
+    The name of a group says what sets it apart: the settings in which the groups differ, the mapping first.
+    """
+    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        found.setdefault(_settings(run, "spec"), []).append(run)
+    names = _names([_settings(members[0], "asked") for members in found.values()])
+    if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults
+        names = _names(list(found))
+    return [
+        Group(name, tuple(sorted(members, key=lambda run: int(run.info["spec"]["seed"]))))
+        for name, members in zip(names, found.values(), strict=True)
+    ]
+
+
+def _settings(run: Run, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
+    """Settings of a run as text, resolved or as asked for, without those that seeds of one group differ in."""
+    settings = run.info.get(which) or run.info["spec"]
+    return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
+
+
+def _names(settings: Sequence[tuple[tuple[str, str], ...]]) -> list[str]:
+    """What sets some settings apart from each other, the mapping first."""
+    keys = [dict(one) for one in settings]
+    every = sorted({name for key in keys for name in key}, key=lambda name: (name != "mapping", name))
+    differ = [name for name in every if len({key.get(name) for key in keys}) > 1] or ["mapping"]
+    return [
+        ", ".join(key.get(name, "identity") if name == "mapping" else f"{name}={key.get(name, '–')}" for name in differ)
+        for key in keys
+    ]
+
+
+_KINDS = {"data": "datasets", "likelihood": "likelihoods", "objective": "objectives", "mapping": "mappings"}
+_KINDS |= {"encoder": "networks", "decoder": "networks"}
+
+
+def _text(setting: str, value: Any) -> str:
+    """A setting as a user would type it, without the fields that are at their default."""
+    values = value if isinstance(value, list) else [value]
+    if setting not in _KINDS or not all(isinstance(one, str) for one in values):
+        return str(value)
+    return " → ".join(_short(_KINDS[setting], one) for one in values) or "identity"
+
+
+def _short(kind: str, text: str) -> str:
+    try:
+        return str(parse_spec(kind, text))
+    except SpecError:
+        return text
+
+
+def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
+    """Every number known of a run, by metric (as text) and name: its final ones, and what is stored of metrics."""
+    test = run.metrics.get("test", {})
+    found = {
+        ("training", name): Number(value=float(test[name]), **about)
+        for name, about in _FROM_TRAINING.items()
+        if name in test
+    }
+    for measured in measurements(run):
+        if measured.measurement is not None:
+            metric = _short("metrics", measured.metric)
+            found |= {(metric, name): number for name, number in measured.measurement.numbers.items()}
+    return found
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
+    r"""Two-sided p-value of Welch's test that two samples have the same mean.
+
+    .. math:: t = \frac{\bar a - \bar b}{\sqrt{s_a^2/n_a + s_b^2/n_b}}, \qquad
+        \nu = \frac{(s_a^2/n_a + s_b^2/n_b)^2}{(s_a^2/n_a)^2/(n_a-1) + (s_b^2/n_b)^2/(n_b-1)}
+
+    Args:
+        first: at least two numbers.
+        second: at least two numbers.
+
+    Returns:
+        None where a sample has fewer than two numbers or none of the two varies: there is no noise to hold against.
+
+    Source: Welch, Biometrika 34, 1947.
+
+    >>> welch([1.0, 1.1, 0.9], [2.0, 2.1, 1.9]) < 0.001
+    True
+    >>> welch([1.0], [2.0, 2.1]) is None
+    True
+    """
+    if min(len(first), len(second)) < 2 or (len({*first}) == 1 and len({*second}) == 1):
+        return None
+    from scipy import stats
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy's, where one of the two does not vary: the other's noise is enough
+        return float(stats.ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    r"""p-values adjusted so that among all of them one false alarm has at most the probability that is compared with.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{1, (m - j + 1)\, p_{(j)}\}
+
+    Source: Holm, Scandinavian Journal of Statistics 6, 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def compare(
+    groups: Sequence[Group], *, level: float = 0.05, only: Callable[[tuple[str, str]], bool] | None = None
+) -> Comparison:
+    """Every number of some groups side by side, each tested against the first group.
+
+    The test is Welch's, on the values of the seeds; p-values are adjusted by Holm's method over all tests of the
+    comparison, so that with no difference anywhere one is claimed with probability `level` at most.
+
+    Args:
+        groups: groups of runs, the first being the reference.
+        level: below which p-value a difference counts.
+        only: says of a metric (as text) and the name of a number whether it is compared; what is left out does not
+            count among the tests.
+
+    Raises:
+        SpecError: if the level is not in (0, 1), or there is no group.
+    """
+    if not 0 < level < 1:
+        raise SpecError(f"the level is {level:g}, expected a number between 0 and 1, e.g. 0.05")
+    if not groups:
+        raise SpecError("there is no run to compare")
+    known = [[numbers_of(run) for run in group.runs] for group in groups]
+    keys = dict.fromkeys(key for runs in known for numbers in runs for key in numbers if only is None or only(key))
+    rows = [_row(key, known) for key in sorted(keys, key=lambda key: key[0] != "training")]
+    places = [(i, j) for i, row in enumerate(rows) for j, cell in enumerate(row.cells) if cell and cell.p is not None]
+    adjusted = holm([p for i, j in places if (p := _p(rows[i].cells[j])) is not None])
+    for (i, j), p in zip(places, adjusted, strict=True):
+        rows[i] = _judged(rows[i], j, p, level)
+    return Comparison(tuple(groups), tuple(rows), level, len(places))
+
+
+def _p(cell: Cell | None) -> float | None:
+    return None if cell is None else cell.p
+
+
+def _row(key: tuple[str, str], known: list[list[dict[tuple[str, str], Number]]]) -> Row:
+    samples = [tuple(numbers[key].value for numbers in runs if key in numbers) for runs in known]
+    cells: list[Cell | None] = []
+    for i, values in enumerate(samples):
+        if not values:
+            cells.append(None)
+            continue
+        p = welch(samples[0], values) if i else None
+        std = statistics.stdev(values) if len(values) > 1 else None
+        cells.append(Cell(math.fsum(values) / len(values), std, values, p, "no test" if i else "reference"))
+    first = next(numbers[key] for runs in known for numbers in runs if key in numbers)
+    return Row(*key, first.unit, first.better, tuple(cells))
+
+
+def _judged(row: Row, place: int, p: float, level: float) -> Row:
+    reference, cell = row.cells[0], row.cells[place]
+    assert reference is not None
+    assert cell is not None
+    verdict: Verdict
+    if p >= level:
+        verdict = "within noise"
+    elif row.better is None:
+        verdict = "differs"
+    else:
+        verdict = "better" if (cell.mean > reference.mean) == (row.better == "higher") else "worse"
+    judged = cell._replace(p=p, verdict=verdict)
+    return row._replace(cells=(*row.cells[:place], judged, *row.cells[place + 1 :]))

@@ -1,0 +1,228 @@
+"""Which images lie in memory, and how are the others read? Those to train on may stay files, read by row number."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intel_core.budget import fits_beside, require_bytes
+from intel_core.data import Dataset, Split, StreamedSplit
+from intel_core.errors import DataError
+
+__all__ = ["ImageFiles", "Stream", "dataset_of_images"]
+
+Stream = bool | Literal["auto"]
+Values = Literal["any", "binary", "mask"]
+Array = np.ndarray[Any, Any]
+
+_SAMPLE = 64
+"""Training images that are looked at before a streamed run begins, evenly spaced."""
+
+
+class ImageFiles:
+    """Image files of one shape, read by row number; the `intel_core.data.Rows` of a folder.
+
+    Args:
+        name: of the data set, for messages.
+        folder: where the files lie.
+        text: their names relative to it, one after another, and `ends`, where each ends: a list of millions of strings
+            would take more memory than a streamed run, and be copied by each process that reads.
+        ends: see `text`.
+        decode: reads one file as uint8 ``(C, H, W)``; a function that can be pickled.
+        like: the file that decided the shape of an image, and that shape.
+        values: what all images hold: bytes of any value; 0 and 255 alone; or 0 and 1 alone, read as 0 and 255.
+    """
+
+    itemsize = 1
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        text: bytes,
+        ends: Array,
+        decode: Callable[[Path], Array],
+        like: tuple[str, tuple[int, ...]],
+        values: Values = "any",
+    ) -> None:
+        self._name, self._folder, self._text, self._ends = name, folder, text, ends
+        self._decode, self._like, self._values = decode, like, values
+
+    @classmethod
+    def of(cls, name: str, folder: Path, files: Sequence[str], decode: Callable[[Path], Array]) -> ImageFiles:
+        """Files by their names relative to a folder; the first one decides the shape.
+
+        Raises:
+            DataError: if that one cannot be read.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/a.npy", np.full((1, 2, 2), 7, np.uint8))
+        ...     files = ImageFiles.of("x", Path(folder), ["a.npy"] * 3, np.load)
+        ...     files.shape, files.take(np.array([0, 2])).read([1]).tolist()
+        ((3, 1, 2, 2), [[[[7, 7], [7, 7]]]])
+        """
+        encoded = [os.fsencode(file) for file in files]
+        ends = np.cumsum([len(file) for file in encoded], dtype=np.int64)
+        return cls(name, folder, b"".join(encoded), ends, decode, (files[0], decode(folder / files[0]).shape))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of images, then channels, height and width."""
+        return (len(self._ends), *self._like[1])
+
+    @property
+    def size(self) -> float:
+        """Bytes of all images in memory."""
+        return float(math.prod(self.shape))
+
+    def __repr__(self) -> str:
+        return f"{self.shape[0]:,} files in {self._folder}"
+
+    def file(self, row: int) -> str:
+        """The name of one file."""
+        return os.fsdecode(self._encoded(row))
+
+    def _encoded(self, row: int) -> bytes:
+        return self._text[self._ends[row - 1] if row else 0 : self._ends[row]]
+
+    def take(self, rows: Array) -> ImageFiles:
+        """The files at some rows, in their order."""
+        encoded = [self._encoded(row) for row in rows.tolist()]
+        ends = np.cumsum([len(file) for file in encoded], dtype=np.int64)
+        return self._with(b"".join(encoded), ends, self._values)
+
+    def holding(self, values: Values) -> ImageFiles:
+        """The same files, each checked for such values when it is read."""
+        return self._with(self._text, self._ends, values)
+
+    def _with(self, text: bytes, ends: Array, values: Values) -> ImageFiles:
+        return ImageFiles(self._name, self._folder, text, ends, self._decode, self._like, values)
+
+    def sample(self) -> list[int]:
+        """Some rows, evenly spaced and always the same."""
+        n = self.shape[0]
+        return sorted({round(i * (n - 1) / (_SAMPLE - 1)) for i in range(_SAMPLE)}) if n else []
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """The images at some rows, uint8 ``(len(rows), C, H, W)``.
+
+        Raises:
+            DataError: naming the file that cannot be read, has another size, or holds values that the others do not.
+        """
+        x = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        for place, row in enumerate(rows):
+            x[place] = self._image(self.file(row))
+        return torch.from_numpy(x)
+
+    def _image(self, file: str) -> Array:
+        image = self._decode(self._folder / file)
+        first, shape = self._like
+        if image.shape != shape:
+            sizes = [f"{f} is {s[2]}x{s[1]}" for f, s in ((first, shape), (file, image.shape))]
+            raise DataError(
+                f"{self._name}: {' but '.join(sizes)} (width x height); give one size for all, e.g. size=64"
+            )
+        if self._values == "any":
+            return image
+        top = 255 if self._values == "binary" else 1
+        if not ((image == 0) | (image == top)).all():
+            raise DataError(
+                f"{self._name}: {file} holds other values than 0 and {top}, which is all that a sample of the images "
+                "held; load them with stream=false"
+            )
+        return image if top == 255 else image * 255
+
+    def fingerprint(self) -> str:
+        """First 16 hexadecimal digits of a SHA-256 of the shape, all names in order, and the bytes of a sample.
+
+        It is the same on every machine, with any version of an image decoder, and whether or not the images are
+        streamed. A damaged file that is replaced by a whole one leaves it as it is, unless it is in the sample, which
+        has been decoded before a run begins: so a run that met the damage can be resumed.
+        """
+        found = hashlib.sha256(f"uint8 {self.shape}".encode())
+        found.update(self._ends.astype("<i8").tobytes())
+        found.update(self._text)
+        for row in self.sample():
+            try:
+                found.update((self._folder / self.file(row)).read_bytes())
+            except OSError as error:
+                raise DataError(f"{self._name}: {self._folder / self.file(row)} cannot be read: {error}") from None
+        return found.hexdigest()[:16]
+
+
+def dataset_of_images(
+    name: str,
+    parts: Sequence[ImageFiles],
+    labels: Sequence[Tensor | None],
+    *,
+    stream: Stream,
+    class_names: tuple[str, ...],
+    advice: str,
+) -> Dataset:
+    """A data set of image files, of which those to train on are read into memory or stay where they are.
+
+    What is in memory is looked at as a whole, streamed images in a sample: the rest is checked when it is read.
+
+    Args:
+        name: of the data set.
+        parts: the files to train, validate and test on.
+        labels: integers ``(n,)`` of each part, or None.
+        stream: whether the first part stays on disk; ``auto``: if in memory it would take more than
+            `intel_core.budget.RESIDENT_SHARE` of it.
+        class_names: names of the labels.
+        advice: what makes the images in memory fewer or smaller, for messages.
+
+    Raises:
+        DataError: if an image that is looked at cannot be read or differs in size, or all are of one value.
+        SpecError: if what is to lie in memory does not fit.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for i in range(6):
+    ...         np.save(f"{folder}/{i}.npy", np.full((1, 2, 2), 40 * i, np.uint8))
+    ...     files = ImageFiles.of("x", Path(folder), [f"{i}.npy" for i in range(6)], np.load)
+    ...     parts = [files.take(np.array(rows)) for rows in ([3, 0, 1, 2], [4], [5])]
+    ...     data = dataset_of_images("x", parts, [None] * 3, stream=True, class_names=(), advice="smaller images")
+    ...     data.train, data.train.read(torch.tensor([0])).flatten().tolist(), data.test.x.shape
+    (StreamedSplit(4 files in ...), [120, 120, 120, 120], torch.Size([1, 1, 2, 2]))
+    """
+    train, validation, test = parts
+    streams = not fits_beside(train.size) if stream == "auto" else stream
+    held = [validation, test] if streams else [train, validation, test]
+    less = advice if streams else f"stream=true, {advice}"
+    what = f"{name}: {sum(part.shape[0] for part in held):,} images{' to validate and test on' if streams else ''}"
+    require_bytes(what, sum(part.size for part in held), torch.device("cpu"), f"Give {less}")
+    seen = [train.read(train.sample() if streams else range(train.shape[0]))]
+    seen += [part.read(range(part.shape[0])) for part in (validation, test)]
+    values = _values_of(name, seen)
+    if values == "mask":
+        seen = [x * 255 for x in seen]
+    digest = train.fingerprint()
+    first = StreamedSplit(train.holding(values), labels[0]) if streams else Split(seen[0], labels[0], digest)
+    second, third = (Split(x, of_part) for x, of_part in zip(seen[1:], labels[1:], strict=True))
+    support: Literal["binary", "unit"] = "unit" if values == "any" else "binary"
+    return Dataset(name, first, second, third, support=support, class_names=class_names)
+
+
+def _values_of(name: str, seen: Sequence[Tensor]) -> Values:
+    """What all images hold, as far as they were looked at.
+
+    Raises:
+        DataError: if they all hold one value.
+    """
+    lowest, highest = (min(int(x.min()) for x in seen), max(int(x.max()) for x in seen))
+    if lowest == highest:
+        raise DataError(f"{name}: every value is {lowest}; constant data cannot be modelled")
+    if highest == 1:
+        return "mask"
+    parts = (part for x in seen for part in torch.split(x, 1000))  # a mask of all at once would be as large as they are
+    return "binary" if all(bool(((part == 0) | (part == 255)).all()) for part in parts) else "any"

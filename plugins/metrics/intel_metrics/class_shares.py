@@ -1,0 +1,110 @@
+"""Is it clear what generated examples show, and are all classes generated? A classifier of the data is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from intel_core.errors import RunError
+from intel_core.measuring import Subject
+from intel_core.metrics import Measurement, Number
+from intel_metrics.classifiers import classifier_of, settings_for
+from intel_metrics.examples import grey_notes, is_images, take, treated
+from intel_metrics.shares import share_error
+
+if TYPE_CHECKING:
+    from intel_metrics.specs.images import CertaintySpec
+
+__all__ = ["Certainty", "certainty"]
+
+_ROWS = 1000
+
+
+class Certainty(NamedTuple):
+    """Share of uncertain rows, and of each class among the most likely ones, in [0, 1]."""
+
+    uncertain: float
+    shares: tuple[float, ...]
+
+
+def certainty(probabilities: Tensor, below: float = 0.8) -> Certainty:
+    """How many rows have no class of probability `below` or more, and how often each class is the most likely.
+
+    Args:
+        probabilities: shape ``(n, classes)``, rows that sum to 1.
+        below: largest probability under which a row is uncertain.
+
+    Source: Miao et al., table 2 ("uncertainty", with 0.8).
+
+    >>> certainty(torch.tensor([[0.9, 0.1], [0.3, 0.7], [0.8, 0.2], [0.95, 0.05]]))
+    Certainty(uncertain=0.25, shares=(0.75, 0.25))
+    """
+    n, classes = probabilities.shape
+    top, which = probabilities.max(1)
+    counts = torch.bincount(which, minlength=classes)
+    return Certainty(int((top < below).sum()) / n, tuple((counts / n).tolist()))
+
+
+def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
+    """What `CertaintySpec` says of a run."""
+    classifier = classifier_of(subject, settings_for(spec.classifier, spec.classifier_seed))
+    images = is_images(subject)
+    x = treated(subject.generated(spec.n, seed=spec.seed), images)
+    if not bool(torch.isfinite(x).all()):
+        raise RunError(f"{subject.run.path} generates examples that are not finite numbers")
+    subject.tell("classifying generated examples", 0.5)
+    found = certainty(classifier.probabilities(x), spec.below)
+    test = subject.split("test")
+    parts = (treated(take(test, rows), images) for rows in torch.split(torch.arange(len(test)), _ROWS))
+    real = certainty(torch.cat([classifier.probabilities(part) for part in parts]), spec.below)
+    labels = subject.labels("test").cpu()
+    counts = {label: int((labels == label).sum()) for label in classifier.classes}
+    names = subject.dataset.class_names
+    numbers = {
+        "uncertain": Number(
+            value=100 * found.uncertain,
+            error=100 * share_error(found.uncertain, spec.n),
+            unit="%",
+            better="lower",
+            beside={"real test data": 100 * real.uncertain},
+            about=f"share of generated examples whose likeliest class has probability below {spec.below:g}",
+        ),
+        "classifier accuracy": Number(
+            value=100 * classifier.accuracy,
+            error=100 * share_error(classifier.accuracy, len(test)),
+            unit="%",
+            beside={"most frequent class": 100 * max(counts.values()) / len(test)},
+            about="of the classifier itself, on real test data: how far it can be trusted",
+        ),
+    }
+    for place, (label, share) in enumerate(zip(classifier.classes, found.shares, strict=True)):
+        name = names[label] if 0 <= label < len(names) else str(label)
+        numbers[f"share of {name}"] = Number(
+            value=100 * share,
+            error=100 * share_error(share, spec.n),
+            unit="%",
+            beside={
+                "real test data, classified": 100 * real.shares[place],
+                "real test data, labels": 100 * counts[label] / len(test),
+            },
+            about=f"share of generated examples classified as {name}",
+        )
+    return Measurement(
+        numbers=numbers,
+        protocol={
+            "data": subject.dataset.name,
+            "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+            "generated": f"{spec.n} means of p(x|z) at draws of the prior",
+            "n": spec.n,
+            "real": f"all {len(test)} examples of the test part",
+            "preprocessing": "clipped to [0, 1], real and generated alike" if images else "none; in the model's units",
+            "below": spec.below,
+            "classifier": classifier.description,
+            "hash": classifier.hash,
+            "error": "of a share of independent draws",
+            "seed": spec.seed,
+        },
+        notes=grey_notes(subject),
+    )

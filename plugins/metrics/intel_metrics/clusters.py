@@ -1,0 +1,196 @@
+"""Did the clusters of a mapping take, and are they the classes?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from intel_core.compose import clustering_of
+from intel_core.labels import as_classes
+from intel_core.measuring import Subject
+from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_metrics.shares import share_error
+
+if TYPE_CHECKING:
+    from intel_metrics.specs.clusters import ClustersSpec
+
+__all__ = [
+    "contingency_table",
+    "matched_accuracy",
+    "normalised_mutual_information",
+    "purity",
+]
+
+Counts = NDArray[np.int64]
+_REPEATS = 200
+
+
+def contingency_table(cluster: Tensor, target: Tensor, clusters: int, classes: int) -> Counts:
+    """Counts of rows by cluster and class, ``(n,)`` and ``(n,)`` -> ``(clusters, classes)``.
+
+    >>> contingency_table(torch.tensor([0, 0, 1]), torch.tensor([1, 1, 0]), 2, 2).tolist()
+    [[0, 2], [1, 0]]
+    """
+    cells = torch.bincount(cluster.long().cpu() * classes + target.long().cpu(), minlength=clusters * classes)
+    return np.asarray(cells.reshape(clusters, classes).numpy())
+
+
+def normalised_mutual_information(table: Counts) -> float:
+    """``2 I(cluster; class) / (H(cluster) + H(class))``, in [0, 1]; 1 where both are constant, as in scikit-learn.
+
+    >>> round(normalised_mutual_information(np.array([[5, 0], [0, 5]])), 9)
+    1.0
+    """
+    joint = table / table.sum()
+
+    def entropy(p: NDArray[np.float64]) -> float:
+        p = p[p > 0]
+        return float(-(p * np.log(p)).sum())
+
+    total = entropy(joint.sum(1)) + entropy(joint.sum(0))
+    if total <= 1e-12:
+        return 1.0
+    return min(1.0, max(0.0, 2 * (total - entropy(joint.ravel())) / total))
+
+
+def matched_accuracy(table: Counts) -> float:
+    """Share of rows on the diagonal under the best one-to-one matching of clusters and classes (Hungarian algorithm).
+
+    With fewer clusters than classes, or more, the rows of whatever is left unmatched count as wrong.
+
+    Source: Kuhn 1955.
+
+    >>> matched_accuracy(np.array([[0, 3], [1, 0]]))
+    1.0
+    """
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return float(table[rows, columns].sum() / table.sum())
+
+
+def purity(table: Counts) -> float:
+    """Share of rows whose class is the most frequent one of their cluster; with many clusters it is easily high.
+
+    >>> purity(np.array([[3, 1], [0, 4]]))
+    0.875
+    """
+    return float(table.max(1).sum() / table.sum())
+
+
+_SCORES = {
+    "nmi": (normalised_mutual_information, "mutual information of cluster and class over the mean of their entropies"),
+    "matched accuracy": (matched_accuracy, "share of examples right under the best matching of clusters and classes"),
+    "purity": (purity, "share of examples whose class is the most frequent one of their cluster"),
+}
+
+
+def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
+    """What `ClustersSpec` says of a run."""
+    found = clustering_of(subject.model.mapping)
+    if found is None:
+        raise NotApplicableError("the mapping has no clusters")
+    part, dims = found
+    k = part.n_clusters
+    if k < 2:
+        raise NotApplicableError("the mapping has one cluster only")
+    read = list(dims)
+
+    @torch.no_grad()
+    def assigned(y: Tensor) -> Tensor:
+        return part.assign(y[:, read].to(subject.run.model_device)).cpu()
+
+    encoding = subject.encode("test", seed=spec.seed)
+    data = assigned(encoding.mean if spec.features == "mean" else encoding.y)
+    drawn = assigned(subject.prior(spec.n, seed=spec.seed).y)
+    with torch.no_grad():
+        declared = part.proportions().double().cpu()
+    in_data, in_prior = (torch.bincount(index, minlength=k).double() / len(index) for index in (data, drawn))
+    # A module of learned proportions has a parameter; fixed sectors have none.
+    learned = isinstance(part, nn.Module) and any(p.requires_grad for p in part.parameters())
+    numbers: dict[str, Number] = {}
+    for i in range(k):
+        own, prior, said = float(in_data[i]), float(in_prior[i]), float(declared[i])
+        numbers[f"data in cluster {i}"] = Number(
+            value=own,
+            error=share_error(own, len(data)),
+            beside={"the mapping says": said},
+            about=f"share of encoded test data in cluster {i}",
+        )
+        numbers[f"prior in cluster {i}"] = Number(
+            value=prior,
+            error=share_error(prior, spec.n),
+            beside={"the mapping says": said},
+            about=f"share of prior draws in cluster {i}",
+        )
+        if learned:
+            numbers[f"learned share {i}"] = Number(
+                value=said,
+                beside={"encoded data": own},
+                about=f"share of cluster {i} that the mapping has learned; clusters come in no identified order",
+            )
+    distance = 0.5 * float((in_data - declared).abs().sum())
+    numbers["distance of shares"] = Number(
+        value=distance,
+        better="lower",
+        beside={"draws of the prior, as many": _expected_distance(declared, len(data), spec.seed)},
+        about="total variation between the shares of data and prior: ½ Σ |difference|",
+    )
+    details: dict[str, Any] = {"proportions": declared.tolist(), "data shares": in_data.tolist()}
+    notes: list[str] = []
+    labels = subject.split("test").labels
+    known = as_classes(labels, len(data))
+    if known is None or len(known[0]) < 2:
+        notes.append("No classes to hold the clusters against.")
+    else:
+        numbers |= _against_classes(data, known, k, spec.seed, details)
+        if k != len(known[0]):
+            notes.append(f"{k} clusters for {len(known[0])} classes: matched accuracy cannot reach 1.")
+    return Measurement(
+        numbers=numbers,
+        protocol={
+            "data": subject.dataset.name,
+            "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+            "encoded": f"all {len(data)} examples of the test part, by posterior {spec.features}",
+            "prior draws": spec.n,
+            "clusters": k,
+            "proportions": "learned" if learned else "fixed",
+            "error": f"of a share of independent rows; of NMI and purity by {_REPEATS} multinomial tables",
+            "seed": spec.seed,
+        },
+        details=details,
+        notes=tuple(notes),
+    )
+
+
+def _against_classes(
+    cluster: Tensor, known: tuple[list[int], Tensor], k: int, seed: int, details: dict[str, Any]
+) -> dict[str, Number]:
+    """Agreement of clusters and classes, each beside what shuffled labels and a single cluster would score."""
+    classes, target = known
+    table = contingency_table(cluster, target, k, len(classes))
+    rng = np.random.default_rng(seed)
+    shuffled = contingency_table(cluster, target[torch.from_numpy(rng.permutation(len(target)))], k, len(classes))
+    tables = rng.multinomial(int(table.sum()), (table / table.sum()).ravel(), size=_REPEATS).reshape(-1, *table.shape)
+    majority = float(table.sum(0).max() / table.sum())
+    details |= {"classes": classes, "contingency": table.tolist()}
+    return {
+        name: Number(
+            value=score(table),
+            error=float(np.std([score(one) for one in tables], ddof=1)),
+            better="higher",
+            beside={"shuffled labels": score(shuffled)} | ({} if name == "nmi" else {"one cluster for all": majority}),
+            about=about,
+        )
+        for name, (score, about) in _SCORES.items()
+    }
+
+
+def _expected_distance(shares: Tensor, n: int, seed: int) -> float:
+    """Mean total variation between shares and those of n rows drawn by them: what finite n alone brings."""
+    p = shares.numpy() / shares.numpy().sum()
+    counts = np.random.default_rng(seed).multinomial(n, p, size=_REPEATS)
+    return float(0.5 * np.abs(counts / n - p).sum(1).mean())

@@ -1,0 +1,158 @@
+r"""What does a mapping say of encoded data, and what do its levels do to what is decoded?
+
+Level manipulation: for an example's y, the dimensions of one level are drawn from the prior anew and the others kept;
+with x and x' the decoded means before and after, the change of level l is the mean of :math:`\|x' - x\|^2` over
+examples, divided by the number of values. Its share is that of the sum over levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from intel_core.compose import diagnose, parts_of
+from intel_core.mapping import Levelled
+from intel_core.metrics import Measurement, NotApplicableError, Number
+
+if TYPE_CHECKING:
+    from intel_core import Mapping, Subject
+    from intel_metrics.specs.latent import DiagnosisSpec
+
+__all__ = ["level_changes", "levels_of", "measure"]
+
+
+def levels_of(mapping: Mapping) -> tuple[tuple[int, ...], ...]:
+    """The levels of the first `Levelled` part of a mapping, as dimensions of y, from the top; none if there is none.
+
+    >>> from intel_core import load_mapping
+    >>> levels_of(load_mapping("identity", 2))
+    ()
+    """
+    for part, dims in parts_of(mapping):
+        if isinstance(part, Levelled):
+            return tuple(tuple(dims[d] for d in level) for level in part.levels)
+    return ()
+
+
+def level_changes(
+    decode: Callable[[Tensor], Tensor],
+    y: Tensor,
+    levels: Sequence[Sequence[int]],
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """How much what is decoded changes when one level of y is drawn from N(0, I) anew and the others are kept.
+
+    Args:
+        decode: ``(n, y_dim) -> (n, ...)``, through the mapping.
+        y: encodings ``(n, y_dim)``.
+        levels: the dimensions of each level.
+        generator: source of the draws, on the CPU.
+
+    Returns:
+        float64 ``(levels, n)``: squared changes, means over the values of an example.
+
+    >>> y = torch.zeros(3, 2)
+    >>> level_changes(lambda y: 2 * y[:, :1], y, [[0], [1]]).shape
+    torch.Size([2, 3])
+    """
+    before = decode(y).double().flatten(1)
+    # The same draws for all levels, so that they differ by their effect alone.
+    fresh = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.dtype)
+    found = []
+    for level in levels:
+        changed = y.clone()
+        changed[:, list(level)] = fresh[:, list(level)]
+        found.append((decode(changed).double().flatten(1) - before).square().mean(1))
+    return torch.stack(found)
+
+
+def measure(subject: Subject, spec: DiagnosisSpec) -> Measurement:
+    """What `DiagnosisSpec` says of a run."""
+    mapping = subject.model.mapping
+    encoding = subject.encode(limit=spec.limit, seed=spec.seed)
+    labels = subject.split("test").labels
+    said = diagnose(mapping, encoding.mean, None if labels is None else labels[: len(encoding.mean)])
+    levels = levels_of(mapping)
+    if not said and not levels:
+        names = " then ".join(str(part) for part in subject.run.spec.mapping)
+        raise NotApplicableError(f"the mapping {names} says nothing of encoded data")
+    numbers, details, notes = _sorted_out(said)
+    if levels:
+        numbers |= _of_levels(subject, spec, encoding.y, levels, details)
+    return Measurement(
+        numbers=numbers,
+        protocol={
+            "examples": len(encoding.mean),
+            "part": "test",
+            "y": "means of q(y|x)" + ("; one sample each for the changes of levels" if levels else ""),
+            "seed": spec.seed,
+        },
+        details=details,
+        notes=tuple(notes),
+    )
+
+
+def _sorted_out(said: dict[str, Any]) -> tuple[dict[str, Number], dict[str, JsonValue], list[str]]:
+    """Scalars are numbers, all else goes to the details; what is not finite is noted."""
+    numbers: dict[str, Number] = {}
+    details: dict[str, JsonValue] = {}
+    notes = []
+    for name, value in said.items():
+        plain = name.replace("_", " ")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if math.isfinite(value):
+                numbers[plain] = Number(value=float(value))
+            else:
+                notes.append(f"{plain} is {value}.")
+        else:
+            details[plain] = value
+    return numbers, details, notes
+
+
+def _of_levels(
+    subject: Subject,
+    spec: DiagnosisSpec,
+    y: Tensor,
+    levels: Sequence[Sequence[int]],
+    details: dict[str, JsonValue],
+) -> dict[str, Number]:
+    device, mapping = subject.run.model_device, subject.model.mapping
+
+    @torch.no_grad()
+    def decode(y: Tensor) -> Tensor:
+        z = torch.cat([mapping(rows.to(device)).cpu() for rows in torch.split(y, 1000)])
+        return subject.run.decode(z)
+
+    changes = level_changes(decode, y, levels, generator=subject.generator(spec.seed, "levels"))
+    means = changes.mean(1)
+    total = float(means.sum())
+    details["levels"] = [list(level) for level in levels]
+    details["level change"] = means.tolist()
+    details["level change errors"] = (changes.std(1) / math.sqrt(changes.shape[1])).tolist() if len(y) > 1 else None
+    if not total > 0:
+        return {}
+    return {
+        f"level {i} change": Number(
+            value=100 * float(means[i]) / total,
+            error=100 * _error_of_share(changes, i),
+            unit="%",
+            about=f"share of the change of x when level {i} ({len(level)} of y) is drawn anew, the others kept",
+        )
+        for i, level in enumerate(levels)
+    }
+
+
+def _error_of_share(changes: Tensor, i: int) -> float:
+    """Standard error of a ratio of means, by its linear part."""
+    if changes.shape[1] < 2:
+        return 0.0
+    total = changes.sum(0)
+    share = changes[i].mean() / total.mean()
+    rest = (changes[i] - share * total) / total.mean()
+    return float(rest.std()) / math.sqrt(changes.shape[1])

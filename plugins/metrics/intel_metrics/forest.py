@@ -1,0 +1,176 @@
+"""How many labels does a random forest on z need? Few-shot classification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from intel_core.labels import as_classes
+from intel_core.measuring import Subject
+from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_metrics.features import Floats
+
+if TYPE_CHECKING:
+    from intel_metrics.specs.downstream import ForestSpec
+
+__all__ = ["FewShot", "balanced_accuracy", "few_shot_forest", "majority_accuracy", "round_robin"]
+
+Integers = NDArray[np.int64]
+DEPTH, TREES = 4, 50
+_SCORED = 2000
+_SCORED_SHARE = 3
+
+
+class FewShot(NamedTuple):
+    """One forest: how many examples it learned from, and how it did on rows that none learns from."""
+
+    examples: int
+    repeat: int
+    accuracy: float
+    balanced_accuracy: float
+    majority: float
+
+
+def balanced_accuracy(target: Integers, predicted: Integers) -> float:
+    """Mean over the classes that occur in `target` of the share of their rows that are predicted right.
+
+    >>> balanced_accuracy(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]))
+    0.5
+    """
+    classes, place = np.unique(target, return_inverse=True)
+    right = np.bincount(place, weights=predicted == target, minlength=len(classes))
+    return float((right / np.bincount(place)).mean())
+
+
+def majority_accuracy(target: Integers) -> float:
+    """Accuracy of whoever always says the most frequent class of these very rows: a little too good, never too bad.
+
+    >>> majority_accuracy(np.array([0, 0, 0, 1]))
+    0.75
+    """
+    return float(np.unique(target, return_counts=True)[1].max() / len(target))
+
+
+def round_robin(target: Integers) -> Integers:
+    """Row numbers, one of each class in turn in the order in which they come, classes that are used up left out.
+
+    >>> round_robin(np.array([5, 5, 5, 7, 7])).tolist()
+    [0, 3, 1, 4, 2]
+    """
+    _, place = np.unique(target, return_inverse=True)
+    turn = np.empty(len(target), dtype=np.int64)
+    for one in range(place.max() + 1):
+        rows = np.flatnonzero(place == one)
+        turn[rows] = np.arange(len(rows))
+    return np.lexsort((place, turn)).astype(np.int64)
+
+
+def few_shot_forest(
+    features: Floats,
+    target: Integers,
+    examples: tuple[int, ...],
+    *,
+    repeats: int = 10,
+    seed: int = 0,
+    tell: Callable[[float], None] | None = None,
+) -> list[FewShot]:
+    """Random forests of depth 4 and 50 trees on a few examples of each class.
+
+    For each repeat the rows are shuffled by a seed of its own, and the last 2000 (a third, where there are fewer than
+    6000) are set aside to be scored: they keep the frequencies of the data. Of the others, the first n in turn by class
+    are learned from, for each n that they can fill with equally many of each class (but for the rest of n / K).
+
+    Source: Miao et al., figure 7, whose code takes turns before it sets rows aside, so that frequent classes are
+    over-represented among them.
+
+    Args:
+        features: shape ``(m, d)``.
+        target: class of each row, shape ``(m,)``.
+        examples: numbers n of examples to learn from.
+        repeats: how often.
+        seed: decides, with a repeat's number, its order; a forest's own seed is the number.
+        tell: called with the share of repeats that are done.
+
+    >>> rng = np.random.default_rng(0)
+    >>> target = np.arange(300) % 2
+    >>> found = few_shot_forest(rng.normal(size=(300, 2)) + 5 * target[:, None], target, (10, 5000), repeats=1)
+    >>> [(one.examples, one.accuracy > 0.9) for one in found]
+    [(10, True)]
+    """
+    scored = min(_SCORED, len(features) // _SCORED_SHARE)
+    found = []
+    for repeat in range(repeats):
+        if tell is not None:
+            tell(repeat / repeats)
+        order = np.random.default_rng([seed, repeat]).permutation(len(features))
+        rest, held = order[: len(order) - scored], order[len(order) - scored :]
+        turns = rest[round_robin(target[rest])]
+        classes, counts = np.unique(target[rest], return_counts=True)
+        for n in examples:
+            if n < len(classes) or -(-n // len(classes)) > counts.min():
+                continue
+            forest = RandomForestClassifier(n_estimators=TREES, max_depth=DEPTH, random_state=repeat)
+            predicted = forest.fit(features[turns[:n]], target[turns[:n]]).predict(features[held])
+            truth = target[held]
+            right, balanced = float((predicted == truth).mean()), balanced_accuracy(truth, predicted)
+            found.append(FewShot(n, repeat, right, balanced, majority_accuracy(truth)))
+    return found
+
+
+def measure_forest(spec: ForestSpec, subject: Subject) -> Measurement:
+    """What `ForestSpec` says of a run."""
+    labels = subject.labels("test")
+    known = as_classes(labels, len(labels))
+    if known is None or len(known[0]) < 2:
+        raise NotApplicableError(f"the labels of {subject.dataset.name} are no classes that a forest could tell apart")
+    encoding = subject.encode("test", seed=spec.seed)
+    features = np.asarray((encoding.z_mean if spec.features == "mean" else encoding.z).double().numpy())
+    target = np.asarray(known[1].numpy())
+
+    def tell(share: float) -> None:
+        subject.tell("random forests", share)
+
+    found = few_shot_forest(features, target, spec.examples, repeats=spec.repeats, seed=spec.seed, tell=tell)
+    sizes = [n for n in spec.examples if sum(one.examples == n for one in found) == spec.repeats]
+    if not sizes:
+        raise NotApplicableError(
+            f"the test part of {subject.dataset.name} ({len(target)} examples, {len(known[0])} classes) cannot fill "
+            f"any of examples={list(spec.examples)} with equally many of each class"
+        )
+    numbers: dict[str, Number] = {}
+    details: dict[str, Any] = {"examples": sizes}
+    for kind, attribute in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy")):
+        for n in sizes:
+            rows = [one for one in found if one.examples == n]
+            values = [float(getattr(one, attribute)) for one in rows]
+            details[f"{kind} at {n}"] = values
+            baseline = float(np.mean([one.majority for one in rows])) if kind == "accuracy" else 1 / len(known[0])
+            numbers[f"{kind} at {n}"] = Number(
+                value=float(np.mean(values)),
+                error=float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None,
+                better="higher",
+                beside={"most frequent class": baseline},
+                about=f"of a random forest that learned from {n} labelled examples",
+            )
+    left_out = [n for n in spec.examples if n not in sizes]
+    return Measurement(
+        numbers=numbers,
+        protocol={
+            "data": subject.dataset.name,
+            "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+            "features": "g(posterior mean)" if spec.features == "mean" else "g(posterior sample)",
+            "rows": f"the test part's {len(target)} examples, shuffled for each repeat",
+            "learned from": "classes in turn, never a row that is scored",
+            "scored": min(_SCORED, len(target) // _SCORED_SHARE),
+            "forest": f"scikit-learn, depth {DEPTH}, {TREES} trees",
+            "repeats": spec.repeats,
+            "error": "standard deviation of the repeats over the root of their number; they share examples",
+            "seed": spec.seed,
+        },
+        details=details,
+        notes=(f"Too few examples of some class for {left_out}.",) if left_out else (),
+    )

@@ -1,0 +1,246 @@
+r"""How many pieces and holes has the set that samples fill, and how sure is that?
+
+By persistent homology of the distance to a measure. With :math:`r_u(x)` the radius of the ball around x that holds
+the share u of the samples,
+
+.. math:: d_m(x) = \Big( \frac1m \int_0^m r_u(x)^2 \, du \Big)^{1/2}
+
+is the root mean square distance to the nearest m n of n samples: where a few strays lie alone, it stays large, unlike
+the distance to the nearest sample. As t grows, pieces and holes of :math:`\{d_m \le t\}` are born and die. The diagram
+of a sample is no further from that of the distribution (in bottleneck distance) than the two functions are at worst,
+and a bootstrap says how far that is: with c the quantile of :math:`\sup |d_m^* - d_m|` over resamples, and δ the most
+by which d_m can change within a cell of the grid that it is computed on, every feature that lives longer than 2 (c + δ)
+is one of the distribution, all of them together with the stated confidence (asymptotically). What is not counted may be
+there: a band says what is sure, so that the number is a lower bound.
+
+Sources: Fasy et al., "Confidence sets for persistence diagrams", 2014; Chazal et al., "Robust topological inference:
+distance to a measure and kernel distance", 2018.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from intel_core.compose import properties_of
+from intel_core.data import Shaped
+from intel_core.metrics import Measurement, NotApplicableError, Number
+
+if TYPE_CHECKING:
+    from intel_core import Subject
+    from intel_metrics.specs.topology import BettiSpec
+
+__all__ = ["Homology", "distance_to_measure", "homology", "measure"]
+
+CELLS = {1: 2000, 2: 128, 3: 36}
+"""Cells along the longest side of the grid, by number of dimensions."""
+MARGIN = 0.1
+"""Of the box around the samples on each side of the grid, as a share of its longest side."""
+
+_NEIGHBOURS = 1 << 19
+"""Pairs of place and neighbour in memory at a time, some 20 MB."""
+
+Array = np.ndarray[Any, Any]
+
+
+class Homology(NamedTuple):
+    """Pieces and holes of a sample.
+
+    Attributes:
+        betti: b0, b1, … up to one below the number of dimensions: features that live longer than the band.
+        band: the lifetime above which a feature is counted, in the units of the points.
+        lifetimes: of the features of each dimension, the ten longest, longest first; the first piece never dies, and
+            lives to the largest value on the grid.
+    """
+
+    betti: tuple[int, ...]
+    band: float
+    lifetimes: tuple[tuple[float, ...], ...]
+
+
+def distance_to_measure(points: Array, at: Array, mass: float) -> Array:
+    """The root mean square distance to the nearest share `mass` of the points.
+
+    Args:
+        points: ``(n, d)``.
+        at: where, ``(m, d)``.
+        mass: share of the points, in (0, 1]; at least one point is looked at.
+
+    Returns:
+        float64 ``(m,)``.
+
+    >>> distance_to_measure(np.array([[0.0], [2.0], [9.0]]), np.array([[1.0]]), 0.6).tolist()
+    [1.0]
+    """
+    k = max(1, round(mass * len(points)))
+    away, _ = cKDTree(points).query(at, k=k)
+    root: Array = np.sqrt(np.square(away.reshape(len(at), k)).mean(1))
+    return root
+
+
+def homology(
+    points: Array | Tensor,
+    *,
+    mass: float = 0.02,
+    level: float = 0.95,
+    bootstraps: int = 100,
+    generator: torch.Generator | None = None,
+) -> Homology:
+    """Betti numbers of the set that points fill, of features that are real with a stated confidence.
+
+    Args:
+        points: independent points ``(n, d)``, d at most 3.
+        mass: m; a loop that holds less than this share of the points is not seen.
+        level: the confidence.
+        bootstraps: how many resamples; a third as many in three dimensions.
+        generator: source of the resamples, on the CPU.
+
+    Raises:
+        NotApplicableError: in more than three dimensions, where there is no grid, or without gudhi.
+
+    >>> angle = torch.linspace(0, 6.28, 300)
+    >>> found = homology(torch.stack([angle.cos(), angle.sin()], 1), bootstraps=20)
+    >>> found.betti
+    (1, 1)
+    """
+    gudhi = _gudhi()
+    cloud = np.asarray(points.detach().cpu() if isinstance(points, Tensor) else points, dtype=np.float64)
+    n, width = cloud.shape
+    if width not in CELLS:
+        raise NotApplicableError(f"Betti numbers are counted on a grid of at most 3 dimensions, not {width}")
+    grid, shape, cell = _grid(cloud)
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    drawn = np.random.default_rng(seed).integers(n, size=(bootstraps if width < 3 else max(20, bootstraps // 3), n))
+    values, worst = _resampled(cloud, grid, mass, np.stack([np.bincount(row, minlength=n) for row in drawn]))
+    # The distance changes by at most as much as the place does: half a cell's diagonal.
+    band = 2 * (float(np.quantile(worst, level, method="higher")) + 0.5 * cell * math.sqrt(width))
+    complex_ = gudhi.CubicalComplex(top_dimensional_cells=values.reshape(shape))
+    complex_.compute_persistence()
+    top = float(values.max())
+    lifetimes = []
+    for dim in range(width):
+        bars = np.asarray(complex_.persistence_intervals_in_dimension(dim)).reshape(-1, 2)
+        lifetimes.append(np.sort(np.minimum(bars[:, 1], top) - bars[:, 0])[::-1])
+    betti = tuple(int((lives > band).sum()) for lives in lifetimes)
+    return Homology(betti, band, tuple(tuple(lives[:10].tolist()) for lives in lifetimes))
+
+
+def _resampled(points: Array, at: Array, mass: float, counts: Array) -> tuple[Array, Array]:
+    """The distance to the measure at some places, and how far that of each resample is from it at worst.
+
+    A resample has each point `counts` times, ``(resamples, n)``. The order of neighbours is the same for all of them,
+    so that they are looked for once.
+    """
+    n, k = len(points), max(1, round(mass * len(points)))
+    wide = min(n, 3 * k + 60)
+    tree = cKDTree(points)
+    values, worst = np.empty(len(at)), np.zeros(len(counts))
+    rows = max(1, _NEIGHBOURS // wide)
+    for start in range(0, len(at), rows):
+        some = slice(start, start + rows)
+        away, index = tree.query(at[some], k=wide)
+        square = np.square(away.reshape(-1, wide))
+        index = index.reshape(-1, wide)
+        values[some] = np.sqrt(square[:, :k].mean(1))
+        for b, count in enumerate(counts):
+            reached = np.minimum(count[index].cumsum(1), k)
+            share = np.diff(reached, axis=1, prepend=0)
+            # So wide a neighbourhood hardly ever lacks points; its last one stands for those that are missing.
+            total = (square * share).sum(1) + square[:, -1] * (k - reached[:, -1])
+            worst[b] = max(worst[b], np.abs(np.sqrt(total / k) - values[some]).max())
+    return values, worst
+
+
+def _gudhi() -> Any:
+    try:
+        import gudhi
+    except ImportError:
+        raise NotApplicableError(
+            "Betti numbers are counted with gudhi, which is not installed: pip install 'intelvae-metrics[topology]'"
+        ) from None
+    return gudhi
+
+
+def _grid(points: Array) -> tuple[Array, tuple[int, ...], float]:
+    """Centres of cubic cells that fill a box around the points, their number along each side, and a cell's side."""
+    low, high = points.min(0), points.max(0)
+    longest = max(float((high - low).max()), 1e-12)
+    margin = MARGIN * longest
+    cell = (longest + 2 * margin) / CELLS[points.shape[1]]
+    shape = tuple(math.ceil((side + 2 * margin) / cell) for side in (high - low))
+    sides = [start - margin + cell * (np.arange(count) + 0.5) for start, count in zip(low, shape, strict=True)]
+    return np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(-1, points.shape[1]), shape, cell
+
+
+def measure(subject: Subject, spec: BettiSpec) -> Measurement:
+    """What `BettiSpec` says of a run."""
+    _gudhi()
+    mapping = subject.model.mapping
+    declared = properties_of(mapping)
+    z = subject.prior(spec.n, seed=spec.seed).z
+    dims = sorted({d for plane in declared.planes for d in plane})
+    # What passes through changes no topology, and would only blur it.
+    acting = bool(dims) and mapping.z_dim == mapping.y_dim
+    z = z[:, dims] if acting else z
+    most = max(CELLS)
+    clouds = {"z": z} if z.shape[1] <= most else {}
+    if len(subject.model.x_shape) == 1 and subject.model.x_shape[0] <= most:
+        made = subject.run.original_units(subject.generated(spec.n, seed=spec.seed))
+        clouds["x"] = made
+    if not clouds:
+        raise NotApplicableError(
+            f"Betti numbers are counted in at most {most} dimensions; here z has {z.shape[1]} and x "
+            f"{math.prod(subject.model.x_shape)}"
+        )
+    data = subject.run.spec.data
+    known: dict[str, tuple[str, Sequence[int] | None]] = {
+        "z": ("declared", declared.betti or ((declared.clusters,) if declared.clusters else None)),
+        "x": ("data", data.betti if isinstance(data, Shaped) else None),
+    }
+    numbers: dict[str, Number] = {}
+    details: dict[str, JsonValue] = {}
+    notes = ["Counted are features that live longer than the band: what is smaller may be there too."]
+    for i, (name, cloud) in enumerate(clouds.items()):
+        subject.tell(f"Betti numbers of {name}", i / len(clouds))
+        if not bool(torch.isfinite(cloud).all()):
+            notes.append(f"{name} is not finite for some draws of the prior, so nothing was counted.")
+            continue
+        generator = subject.generator(spec.seed, f"homology of {name}")
+        found = homology(cloud, mass=spec.mass, level=spec.level, bootstraps=spec.bootstraps, generator=generator)
+        whose, expected = known[name]
+        details[name] = {"band": found.band, "lifetimes": [list(lives) for lives in found.lifetimes]}
+        for dim, count in enumerate(found.betti):
+            beside = {}
+            # A number of clusters says nothing of loops.
+            if expected is not None and (dim < len(expected) or (name == "x" or declared.betti is not None)):
+                beside[whose] = float(expected[dim]) if dim < len(expected) else 0.0
+            lives = found.lifetimes[dim]
+            about = f"{('pieces', 'loops', 'hollows')[dim]} of {name} under the prior"
+            if lives:
+                last = f"longest lifetimes over the band {', '.join(f'{life / found.band:.1f}' for life in lives[:4])}"
+                about = f"{about}; {last}"
+            numbers[f"b{dim} of {name}"] = Number(value=count, beside=beside, about=about)
+    if not numbers:
+        raise NotApplicableError(notes[-1])
+    return Measurement(
+        numbers=numbers,
+        protocol={
+            "draws": spec.n,
+            "x": "mean of p(x|z), in the data's own units",
+            "dimensions of z": dims if acting else "all",
+            "filtration": "distance to a measure, on a grid",
+            "mass": spec.mass,
+            "confidence": spec.level,
+            "bootstraps": spec.bootstraps,
+            "seed": spec.seed,
+        },
+        details=details,
+        notes=tuple(notes),
+    )

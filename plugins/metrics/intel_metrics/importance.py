@@ -1,0 +1,234 @@
+r"""How probable are examples under a model? log p(x) by importance sampling, with what tells whether to believe it.
+
+With :math:`y_k \sim q(y|x)` and :math:`w_k = p(x|g(y_k))\, p(y_k) / q(y_k|x)`, both densities being of y,
+whatever g is:
+
+=============  ===============================================================================================
+log p(x)       :math:`\log \frac1K \sum_k w_k`; its expectation is below log p(x) and rises to it with K
+ELBO           :math:`\frac1K \sum_k \log w_k`, never above the former for the same draws
+effective      :math:`(\sum_k w_k)^2 / \sum_k w_k^2`, between 1 and K: near 1, one draw decides alone, and
+sample size    the estimate lies below log p(x) by an amount that it does not show
+=============  ===============================================================================================
+
+Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016; the effective sample size is Kong's,
+1992.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from intel_core.data import to_float
+from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.objectives import log_importance_weights
+from intel_core.parts import BernoulliSpec
+from intel_core.runspec import stream
+
+if TYPE_CHECKING:
+    from intel_core import InteLVAE, Subject
+    from intel_metrics.specs.likelihood import LikelihoodSpec
+
+__all__ = ["Estimates", "estimates", "log_likelihood", "measure"]
+
+FEW = 10.0
+"""An effective sample size below which an example's estimate hangs on a few draws."""
+MANY = 0.1
+"""The share of such examples from which the whole number is doubted."""
+_VALUES = 1 << 21
+"""Decoded numbers that are in memory at a time: 8 MB, and some ten times that inside a convolutional decoder."""
+
+
+class Estimates(NamedTuple):
+    """What importance sampling says of each example, float64 tensors ``(n,)`` on the CPU.
+
+    Attributes:
+        log_p: the estimate of log p(x), in nats.
+        half: the same from half of the draws, mean of both halves: where it is far below, K is too small.
+        elbo: the ELBO by the same draws, in nats.
+        ess: the effective sample size, between 1 and K.
+    """
+
+    log_p: Tensor
+    half: Tensor
+    elbo: Tensor
+    ess: Tensor
+
+
+def estimates(log_weights: Tensor) -> Estimates:
+    """What K >= 2 log-weights of each example say, ``(K, n)``; sums are in float64 and relative to the largest.
+
+    >>> found = estimates(torch.tensor([[0.0], [-1e9]]))
+    >>> round(float(found.log_p), 4), float(found.ess), float(found.elbo)
+    (-0.6931, 1.0, -500000000.0)
+    """
+    log_weights = log_weights.detach().double().cpu()
+    k = len(log_weights)
+    whole = torch.logsumexp(log_weights, 0)
+    middle = k // 2
+    parts = [torch.logsumexp(log_weights[i : i + middle], 0) for i in (0, k - middle)]
+    return Estimates(
+        whole - math.log(k),
+        (parts[0] + parts[1]) / 2 - math.log(middle),
+        log_weights.mean(0),
+        torch.exp(2 * whole - torch.logsumexp(2 * log_weights, 0)).clamp(1, k),
+    )
+
+
+@torch.no_grad()
+def log_likelihood(
+    model: InteLVAE,
+    x: Tensor,
+    particles: int = 500,
+    *,
+    generator: torch.Generator | None = None,
+    tell: Callable[[float], None] | None = None,
+) -> Estimates:
+    r"""Estimates of :math:`\log p(x) = \log E_{q(y|x)} [p(x|g(y))\, p(y) / q(y|x)]` under the model's own likelihood.
+
+    Memory does not grow with `n` or `particles`, but for one number per draw of some examples at a time.
+
+    Args:
+        model: a model in evaluation mode.
+        x: examples ``(n, *x_shape)``; bytes stand for ``x / 255``.
+        particles: K, at least 2.
+        generator: source of randomness on the model's device.
+        tell: called with the share that is done, in [0, 1].
+
+    Returns:
+        See `Estimates`; nats per example, in the units in which the model sees x.
+
+    Raises:
+        ValueError: for fewer than two particles.
+
+    >>> from intel_core import InteLVAE, load_mapping
+    >>> from intel_core.likelihoods import Gaussian
+    >>> linear = torch.nn.Linear(2, 2), torch.nn.Linear(1, 2)
+    >>> model = InteLVAE(linear[0], load_mapping("identity", 1), linear[1], Gaussian("fixed", 1.0, 0.0), (2,))
+    >>> found = log_likelihood(model, torch.zeros(3, 2), 100)
+    >>> found.log_p.shape, bool((found.log_p >= found.elbo).all())
+    (torch.Size([3]), True)
+    """
+    if particles < 2:
+        raise ValueError(f"importance sampling needs at least 2 particles, not {particles}")
+    like = next(model.parameters())
+    size = max(1, math.prod(model.x_shape) * model.likelihood.params_per_value)
+    at_once = max(1, _VALUES // size)
+    draws = min(particles, at_once)
+    rows = max(1, at_once // draws)
+    parts, done = [], 0
+    for some in torch.split(x, rows):
+        batch = to_float(some.to(like.device))
+        chunks = []
+        for start in range(0, particles, draws):
+            shape = (min(draws, particles - start), len(batch), model.y_dim)
+            noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
+            chunks.append(log_importance_weights(model, batch, noise).cpu())
+        parts.append(estimates(torch.cat(chunks)))
+        done += len(batch)
+        if tell is not None:
+            tell(done / len(x))
+    return Estimates(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def measure(subject: Subject, spec: LikelihoodSpec) -> Measurement:
+    """What `LikelihoodSpec` says of a run."""
+    x = subject.split("test").x[: spec.limit]
+    if len(x) < 2:
+        raise NotApplicableError(f"a mean and its error need at least 2 test examples, there are {len(x)}")
+    generator = torch.Generator(subject.run.model_device).manual_seed(stream(spec.seed, "importance"))
+    told = f"log p(x) of {len(x):,} examples"
+    found = log_likelihood(
+        subject.model, x, spec.particles, generator=generator, tell=lambda share: subject.tell(told, share)
+    )
+    if not bool(torch.isfinite(found.elbo).all()):
+        bad = int((~torch.isfinite(found.elbo)).sum())
+        raise NotApplicableError(f"log-weights of {bad} of {len(x)} test examples are not finite")
+    poor = found.ess < FEW
+    share = float(poor.double().mean())
+    beside = {"with half the particles": float(found.half.mean())}
+    scaling = subject.run.info["data"].get("scaling")
+    if scaling is not None:
+        # A density changes with its units: by the determinant of the scaling.
+        beside["in the data's own units"] = float(found.log_p.mean()) - sum(math.log(std) for std in scaling["std"])
+    nats = "nats per example"
+    return Measurement(
+        numbers={
+            "log p": Number(
+                value=float(found.log_p.mean()),
+                error=_error(found.log_p),
+                unit=nats,
+                better="higher",
+                beside=beside,
+                about="importance-sampled log p(x)",
+            ),
+            "elbo": Number(
+                value=float(found.elbo.mean()),
+                error=_error(found.elbo),
+                unit=nats,
+                better="higher",
+                about="the lower bound on the same examples, by the same draws",
+            ),
+            "gap": Number(
+                value=float((found.log_p - found.elbo).mean()),
+                error=_error(found.log_p - found.elbo),
+                unit=nats,
+                better="lower",
+                about="log p - ELBO: how far q(y|x) is from the true posterior",
+            ),
+            "effective sample size": Number(
+                value=float(found.ess.mean()),
+                error=_error(found.ess),
+                better="higher",
+                beside={"particles": float(spec.particles)},
+                about="draws that count, mean over examples",
+            ),
+            "doubtful": Number(
+                value=100 * share,
+                unit="%",
+                better="lower",
+                about=f"examples with an effective sample size below {FEW:g}",
+            ),
+        },
+        protocol={
+            "particles": spec.particles,
+            "examples": len(x),
+            "part": "test",
+            "likelihood": str(subject.run.spec.likelihood),
+            "prior and posterior": "densities of y, before g",
+            "errors": "standard error over examples",
+            "seed": spec.seed,
+        },
+        details={
+            "ess quantiles": {f"{q:g}": float(found.ess.quantile(q)) for q in (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)},
+        },
+        notes=tuple(_notes(subject, spec, share)),
+    )
+
+
+def _error(values: Tensor) -> float:
+    return float(values.std()) / math.sqrt(len(values))
+
+
+def _notes(subject: Subject, spec: LikelihoodSpec, doubtful: float) -> list[str]:
+    notes = []
+    support = subject.run.info["data"].get("support")
+    if isinstance(subject.run.spec.likelihood, BernoulliSpec) and support != "binary":
+        notes.append(
+            "bernoulli on grey values: these are cross-entropies, not normalised log-likelihoods; compare them only "
+            "with others of the same kind."
+        )
+    elif support != "binary" and subject.split("test").x.dtype == torch.uint8:
+        notes.append("a density of bytes taken as x/255, without dequantisation: it has no bound.")
+    if subject.run.info["data"].get("scaling") is not None:
+        notes.append("The data are standardised: nats are those of the standardised values unless said otherwise.")
+    if doubtful > MANY:
+        notes.append(
+            f"{doubtful:.0%} of the examples have an effective sample size below {FEW:g} of {spec.particles}: log p is "
+            "too low there by an unknown amount; raise particles, and compare with half of them."
+        )
+    return notes

@@ -1,0 +1,161 @@
+"""Are generated examples like real ones, and is every kind of real one generated? Counts of nearest neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from intel_core.measuring import Subject
+from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_metrics.examples import grey_notes, sides
+from intel_metrics.features import Floats, features_of, make_extractor, real_features
+from intel_metrics.shares import share_error
+
+if TYPE_CHECKING:
+    from intel_metrics.specs.images import PRDCSpec
+
+__all__ = ["PRDC", "nearest_distances", "prdc"]
+
+_ROWS = 256
+
+
+class PRDC(NamedTuple):
+    """Precision, recall, density and coverage, and their standard errors.
+
+    The errors are those of the mean over the examples that are counted, with the balls around the others held fixed.
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    precision_error: float
+    recall_error: float
+    density_error: float
+    coverage_error: float
+
+
+def _distances(first: Floats, second: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Euclidean distances, some rows at a time: exact ones, since equal points must be at distance 0."""
+    for start in range(0, len(first), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(first)))
+        yield rows, cdist(first[rows], second)
+
+
+def nearest_distances(features: Floats, k: int) -> Floats:
+    """Distance of each row to the k-th nearest of the other rows, ``(n, d) -> (n,)``.
+
+    Raises:
+        ValueError: unless 1 <= k < n.
+
+    >>> nearest_distances(np.array([[0.0], [1.0], [3.0]]), 1).tolist()
+    [1.0, 1.0, 2.0]
+    """
+    if not 1 <= k < len(features):
+        raise ValueError(f"k = {k} neighbours need more than {k} rows, there are {len(features)}")
+    radii = np.empty(len(features))
+    for rows, distances in _distances(features, features):
+        radii[rows] = np.partition(distances, k, axis=1)[:, k]  # the row itself is at distance 0
+    return radii
+
+
+def prdc(real: Floats, generated: Floats, k: int = 5) -> PRDC:
+    r"""Precision, recall, density and coverage of generated features.
+
+    B(x) is the closed ball around x that reaches to its k-th nearest neighbour within its own set.
+
+    - precision: share of generated points in the ball of some real point;
+    - recall: share of real points in the ball of some generated point;
+    - density: mean number of real balls around a generated point, over k; it may exceed 1, and for two samples of one
+      distribution it is near 1;
+    - coverage: share of real points whose ball holds a generated point.
+
+    For two identical sets precision, recall and coverage are 1 and density is (k + 1) / k, as each point lies in its
+    own ball too.
+
+    Source: Kynkäänniemi et al. 2019 (precision, recall); Naeem et al. 2020 (density, coverage).
+
+    Args:
+        real: shape ``(n, d)``.
+        generated: shape ``(m, d)``.
+        k: number of neighbours.
+
+    Raises:
+        ValueError: for other shapes, values that are not finite, or sets of k points or fewer.
+
+    >>> rng = np.random.default_rng(0)
+    >>> found = prdc(rng.normal(size=(300, 2)), 0.1 * rng.normal(size=(300, 2)))
+    >>> found.precision, found.recall < 0.2  # all of them likely, few kinds
+    (1.0, True)
+    """
+    real, generated = np.asarray(real, dtype=np.float64), np.asarray(generated, dtype=np.float64)
+    if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
+        raise ValueError(f"features of shapes {real.shape} and {generated.shape}; expected (n, d) and (m, d)")
+    if not (np.isfinite(real).all() and np.isfinite(generated).all()):
+        raise ValueError("features hold NaN or infinity")
+    real_radii, generated_radii = nearest_distances(real, k), nearest_distances(generated, k)
+    balls = np.zeros(len(generated))
+    recalled, covered = np.zeros(len(real), dtype=bool), np.zeros(len(real), dtype=bool)
+    for rows, distances in _distances(real, generated):
+        within = distances <= real_radii[rows, None]
+        balls += within.sum(0)
+        covered[rows] = within.any(1)
+        recalled[rows] = (distances <= generated_radii).any(1)
+    counted = (balls > 0, recalled, balls / k, covered)
+    precision, recall, density, coverage = (float(values.mean()) for values in counted)
+    return PRDC(
+        precision,
+        recall,
+        density,
+        coverage,
+        precision_error=share_error(precision, len(generated)),
+        recall_error=share_error(recall, len(real)),
+        density_error=float(balls.std(ddof=1) / k / np.sqrt(len(generated))),
+        coverage_error=share_error(coverage, len(real)),
+    )
+
+
+_ABOUT = {
+    "precision": "share of generated examples within the real ones",
+    "recall": "share of real examples within the generated ones",
+    "density": "how densely real examples lie around generated ones; near 1 for the same distribution",
+    "coverage": "share of real examples that have a generated one nearby",
+}
+
+
+def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
+    """What `PRDCSpec` says of a run."""
+    extract = make_extractor(spec.extractor, subject, weights=spec.weights, seed=spec.classifier_seed)
+    compared = sides(subject, spec.n, seed=spec.seed)
+    n = len(compared.real)
+    if n <= spec.k:
+        raise NotApplicableError(f"{n} examples a side are too few for k={spec.k} neighbours")
+    real, other = (real_features(subject, extract, x) for x in (compared.real, compared.other))
+    found = prdc(real, features_of(subject, extract, compared.generated), spec.k)
+    subject.tell("comparing real with real", 0.5)
+    floor = prdc(real, other, spec.k)
+    return Measurement(
+        numbers={
+            name: Number(
+                value=getattr(found, name),
+                error=getattr(found, f"{name}_error"),
+                better="higher",
+                beside={"real against real": getattr(floor, name)},
+                about=about,
+            )
+            for name, about in _ABOUT.items()
+        },
+        protocol={
+            **compared.protocol,
+            "extractor": extract.description,
+            "hash": extract.hash,
+            "features": real.shape[1],
+            "k": spec.k,
+            "balls": "closed; the k-th nearest of the other points",
+            "error": "of the mean over the counted examples, the balls held fixed",
+        },
+        notes=grey_notes(subject),
+    )

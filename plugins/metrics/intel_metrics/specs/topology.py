@@ -1,0 +1,44 @@
+"""What can be asked of the shape of samples?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from intel_core import Measurement, MetricSpec
+
+if TYPE_CHECKING:
+    from intel_core import Subject
+
+__all__ = ["BettiSpec", "SupportSpec"]
+
+
+class SupportSpec(MetricSpec):
+    """Do samples stay on the data's known curve or surface, and do they cover it?"""
+
+    n: int = Field(10_000, ge=10, le=1_000_000, description="generated samples")
+    away: float = Field(0.3, gt=0, description="a sample is off the support if it is further away, in the data's units")
+    near: float = Field(0.1, gt=0, description="a place is covered if a sample is nearer, in the data's units")
+    places: int = Field(2000, ge=10, le=100_000, description="places spread evenly over the support")
+
+    def measure(self, subject: Subject) -> Measurement:
+        """See `intel_metrics.support`."""
+        from intel_metrics.support import measure
+
+        return measure(subject, self)
+
+
+class BettiSpec(MetricSpec):
+    """Pieces and holes of z under the prior and of generated samples, counted above a confidence band (needs gudhi)."""
+
+    n: int = Field(2000, ge=100, le=20_000, description="draws of the prior")
+    mass: float = Field(0.02, gt=0, le=0.2, description="share of the draws that the distance to them looks at")
+    level: float = Field(0.95, ge=0.5, lt=1, description="confidence with which every feature that is counted is real")
+    bootstraps: int = Field(100, ge=20, le=2000, description="resamples for the band; a third of them in 3 dimensions")
+
+    def measure(self, subject: Subject) -> Measurement:
+        """See `intel_metrics.homology`."""
+        from intel_metrics.homology import measure
+
+        return measure(subject, self)

@@ -1,0 +1,117 @@
+"""Do samples stay on a known curve or surface, and do they cover it? Shares of both, with binomial errors."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from intel_core.data import Supported, to_float
+from intel_core.errors import PluginError
+from intel_core.metrics import Measurement, NotApplicableError, Number
+
+if TYPE_CHECKING:
+    from intel_core import Subject
+    from intel_metrics.specs.topology import SupportSpec
+
+__all__ = ["binomial_error", "covered", "measure"]
+
+
+def covered(places: Tensor, samples: Tensor, near: float) -> Tensor:
+    """Which places have a sample nearer than a distance, ``(m, d), (n, d) -> (m,)``.
+
+    >>> covered(torch.tensor([[0.0], [5.0]]), torch.tensor([[0.2]]), near=0.5).tolist()
+    [True, False]
+    """
+    away, _ = cKDTree(samples.double().numpy()).query(places.double().numpy())
+    return torch.from_numpy(away < near)
+
+
+def binomial_error(share: float, n: int) -> float:
+    r"""The standard error :math:`\sqrt{p (1 - p) / n}` of a share of n independent trials.
+
+    At p = 0 and 1, where that is 0 and says nothing, it is that of the share (½ or n - ½) / n.
+
+    >>> round(binomial_error(0.5, 100), 3), round(binomial_error(0.0, 100), 4)
+    (0.05, 0.0071)
+    """
+    p = min(max(share, 0.5 / n), 1 - 0.5 / n)
+    return math.sqrt(p * (1 - p) / n)
+
+
+def measure(subject: Subject, spec: SupportSpec) -> Measurement:
+    """What `SupportSpec` says of a run."""
+    run, data = subject.run, subject.run.spec.data
+    if not isinstance(data, Supported):
+        raise NotApplicableError(
+            f"{run.info['data'].get('name', 'this data set')} has no known support: its spec has no "
+            "distance_to_support(points) and along_support(n)"
+        )
+    test = run.original_units(to_float(subject.split("test").x))
+    clouds = {
+        "": run.original_units(run.sample(spec.n, seed=spec.seed, noise=True)),
+        " of means": run.original_units(subject.generated(spec.n, seed=spec.seed)),
+    }
+    for cloud in clouds.values():
+        if not bool(torch.isfinite(cloud).all()):
+            raise NotApplicableError("some generated samples are not finite")
+    places = data.along_support(spec.places)
+    # A thousand samples cover more than a hundred do, so both have as many.
+    alike = min(spec.n, len(test))
+    numbers, quantiles = {}, {}
+    real = _away(data, test)
+    real_off = float((real > spec.away).double().mean())
+    real_covered = float(covered(places, test[:alike], spec.near).double().mean())
+    for name, cloud in clouds.items():
+        away = _away(data, cloud)
+        quantiles["with noise" if not name else "means"] = _quantiles(away)
+        off = float((away > spec.away).double().mean())
+        share = float(covered(places, cloud[:alike], spec.near).double().mean())
+        kind = "means of p(x|z)" if name else "samples, noise of p(x|z) included,"
+        numbers[f"off{name}"] = Number(
+            value=100 * off,
+            error=100 * binomial_error(off, len(cloud)),
+            unit="%",
+            better="lower",
+            beside={"test data": 100 * real_off, "its error": 100 * binomial_error(real_off, len(test))},
+            about=f"{kind} further than {spec.away:g} from the support",
+        )
+        numbers[f"coverage{name}"] = Number(
+            value=100 * share,
+            error=100 * binomial_error(share, spec.places),
+            unit="%",
+            better="higher",
+            beside={"test data": 100 * real_covered, "its error": 100 * binomial_error(real_covered, spec.places)},
+            about=f"of the support that is nearer than {spec.near:g} to one of {alike:,} {kind.rstrip(',')}",
+        )
+    return Measurement(
+        numbers=numbers,
+        protocol={
+            "samples": spec.n,
+            "test examples": len(test),
+            "samples for coverage": alike,
+            "away": spec.away,
+            "near": spec.near,
+            "places": spec.places,
+            "units": "of the data before standardisation",
+            "errors": "binomial; of coverage over the places, for these samples",
+            "seed": spec.seed,
+        },
+        details={"distance quantiles": {**quantiles, "test data": _quantiles(real)}},
+        notes=("Coverage grows with the number of samples: it is compared with as many test examples.",),
+    )
+
+
+def _away(data: Supported, points: Tensor) -> Tensor:
+    away = data.distance_to_support(points)
+    if not isinstance(away, Tensor) or away.shape != (len(points),):
+        shape = tuple(away.shape) if isinstance(away, Tensor) else type(away).__name__
+        raise PluginError(f"{type(data).__name__}.distance_to_support gives {shape}, expected ({len(points)},)")
+    return away.double()
+
+
+def _quantiles(values: Tensor) -> dict[str, float]:
+    return {f"{q:g}": float(torch.quantile(values[:1_000_000], q)) for q in (0.5, 0.9, 0.99, 1.0)}

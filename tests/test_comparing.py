@@ -1,0 +1,150 @@
+"""Which differences between groups of runs exceed the noise of their seeds."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from intel_core import Measured, Measurement, Number, Run, SpecError, compare, fit, group_runs, load_run
+from intel_core.comparing import holm, welch
+from intel_core.measuring import _digest_of
+
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+def test_welch_by_hand() -> None:
+    """t and the degrees of freedom from their formulas, p from the density of Student's t by quadrature."""
+    a, b = [1.2, 0.7, 1.9, 1.1, 1.4], [2.5, 1.1, 3.9]
+    va, vb = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
+    t = abs(np.mean(a) - np.mean(b)) / math.sqrt(va + vb)
+    nu = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    x = np.linspace(-t, t, 200_001)
+    density = (1 + x**2 / nu) ** (-(nu + 1) / 2)
+    density *= math.gamma((nu + 1) / 2) / (math.sqrt(nu * math.pi) * math.gamma(nu / 2))
+    assert welch(a, b) == pytest.approx(1 - np.trapezoid(density, x), abs=1e-9)
+
+
+def test_where_there_is_no_noise_there_is_no_test() -> None:
+    assert welch([1.0], [1.0, 2.0]) is None
+    assert welch([3.0, 3.0], [4.0, 4.0]) is None
+    assert welch([3.0, 3.0], [4.0, 4.1]) is not None
+
+
+def test_welch_has_its_level() -> None:
+    """Of 2,000 pairs of samples of one normal distribution, 5 % fall below 0.05 (within four standard errors)."""
+    draws = np.random.default_rng(0).normal(size=(2000, 10))
+    share = np.mean([(welch(list(row[:5]), list(row[5:])) or 0) < 0.05 for row in draws])
+    assert share == pytest.approx(0.05, abs=4 * math.sqrt(0.05 * 0.95 / 2000))
+
+
+@given(P_VALUES)
+def test_holm_against_its_stepwise_definition(p: list[float]) -> None:
+    """At every level, what is rejected step by step is what has an adjusted value at or below it."""
+    adjusted = holm(p)
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    for level in (0.01, 0.05, 0.2):
+        rejected = set()
+        for rank, i in enumerate(order):
+            if p[i] * (len(p) - rank) > level:
+                break
+            rejected.add(i)
+        assert {i for i, value in enumerate(adjusted) if value <= level} == rejected
+    assert all(value >= raw for value, raw in zip(adjusted, p, strict=True))
+
+
+def test_holm_keeps_the_family_wise_level() -> None:
+    draws = np.random.default_rng(1).uniform(size=(4000, 8))
+    assert np.mean([min(holm(list(row))) < 0.05 for row in draws]) < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 4000)
+    assert stats.binomtest(int(np.sum(draws.min(1) < 0.05)), 4000, 0.05).pvalue < 1e-6  # unadjusted does not
+
+
+@pytest.fixture(scope="module")
+def vanilla(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fit(mapping="identity", data="digits", steps=2, run_dir=tmp_path_factory.mktemp("runs") / "run").path
+
+
+def copies(vanilla: Path, folder: Path, values: list[float], **spec: object) -> list[Run]:
+    """The run again with other seeds, settings and one measured number each."""
+    runs = []
+    for seed, value in enumerate(values):
+        path = shutil.copytree(vanilla, folder / f"{len(list(folder.iterdir()))}")
+        info = json.loads((path / "run.json").read_text())
+        info["spec"] |= {"seed": seed, **spec}
+        (path / "run.json").write_text(json.dumps(info))
+        run = load_run(path)
+        measured = Measured(
+            metric="score:seed=0", name="score", distribution="d", version="1", weights=_digest_of(run), created="",
+            seconds=0.0,
+            measurement=Measurement(numbers={"score": Number(value=value, better="lower")}, protocol={}),
+        )  # fmt: skip
+        (path / "evaluation").mkdir()
+        (path / "evaluation" / "score.json").write_text(measured.model_dump_json())
+        runs.append(run)
+    return runs
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_group(vanilla: Path, tmp_path: Path) -> None:
+    first = copies(vanilla, tmp_path, [1.0, 1.1], mapping=["identity:dims=null"])
+    second = copies(vanilla, tmp_path, [2.0], batch_size=3)
+    groups = group_runs([*reversed(first), *second])
+    assert [len(group.runs) for group in groups] == [2, 1]
+    assert [run.info["spec"]["seed"] for run in groups[0].runs] == [0, 1]
+    assert groups[0].name == "batch_size=100"
+    assert groups[1].name == "batch_size=3"
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [([5.0, 5.1, 4.9], "worse"), ([0.1, 0.0, 0.2], "better"), ([1.05, 1.1, 1.2], "within noise"), ([5.0], "no test")],
+)
+def test_the_verdict_is_that_of_the_test(vanilla: Path, tmp_path: Path, values: list[float], verdict: str) -> None:
+    groups = group_runs(
+        [*copies(vanilla, tmp_path, [1.0, 1.1, 0.95]), *copies(vanilla, tmp_path, values, learning_rate=0.01)]
+    )
+    comparison = compare(groups, only=lambda key: key[1] == "score")
+    (row,) = comparison.rows
+    assert (row.metric, row.number, row.better) == ("score:seed=0", "score", "lower")
+    reference, other = row.cells
+    assert reference is not None
+    assert other is not None
+    assert reference.mean == pytest.approx(3.05 / 3)
+    assert reference.std == pytest.approx(np.std([1.0, 1.1, 0.95], ddof=1))
+    assert reference.verdict == "reference"
+    assert other.verdict == verdict
+    assert comparison.tests == (verdict != "no test")
+    if len(values) > 1:
+        expected = stats.ttest_ind([1.0, 1.1, 0.95], values, equal_var=False).pvalue
+        assert other.p == pytest.approx(expected)
+
+
+def test_p_values_are_adjusted_over_all_numbers_shown(vanilla: Path, tmp_path: Path) -> None:
+    first, others = copies(vanilla, tmp_path, [1.0, 1.2, 0.9]), []
+    for i, shift in enumerate((0.5, 1.0)):
+        others += copies(vanilla, tmp_path, [1.0 + shift, 1.2 + shift, 0.9 + shift], batch_size=10 + i)
+    comparison = compare(group_runs([*first, *others]), only=lambda key: key[1] == "score")
+    raw = [welch([1.0, 1.2, 0.9], [1.0 + s, 1.2 + s, 0.9 + s]) for s in (0.5, 1.0)]
+    assert [cell.p for cell in comparison.rows[0].cells[1:] if cell] == pytest.approx(holm([p for p in raw if p]))
+    assert comparison.tests == 2
+
+
+def test_a_number_that_one_group_lacks(vanilla: Path, tmp_path: Path) -> None:
+    first, second = copies(vanilla, tmp_path, [1.0, 1.1]), copies(vanilla, tmp_path, [2.0, 2.2], batch_size=3)
+    shutil.rmtree(first[0].path / "evaluation")
+    shutil.rmtree(first[1].path / "evaluation")
+    (row,) = compare(group_runs([*first, *second]), only=lambda key: key[1] == "score").rows
+    assert row.cells[0] is None
+    assert row.cells[1] is not None
+    assert row.cells[1].p is None
+
+
+def test_nonsense_is_refused(vanilla: Path) -> None:
+    with pytest.raises(SpecError, match="between 0 and 1"):
+        compare(group_runs([load_run(vanilla)]), level=1.5)
+    with pytest.raises(SpecError, match="no run"):
+        compare([])
