@@ -201,7 +201,7 @@ def test_the_numbers_are_those_of_the_run(ok, runs):
     records = load_run("images").records()
     validation = [[r["step"], float(f"{r['elbo']:.5g}")] for r in records if r["kind"] == "validation"]
     assert validation in [curve["lines"].get("validation") for curve in curves]
-    assert f"{load_run('images').metrics['test']['elbo']:.3g}" in page
+    assert f"{load_run('images').metrics['test']['elbo']:.2f}".replace("-", "−") in page
 
 
 def test_a_walk_decodes_what_the_run_decodes(ok, runs):
@@ -303,8 +303,8 @@ def test_measurements_stand_beside_their_floor_with_the_protocol(ok, runs, tiny)
     assert "a &lt;share&gt; &amp; more" in row
     assert "−" not in row
     bound = re.search(r"<tr><th scope=\"row\">bound.*?</tr>", page, re.DOTALL)[0]
-    assert "-9 ± 0.1" in bound
-    assert "-8 ± 0.1" in bound
+    assert "−9.00 ± 0.10" in bound
+    assert "−8.00 ± 0.10" in bound
     assert "Protocol of my_likelihood" in page
     assert "&#34;draws&#34;: 16" in page
     assert "Of 12 examples." in page
@@ -344,6 +344,20 @@ def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_
     assert f"the difference is −1.00 ± {error:.2f}" in result.stdout
     assert "the difference is −0.3 ± 0.014" in result.stdout
     assert "--metric" not in result.stdout
+
+
+def test_what_the_mapping_says_is_told_once():
+    from types import SimpleNamespace
+
+    from intel_cli.report.tables import diagnosis_of
+
+    details = {"data shares": [0.5, 0.5], "level change": [0.1, 0.9]}
+    measured = SimpleNamespace(name="diagnosis", measurement=Measurement(numbers={}, protocol={}, details=details))
+    own = {"data_shares": [0.5, 0.5], "classes": [0, 1], "contingency": [[1, 2], [3, 4]], "purity": None}
+    found = diagnosis_of(own, [measured], ("zero", "one"))
+    assert [one.name for one in found] == ["data shares", "contingency", "level change"]
+    assert found[1].columns == ("zero", "one")
+    assert [width for _, width, _ in found[2].bars] == pytest.approx([100 / 9, 100])
 
 
 def test_an_interrupted_run_is_shown_with_a_warning(ok, runs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,10 +83,25 @@ class Diagnosis:
 
 
 def _cell(found: Number) -> Cell:
-    value = number(found.value)
-    if found.error is not None:
-        value += f" ± {number(found.error)}"
-    return Cell(value, [f"{name} {number(v)}" for name, v in found.beside.items()])
+    value = minus(number(found.value)) if found.error is None else with_error(found.value, found.error)
+    return Cell(value, [f"{name} {minus(number(v))}" for name, v in found.beside.items()])
+
+
+def with_error(value: float, error: float) -> str:
+    """A value with as many decimals as its error has in two digits.
+
+    >>> with_error(-23.2312, 0.184), with_error(99.98, 0.0354), with_error(1234.6, 210.0), with_error(2.5, 0.0)
+    ('−23.23 ± 0.18', '99.980 ± 0.035', '1235 ± 210', '2.5 ± 0')
+    """
+    if not 0 < error < math.inf:
+        return f"{minus(number(value))} ± 0" if error == 0 else minus(number(value))
+    decimals = min(8, max(0, 1 - math.floor(math.log10(error))))
+    return minus(f"{value:.{decimals}f} ± {error:.{decimals}f}")
+
+
+def minus(text: str) -> str:
+    """A text of a number with a minus sign that is one."""
+    return "−" + text[1:] if text.startswith("-") else text
 
 
 def metric_tables(
@@ -131,8 +147,8 @@ def _own(run: Run, against: Run | None) -> list[MetricTable]:
         if not isinstance(test[name], int | float):
             continue
         shown, better = _NAMES.get(name, (name.replace("_", " "), None))
-        beside = Cell(number(other[name]), []) if isinstance(other.get(name), int | float) else None
-        cell = Cell(number(float(test[name])), [])
+        beside = Cell(minus(f"{other[name]:.2f}"), []) if isinstance(other.get(name), int | float) else None
+        cell = Cell(minus(f"{test[name]:.2f}"), [])
         rows.append(MetricRow(shown, "", "nats per example", better or "", cell, beside))
     active = test.get("active_units")
     if isinstance(active, int):
@@ -151,7 +167,9 @@ def diagnosis_of(own: Dictionary[str, Any], mine: Sequence[Measured], classes: S
     found = dict(own)
     for one in mine:
         if one.name == "diagnosis" and one.measurement is not None:
-            found |= {name: value for name, value in one.measurement.details.items() if name not in found}
+            known = {name.replace("_", " ") for name in found}
+            details = one.measurement.details
+            found |= {name: value for name, value in details.items() if name.replace("_", " ") not in known}
     heads = any(_is_matrix(value) for value in found.values())  # the classes head a table's columns then
     told = [name for name, value in found.items() if value is not None and not (heads and name == "classes")]
     return [_shown(name, found[name], found, classes) for name in told]
