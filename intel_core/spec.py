@@ -312,8 +312,14 @@ def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
     fields = type(spec).model_fields
     set_by_hand = [k for k in fields if k in spec.model_fields_set and getattr(spec, k) != fields[k].default]
     not_default = [k for k in fields if getattr(spec, k) != fields[k].get_default(call_default_factory=True)]
-    choices = [list(fields)] if explicit else [set_by_hand, not_default, list(fields)]
     dumped = spec.model_dump(mode="json")
+
+    def is_needed(key: str) -> bool:
+        """Whether the others alone give another spec: a validator may fill in what is not said."""
+        return not _reads_back(spec, name, _write(name, {k: dumped[k] for k in set_by_hand if k != key}))
+
+    needed = [] if explicit else [key for key in set_by_hand if is_needed(key)]
+    choices = [list(fields)] if explicit else [needed, set_by_hand, not_default, list(fields)]
     for keys in choices:
         text = _write(name, {key: dumped[key] for key in keys})
         if text is not None and _reads_back(spec, name, text):

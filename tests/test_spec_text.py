@@ -569,3 +569,12 @@ def test_field_lines() -> None:
     assert lines["either"] == ("integer or string", "0")
     assert lines["words"] == ("[string, …]", "[]")
     assert lines["choice"][0].startswith("null|true|")
+
+
+def test_what_a_validator_fills_in_is_not_written() -> None:
+    """The explicit text says every field; the short one of the same spec only what a user would type."""
+    spec = parse_spec("mappings", "cluster:k=2,learnable=true")
+    again = parse_spec("mappings", format_spec(spec, explicit=True))
+    assert again == spec
+    assert str(again) == "cluster:k=2,learnable=true"
+    assert str(parse_spec("mappings", "cluster:k=2,learnable=true,c2=0.3")) == "cluster:k=2,c2=0.3,learnable=true"
