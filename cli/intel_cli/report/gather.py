@@ -278,7 +278,9 @@ def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tup
             found.append((name, _image_samples(one, dataset)))
         else:
             x = one.original_units(one.sample(_POINTS, seed=one.spec.seed, noise=True))
-            data = None if dataset is None else one.original_units(to_float(dataset.train.x[:_POINTS]))
+            # Training data may lie on disk: only what is drawn is read.
+            data = None if dataset is None else dataset.train.read(_rows(len(dataset.train), _POINTS))
+            data = None if data is None else one.original_units(to_float(data))
             label = f"{len(x):,} samples, noise included" + ("" if data is None else ", over training data in grey")
             found.append((name, Picture(f"{label}.", svg=beside_data(x, data, label))))
     return found
