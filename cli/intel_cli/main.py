@@ -15,7 +15,9 @@ from intel_cli.commands.check import check
 from intel_cli.commands.compare import compare
 from intel_cli.commands.encode import encode
 from intel_cli.commands.evaluate import evaluate
+from intel_cli.commands.explore import explore
 from intel_cli.commands.plugins import plugins
+from intel_cli.commands.report import report
 from intel_cli.commands.runs import runs
 from intel_cli.commands.sample import sample
 from intel_cli.commands.schema import schema
@@ -88,7 +90,7 @@ def _restore(variable: str, value: str | None) -> None:
     os.environ.pop(variable) if value is None else os.environ.__setitem__(variable, value)
 
 
-for command in (show, check, train, evaluate, compare, sample, encode, runs, plugins, schema):
+for command in (show, check, train, evaluate, compare, report, explore, sample, encode, runs, plugins, schema):
     intel.add_command(command)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intel_core.replicates import Replicates
     from intel_core.runspec import RunSpec
 
-__all__ = ["refuse_group", "show_replicates", "train_replicates"]
+__all__ = ["refuse_folder", "refuse_group", "show_replicates", "train_replicates"]
 
 
 def refuse_group(path: Path) -> None:
@@ -27,6 +27,19 @@ def refuse_group(path: Path) -> None:
 
     if (path / FILE).is_file():
         raise click.UsageError(f"{path} holds several runs, which are continued one by one: --resume {path}/seed-…")
+
+
+def refuse_folder(path: Path, command: str) -> None:
+    """As `refuse_group`, for a command that takes one run.
+
+    Raises:
+        RunError: naming where the runs are.
+    """
+    from intel_core.errors import RunError
+    from intel_core.replicates import FILE
+
+    if (path / FILE).is_file() and not (path / "run.json").exists():
+        raise RunError(f"{path} holds several runs; intel {command} takes one of them: {path}/seed-…")
 
 
 def train_replicates(

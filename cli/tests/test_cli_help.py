@@ -36,6 +36,8 @@ def imported(*args, path="", **env):
         ("--help",),
         ("train", "--help"),
         ("show", "--help"),
+        ("report", "--help"),
+        ("explore", "--help"),
         ("plugins", "list", "--help"),
         ("plugins", "new", "--help"),
         ("--version",),

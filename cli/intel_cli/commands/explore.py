@@ -1,0 +1,63 @@
+"""What does a model do as y moves? `intel explore` opens a local page on which one drags it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from intel_cli.completion import RunPath
+
+__all__ = ["explore"]
+
+_EPILOG = """\b
+Examples:
+  intel explore runs/digits-cluster-seed0
+  intel explore runs/digits-cluster-seed0 --port 8321 --no-browser
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=RunPath())
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port to listen on; 0 is any free one."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
+@click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
+def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> None:
+    """Drag a point in a plane of y and see z and the decoded example move with it.
+
+    The page is served on this machine alone, at an address that nobody can guess, until Ctrl-C. It needs starlette
+    and uvicorn: pip install 'intelvae-cli[explore]'.
+
+    RUN is a run directory, or the name of a run in runs/.
+    """
+    from intel_cli.explore.server import listen, require_installed
+
+    require_installed()
+    import secrets
+
+    from intel_cli.explore.scene import Scene
+    from intel_cli.explore.server import serve
+    from intel_cli.replicates import refuse_folder
+    from intel_cli.report.gather import usable_data
+    from intel_cli.telling import note
+    from intel_core.run import data_dir_or_default, load_run
+
+    refuse_folder(run, "explore")
+    bound = listen(port)
+    with bound:
+        trained = load_run(run)
+        _ = trained.model  # a run without weights is refused before anything else is done
+        dataset, problem = usable_data(trained, data_dir_or_default(data_dir))
+        if problem:
+            note(problem.replace("this page", "the page"))
+
+        def ready(address: str) -> None:
+            click.echo(f"{run} at {address}")
+            click.echo("Ctrl-C ends it.")
+            if not no_browser:
+                click.launch(address)
+
+        serve(Scene(trained, dataset), bound, secrets.token_urlsafe(16), ready)
+    note("Ended.")

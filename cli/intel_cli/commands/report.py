@@ -1,0 +1,102 @@
+"""Did the bias take, and what does the model look like? `intel report` answers on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from intel_cli.completion import RunPath
+
+if TYPE_CHECKING:
+    from intel_cli.report.gather import Page
+
+__all__ = ["report"]
+
+_EPILOG = """\b
+Examples:
+  intel report runs/digits-cluster-seed0 --open
+  intel report runs/digits-cluster-seed0 --against runs/digits-identity-seed0 -o cluster.html
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=RunPath())
+@click.option(
+    "--against", type=RunPath(), metavar="VANILLA_RUN", help="A run on the same data without the bias, to compare with."
+)
+@click.option(
+    "-o",
+    "--out",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An .html file.  [default: RUN/report.html]",
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON object.")
+def report(
+    run: Path, against: Path | None, output: Path | None, data_dir: Path | None, show: bool, as_json: bool
+) -> None:
+    """Write one self-contained HTML page about a run.
+
+    It begins with the verdict, whether the bias took, with the numbers it rests on; then come settings, learning
+    curves, samples, the latent space before and after the mapping, sliders along single dimensions, and metrics.
+
+    RUN is a run directory, or the name of a run in runs/.
+    """
+    from intel_cli.files import suffix_of
+    from intel_cli.replicates import refuse_folder
+    from intel_cli.report.gather import gather
+    from intel_cli.report.page import render
+    from intel_cli.telling import json_text
+    from intel_core.checkpoint import write_text
+    from intel_core.errors import RunError
+    from intel_core.run import data_dir_or_default, load_run
+
+    target = output or run / "report.html"
+    suffix_of(target, (".html", ".htm"))
+    for path in (run, against):
+        if path is not None:
+            refuse_folder(path, "report")
+    if output is not None and not output.parent.is_dir():
+        raise RunError(f"{output} cannot be written: there is no folder {str(output.parent)!r}; make it first")
+    other = None if against is None else load_run(against)
+    page = gather(load_run(run), other, data_dir_or_default(data_dir))
+    html = render(page)
+    write_text(target, html)
+    if as_json:
+        click.echo(json_text(_verdict(page, target)))
+    else:
+        _tell(page, target, len(html.encode()))
+    if show:
+        click.launch(str(target.resolve()))
+
+
+def _verdict(page: Page, target: Path) -> dict[str, object]:
+    findings = [
+        {"question": f.question, "outcome": f.outcome, "sentence": f.sentence, "part": f.part}
+        for f in page.verdict.findings
+    ]
+    return {
+        "run": page.name,
+        "against": page.against or None,
+        "outcome": page.verdict.outcome,
+        "headline": page.verdict.headline,
+        "findings": findings,
+        "caveats": list(page.verdict.caveats),
+        "commands": page.commands,
+        "file": str(target),
+    }
+
+
+def _tell(page: Page, target: Path, size: int) -> None:
+    """The verdict in a line, its sentences below it, and where the page is."""
+    signs = {"took": "+", "partly": "~", "not": "-", "unknown": "?"}
+    click.echo(f"{page.verdict.headline}.")
+    for finding in page.verdict.findings:
+        click.echo(f"  {signs[finding.outcome]} {finding.sentence}")
+    for line in (*page.verdict.caveats, *(f"Next: {command}" for command in page.commands)):
+        click.echo(f"  {line}")
+    click.echo(f"{target} ({size / 1e6:.2g} MB)")

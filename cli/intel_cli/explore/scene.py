@@ -1,0 +1,151 @@
+"""What does the page ask of a run? Planes with their points, decodings, and places to start from; no web in it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from intel_cli.report.images import address, limits_of, sheet
+from intel_cli.report.planes import Backdrop, chosen_planes
+from intel_cli.report.svg import Frame, dots, frame, window, wrap
+from intel_core.data import to_float
+from intel_core.errors import DataError
+from intel_core.runspec import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from intel_core.data import Dataset
+    from intel_core.run import Run
+
+__all__ = ["Scene"]
+
+_MOST_ENCODED = 5000
+_LIMIT = 1e3
+"""Beyond any place that the prior knows."""
+
+
+class Scene:
+    """A run and everything drawn of it; to be called from one thread at a time.
+
+    Args:
+        run: the run.
+        dataset: its data; the prior alone is shown without them.
+    """
+
+    def __init__(self, run: Run, dataset: Dataset | None) -> None:
+        self.run = run
+        self.dataset = dataset
+        self._x = None if dataset is None else dataset.test.x[:_MOST_ENCODED]
+        labels = None if dataset is None or dataset.test.labels is None else dataset.test.labels[:_MOST_ENCODED]
+        self._labels = labels
+        self.mean = None if self._x is None else run.encode(self._x).mean
+        names = () if dataset is None else dataset.class_names
+        mapping = run.model.mapping
+        self._behind = Backdrop(mapping, self.mean, labels, names)
+        self._planes = [plane for plane, _ in chosen_planes(mapping, self.mean)]
+        self._images = len(run.model.x_shape) == 3
+        known = None if self._x is None else to_float(self._x[:200]).cpu()
+        self._limits = limits_of(known, run.info["data"].get("support", "unit")) if known is not None else (0.0, 1.0)
+
+    def start(self) -> dict[str, Any]:
+        """What the page must know before anything is drawn."""
+        run = self.run
+        return {
+            "name": str(run.info["name"]),
+            "mapping": " → ".join(str(part) for part in run.spec.mapping) or "identity",
+            "y_dim": run.model.y_dim,
+            "z_dim": run.model.z_dim,
+            "planes": [list(plane) for plane in self._planes],
+            "examples": 0 if self._x is None else len(self._x),
+            "legend": [{"name": e.name, "style": e.style, "count": e.count} for e in self._behind.legend],
+            "what": self._behind.what,
+            "output": self._output(),
+        }
+
+    def plane(self, dims: list[int]) -> dict[str, Any]:
+        """Both panels of one or two dimensions of y, as SVG with their axes.
+
+        Raises:
+            DataError: if there are no such dimensions.
+        """
+        y_dim = self.run.model.y_dim
+        if len(set(dims)) != min(2, y_dim) or len(dims) != len(set(dims)) or not all(0 <= d < y_dim for d in dims):
+            raise DataError(f"a plane is {min(2, y_dim)} different dimensions of 0 to {y_dim - 1}, not {dims}")
+        made = self._behind.plane(tuple(dims))
+        return {
+            "dims": dims,
+            "z_dims": list(made.z_dims),
+            "y": str(made.y),
+            "z": str(made.z),
+            "y_frame": _axes(made.y_box),
+            "z_frame": _axes(made.z_box),
+        }
+
+    @torch.no_grad()
+    def decode(self, y: list[float]) -> dict[str, Any]:
+        """What one y is mapped and decoded to: z, and the mean of p(x|z).
+
+        Raises:
+            DataError: if y is not so many finite numbers.
+        """
+        model = self.run.model
+        if len(y) != model.y_dim or not all(math.isfinite(v) and abs(v) <= _LIMIT for v in y):
+            raise DataError(f"y must be {model.y_dim} numbers between {-_LIMIT:g} and {_LIMIT:g}")
+        z = model.mapping(torch.tensor([y], device=self.run.model_device))
+        x = self.run.decode(z.cpu())
+        return {"z": [float(f"{v:.4g}") for v in z[0].tolist()], **self._shown(x)}
+
+    def example(self, index: int) -> dict[str, Any]:
+        """Where a test example lies in y, and what it is.
+
+        Raises:
+            DataError: if there is no such example.
+        """
+        if self._x is None or self.mean is None or not 0 <= index < len(self._x):
+            count = 0 if self._x is None else len(self._x)
+            raise DataError(f"there is no test example {index}; there are {count:,}, counted from 0")
+        label = ""
+        if self._labels is not None and self.dataset is not None:
+            value, names = int(self._labels[index]), self.dataset.class_names
+            label = names[value] if 0 <= value < len(names) else str(value)
+        shown = self._shown(to_float(self._x[index : index + 1]).cpu())
+        return {"y": [float(f"{v:.4g}") for v in self.mean[index].tolist()], "label": label, **shown}
+
+    def draw(self, seed: int) -> dict[str, Any]:
+        """A draw of the prior."""
+        generator = torch.Generator().manual_seed(stream(seed, "explore"))
+        y = torch.randn(self.run.model.y_dim, generator=generator)
+        return {"y": [float(f"{v:.4g}") for v in y.tolist()]}
+
+    def _shown(self, x: Tensor) -> dict[str, Any]:
+        if self._images:
+            return {"image": address(sheet(x, 1, self._limits), 1)}
+        return {"values": [float(f"{v:.5g}") for v in self.run.original_units(x)[0].tolist()]}
+
+    def _output(self) -> dict[str, Any]:
+        """How decodings are to be shown: an image, a point of the data's plane, or a profile."""
+        shape = self.run.model.x_shape
+        if self._images:
+            return {"kind": "image", "width": shape[2], "height": shape[1]}
+        x = None if self._x is None else self.run.original_units(to_float(self._x[:1500]).cpu())
+        low, high = (-3.0, 3.0) if x is None else window(x.flatten().tolist(), share=0.001)
+        if shape[0] == 2:
+            cloud = [] if x is None else [(a, b) for a, b in x.tolist()]
+            half = max([1e-6, *(abs(v) for v in (low, high))]) * 1.15
+            box = Frame((-half, half), (-half, half), 340, 326, left=40)
+            label = "The plane of the data: test examples in grey, and what y decodes to."
+            svg = wrap(box, [frame(box, ("x0", "x1"), grid=False), dots(box, cloud, "prior")], label, "chart plane")
+            return {"kind": "plane", "svg": str(svg), "frame": _axes(box)}
+        last = float(max(shape[0] - 1, 1))
+        box = Frame((0.0, last), (low, high), 340, 240, left=44)
+        label = "The values of x that y decodes to, in their order."
+        svg = wrap(box, [frame(box, ("value of x", ""), grid=False)], label, "chart")
+        return {"kind": "profile", "svg": str(svg), "frame": _axes(box)}
+
+
+def _axes(box: Frame) -> list[float]:
+    """Corners as drawn (left, top, right, bottom), then the values at them (x, x, y, y)."""
+    return [box.left, box.top, box.width - box.right, box.height - box.bottom, *box.x, *box.y]

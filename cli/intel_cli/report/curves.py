@@ -1,0 +1,129 @@
+"""How did training go? A small chart for each term, of training and of validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from intel_cli.report.svg import Frame, clipped, frame, line, short, window, wrap
+
+__all__ = ["Chart", "charts", "series", "steady"]
+
+_NAMES = {"elbo": "ELBO", "log_likelihood": "Log-likelihood", "kl": "KL", "loss": "Loss", "iwae": "IWAE bound"}
+_ABOUT = {
+    "elbo": "log-likelihood less KL: higher is better",
+    "log_likelihood": "of the data given z: higher is better",
+    "kl": "what y carries",
+    "loss": "what is minimised, weights included",
+    "iwae": "the importance-weighted bound: higher is better",
+}
+_NOT_TERMS = {"kind", "step", "epoch", "seconds", "weights", "active_units", "kl_per_dim", "examples_per_second"}
+_MOST_POINTS = 400
+_MOST_TERMS = 12
+
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One term: its name, what it is, the picture, and the same numbers for a pointer to read."""
+
+    name: str
+    about: str
+    svg: Markup
+    data: dict[str, Any]
+
+
+def series(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Points]]:
+    """Values by term, then by who was measured; weights are terms of their own.
+
+    >>> series([{"kind": "train", "step": 5, "kl": 2.0, "weights": {"kl": 0.5}}])
+    {'kl': {'train': [(5.0, 2.0)]}, 'weight of kl': {'train': [(5.0, 0.5)]}}
+    """
+    found: dict[str, dict[str, Points]] = {}
+    for record in records:
+        kind, step = record.get("kind"), record.get("step")
+        if not isinstance(kind, str) or not isinstance(step, int | float):
+            continue
+        values = {name: value for name, value in record.items() if name not in _NOT_TERMS}
+        weights = record.get("weights")
+        if isinstance(weights, dict):
+            values |= {f"weight of {name}": value for name, value in weights.items()}
+        for name, value in values.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                found.setdefault(name, {}).setdefault(kind, []).append((float(step), float(value)))
+    return found
+
+
+def charts(records: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]] = ()) -> list[Chart]:
+    """A chart for each term, the same scale of steps in all; weights that never change share a sentence instead.
+
+    Args:
+        records: logged lines and evaluations of the run.
+        beside: those of the run without the bias; its validation is drawn in the charts of the terms that it has.
+    """
+    mine, others = series(records), series(beside)
+    terms = [name for name in mine if not name.startswith("weight of ")]
+    terms.sort(key=lambda name: list(_NAMES).index(name) if name in _NAMES else len(_NAMES))
+    if "elbo" in terms and "loss" in mine and _mirrored(mine):
+        terms.remove("loss")
+    weights = [name for name in mine if name.startswith("weight of ") and not _constant(mine[name])]
+    last = max((x for term in mine.values() for points in term.values() for x, _ in points), default=1.0)
+    return [_chart(name, mine[name], others.get(name, {}), last) for name in (*terms[:_MOST_TERMS], *weights)]
+
+
+def steady(records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Weights that were the same all along, by name."""
+    return {
+        name.removeprefix("weight of "): next(iter(kinds.values()))[0][1]
+        for name, kinds in series(records).items()
+        if name.startswith("weight of ") and _constant(kinds)
+    }
+
+
+def _constant(kinds: dict[str, Points]) -> bool:
+    return len({value for points in kinds.values() for _, value in points}) == 1
+
+
+def _mirrored(found: dict[str, dict[str, Points]]) -> bool:
+    """Whether the loss is the ELBO with the other sign, so that one chart says it all."""
+    return all(
+        math.isclose(-a, b, rel_tol=1e-4, abs_tol=1e-6)
+        for kind, points in found["elbo"].items()
+        for (_, a), (_, b) in zip(points, found["loss"].get(kind, []), strict=False)
+    )
+
+
+def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: float) -> Chart:
+    weight = name.startswith("weight of ")
+    lines: dict[str, Points] = {kind: _thinned(kinds[kind]) for kind in ("train", "validation") if kind in kinds}
+    lines |= {kind: _thinned(points) for kind, points in kinds.items() if kind not in lines}
+    if other.get("validation"):
+        lines["without the bias, validation"] = _thinned([p for p in other["validation"] if p[0] <= last])
+    # The first steps are far from all later ones and would flatten them.
+    values = [y for points in lines.values() for _, y in points[min(2, len(points) - 1) :]]
+    box = Frame((0.0, last), window(values, share=0.0 if weight else 0.01), 360, 200, left=48)
+    styles = {"train": "train", "validation": "held-out", "without the bias, validation": "vanilla"}
+    title = name if weight else _NAMES.get(name, name.replace("_", " "))
+    ends = ", ".join(f"{kind} ends at {short(points[-1][1])}" for kind, points in lines.items() if points)
+    content = [frame(box, ("step", "")), *(line(box, p, f"curve {styles.get(k, 'train')}") for k, p in lines.items())]
+    clip = clipped(box, content[1:])
+    label = f"{title} by step, from 0 to {short(last)}: {ends}."
+    data = {
+        "frame": [box.left, box.top, box.width - box.right, box.height - box.bottom, *box.x, *box.y],
+        "lines": {k: [[round(a), float(f"{b:.5g}")] for a, b in p] for k, p in lines.items()},
+    }
+    about = "" if weight else _ABOUT.get(name, "a term of the loss, unweighted")
+    return Chart(title[:1].upper() + title[1:], about, wrap(box, [content[0], clip], label), data)
+
+
+def _thinned(points: Points) -> Points:
+    """At most so many, the last among them."""
+    if len(points) <= _MOST_POINTS:
+        return points
+    every = math.ceil(len(points) / _MOST_POINTS)
+    return [*points[:-1:every], points[-1]]

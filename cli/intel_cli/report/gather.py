@@ -1,0 +1,319 @@
+"""What does the page say of a run? Everything it shows, gathered from the run directory, the model and the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from intel_cli.describe import number, warmup
+from intel_cli.promises import as_lines
+from intel_cli.report.curves import Chart, charts, steady
+from intel_cli.report.evidence import bounds_of, evidence_of, from_metrics, paired
+from intel_cli.report.images import address, limits_of, sheet
+from intel_cli.report.planes import Latent, latent
+from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric_tables
+from intel_cli.report.took import Verdict, verdict
+from intel_cli.report.vectors import beside_data, joined
+from intel_cli.report.walks import Walks, spread_rows, walks
+from intel_core.data import to_float
+from intel_core.errors import DataError, RunError
+from intel_core.measuring import measurements
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from markupsafe import Markup
+    from torch import Tensor
+
+    from intel_core.data import Dataset
+    from intel_core.run import Run
+
+__all__ = ["Page", "Picture", "gather", "usable_data"]
+
+MOST_ENCODED = 5000
+_SAMPLES = 64
+_POINTS = 1500
+_PAIRS = 16
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as an address, or a chart; what is to be seen on it, and how many pixels it has."""
+
+    label: str
+    source: str = ""
+    width: int = 0
+    svg: Markup | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """All sections of the page; what could not be had is empty, and `notes` says why."""
+
+    name: str
+    path: str
+    against: str
+    status: str
+    summary: list[str]
+    verdict: Verdict
+    commands: list[str]
+    facts: list[tuple[str, str, str]]
+    promises: dict[str, str]
+    curves: list[Chart]
+    steady: str
+    samples: list[tuple[str, Picture]]
+    reconstructions: Picture | None
+    latent: Latent
+    walks: Walks
+    diagnosis: list[Diagnosis]
+    metrics: list[MetricTable]
+    versions: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+
+def usable_data(run: Run, data_dir: Path | None) -> tuple[Dataset | None, str]:
+    """The data of a run, or why they are not to be had.
+
+    Raises:
+        RunError: if they have become others than those the run was trained on.
+    """
+    try:
+        dataset = run.dataset(data_dir)
+    except DataError as error:
+        return None, f"The data are not to be had here ({error}), so nothing on this page shows any."
+    if dataset.summary()["fingerprint"] != run.info["data"].get("fingerprint"):
+        raise RunError(f"{run.path} was trained on other data: the fingerprint of the training examples differs")
+    return dataset, ""
+
+
+@torch.no_grad()
+def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
+    """Everything about a run.
+
+    Args:
+        run: the run.
+        against: a run on the same data without the bias, if there is one.
+        data_dir: where data files lie.
+
+    Raises:
+        RunError: if a run has no weights, or the two were trained on different data.
+    """
+    _ = run.model  # a run without weights is refused before anything else is done
+    if against is not None:
+        _check_same_data(run, against)
+    dataset, problem = usable_data(run, data_dir)
+    notes = [problem] if problem else []
+    encoding = labels = None
+    if dataset is not None:
+        rows = _rows(len(dataset.test), MOST_ENCODED)
+        encoding = run.encode(dataset.test.x[rows])
+        labels = None if dataset.test.labels is None else dataset.test.labels[rows].cpu()
+        if len(rows) < len(dataset.test):
+            notes.append(f"{len(rows):,} of {len(dataset.test):,} test examples were encoded, chosen at random.")
+    mine, others = measurements(run), [] if against is None else measurements(against)
+    likelihood = from_metrics("likelihood", mine, others, "higher")
+    if against is not None and dataset is not None:
+        bounds = paired(bounds_of(run, dataset.test.x), bounds_of(against, dataset.test.x))
+        # Each run's own error is over examples, which both find hard or easy alike: the difference is known better.
+        likelihood = bounds if likelihood is None else replace(likelihood, error=bounds.error)
+    found = verdict(
+        evidence_of(
+            run,
+            encoding,
+            labels,
+            likelihood=likelihood,
+            off_support=from_metrics("support", mine, others, "lower"),
+            against=against is not None,
+            missing=[problem] if problem else (),
+        )
+    )
+    records = run.records()
+    names = () if dataset is None else dataset.class_names
+    return Page(
+        name=str(run.info["name"]),
+        path=str(run.path),
+        against="" if against is None else str(against.info["name"]),
+        status=_status(run),
+        summary=_summary(run),
+        verdict=found,
+        commands=_commands(run, against, found),
+        facts=_facts(run, against),
+        promises=as_lines(run.model.mapping),
+        curves=charts(records, [] if against is None else against.records()),
+        steady=_steady(records),
+        samples=_samples(run, against, dataset),
+        reconstructions=None if dataset is None else _reconstructions(run, dataset),
+        latent=latent(run.model.mapping, None if encoding is None else encoding.mean, labels, names),
+        walks=walks(run, dataset),
+        diagnosis=diagnosis_of(run.metrics.get("mapping") or {}, mine, names),
+        metrics=metric_tables(run, against, mine, others),
+        versions={str(k): str(v) for k, v in run.info.get("versions", {}).items()},
+        notes=notes,
+    )
+
+
+def _check_same_data(run: Run, against: Run) -> None:
+    mine, other = (r.info["data"].get("fingerprint") for r in (run, against))
+    if mine != other:
+        raise RunError(
+            f"{against.path} was trained on other data than {run.path}; --against takes a run on the same data"
+        )
+    if against.path.resolve() == run.path.resolve():
+        raise RunError(f"{run.path} cannot be held against itself; --against takes a run without the bias")
+    _ = against.model
+
+
+def _rows(n: int, most: int) -> Tensor:
+    if n <= most:
+        return torch.arange(n)
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
+# --- what was trained --------------------------------------------------------------------------------------------
+
+
+def _mapping(run: Run) -> str:
+    return " → ".join(str(part) for part in run.spec.mapping) or "identity"
+
+
+def _status(run: Run) -> str:
+    """Said only of a run that did not end as planned."""
+    if run.status == "finished":
+        return ""
+    step = run.metrics.get("step")
+    reached = f"It reached step {step:,} of {run.spec.steps:,}." if isinstance(step, int) else ""
+    return f"This run is {run.status}: what is shown is its newest checkpoint. {reached}".strip()
+
+
+def _summary(run: Run) -> list[str]:
+    """Two sentences for a reader who knows nothing of it."""
+    data, spec = run.info["data"], run.spec
+    shape = "×".join(map(str, data["shape"]))
+    kind = "images" if len(data["shape"]) == 3 else "vectors"
+    steps = run.metrics.get("step", spec.steps)
+    first = (
+        f"A variational auto-encoder with the mapping {_mapping(run)} between y ({run.model.y_dim} dimensions) and "
+        f"z ({run.model.z_dim}), trained on {data['name']}: {data['train']:,} {kind} of shape {shape}."
+    )
+    seconds = run.metrics.get("seconds")
+    took = f" in {_duration(seconds)}" if isinstance(seconds, int | float) else ""
+    return [first, f"It took {steps:,} steps of {spec.batch_size:,} examples{took}, from seed {spec.seed}."]
+
+
+def _duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> _duration(11.2), _duration(10_000)
+    ('11 s', '2 h 47 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _facts(run: Run, against: Run | None) -> list[tuple[str, str, str]]:
+    """Rows of the table: a name, of this run, of the other; the other is empty where it is the same."""
+    mine, other = _settings(run), {} if against is None else _settings(against)
+    other.pop("begun", None)
+    return [(name, text, other.get(name, "") if other.get(name) != text else "") for name, text in mine.items()]
+
+
+def _settings(run: Run) -> dict[str, str]:
+    spec, info, data = run.spec, run.info, run.info["data"]
+    networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
+    found = {
+        "mapping": _mapping(run),
+        "mapping in full": " → ".join(info["spec"].get("mapping") or []) or "identity",
+        "data": f"{data['name']}: {data['train']:,} train, {data['validation']:,} validation, {data['test']:,} test",
+        "data in full": str(info["spec"].get("data")),
+        "latent": f"{run.model.y_dim} dimensions of y, {run.model.z_dim} of z",
+        "likelihood": str(spec.likelihood),
+        "objective": str(spec.objective),
+        "networks": f"{networks}; {info.get('parameters', 0):,} parameters",
+        "training": f"{spec.steps:,} steps of {spec.batch_size:,} examples, learning rate {spec.learning_rate:g}",
+        "KL weight": warmup(spec),
+    }
+    for name in spec.schedules:
+        if name != "kl":
+            found[f"schedule of {name}"] = warmup(spec, name)
+    return found | {
+        "seed": str(spec.seed),
+        "precision and device": f"{spec.precision}, {info.get('device', '')}",
+        "begun": str(info.get("created", "")).replace("T", " ").replace("+00:00", " UTC"),
+        "fingerprint of the data": str(data.get("fingerprint", "")),
+    }
+
+
+def _steady(records: Sequence[dict[str, Any]]) -> str:
+    found = steady(records)
+    told = ", ".join(f"{name} {number(value)}" for name, value in found.items())
+    return f"Weights that stayed the same: {told}." if told else ""
+
+
+def _commands(run: Run, against: Run | None, found: Verdict) -> list[str]:
+    """What to type to know more."""
+    # Of images nobody knows the support.
+    wanted = [name for name in found.ask if name != "support" or len(run.model.x_shape) == 1]
+    paths = " ".join(str(one.path) for one in (run, against) if one is not None)
+    lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted else []
+    if against is None and found.ask:
+        lines.append(f"intel report {run.path} --against VANILLA_RUN")
+    return lines
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
+
+
+def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tuple[str, Picture]]:
+    """A picture for each run, with what to call it."""
+    runs = [("", run), *([] if against is None else [("without the bias", against)])]
+    found = []
+    for name, one in runs:
+        if len(one.model.x_shape) == 3:
+            found.append((name, _image_samples(one, dataset)))
+        else:
+            x = one.original_units(one.sample(_POINTS, seed=one.spec.seed, noise=True))
+            # Training data may lie on disk: only what is drawn is read.
+            data = None if dataset is None else dataset.train.read(_rows(len(dataset.train), _POINTS))
+            data = None if data is None else one.original_units(to_float(data))
+            label = f"{len(x):,} samples, noise included" + ("" if data is None else ", over training data in grey")
+            found.append((name, Picture(f"{label}.", svg=beside_data(x, data, label))))
+    return found
+
+
+def _image_samples(run: Run, dataset: Dataset | None) -> Picture:
+    x = run.sample(_SAMPLES, seed=run.spec.seed)
+    support = run.info["data"].get("support", "unit")
+    limits = limits_of(x if dataset is None else to_float(dataset.test.x[:200]), support)
+    columns = max(1, min(_SAMPLES, round(math.sqrt(_SAMPLES * x.shape[2] / x.shape[3]))))
+    pixels = sheet(x, columns, limits, gap=_gap(x))
+    label = f"{_SAMPLES} new images: means of p(x|z) at draws of the prior."
+    return Picture(label, address(pixels, int(x.shape[2] * x.shape[3])), pixels.shape[1])
+
+
+def _gap(x: Tensor) -> int:
+    return max(1, round(min(x.shape[2:]) / 16))
+
+
+def _reconstructions(run: Run, dataset: Dataset) -> Picture:
+    test = dataset.test
+    if len(dataset.x_shape) == 3:
+        rows = spread_rows(test.labels, len(test), _PAIRS)
+        originals, decoded = to_float(test.x[rows]).cpu(), run.reconstruct(test.x[rows])
+        columns = 8
+        pairs = [part[i : i + columns] for i in range(0, len(rows), columns) for part in (originals, decoded)]
+        blank = torch.ones(1, *originals.shape[1:])
+        filled = torch.cat([torch.cat([p, blank.expand(columns - len(p), *blank.shape[1:])]) for p in pairs])
+        limits = limits_of(originals, dataset.support)
+        pixels = sheet(filled, columns, limits, gap=_gap(originals))
+        label = f"{len(rows)} test images; below each row of originals the row of their reconstructions."
+        return Picture(label, address(pixels, int(originals.shape[2] * originals.shape[3])), pixels.shape[1])
+    x = test.x[_rows(len(test), 300)]
+    originals, decoded = run.original_units(to_float(x)), run.original_units(run.reconstruct(x))
+    label = f"{len(x)} test examples in grey, each joined to its reconstruction."
+    return Picture(label, svg=joined(originals, decoded, label))

@@ -1,0 +1,280 @@
+"""`intel explore`: what the page asks is answered from the model, and nobody else is answered at all."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+import torch
+
+from intel_core import DataError, load_run
+
+pytest.importorskip("starlette", reason="starlette is not installed: pip install 'intelvae-cli[explore]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'intelvae-cli[explore]'")
+
+TOKEN, PORT = "right-token", 8123
+
+
+@pytest.fixture(scope="module")
+def scenes(trained, toys):
+    """The scene of each run, made once."""
+    from intel_cli.explore.scene import Scene
+
+    from intel_core import plugins
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(toys)
+        plugins.refresh()
+        runs = {name: load_run(trained / name) for name in ("points", "images")}
+        return {name: Scene(run, run.dataset()) for name, run in runs.items()}
+
+
+# --- what is answered ----------------------------------------------------------------------------------------------
+
+
+def test_decoding_is_that_of_the_run(scenes):
+    run = load_run(scenes["points"].run.path)
+    y = torch.tensor([[0.5, -1.0]])
+    z = run.model.mapping(y).detach()
+    found = scenes["points"].decode(y[0].tolist())
+    assert found["z"] == pytest.approx(z[0].tolist(), rel=1e-3)
+    assert found["values"] == pytest.approx(run.original_units(run.decode(z))[0].tolist(), rel=1e-4)
+    assert scenes["points"].decode([0.0, 0.0])["values"] != found["values"]
+
+
+def test_an_image_is_decoded_to_its_own_pixels(scenes):
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    scene = scenes["images"]
+    y = [0.3] * scene.run.model.y_dim
+    shown = scene.decode(y)["image"].removeprefix("data:image/png;base64,")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown)))).astype(float)
+    expected = scene.run.decode(scene.run.model.mapping(torch.tensor([y])).detach())[0, 0].numpy() * 255
+    assert np.abs(pixels - expected).max() <= 1
+
+
+def test_decoding_takes_less_than_a_frame(scenes):
+    scene = scenes["images"]
+    y = [0.0] * scene.run.model.y_dim
+    scene.decode(y)
+    times = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        scene.decode(y)
+        times.append(time.perf_counter() - begin)
+    assert sorted(times)[len(times) // 2] < 0.05
+
+
+def test_a_test_example_is_where_its_posterior_is(scenes):
+    scene = scenes["points"]
+    x = scene.run.dataset().test
+    found = scene.example(3)
+    assert found["y"] == pytest.approx(scene.run.encode(x.x[3:4]).mean[0].tolist(), rel=1e-3, abs=1e-4)
+    assert found["label"] == f"class {int(x.labels[3])}"
+
+
+def test_draws_hang_on_their_seed_and_are_draws_of_the_prior(scenes):
+    drawn = torch.tensor([scenes["images"].draw(seed)["y"] for seed in range(300)])
+    assert scenes["images"].draw(1) == scenes["images"].draw(1)
+    assert abs(float(drawn.mean())) < 0.1
+    assert 0.9 < float(drawn.std()) < 1.1
+
+
+@pytest.mark.parametrize("dims", [[0], [0, 0], [0, 99], [-1, 0], []])
+def test_no_such_plane(scenes, dims):
+    with pytest.raises(DataError, match="2 different dimensions of 0 to 9"):
+        scenes["images"].plane(dims)
+
+
+@pytest.mark.parametrize("y", [[], [0.0], [0.0] * 3, [float("nan"), 0.0], [1e9, 0.0]])
+def test_no_such_y(scenes, y):
+    with pytest.raises(DataError, match="y must be 2 numbers"):
+        scenes["points"].decode(y)
+
+
+def test_no_such_example(scenes):
+    for index in (-1, 10_000):
+        with pytest.raises(DataError, match="there are 12, counted from 0"):
+            scenes["points"].example(index)
+
+
+@pytest.mark.parametrize("data", ["toy_line", "toy_wide", "toy_space"])
+def test_vectors_of_every_width(ok, tiny, data):
+    from intel_cli.explore.scene import Scene
+
+    ok("train", "--data", data, *tiny, "--quiet", "--no-pictures", "--run-dir", "r")
+    run = load_run("r")
+    for dataset in (run.dataset(), None):
+        scene = Scene(run, dataset)
+        start = scene.start()
+        assert start["output"]["kind"] == "profile"
+        assert len(scene.decode([0.0] * start["y_dim"])["values"]) == run.model.x_shape[0]
+        assert "<svg" in scene.plane(start["planes"][0])["y"]
+
+
+# --- who is answered -----------------------------------------------------------------------------------------------
+
+
+def ask(scene, path, *, method="GET", body=b"", **headers):
+    """A request to the application itself, without a network."""
+    from intel_cli.explore.server import application
+
+    async def run():
+        sent = []
+        fields = {"host": f"127.0.0.1:{PORT}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        path_only, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path_only,
+            "raw_path": path_only.encode(),
+            "query_string": query.encode(),
+            "headers": [(k.encode(), v.encode()) for k, v in fields.items()],
+            "client": ("127.0.0.1", 5),
+            "server": ("127.0.0.1", PORT),
+            "scheme": "http",
+            "root_path": "",
+        }
+
+        async def receive():
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        await application(scene, TOKEN, PORT)(scope, receive, send)
+        return sent
+
+    sent = asyncio.run(run())
+    content = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
+    return sent[0]["status"], content, {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+
+
+PATHS = ("", "start", "plane?dims=0,1", "example?i=0", "draw", "explore.js", "explore.css", "page.css")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_address_answers_with_the_token_and_is_refused_without(scenes, path):
+    status, content, headers = ask(scenes["points"], f"/{TOKEN}/{path}")
+    assert status == 200
+    assert content
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    for wrong in (f"/{path}", f"/wrong/{path}", f"/{TOKEN[:-1]}/{path}", f"/x/{TOKEN}/{path}", f"//{TOKEN}/{path}"):
+        assert ask(scenes["points"], wrong)[0] == 403, wrong
+
+
+def test_a_foreign_host_is_refused_even_with_the_token(scenes):
+    for host in (
+        "evil.example",
+        f"evil.example:{PORT}",
+        "127.0.0.1",
+        f"127.0.0.1:{PORT + 1}",
+        "127.0.0.1.evil.example:1",
+        "",
+    ):
+        status, content, _ = ask(scenes["points"], f"/{TOKEN}/start", host=host)
+        assert status == 403, host
+        assert TOKEN.encode() not in content
+    assert ask(scenes["points"], f"/{TOKEN}/start", host=f"localhost:{PORT}")[0] == 200
+
+
+def test_a_page_of_another_origin_is_refused(scenes):
+    body = json.dumps({"y": [0, 0]}).encode()
+    there = f"/{TOKEN}/decode"
+    assert ask(scenes["points"], there, method="POST", body=body, origin="https://evil.example")[0] == 403
+    assert ask(scenes["points"], there, method="POST", body=body, origin="null")[0] == 403
+    assert ask(scenes["points"], there, method="POST", body=body, origin=f"http://127.0.0.1:{PORT}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"{}", b'{"y": 1}', b'{"y": ["a", 0]}', b'{"y": [true, 0]}', b'{"y": [1]}', b"[" * 9000]
+)
+def test_nonsense_is_answered_in_a_line(scenes, body):
+    status, content, _ = ask(scenes["points"], f"/{TOKEN}/decode", method="POST", body=body)
+    assert status == 400
+    assert json.loads(content)["error"]
+
+
+@pytest.mark.parametrize("path", ["plane?dims=", "plane?dims=a,b", "plane", "example?i=-1", "example?i=x", "example"])
+def test_nonsense_in_an_address_is_too(scenes, path):
+    status, content, _ = ask(scenes["points"], f"/{TOKEN}/{path}")
+    assert status == 400
+    assert json.loads(content)["error"]
+
+
+def test_what_is_not_there(scenes):
+    assert ask(scenes["points"], f"/{TOKEN}/nothing")[0] == 404
+    assert ask(scenes["points"], f"/{TOKEN}/../page.css")[0] == 404
+    assert ask(scenes["points"], f"/{TOKEN}/decode")[0] == 405
+    assert ask(scenes["points"], f"/{TOKEN}", method="GET")[2]["location"] == f"/{TOKEN}/"
+
+
+def test_too_much_is_not_read(scenes):
+    assert ask(scenes["points"], f"/{TOKEN}/decode", method="POST", content_length=str(1 << 30))[0] == 403
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+def test_it_prints_its_address_and_ends_well_with_ctrl_c(start, trained):
+    process = start("explore", str(trained / "points"), "--no-browser")
+    try:
+        line = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{20,}/", line)[0]
+        with urllib.request.urlopen(address + "start", timeout=20) as answer:
+            assert json.load(answer)["y_dim"] == 2
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(re.sub(r"/[\w-]+/$", "/", address), timeout=20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert process.returncode == 0
+        assert err.strip() == "Ended."
+        assert "Ctrl-C ends it." in out
+    finally:
+        process.kill()
+
+
+def test_it_listens_on_this_machine_alone():
+    from intel_cli.explore.server import listen
+
+    with listen(0) as bound:
+        assert bound.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_port_in_use(call, trained):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = call("explore", trained / "points", "--port", port, "--no-browser")
+    assert result.exit_code == 2
+    assert f"Error: port {port} cannot be listened on" in result.stderr
+    assert "choose another --port" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_its_libraries_it_says_what_to_install(call, trained, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = call("explore", trained / "points", "--no-browser")
+    assert result.exit_code == 2
+    assert "pip install 'intelvae-cli[explore]'" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_no_such_run(call, here):
+    result = call("explore", "nowhere", "--no-browser")
+    assert result.exit_code == 2
+    assert "nowhere" in result.stderr
