@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from intel_cli.report.evidence import hoyer, near_each_other, paired
+from intel_cli.report.evidence import near_each_other, paired
 from intel_cli.report.took import HEADLINES, Clusters, Compared, Evidence, Levels, Shape, Sparse, verdict
 
 CLUSTERS = Clusters("y0 and y1", (0.5, 0.5), (0.48, 0.52), 1000, loyalty=0.98, agreement=0.9, classes=2)
@@ -141,15 +141,16 @@ def test_neighbourhoods_see_what_is_not_filled_and_what_is_beside():
     assert inside == 0.5
 
 
-def test_hoyer_of_a_gaussian_and_of_one_dimension_at_a_time():
-    draws = torch.randn(5000, 20, generator=torch.Generator().manual_seed(0))
-    alone = draws * torch.nn.functional.one_hot(torch.arange(5000) % 20, 20)
-    assert 0.2 < hoyer(draws) < 0.3
-    assert hoyer(alone) > 0.99
-
-
 def test_paired_bounds_know_their_error():
     mine = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
     found = paired(mine, mine - torch.tensor([1.0, 1.0, 1.0, 3.0], dtype=torch.float64))
     assert found.value - found.vanilla == 1.5
     assert found.error == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("doubtful", "said"), [(0.0, False), (4.9, False), (58.2, True)])
+def test_a_likelihood_that_its_own_metric_doubts_is_doubted(doubtful: float, said: bool) -> None:
+    found = judged(clusters=(CLUSTERS,), likelihood=replace(BETTER, doubtful=doubtful))
+    sentences = " ".join(finding.sentence for finding in found.findings)
+    assert ("raise particles" in sentences) == said
+    assert ("For 58% of the examples" in sentences) == said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from intel_cli.pictures.acting import elements
 from intel_cli.report.took import Clusters, Compared, Evidence, Levels, Shape, Sparse
 from intel_core.data import to_float
 from intel_core.evaluation import ACTIVE_VARIANCE
+from intel_core.hoyer import gaussian_floor, hoyer_score
 from intel_core.labels import as_classes
 from intel_core.mapping import Clustering, Levelled
 from intel_core.runspec import stream
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from intel_core.metrics import Number
     from intel_core.run import Encoding, Run
 
-__all__ = ["bounds_of", "dims_text", "evidence_of", "from_metrics", "hoyer", "near_each_other", "paired"]
+__all__ = ["bounds_of", "dims_text", "evidence_of", "from_metrics", "near_each_other", "paired"]
 
 
 _DRAWS = 1000
@@ -188,36 +190,14 @@ def _sparse(part: Any, mean: Tensor, where: str) -> Sparse:
     same, several = z.shape == mean.shape, int(live.sum()) > 1
     return Sparse(
         where,
-        hoyer(z),
-        _hoyer_of_gaussian(z.shape[1]),
+        hoyer_score(z),
+        gaussian_floor(z.shape[1]) if z.shape[1] > 1 else 0.0,
         shut=float((z.abs() < 0.5 * mean.abs())[:, live].double().mean()) if same and bool(live.any()) else None,
         n=len(mean),
         active=int(live.sum()),
-        hoyer_active=hoyer(z[:, live]) if same and several else None,
-        floor_active=_hoyer_of_gaussian(int(live.sum())) if several else 0.0,
+        hoyer_active=hoyer_score(z[:, live]) if same and several else None,
+        floor_active=gaussian_floor(int(live.sum())) if several else 0.0,
     )
-
-
-def _hoyer_of_gaussian(dims: int) -> float:
-    return hoyer(torch.randn(20_000, dims, generator=torch.Generator().manual_seed(stream(0, "report"))))
-
-
-def hoyer(z: Tensor) -> float:
-    """Mean Hoyer score of rows, each dimension scaled to deviation 1 and those that do not vary left out.
-
-    >>> round(hoyer(torch.eye(4)), 2), hoyer(torch.ones(4, 3))
-    (1.0, 0.0)
-    """
-    z = z.double()
-    deviation = z.std(0, correction=0)
-    varies = deviation > 1e-9 * z.abs().amax().clamp(min=1e-30)
-    if int(varies.sum()) < 2:
-        return 0.0
-    size = (z[:, varies] / deviation[varies]).abs()
-    root = math.sqrt(size.shape[1])
-    norm = size.square().sum(-1).sqrt()
-    ratio = size.sum(-1) / norm.clamp(min=1e-30)
-    return float(torch.where(norm > 0, (root - ratio) / (root - 1), 0.0).mean())
 
 
 def _levels(part: Levelled, mean: Tensor, kl: Sequence[float], where: str) -> Levels:
@@ -269,19 +249,22 @@ def paired(mine: Tensor, other: Tensor, unit: str = "nats per example") -> Compa
 
 
 def from_metrics(name: str, mine: Sequence[Measured], others: Sequence[Measured], better: str) -> Compared | None:
-    """The first number with that direction which both runs have of one metric, measured by the same spec."""
-    for one in mine:
+    """The first number with that direction which both runs have of one metric by the same spec, the newest."""
+    for one in sorted(mine, key=lambda one: one.created, reverse=True):
         for two in others:
             if not one.name == two.name == name or one.metric != two.metric:
                 continue
             if one.measurement is None or two.measurement is None:
                 continue
+            measured = (one.measurement, two.measurement)
             for key, number in one.measurement.numbers.items():
                 beside = two.measurement.numbers.get(key)
                 if number.better == better and beside is not None:
                     what = number.about or f"{name} {key.replace('_', ' ')}"
                     what = what[:1].upper() + what[1:]
-                    return _compared(what, number, beside, f"metric {one.metric}")
+                    doubts = [m.numbers["doubtful"].value for m in measured if "doubtful" in m.numbers]
+                    compared = _compared(what, number, beside, f"metric {one.metric}")
+                    return replace(compared, doubtful=max(doubts, default=0.0))
     return None
 
 

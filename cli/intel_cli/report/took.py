@@ -49,6 +49,8 @@ ACTIVE_KL = 0.05
 """Nats per example below which a level carries nothing."""
 ERRORS = 2.0
 """Standard errors beyond which two numbers differ."""
+DOUBTFUL = 5.0
+"""% of examples with a doubtful likelihood from which on that is said."""
 
 
 # --- evidence ----------------------------------------------------------------------------------------------------
@@ -158,6 +160,7 @@ class Compared:
         error: the standard error of their difference; None if it is not known.
         unit: of all three.
         by: how it was measured.
+        doubtful: % of the examples, in the worse of the two runs, whose value its own metric doubts.
     """
 
     what: str
@@ -166,6 +169,7 @@ class Compared:
     error: float | None
     unit: str = ""
     by: str = ""
+    doubtful: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -449,6 +453,10 @@ def _likelihood(evidence: Evidence) -> list[Finding]:
     worse = difference < -ERRORS * found.error
     sentence = f"{told}; the difference is {_signed(difference, plus=True)} ± {found.error:.2f}"
     sentence += ", worse than chance explains." if worse else ", not worse beyond its error."
+    if found.doubtful > DOUBTFUL:
+        sentence += (
+            f" For {found.doubtful:.0f}% of the examples too few draws count, and it is too low: raise particles."
+        )
     return [Finding("not" if worse else "took", question, sentence)]
 
 
