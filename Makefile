@@ -29,7 +29,8 @@ $(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 demo: $(READY)
 	rm -rf runs/demo
 	$(BIN)/intel train --mapping cluster:k=3 --run-dir runs/demo
-	@echo "Look at runs/demo/samples.png, runs/demo/reconstructions.png and runs/demo/latent.png"
+	$(BIN)/intel report runs/demo
+	@echo "Look at runs/demo/report.html, or at runs/demo/latent.png and the other pictures"
 
 lint: $(READY)
 	$(BIN)/ruff check .

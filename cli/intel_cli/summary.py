@@ -84,7 +84,9 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     drawn = ", ".join(path.name for path in pictures)
     files = "run.json, metrics.json, metrics.jsonl, model.safetensors, checkpoints/"
     out.print(f"{run.path}/  {files}{', ' + drawn if drawn else ''}", soft_wrap=True)
-    out.print(f"Next: intel sample {run.path}  |  intel encode {run.path}  |  intel runs", soft_wrap=True)
+    out.print(
+        f"Next: intel report {run.path}  |  intel evaluate {run.path}  |  intel sample {run.path}", soft_wrap=True
+    )
 
 
 def show_plan(
