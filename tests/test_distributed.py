@@ -276,6 +276,7 @@ def test_a_notebook_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lightning_fabric_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    monkeypatch.setattr(sys, "argv", [__file__])
     with pytest.raises(SpecError, match=r"pip install 'intelvae-core\[distributed\]'"):
         fit(data=torch.randn(40, 2), devices=2, device="cpu")
 
@@ -297,7 +298,8 @@ def test_one_process_does_not_import_it() -> None:
         ({"strategy": "fsdp"}, "strategy"),
     ],
 )
-def test_what_cannot_be_started(settings: dict[str, Any], told: str) -> None:
+def test_what_cannot_be_started(settings: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [__file__])
     with pytest.raises(SpecError, match=told):
         fit(data=torch.randn(40, 2), **{"device": "cpu", **settings})
 
