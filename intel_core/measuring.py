@@ -268,13 +268,23 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
 
 
 def measurements(run: Run) -> list[Measured]:
-    """Everything stored for the weights that a run has now, by name of the metric; what is damaged is left out."""
+    """What is stored for the weights that a run has now, by name of the metric; what is damaged is left out.
+
+    Where several versions of a metric have answered one question, the latest answer counts alone.
+    """
     folder = run.path / FOLDER
     if not folder.is_dir():
         return []
     weights = _digest_of(run)
     found = [_read(path) for path in sorted(folder.glob("*.json"))]
-    return [one for one in found if one is not None and one.weights == weights]
+    latest: dict[tuple[str, str], Measured] = {}
+    for one in found:
+        if one is None or one.weights != weights:
+            continue
+        key = (one.distribution, one.metric)
+        if key not in latest or latest[key].created <= one.created:
+            latest[key] = one
+    return list(latest.values())
 
 
 def _digest_of(run: Run) -> str:
@@ -310,4 +320,8 @@ def _write(path: Path, found: Measured) -> None:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):  # of a number that is not finite, say; its first line tells only how many
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in (error.title, *first["loc"]))
+        return f"{where}: {first['msg']}, got {str(first['input'])[:80]}"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

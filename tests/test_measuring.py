@@ -72,11 +72,27 @@ class SlowSpec(WidthSpec):
     cost: ClassVar = "minutes"
 
 
+class InfiniteSpec(MetricSpec):
+    """Says what JSON cannot hold."""
+
+    def measure(self, subject: Subject) -> Measurement:
+        details = {"list": [1.0, float("nan"), {"deep": float("-inf")}]}
+        return Measurement(numbers={"one": Number(value=1)}, protocol={"bound": float("inf")}, details=details)
+
+
+class NothingSpec(MetricSpec):
+    """Has a number that is none."""
+
+    def measure(self, subject: Subject) -> Measurement:
+        return Measurement(numbers={"one": Number(value=float("nan"))}, protocol={})
+
+
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
     for name, spec in (
-        ("width", WidthSpec), ("classes", LabelsSpec), ("broken", BrokenSpec), ("wrong", WrongSpec), ("slow", SlowSpec)
+        ("width", WidthSpec), ("classes", LabelsSpec), ("broken", BrokenSpec), ("wrong", WrongSpec), ("slow", SlowSpec),
+        ("infinite", InfiniteSpec), ("nothing", NothingSpec),
     ):  # fmt: skip
         plugins.register("metrics", name, spec)
     CALLS.clear()
@@ -153,6 +169,26 @@ def test_what_does_not_apply_or_fails_is_said_and_not_kept(run: Run) -> None:
     assert "\n" not in said[1].reason
     assert "expected a Measurement" in said[2].reason
     assert [one.name for one in measurements(run)] == ["width"]
+
+
+def test_what_is_stored_is_json_and_the_same_when_it_is_read(run: Run) -> None:
+    (first,) = ask(run, "infinite")
+    assert first.measurement is not None
+    assert first.measurement.protocol == {"bound": None}
+    assert first.measurement.details == {"list": [1.0, None, {"deep": None}]}
+    (file,) = (run.path / "evaluation").iterdir()
+
+    def refuse(text: str) -> None:
+        raise AssertionError(text)
+
+    json.loads(file.read_text(), parse_constant=refuse)
+    assert ask(run, "infinite") == [first]
+
+
+def test_a_number_that_is_not_finite_is_named(run: Run) -> None:
+    (said,) = ask(run, "nothing")
+    assert said.status == "failed"
+    assert said.reason == "this-process 0: Number.value: Input should be a finite number, got nan"
 
 
 def test_other_data_than_the_run_was_trained_on_are_refused(run: Run) -> None:
