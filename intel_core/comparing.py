@@ -18,16 +18,8 @@ from intel_core.spec import parse_spec
 __all__ = ["Cell", "Comparison", "Group", "Row", "Verdict", "compare", "group_runs", "holm", "numbers_of", "welch"]
 
 _NO_SETTING = (
-    "seed",
-    "name",
-    "device",
-    "devices",
-    "nodes",
-    "strategy",
-    "log_every",
-    "save_every",
-    "save_minutes",
-    "keep_checkpoints",
+    *("seed", "name", "device", "devices", "nodes", "strategy"),
+    *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
 )
 """What runs of one group may differ in: the seed, and what does not touch the result."""
 _FROM_TRAINING: dict[str, dict[str, Any]] = {

@@ -170,6 +170,11 @@ def test_runs_on_other_data_are_another_group(vanilla: Path, tmp_path: Path) -> 
     assert "score: not by one protocol everywhere; what differs: data." in notes
 
 
+def test_how_many_processes_computed_a_run_is_no_setting(vanilla: Path, tmp_path: Path) -> None:
+    first, second = copies(vanilla, tmp_path, [1.0]), copies(vanilla, tmp_path, [2.0, 2.1], devices=2, strategy="ddp")
+    assert [len(group.runs) for group in group_runs([*first, second[1]])] == [2]
+
+
 def restate(run: Run, file: str, **changes: object) -> None:
     """Store what was measured of a run under another name, with some of it changed."""
     stored = json.loads((run.path / "evaluation" / "score.json").read_text())
