@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from intel_core import checkpoint, plugins
-from intel_core.data import Dataset, Split
+from intel_core.data import Dataset, Split, fingerprint
 from intel_core.errors import IntelError, RunError
 from intel_core.metrics import Measurement, MetricSpec, NotApplicableError
 from intel_core.model import InteLVAE
@@ -154,6 +154,11 @@ class Subject:
         """A generator on the CPU for one use of randomness."""
         return torch.Generator().manual_seed(stream(seed, name))
 
+    def data_digest(self) -> str:
+        """Hash of the data in memory, all parts and labels; empty where nothing has asked for them yet."""
+        dataset = self._dataset if self._dataset is not None else self.__dict__.get("dataset")
+        return "" if dataset is None else self._once(("digest",), lambda: _digest_of_data(dataset))
+
     def _once(self, key: tuple[Any, ...], make: Callable[[], _Value]) -> _Value:
         if key not in self._made:
             self._made[key] = make()
@@ -170,6 +175,7 @@ class Measured(BaseModel):
         distribution: who offers it.
         version: in which version.
         weights: hash of the weights that were measured.
+        data: hash of all parts of the data and their labels; empty where none were loaded.
         created: when.
         seconds: how long it took.
         status: ``measured``; ``not applicable`` or ``failed`` with a `reason`, neither of which is kept.
@@ -183,6 +189,7 @@ class Measured(BaseModel):
     distribution: str
     version: str
     weights: str
+    data: str = ""
     created: str
     seconds: float
     status: Literal["measured", "not applicable", "failed"] = "measured"
@@ -230,6 +237,8 @@ def measure(
         component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
         path = _path(subject.run, component, text, weights)
         known = None if again else _read(path)
+        if known is not None and known.data and subject.data_digest() not in ("", known.data):
+            known = None  # the training part, by which a run knows its data, may be the same and the test part not
         if known is not None:
             yield known
             continue
@@ -261,6 +270,7 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
         distribution=component.distribution,
         version=component.version,
         weights=weights,
+        data=subject.data_digest(),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - start, 3),
         **said,
@@ -293,6 +303,15 @@ def _digest_of(run: Run) -> str:
     for name, value in sorted(run.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _digest_of_data(dataset: Dataset) -> str:
+    digest = hashlib.sha256(dataset.train.fingerprint().encode())
+    for split in (dataset.train, dataset.validation, dataset.test):
+        if split is not dataset.train:
+            digest.update(split.fingerprint().encode())
+        digest.update(b"-" if split.labels is None else fingerprint(split.labels).encode())
     return digest.hexdigest()[:16]
 
 

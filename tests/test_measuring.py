@@ -1,5 +1,6 @@
 """What metrics say of a run is asked once, kept with its protocol, and read again."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import ClassVar
@@ -10,12 +11,14 @@ from pydantic import Field, ValidationError
 
 from intel_core import (
     DataError,
+    Dataset,
     Measured,
     Measurement,
     MetricSpec,
     NotApplicableError,
     Number,
     Run,
+    Split,
     Subject,
     fit,
     load_run,
@@ -196,6 +199,22 @@ def test_other_data_than_the_run_was_trained_on_are_refused(run: Run) -> None:
     (said,) = measure(other, [LabelsSpec()])
     assert said.status == "failed"
     assert "other data" in said.reason
+
+
+def test_other_test_data_or_labels_are_measured_anew(run: Run) -> None:
+    """The fingerprint of a run is that of its training examples; the numbers are those of the test part."""
+    data = make_dataset("data", points(), torch.arange(200) % 2)
+    spec = LabelsSpec()
+
+    def classes(given: Dataset | None) -> float:
+        (said,) = measure(Subject(run, dataset=given), [spec])
+        assert said.measurement is not None
+        return said.measurement.numbers["classes"].value
+
+    assert classes(data) == 2
+    assert classes(dataclasses.replace(data, test=Split(data.test.x, torch.zeros(20, dtype=torch.int64)))) == 1
+    assert classes(None) == 1  # the arrays are not given again: what is known is told
+    assert classes(data) == 2
 
 
 def test_data_that_were_an_array_must_be_given_again(run: Run) -> None:
