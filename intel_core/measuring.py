@@ -119,10 +119,21 @@ class Subject:
         return labels
 
     def encode(self, name: str = "test", limit: int | None = None, *, seed: int = 0) -> Encoding:
-        """Posterior means, samples and z of a part of the data, or of its first `limit` examples."""
+        """Posterior means, samples and z of a part of the data, or of its first `limit` examples.
+
+        Raises:
+            RunError: if some of it is not finite.
+        """
         split = self.split(name)
         n = len(split) if limit is None else min(limit, len(split))
-        return self._once(("encode", name, n, seed), lambda: self.run.encode(split.read(torch.arange(n)), seed=seed))
+
+        def encode() -> Encoding:
+            found = self.run.encode(split.read(torch.arange(n)), seed=seed)
+            if not all(bool(torch.isfinite(values).all()) for values in found):
+                raise RunError(f"{self.run.path} encodes some {name} examples as numbers that are not finite")
+            return found
+
+        return self._once(("encode", name, n, seed), encode)
 
     @torch.no_grad()
     def prior(self, n: int, *, seed: int = 0) -> Prior:
@@ -242,6 +253,7 @@ def measure(
         if known is not None:
             yield known
             continue
+        _require_folder(path.parent)  # before the work, not after it
         if asked is not None:
             asked(spec)
         found = _ask(subject, spec, component, text, weights)
@@ -330,11 +342,16 @@ def _read(path: Path) -> Measured | None:
         return None
 
 
-def _write(path: Path, found: Measured) -> None:
+def _require_folder(folder: Path) -> None:
     try:
-        path.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise RunError(f"{path.parent} cannot be made: {error.strerror}") from error
+        raise RunError(f"{folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise RunError(f"{folder} cannot be written to, and what is measured could not be kept")
+
+
+def _write(path: Path, found: Measured) -> None:
     checkpoint.write_text(path, json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
 

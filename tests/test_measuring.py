@@ -18,6 +18,7 @@ from intel_core import (
     NotApplicableError,
     Number,
     Run,
+    RunError,
     Split,
     Subject,
     fit,
@@ -245,6 +246,24 @@ def test_a_damaged_file_is_measured_anew(run: Run) -> None:
     ask(run, "width")
     assert len(CALLS) == 2
     assert len(measurements(run)) == 1
+
+
+def test_a_directory_that_takes_nothing_is_found_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run.path / "evaluation").write_text("no folder")
+    with pytest.raises(RunError, match="cannot be made"):
+        ask(run, "width")
+    (run.path / "evaluation").unlink()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(RunError, match="cannot be written to"):
+        ask(run, "width")
+    assert CALLS == []
+
+
+def test_encodings_that_are_not_finite_are_said_to_be_so(run: Run) -> None:
+    with torch.no_grad():
+        next(run.model.encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(RunError, match="encodes some test examples as numbers that are not finite"):
+        subject(run).encode()
 
 
 def test_the_usual_ones_take_seconds(run: Run) -> None:
