@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import warnings
@@ -9,14 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from intel_core.errors import SpecError
-from intel_core.measuring import measurements
+from intel_core.measuring import Measured, measurements
 from intel_core.metrics import Number
 from intel_core.run import Run
 from intel_core.spec import parse_spec
 
 __all__ = ["Cell", "Comparison", "Group", "Row", "Verdict", "compare", "group_runs", "holm", "numbers_of", "welch"]
 
-_NO_SETTING = ("seed", "name", "device", "log_every", "save_every", "save_minutes", "keep_checkpoints")
+_NO_SETTING = (
+    *("seed", "name", "device", "devices", "nodes", "strategy"),
+    *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
+)
 """What runs of one group may differ in: the seed, and what does not touch the result."""
 _FROM_TRAINING: dict[str, dict[str, Any]] = {
     "elbo": {"unit": "nats per example", "better": "higher", "about": "evidence lower bound on test data"},
@@ -31,11 +35,13 @@ class Group(NamedTuple):
 
     Attributes:
         name: what sets it apart from the other groups, in a few words.
-        runs: its runs, by seed.
+        runs: its runs, by seed, one of each.
+        again: runs with the seed of one of those: copies or repetitions, which are no further evidence.
     """
 
     name: str
     runs: tuple[Run, ...]
+    again: tuple[Run, ...] = ()
 
 
 Verdict = Literal["better", "worse", "differs", "within noise", "no test", "reference"]
@@ -79,29 +85,45 @@ class Row(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Groups of runs side by side; the first is the one that the others are tested against."""
+    """Groups of runs side by side; the first is the one that the others are tested against.
+
+    Attributes:
+        groups: in the order in which they were given.
+        rows: a number each.
+        level: below which p-value a difference counts.
+        tests: how many tests the p-values are adjusted over.
+        notes: what a reader must know, in sentences: runs that do not count, numbers that are not of one protocol.
+    """
 
     groups: tuple[Group, ...]
     rows: tuple[Row, ...]
     level: float
     tests: int
+    notes: tuple[str, ...] = ()
 
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
-    """Runs by all their settings but the seed, in the order in which each kind came first.
+    """Runs by their data and all their settings but the seed, in the order in which each kind came first.
+
+    Of several runs with one seed the first counts: the others are the same run once more.
 
     The name of a group says what sets it apart: the settings in which the groups differ, the mapping first.
     """
     found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
-        found.setdefault(_settings(run, "spec"), []).append(run)
+        # A file's name says nothing of what was in it when the run was trained.
+        data = ("fingerprint", str(run.info["data"].get("fingerprint")))
+        found.setdefault((*_settings(run, "spec"), data), []).append(run)
     names = _names([_settings(members[0], "asked") for members in found.values()])
     if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults
         names = _names(list(found))
-    return [
-        Group(name, tuple(sorted(members, key=lambda run: int(run.info["spec"]["seed"]))))
-        for name, members in zip(names, found.values(), strict=True)
-    ]
+    return [_group(name, members) for name, members in zip(names, found.values(), strict=True)]
+
+
+def _group(name: str, members: Iterable[Run]) -> Group:
+    first: dict[int, Run] = {}
+    again = [run for run in members if first.setdefault(int(run.info["spec"]["seed"]), run) is not run]
+    return Group(name, tuple(run for _, run in sorted(first.items())), tuple(again))
 
 
 def _settings(run: Run, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
@@ -141,18 +163,61 @@ def _short(kind: str, text: str) -> str:
 
 
 def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
-    """Every number known of a run, by metric (as text) and name: its final ones, and what is stored of metrics."""
+    """Every number known of a run, by metric (as text) and name: its final ones, and what is stored of metrics.
+
+    What is not finite is no number, and is left out.
+    """
+    return _numbers(run, _stored(run))
+
+
+def _stored(run: Run) -> dict[str, Measured]:
+    """What is stored of metrics, by their text; the latest where defaults of another version give one text twice."""
+    by_age = sorted(measurements(run), key=lambda measured: measured.created)
+    return {_short("metrics", one.metric): one for one in by_age if one.measurement is not None}
+
+
+def _numbers(run: Run, stored: dict[str, Measured]) -> dict[tuple[str, str], Number]:
     test = run.metrics.get("test", {})
     found = {
         ("training", name): Number(value=float(test[name]), **about)
         for name, about in _FROM_TRAINING.items()
-        if name in test
+        if isinstance(test.get(name), int | float) and math.isfinite(test[name])
     }
-    for measured in measurements(run):
+    for metric, measured in stored.items():
         if measured.measurement is not None:
-            metric = _short("metrics", measured.metric)
             found |= {(metric, name): number for name, number in measured.measurement.numbers.items()}
     return found
+
+
+def _protocols(run: Run, stored: dict[str, Measured]) -> dict[str, dict[str, str]]:
+    """By metric, whatever has to be one and the same for its numbers to be held against each other, as text."""
+    data = {"data": str(run.info["data"].get("fingerprint"))}
+    found = {"training": {**data, "likelihood": str(run.info["spec"].get("likelihood"))}}
+    for metric, measured in stored.items():
+        said = measured.measurement.protocol if measured.measurement is not None else {}
+        own = {name: json.dumps(value, sort_keys=True) for name, value in said.items() if name != "fingerprint"}
+        found[metric] = {**own, **data, "version": f"{measured.distribution} {measured.version}"}
+    return found
+
+
+def _notes(
+    groups: Sequence[Group], rows: Sequence[Row], protocols: Sequence[dict[str, dict[str, str]]]
+) -> tuple[str, ...]:
+    """Which runs do not count, and which numbers are not of one protocol."""
+    notes = [
+        f"{run.path} has seed {run.info['spec']['seed']} of {group.name} once more, and does not count."
+        for group in groups
+        for run in group.again
+    ]
+    for metric in dict.fromkeys(row.metric for row in rows):
+        known = [said[metric] for said in protocols if metric in said]
+        differ = [
+            name for name in dict.fromkeys(n for one in known for n in one) if len({one.get(name) for one in known}) > 1
+        ]
+        if differ:
+            short = metric.partition(":")[0]
+            notes.append(f"{short}: not by one protocol everywhere; what differs: {', '.join(differ)}.")
+    return tuple(notes)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -166,7 +231,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
         second: at least two numbers.
 
     Returns:
-        None where a sample has fewer than two numbers or none of the two varies: there is no noise to hold against.
+        None where a sample has fewer than two numbers or none of the two varies by more than rounding: there is no
+        noise to hold against.
 
     Source: Welch, Biometrika 34, 1947.
 
@@ -175,13 +241,17 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
     >>> welch([1.0], [2.0, 2.1]) is None
     True
     """
-    if min(len(first), len(second)) < 2 or (len({*first}) == 1 and len({*second}) == 1):
+    if min(len(first), len(second)) < 2 or not (_varies(first) or _varies(second)):
         return None
     from scipy import stats
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy's, where one of the two does not vary: the other's noise is enough
         return float(stats.ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def _varies(values: Sequence[float]) -> bool:
+    return max(values) - min(values) > 1e-12 * max(abs(value) for value in values)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -223,14 +293,23 @@ def compare(
         raise SpecError(f"the level is {level:g}, expected a number between 0 and 1, e.g. 0.05")
     if not groups:
         raise SpecError("there is no run to compare")
-    known = [[numbers_of(run) for run in group.runs] for group in groups]
+    stored = [[_stored(run) for run in group.runs] for group in groups]
+    known = [
+        [_numbers(*each) for each in zip(group.runs, kept, strict=True)]
+        for group, kept in zip(groups, stored, strict=True)
+    ]
+    protocols = [
+        _protocols(*each)
+        for group, kept in zip(groups, stored, strict=True)
+        for each in zip(group.runs, kept, strict=True)
+    ]
     keys = dict.fromkeys(key for runs in known for numbers in runs for key in numbers if only is None or only(key))
     rows = [_row(key, known) for key in sorted(keys, key=lambda key: key[0] != "training")]
     places = [(i, j) for i, row in enumerate(rows) for j, cell in enumerate(row.cells) if cell and cell.p is not None]
     adjusted = holm([p for i, j in places if (p := _p(rows[i].cells[j])) is not None])
     for (i, j), p in zip(places, adjusted, strict=True):
         rows[i] = _judged(rows[i], j, p, level)
-    return Comparison(tuple(groups), tuple(rows), level, len(places))
+    return Comparison(tuple(groups), tuple(rows), level, len(places), _notes(groups, rows, protocols))
 
 
 def _p(cell: Cell | None) -> float | None:

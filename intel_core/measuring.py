@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from intel_core import checkpoint, plugins
-from intel_core.data import Dataset, Split
+from intel_core.data import Dataset, Split, fingerprint
 from intel_core.errors import IntelError, RunError
 from intel_core.metrics import Measurement, MetricSpec, NotApplicableError
 from intel_core.model import InteLVAE
@@ -119,10 +119,21 @@ class Subject:
         return labels
 
     def encode(self, name: str = "test", limit: int | None = None, *, seed: int = 0) -> Encoding:
-        """Posterior means, samples and z of a part of the data, or of its first `limit` examples."""
+        """Posterior means, samples and z of a part of the data, or of its first `limit` examples.
+
+        Raises:
+            RunError: if some of it is not finite.
+        """
         split = self.split(name)
         n = len(split) if limit is None else min(limit, len(split))
-        return self._once(("encode", name, n, seed), lambda: self.run.encode(split.read(torch.arange(n)), seed=seed))
+
+        def encode() -> Encoding:
+            found = self.run.encode(split.read(torch.arange(n)), seed=seed)
+            if not all(bool(torch.isfinite(values).all()) for values in found):
+                raise RunError(f"{self.run.path} encodes some {name} examples as numbers that are not finite")
+            return found
+
+        return self._once(("encode", name, n, seed), encode)
 
     @torch.no_grad()
     def prior(self, n: int, *, seed: int = 0) -> Prior:
@@ -154,6 +165,11 @@ class Subject:
         """A generator on the CPU for one use of randomness."""
         return torch.Generator().manual_seed(stream(seed, name))
 
+    def data_digest(self) -> str:
+        """Hash of the data in memory, all parts and labels; empty where nothing has asked for them yet."""
+        dataset = self._dataset if self._dataset is not None else self.__dict__.get("dataset")
+        return "" if dataset is None else self._once(("digest",), lambda: _digest_of_data(dataset))
+
     def _once(self, key: tuple[Any, ...], make: Callable[[], _Value]) -> _Value:
         if key not in self._made:
             self._made[key] = make()
@@ -170,6 +186,7 @@ class Measured(BaseModel):
         distribution: who offers it.
         version: in which version.
         weights: hash of the weights that were measured.
+        data: hash of all parts of the data and their labels; empty where none were loaded.
         created: when.
         seconds: how long it took.
         status: ``measured``; ``not applicable`` or ``failed`` with a `reason`, neither of which is kept.
@@ -183,6 +200,7 @@ class Measured(BaseModel):
     distribution: str
     version: str
     weights: str
+    data: str = ""
     created: str
     seconds: float
     status: Literal["measured", "not applicable", "failed"] = "measured"
@@ -230,9 +248,12 @@ def measure(
         component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
         path = _path(subject.run, component, text, weights)
         known = None if again else _read(path)
+        if known is not None and known.data and subject.data_digest() not in ("", known.data):
+            known = None  # the training part, by which a run knows its data, may be the same and the test part not
         if known is not None:
             yield known
             continue
+        _require_folder(path.parent)  # before the work, not after it
         if asked is not None:
             asked(spec)
         found = _ask(subject, spec, component, text, weights)
@@ -261,6 +282,7 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
         distribution=component.distribution,
         version=component.version,
         weights=weights,
+        data=subject.data_digest(),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - start, 3),
         **said,
@@ -268,13 +290,23 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
 
 
 def measurements(run: Run) -> list[Measured]:
-    """Everything stored for the weights that a run has now, by name of the metric; what is damaged is left out."""
+    """What is stored for the weights that a run has now, by name of the metric; what is damaged is left out.
+
+    Where several versions of a metric have answered one question, the latest answer counts alone.
+    """
     folder = run.path / FOLDER
     if not folder.is_dir():
         return []
     weights = _digest_of(run)
     found = [_read(path) for path in sorted(folder.glob("*.json"))]
-    return [one for one in found if one is not None and one.weights == weights]
+    latest: dict[tuple[str, str], Measured] = {}
+    for one in found:
+        if one is None or one.weights != weights:
+            continue
+        key = (one.distribution, one.metric)
+        if key not in latest or latest[key].created <= one.created:
+            latest[key] = one
+    return list(latest.values())
 
 
 def _digest_of(run: Run) -> str:
@@ -283,6 +315,15 @@ def _digest_of(run: Run) -> str:
     for name, value in sorted(run.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _digest_of_data(dataset: Dataset) -> str:
+    digest = hashlib.sha256(dataset.train.fingerprint().encode())
+    for split in (dataset.train, dataset.validation, dataset.test):
+        if split is not dataset.train:
+            digest.update(split.fingerprint().encode())
+        digest.update(b"-" if split.labels is None else fingerprint(split.labels).encode())
     return digest.hexdigest()[:16]
 
 
@@ -301,13 +342,22 @@ def _read(path: Path) -> Measured | None:
         return None
 
 
-def _write(path: Path, found: Measured) -> None:
+def _require_folder(folder: Path) -> None:
     try:
-        path.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise RunError(f"{path.parent} cannot be made: {error.strerror}") from error
+        raise RunError(f"{folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise RunError(f"{folder} cannot be written to, and what is measured could not be kept")
+
+
+def _write(path: Path, found: Measured) -> None:
     checkpoint.write_text(path, json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):  # of a number that is not finite, say; its first line tells only how many
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in (error.title, *first["loc"]))
+        return f"{where}: {first['msg']}, got {str(first['input'])[:80]}"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

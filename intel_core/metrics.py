@@ -5,9 +5,10 @@ Importing this module does not import torch, so a plugin's spec module stays lig
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from intel_core.errors import IntelError
 from intel_core.spec import ComponentSpec
@@ -48,7 +49,8 @@ class Measurement(BaseModel):
         numbers: by name; lower-case words.
         protocol: everything that another person needs to get the same numbers: sample counts, preprocessing, seed,
             extractor and its hash.
-        details: lists and tables behind the numbers, for pictures and reports.
+        details: lists and tables behind the numbers, for pictures and reports. What is not finite becomes None, here
+            and in the protocol: JSON has no word for it.
         notes: what a reader must know of these numbers, in sentences.
 
     >>> Measurement(numbers={"elbo": Number(value=-98.5, unit="nats per example")}, protocol={"seed": 0}).notes
@@ -61,6 +63,19 @@ class Measurement(BaseModel):
     protocol: dict[str, JsonValue]
     details: dict[str, JsonValue] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @field_validator("protocol", "details")
+    @classmethod
+    def _check_finite(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        return {key: _finite(item) for key, item in value.items()}
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class MetricSpec(ComponentSpec):

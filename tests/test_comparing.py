@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from intel_core import Measured, Measurement, Number, Run, SpecError, compare, fit, group_runs, load_run
-from intel_core.comparing import holm, welch
+from intel_core import Measured, Measurement, Number, Run, SpecError, compare, fit, group_runs, load_run, measurements
+from intel_core.comparing import holm, numbers_of, welch
 from intel_core.measuring import _digest_of
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -141,6 +141,80 @@ def test_a_number_that_one_group_lacks(vanilla: Path, tmp_path: Path) -> None:
     assert row.cells[0] is None
     assert row.cells[1] is not None
     assert row.cells[1].p is None
+
+
+def test_a_run_that_is_given_twice_under_two_names_is_one_run(vanilla: Path, tmp_path: Path) -> None:
+    """Copies are no further seeds: two of them each made p = 0.02 out of one run a side."""
+    first, second = copies(vanilla, tmp_path, [1.0, 1.1]), copies(vanilla, tmp_path, [2.0, 2.3], batch_size=3)
+    again = load_run(shutil.copytree(first[0].path, tmp_path / "again"))
+    groups = group_runs([*first, again, *second])
+    assert [len(group.runs) for group in groups] == [2, 2]
+    assert [run.path for run in groups[0].again] == [again.path]
+    comparison = compare(groups, only=lambda key: key[1] == "score")
+    assert comparison.rows[0].cells[0] is not None
+    assert comparison.rows[0].cells[0].values == (1.0, 1.1)
+    assert any("seed 0 of batch_size=100 once more" in note for note in comparison.notes)
+
+
+def test_runs_on_other_data_are_another_group(vanilla: Path, tmp_path: Path) -> None:
+    """A file of one name had other content."""
+    first, second = copies(vanilla, tmp_path, [1.0, 1.1])
+    info = json.loads((second.path / "run.json").read_text())
+    info["data"]["fingerprint"] = "0123456789abcdef"
+    (second.path / "run.json").write_text(json.dumps(info))
+    groups = group_runs([first, load_run(second.path)])
+    assert [len(group.runs) for group in groups] == [1, 1]
+    assert groups[1].name == "fingerprint=0123456789abcdef"
+    notes = compare(groups).notes
+    assert "training: not by one protocol everywhere; what differs: data." in notes
+    assert "score: not by one protocol everywhere; what differs: data." in notes
+
+
+def test_how_many_processes_computed_a_run_is_no_setting(vanilla: Path, tmp_path: Path) -> None:
+    first, second = copies(vanilla, tmp_path, [1.0]), copies(vanilla, tmp_path, [2.0, 2.1], devices=2, strategy="ddp")
+    assert [len(group.runs) for group in group_runs([*first, second[1]])] == [2]
+
+
+def restate(run: Run, file: str, **changes: object) -> None:
+    """Store what was measured of a run under another name, with some of it changed."""
+    stored = json.loads((run.path / "evaluation" / "score.json").read_text())
+    (run.path / "evaluation" / file).write_text(json.dumps(stored | changes))
+
+
+def test_numbers_of_two_protocols_are_told_apart(vanilla: Path, tmp_path: Path) -> None:
+    first, second = copies(vanilla, tmp_path, [1.0, 1.1]), copies(vanilla, tmp_path, [2.0, 2.3], batch_size=3)
+    assert compare(group_runs([*first, *second])).notes == ()
+    said = {"numbers": {"score": {"value": 2.0}}, "protocol": {"hash": "feed", "n": 3}}
+    restate(second[0], "score.json", version="2", measurement=said)
+    (note,) = compare(group_runs([*first, *second])).notes
+    assert note.startswith("score: not by one protocol everywhere")
+    assert all(name in note for name in ("version", "hash", "n"))
+
+
+def test_the_latest_answer_counts(vanilla: Path, tmp_path: Path) -> None:
+    """Another version of a metric leaves its file beside the old one, and files come in the order of their names."""
+    (run,) = copies(vanilla, tmp_path, [1.0])
+    for file in ("a.json", "z.json"):
+        said = {"numbers": {"score": {"value": 7.0}}, "protocol": {}}
+        restate(run, file, version="2", created="2026-01-02T00:00:00+00:00", measurement=said)
+        assert numbers_of(run)["score:seed=0", "score"].value == 7.0
+        assert len(measurements(run)) == 1
+        (run.path / "evaluation" / file).unlink()
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "null"])
+def test_what_is_not_finite_is_no_number(vanilla: Path, tmp_path: Path, value: str) -> None:
+    (run,) = copies(vanilla, tmp_path, [1.0])
+    ended = json.loads((run.path / "metrics.json").read_text())
+    ended["test"]["elbo"] = json.loads(value)
+    (run.path / "metrics.json").write_text(json.dumps(ended))
+    names = {name for _, name in numbers_of(load_run(run.path))}
+    assert "elbo" not in names
+    assert "kl" in names
+
+
+def test_rounding_is_no_noise() -> None:
+    assert welch([0.1 + 0.2, 0.3], [0.4, 0.4]) is None
 
 
 def test_nonsense_is_refused(vanilla: Path) -> None:

@@ -1,5 +1,6 @@
 """What metrics say of a run is asked once, kept with its protocol, and read again."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import ClassVar
@@ -10,12 +11,15 @@ from pydantic import Field, ValidationError
 
 from intel_core import (
     DataError,
+    Dataset,
     Measured,
     Measurement,
     MetricSpec,
     NotApplicableError,
     Number,
     Run,
+    RunError,
+    Split,
     Subject,
     fit,
     load_run,
@@ -72,11 +76,27 @@ class SlowSpec(WidthSpec):
     cost: ClassVar = "minutes"
 
 
+class InfiniteSpec(MetricSpec):
+    """Says what JSON cannot hold."""
+
+    def measure(self, subject: Subject) -> Measurement:
+        details = {"list": [1.0, float("nan"), {"deep": float("-inf")}]}
+        return Measurement(numbers={"one": Number(value=1)}, protocol={"bound": float("inf")}, details=details)
+
+
+class NothingSpec(MetricSpec):
+    """Has a number that is none."""
+
+    def measure(self, subject: Subject) -> Measurement:
+        return Measurement(numbers={"one": Number(value=float("nan"))}, protocol={})
+
+
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
     for name, spec in (
-        ("width", WidthSpec), ("classes", LabelsSpec), ("broken", BrokenSpec), ("wrong", WrongSpec), ("slow", SlowSpec)
+        ("width", WidthSpec), ("classes", LabelsSpec), ("broken", BrokenSpec), ("wrong", WrongSpec), ("slow", SlowSpec),
+        ("infinite", InfiniteSpec), ("nothing", NothingSpec),
     ):  # fmt: skip
         plugins.register("metrics", name, spec)
     CALLS.clear()
@@ -155,11 +175,47 @@ def test_what_does_not_apply_or_fails_is_said_and_not_kept(run: Run) -> None:
     assert [one.name for one in measurements(run)] == ["width"]
 
 
+def test_what_is_stored_is_json_and_the_same_when_it_is_read(run: Run) -> None:
+    (first,) = ask(run, "infinite")
+    assert first.measurement is not None
+    assert first.measurement.protocol == {"bound": None}
+    assert first.measurement.details == {"list": [1.0, None, {"deep": None}]}
+    (file,) = (run.path / "evaluation").iterdir()
+
+    def refuse(text: str) -> None:
+        raise AssertionError(text)
+
+    json.loads(file.read_text(), parse_constant=refuse)
+    assert ask(run, "infinite") == [first]
+
+
+def test_a_number_that_is_not_finite_is_named(run: Run) -> None:
+    (said,) = ask(run, "nothing")
+    assert said.status == "failed"
+    assert said.reason == "this-process 0: Number.value: Input should be a finite number, got nan"
+
+
 def test_other_data_than_the_run_was_trained_on_are_refused(run: Run) -> None:
     other = Subject(run, dataset=make_dataset("data", points(1)))
     (said,) = measure(other, [LabelsSpec()])
     assert said.status == "failed"
     assert "other data" in said.reason
+
+
+def test_other_test_data_or_labels_are_measured_anew(run: Run) -> None:
+    """The fingerprint of a run is that of its training examples; the numbers are those of the test part."""
+    data = make_dataset("data", points(), torch.arange(200) % 2)
+    spec = LabelsSpec()
+
+    def classes(given: Dataset | None) -> float:
+        (said,) = measure(Subject(run, dataset=given), [spec])
+        assert said.measurement is not None
+        return said.measurement.numbers["classes"].value
+
+    assert classes(data) == 2
+    assert classes(dataclasses.replace(data, test=Split(data.test.x, torch.zeros(20, dtype=torch.int64)))) == 1
+    assert classes(None) == 1  # the arrays are not given again: what is known is told
+    assert classes(data) == 2
 
 
 def test_data_that_were_an_array_must_be_given_again(run: Run) -> None:
@@ -190,6 +246,24 @@ def test_a_damaged_file_is_measured_anew(run: Run) -> None:
     ask(run, "width")
     assert len(CALLS) == 2
     assert len(measurements(run)) == 1
+
+
+def test_a_directory_that_takes_nothing_is_found_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run.path / "evaluation").write_text("no folder")
+    with pytest.raises(RunError, match="cannot be made"):
+        ask(run, "width")
+    (run.path / "evaluation").unlink()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(RunError, match="cannot be written to"):
+        ask(run, "width")
+    assert CALLS == []
+
+
+def test_encodings_that_are_not_finite_are_said_to_be_so(run: Run) -> None:
+    with torch.no_grad():
+        next(run.model.encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(RunError, match="encodes some test examples as numbers that are not finite"):
+        subject(run).encode()
 
 
 def test_the_usual_ones_take_seconds(run: Run) -> None:

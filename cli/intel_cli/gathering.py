@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from intel_cli.telling import note
 from intel_core.errors import RunError
 
 if TYPE_CHECKING:
@@ -17,24 +19,49 @@ __all__ = ["gather"]
 def gather(paths: Sequence[Path], device: str = "cpu") -> list[Run]:
     """The runs of some paths, each a run directory or a folder of replicates; each run once.
 
+    Of replicates those that have ended count; the seeds of the others, which diverged or were interrupted, are told.
+
     Raises:
-        RunError: if a path holds no run, or a run that has not ended.
+        RunError: if a path holds no run, or a run alone that has not ended.
     """
     from intel_core.devices import pick_device
     from intel_core.replicates import FILE
     from intel_core.run import load_run
 
+    chosen = str(pick_device(device))
     found: dict[Path, Run] = {}
     for path in paths:
         named = Path("runs") / path
         group = next((place for place in (path, named) if (place / FILE).is_file()), None)
         inside = sorted(group.glob("seed-*/run.json"), key=_seed) if group is not None else []
-        for folder in [file.parent for file in inside] or [path]:
-            run = load_run(folder, device=str(pick_device(device)))
-            if run.status != "finished":
-                raise RunError(f"{folder} is {run.status}; end it with: intel train --resume {folder}")
-            found.setdefault(folder.resolve(), run)
+        runs = [load_run(folder, device=chosen) for folder in [file.parent for file in inside] or [path]]
+        ended = [run for run in runs if run.status == "finished"]
+        if not ended:
+            first = runs[0]
+            raise RunError(f"{first.path} is {first.status}; end it with: intel train --resume {first.path}")
+        missing = _missing(group / FILE, ended) if group is not None else []
+        if missing:
+            count = f"{len(missing)} of {len(missing) + len(ended)} seeds"
+            note(f"Warning: {group}: {count} did not end and are left out: {', '.join(missing)}")
+        for run in ended:
+            found.setdefault(run.path.resolve(), run)
     return list(found.values())
+
+
+def _missing(summary: Path, ended: Sequence[Run]) -> list[str]:
+    """The seeds of some replicates that have not ended, with what became of them."""
+    have = {int(run.info["spec"]["seed"]) for run in ended}
+    try:
+        planned = json.loads(summary.read_text(encoding="utf-8"))["runs"]
+        states = {int(one["seed"]): str(one["status"]) for one in planned}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    # What was finished when the summary was written, and is not now, has lost its files.
+    return [
+        f"{seed} ({'unfinished' if state == 'finished' else state})"
+        for seed, state in states.items()
+        if seed not in have
+    ]
 
 
 def _seed(file: Path) -> tuple[int, str]:

@@ -3,7 +3,8 @@
 - What a user can mend (`intel_core.IntelError`, a wrong option): ``Error: message`` on stderr, exit status 2.
 - With ``--json`` such an error is also one JSON object on stdout, ``{"error": "message"}``, so that a program that
   reads stdout always finds exactly one value there.
-- Interruption: exit status 130. Anything else is a bug: its traceback, one line that says so, exit status 1.
+- Interruption: exit status 130, and with ``--json`` such an object, too.
+- Anything else is a bug: its traceback, one line that says so, exit status 1.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def errors(ctx: click.Context) -> Iterator[None]:
             traceback.print_exc()
         raise _tell(ctx, str(error)) from error
     except KeyboardInterrupt:
+        if ctx.meta.get(WANTS_JSON):
+            click.echo(json_text({"error": "interrupted"}))
         click.echo("Interrupted.", err=True)
         ctx.exit(INTERRUPTED)
 

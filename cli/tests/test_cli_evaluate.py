@@ -9,7 +9,17 @@ from click.testing import CliRunner, Result
 from intel_cli.main import intel
 from pydantic import Field
 
-from intel_core import IntelError, Measurement, MetricSpec, NotApplicableError, Number, Subject, fit_replicates, plugins
+from intel_core import (
+    IntelError,
+    Measurement,
+    MetricSpec,
+    NotApplicableError,
+    Number,
+    PluginError,
+    Subject,
+    fit_replicates,
+    plugins,
+)
 
 INTERRUPT: list[bool] = []
 
@@ -141,6 +151,61 @@ def test_an_unfinished_run_is_refused(groups: tuple[Path, Path], tmp_path: Path)
     said = run("evaluate", path, "--metric", "spread")
     assert said.exit_code == 2
     assert "--resume" in said.stderr
+
+
+def test_a_replicate_that_diverged_is_left_out_and_told(groups: tuple[Path, Path], tmp_path: Path) -> None:
+    import shutil
+
+    path = shutil.copytree(groups[0], tmp_path / "group")
+    (path / "seed-1" / "metrics.json").unlink()
+    summary = json.loads((path / "replicates.json").read_text())
+    summary["runs"][1]["status"] = "diverged"
+    (path / "replicates.json").write_text(json.dumps(summary))
+    said = run("evaluate", path, "--metric", "spread", "--json", "--quiet")
+    assert said.exit_code == 0, said.output
+    assert [one["seed"] for one in json.loads(said.stdout)["runs"]] == [0, 2]
+    assert said.stderr == f"Warning: {path}: 1 of 3 seeds did not end and are left out: 1 (diverged)\n"
+    for seed in (0, 2):
+        (path / f"seed-{seed}" / "metrics.json").unlink()
+    assert "is unfinished" in run("compare", path).stderr
+
+
+def test_an_interruption_leaves_one_json_value(groups: tuple[Path, Path]) -> None:
+    INTERRUPT.append(True)
+    said = run("evaluate", groups[0] / "seed-2", "--metrics", "broken", "--json")
+    assert (said.exit_code, json.loads(said.stdout)) == (130, {"runs": [], "interrupted": True})
+    said = run("compare", groups[0] / "seed-2", "--metrics", "broken", "--json")
+    assert (said.exit_code, json.loads(said.stdout)) == (130, {"error": "interrupted"})
+
+
+def test_all_leaves_out_what_cannot_be_loaded(groups: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    load, available = plugins.load, plugins.available
+
+    def guarded(kind: str, name: str) -> object:
+        if name == "refusing":
+            raise PluginError("metric 'refusing' is BROKEN")
+        return load(kind, name)
+
+    def offered(kind: str) -> list[plugins.Component]:
+        return [c for c in available(kind) if kind != "metrics" or c.name in ("spread", "refusing")]
+
+    monkeypatch.setattr(plugins, "load", guarded)
+    monkeypatch.setattr(plugins, "available", offered)
+    said = run("evaluate", groups[0] / "seed-0", "--all", "--json", "--quiet")
+    assert said.exit_code == 0, said.output
+    assert [one["name"] for one in json.loads(said.stdout)["runs"][0]["metrics"]] == ["spread"]
+    assert said.stderr == "Warning: metric 'refusing' is BROKEN\n"
+
+
+def test_a_number_that_some_runs_lack_says_of_how_many_it_is(groups: tuple[Path, Path], tmp_path: Path) -> None:
+    import shutil
+
+    path = shutil.copytree(groups[0], tmp_path / "group")
+    for seed in (0, 1, 2):
+        shutil.rmtree(path / f"seed-{seed}" / "evaluation", ignore_errors=True)
+    run("evaluate", path / "seed-0", path / "seed-2", "--metric", "spread")
+    said = run("compare", path, "--only", "spread.seed_digit")
+    assert "1 ± 1.4 of 2 runs" in said.stdout
 
 
 def test_two_groups_with_a_test(groups: tuple[Path, Path]) -> None:

@@ -58,7 +58,8 @@ def compare(
 
     RUN is a run directory, a folder of replicates, or the name of either in runs/. Runs that differ in their seed alone
     are one group; the group of the first RUN is the reference. Every other group is tested against it by Welch's t-test
-    over seeds; the p-values of all numbers shown are adjusted together by Holm's method.
+    over seeds; the p-values of all numbers shown are adjusted together by Holm's method. Of several runs with one seed
+    the first counts. What was not measured by one protocol everywhere is named below the table.
     """
     from intel_cli.asking import ask
     from intel_cli.commands.evaluate import read_metrics
@@ -102,7 +103,8 @@ def _label(row: Row, rows: tuple[Row, ...]) -> str:
     return f"{short if len(alike) == 1 else row.metric} {row.number}".replace("_", " ")
 
 
-def _cell(cell: Cell | None) -> str:
+def _cell(cell: Cell | None, runs: int) -> str:
+    """Mean and spread, the verdict, and how many of the group's runs have the number where some lack it."""
     from intel_cli.commands.evaluate import shown
 
     if cell is None:
@@ -110,7 +112,12 @@ def _cell(cell: Cell | None) -> str:
     spread = "" if cell.std is None else f" ± {cell.std:.2g}"
     sign = _SIGNS.get(cell.verdict, "")
     p = "" if cell.p is None else f" (p {'<0.001' if cell.p < 0.001 else f'{cell.p:.2g}'})"
-    return f"{shown(cell.mean)}{spread}{'  ' + sign if sign else ''}{p}"
+    of = "" if len(cell.values) == runs else f" of {len(cell.values)} run{'s'[: len(cell.values) != 1]}"
+    return f"{shown(cell.mean)}{spread}{of}{'  ' + sign if sign else ''}{p}"
+
+
+def _cells(row: Row, comparison: Comparison) -> list[str]:
+    return [_cell(cell, len(group.runs)) for cell, group in zip(row.cells, comparison.groups, strict=True)]
 
 
 def _legend(comparison: Comparison) -> str:
@@ -139,19 +146,21 @@ def _show(comparison: Comparison) -> None:
         table.add_column(f"{group.name}\n{len(group.runs)} run{'s'[: len(group.runs) != 1]}", justify="right")
     table.add_column("unit", overflow="fold")
     for row in comparison.rows:
-        table.add_row(_label(row, comparison.rows), *(_cell(cell) for cell in row.cells), row.unit)
+        table.add_row(_label(row, comparison.rows), *_cells(row, comparison), row.unit)
     out = console()
     out.print(table)
-    out.print(_legend(comparison), soft_wrap=True)
+    for text in (_legend(comparison), *comparison.notes):
+        out.print(text, soft_wrap=True)
 
 
 def _show_markdown(comparison: Comparison) -> None:
     names = [f"`{group.name}`" for group in comparison.groups]
     click.echo(f"| | {' | '.join(names)} | unit |\n|---|{'---|' * len(names)}---|")
     for row in comparison.rows:
-        cells = " | ".join(_cell(cell) for cell in row.cells)
+        cells = " | ".join(_cells(row, comparison))
         click.echo(f"| {_label(row, comparison.rows)} | {cells} | {row.unit} |")
-    click.echo(f"\n{_legend(comparison)}")
+    for text in (_legend(comparison), *comparison.notes):
+        click.echo(f"\n{text}")
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:
@@ -164,4 +173,5 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
         "test": "Welch's t-test over seeds against the first group, p-values adjusted by Holm's method",
         "tests": comparison.tests,
         "level": comparison.level,
+        "notes": comparison.notes,
     }

@@ -25,7 +25,7 @@ Examples:
   intel evaluate RUN --metrics frechet --again --json
 
 \b
-Exit status: 0 all that applies was measured, 1 a metric failed, 2 a wrong argument.
+Exit status: 0 all that applies was measured, 1 a metric failed, 2 a wrong argument, 130 interrupted.
 """
 
 
@@ -81,6 +81,8 @@ def evaluate(
                 _show(run, said, protocol=protocol)
     except KeyboardInterrupt:
         telling.note("Interrupted; what was measured is kept, and the same command goes on from there.")
+        if as_json:
+            click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in found], "interrupted": True}))
         ctx.exit(telling.INTERRUPTED)
     if as_json:
         click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in found]}))
@@ -93,7 +95,6 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
     Raises:
         SpecError: if a text describes no metric, or none is installed.
     """
-    from intel_core import plugins
     from intel_core.errors import SpecError
     from intel_core.measuring import usual_metrics
     from intel_core.metrics import MetricSpec
@@ -102,7 +103,7 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
     if texts and everything:
         raise SpecError("--all asks for every metric; leave out --metric, or --all")
     if everything:
-        texts = [c.qualified if c.status == "CONFLICT" else c.name for c in plugins.available("metrics")]
+        texts = _every_one()
     if not texts:
         usual = usual_metrics()
         if not usual:
@@ -112,6 +113,24 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
     split = [part for text in texts for part in ([text] if ":" in text else text.split(","))]
     specs = [parse_spec("metrics", part) for part in split]
     return [spec for spec in dict.fromkeys(specs) if isinstance(spec, MetricSpec)]
+
+
+def _every_one() -> list[str]:
+    """The names of all metrics that can be asked; of those that cannot, one line each."""
+    from intel_core import plugins
+    from intel_core.errors import PluginError
+
+    found = []
+    for component in plugins.available("metrics"):
+        name = component.qualified if component.status == "CONFLICT" else component.name
+        try:
+            plugins.load("metrics", name)
+        except PluginError as error:
+            if component.status != "DISABLED":  # which the user has asked for
+                telling.note(f"Warning: {error}")
+        else:
+            found.append(name)
+    return found
 
 
 def _as_json(run: Run, said: list[Measured]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
     real = certainty(torch.cat([classifier.probabilities(part) for part in parts]), spec.below)
     labels = subject.labels("test").cpu()
     counts = {label: int((labels == label).sum()) for label in classifier.classes}
-    names = subject.dataset.class_names
+    names = _names(classifier.classes, subject.dataset.class_names)
     numbers = {
         "uncertain": Number(
             value=100 * found.uncertain,
@@ -79,8 +79,7 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
             about="of the classifier itself, on real test data: how far it can be trusted",
         ),
     }
-    for place, (label, share) in enumerate(zip(classifier.classes, found.shares, strict=True)):
-        name = names[label] if 0 <= label < len(names) else str(label)
+    for place, (label, name, share) in enumerate(zip(classifier.classes, names, found.shares, strict=True)):
         numbers[f"share of {name}"] = Number(
             value=100 * share,
             error=100 * share_error(share, spec.n),
@@ -108,3 +107,9 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
         },
         notes=grey_notes(subject),
     )
+
+
+def _names(classes: list[int], known: tuple[str, ...]) -> list[str]:
+    """A name for each class, and none for two: where names are alike, the label tells them apart."""
+    names = [known[label] if 0 <= label < len(known) else str(label) for label in classes]
+    return [f"{name} ({label})" if names.count(name) > 1 else name for label, name in zip(classes, names, strict=True)]

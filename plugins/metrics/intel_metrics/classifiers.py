@@ -245,7 +245,7 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
             f"the labels of {subject.dataset.name} are no classes that a classifier could tell apart"
         )
     parts = {name: _labelled(subject, name, found[0]) for name in ("train", "validation", "test")}
-    name = f"{settings.kind}-{_key(subject, parts, settings)}"
+    name = f"{settings.kind}-{_key(subject, parts, found[0], settings)}"
     folder = subject.cache("classifiers")
     weights, record = folder / f"{name}.safetensors", folder / f"{name}.json"
     try:
@@ -277,10 +277,11 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
     return Classifier(trained.net, about)
 
 
-def _key(subject: Subject, parts: dict[str, Labelled], settings: ClassifierSettings) -> str:
-    """What decides the weights: the fingerprint of the training examples, all labels, the validation part, settings."""
+def _key(subject: Subject, parts: dict[str, Labelled], classes: list[int], settings: ClassifierSettings) -> str:
+    """What decides weights and record: fingerprint of the training examples, all labels, the other parts, settings."""
     fingerprint = subject.run.info["data"].get("fingerprint")
-    digest = hashlib.sha256(f"{_FORMAT} {fingerprint} {settings.model_dump_json()}".encode())
+    # The targets below are places among the classes: without these, labels 0, 1 and labels 3, 7 would be one.
+    digest = hashlib.sha256(f"{_FORMAT} {fingerprint} {classes} {settings.model_dump_json()}".encode())
     for part in parts.values():
         digest.update(part.target.numpy().tobytes())
     # The training part's fingerprint is known; the others may be of another split with the same training part.

@@ -77,7 +77,9 @@ def measure(subject: Subject, spec: DiagnosisSpec) -> Measurement:
     mapping = subject.model.mapping
     encoding = subject.encode(limit=spec.limit, seed=spec.seed)
     labels = subject.split("test").labels
-    said = diagnose(mapping, encoding.mean, None if labels is None else labels[: len(encoding.mean)])
+    device = subject.run.model_device
+    own = None if labels is None else labels[: len(encoding.mean)].to(device)
+    said = diagnose(mapping, encoding.mean.to(device), own)
     levels = levels_of(mapping)
     if not said and not levels:
         names = " then ".join(str(part) for part in subject.run.spec.mapping)

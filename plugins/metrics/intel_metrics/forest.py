@@ -134,8 +134,9 @@ def measure_forest(spec: ForestSpec, subject: Subject) -> Measurement:
     def tell(share: float) -> None:
         subject.tell("random forests", share)
 
-    found = few_shot_forest(features, target, spec.examples, repeats=spec.repeats, seed=spec.seed, tell=tell)
-    sizes = [n for n in spec.examples if sum(one.examples == n for one in found) == spec.repeats]
+    asked = tuple(dict.fromkeys(spec.examples))
+    found = few_shot_forest(features, target, asked, repeats=spec.repeats, seed=spec.seed, tell=tell)
+    sizes = [n for n in asked if sum(one.examples == n for one in found) == spec.repeats]
     if not sizes:
         raise NotApplicableError(
             f"the test part of {subject.dataset.name} ({len(target)} examples, {len(known[0])} classes) cannot fill "
@@ -156,7 +157,7 @@ def measure_forest(spec: ForestSpec, subject: Subject) -> Measurement:
                 beside={"most frequent class": baseline},
                 about=f"of a random forest that learned from {n} labelled examples",
             )
-    left_out = [n for n in spec.examples if n not in sizes]
+    left_out = [n for n in asked if n not in sizes]
     return Measurement(
         numbers=numbers,
         protocol={

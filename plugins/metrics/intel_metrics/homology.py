@@ -54,7 +54,8 @@ class Homology(NamedTuple):
     """Pieces and holes of a sample.
 
     Attributes:
-        betti: b0, b1, … up to one below the number of dimensions: features that live longer than the band.
+        betti: b0, b1, … up to one below the number of dimensions: features that live longer than the band, and the
+            first piece, which never dies.
         band: the lifetime above which a feature is counted, in the units of the points.
         lifetimes: of the features of each dimension, the ten longest, longest first; the first piece never dies, and
             lives to the largest value on the grid.
@@ -128,7 +129,8 @@ def homology(
     for dim in range(width):
         bars = np.asarray(complex_.persistence_intervals_in_dimension(dim)).reshape(-1, 2)
         lifetimes.append(np.sort(np.minimum(bars[:, 1], top) - bars[:, 0])[::-1])
-    betti = tuple(int((lives > band).sum()) for lives in lifetimes)
+    # The first piece never dies, however short the grid makes its life.
+    betti = tuple(max(int((lives > band).sum()), int(dim == 0)) for dim, lives in enumerate(lifetimes))
     return Homology(betti, band, tuple(tuple(lives[:10].tolist()) for lives in lifetimes))
 
 

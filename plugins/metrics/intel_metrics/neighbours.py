@@ -17,15 +17,19 @@ from intel_metrics.shares import share_error
 if TYPE_CHECKING:
     from intel_metrics.specs.images import PRDCSpec
 
-__all__ = ["PRDC", "nearest_distances", "prdc"]
+__all__ = ["PRDC", "nearest_distances", "prdc", "sampling_errors"]
 
 _ROWS = 256
+_GROUPS = 10
+_FEWEST = 4
+"""Rows for each neighbour without which a part says nothing of the whole."""
 
 
 class PRDC(NamedTuple):
     """Precision, recall, density and coverage, and their standard errors.
 
     The errors are those of the mean over the examples that are counted, with the balls around the others held fixed.
+    That is about half of what other examples on both sides would change; see `sampling_errors`.
     """
 
     precision: float
@@ -118,6 +122,44 @@ def prdc(real: Floats, generated: Floats, k: int = 5) -> PRDC:
     )
 
 
+def sampling_errors(real: Floats, generated: Floats, k: int = 5) -> tuple[float, float, float, float]:
+    r"""Standard errors of precision, recall, density and coverage, were all examples of both sides drawn anew.
+
+    Both sides are cut into G = 10 parts, and with :math:`\theta_g` the value of the g-th parts,
+
+    .. math:: \Big( \frac{1}{G (G - 1)} \sum_g (\theta_g - \bar\theta)^2 \Big)^{1/2}
+
+    taken where it exceeds the error with the balls held fixed (`PRDC`), which alone is taken where a part would have
+    fewer than 4 k rows. In simulations they were right within a quarter at 1000 rows a side.
+
+    Source: batch means; Glynn and Whitt, "Estimating the asymptotic variance with batch means", 1991.
+
+    Args:
+        real: shape ``(n, d)``, in random order.
+        generated: shape ``(m, d)``, in random order.
+        k: number of neighbours.
+
+    Raises:
+        ValueError: as `prdc` does.
+
+    >>> rows = np.random.default_rng(0).normal(size=(2, 500, 2))
+    >>> all(0.001 < error < 0.1 for error in sampling_errors(rows[0], rows[1]))
+    True
+    """
+    return _errors(prdc(real, generated, k), real, generated, k)
+
+
+def _errors(found: PRDC, real: Floats, generated: Floats, k: int) -> tuple[float, float, float, float]:
+    fixed = (found.precision_error, found.recall_error, found.density_error, found.coverage_error)
+    if min(len(real), len(generated)) < _GROUPS * _FEWEST * k:
+        return fixed
+    sides = zip(np.array_split(real, _GROUPS), np.array_split(generated, _GROUPS), strict=True)
+    parts = np.array([prdc(one, other, k)[:4] for one, other in sides])
+    spread = parts.std(0, ddof=1) / np.sqrt(_GROUPS)
+    precision, recall, density, coverage = (max(pair) for pair in zip(fixed, spread.tolist(), strict=True))
+    return precision, recall, density, coverage
+
+
 _ABOUT = {
     "precision": "share of generated examples within the real ones",
     "recall": "share of real examples within the generated ones",
@@ -134,19 +176,21 @@ def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
     if n <= spec.k:
         raise NotApplicableError(f"{n} examples a side are too few for k={spec.k} neighbours")
     real, other = (real_features(subject, extract, x) for x in (compared.real, compared.other))
-    found = prdc(real, features_of(subject, extract, compared.generated), spec.k)
+    generated = features_of(subject, extract, compared.generated)
+    found = prdc(real, generated, spec.k)
+    errors = _errors(found, real, generated, spec.k)
     subject.tell("comparing real with real", 0.5)
     floor = prdc(real, other, spec.k)
     return Measurement(
         numbers={
             name: Number(
                 value=getattr(found, name),
-                error=getattr(found, f"{name}_error"),
+                error=error,
                 better="higher",
                 beside={"real against real": getattr(floor, name)},
                 about=about,
             )
-            for name, about in _ABOUT.items()
+            for (name, about), error in zip(_ABOUT.items(), errors, strict=True)
         },
         protocol={
             **compared.protocol,
@@ -155,7 +199,8 @@ def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
             "features": real.shape[1],
             "k": spec.k,
             "balls": "closed; the k-th nearest of the other points",
-            "error": "of the mean over the counted examples, the balls held fixed",
+            "error": f"over {_GROUPS} parts of both sides, or with the balls held fixed where that is larger, or n is "
+            f"below {_GROUPS * _FEWEST * spec.k}",
         },
         notes=grey_notes(subject),
     )

@@ -56,3 +56,10 @@ def test_images_too_bright_are_clipped_as_real_ones_are(subject_of, stripes):
         for images in (2 * x.float() / 255, clipped)
     ]
     assert found[0] == found[1]
+
+
+def test_classes_of_one_name_are_told_apart_by_their_labels(subject_of, stripes):
+    x, labels = stripes
+    subject = subject_of(x, labels, generated=x[:100].float() / 255, class_names=("striped", "striped"))
+    numbers = CertaintySpec(n=100).measure(subject).numbers
+    assert numbers["share of striped (0)"].value + numbers["share of striped (1)"].value == pytest.approx(100)

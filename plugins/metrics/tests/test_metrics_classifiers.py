@@ -164,3 +164,11 @@ def test_logistic_probabilities_are_those_of_a_softmax(subject_of, stripes):
     about = {"settings": {"kind": "logistic"}, "classes": [0, 1], "hash": "", "test accuracy": 1.0}
     found = classifiers.Classifier(net, about).probabilities(torch.tensor([[2.0, 0.0]]))
     assert found[0, 0].item() == pytest.approx(1 / (1 + torch.e**-2))
+
+
+def test_labels_of_other_classes_are_another_classifier(subject_of, stripes):
+    """Classes 3 and 7 in place of 0 and 1: the same examples in the same order, and other names."""
+    x, labels = stripes
+    first = classifier_of(subject_of(x, labels), ClassifierSettings(**QUICK))
+    second = classifier_of(subject_of(x, 4 * labels + 3), ClassifierSettings(**QUICK))
+    assert (first.classes, second.classes) == ([0, 1], [3, 7])

@@ -11,6 +11,8 @@ from intel_metrics.forest import majority_accuracy, round_robin
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import balanced_accuracy_score
 
+from intel_core import measure, parse_spec
+
 RNG = np.random.default_rng(0)
 
 
@@ -108,3 +110,9 @@ def test_seeds_repeat_and_differ():
     first, again, other = (few_shot_forest(features, target, (10,), repeats=2, seed=seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
+
+
+def test_a_size_that_is_named_twice_is_measured_once(digits):
+    (found,) = measure(digits, [parse_spec("metrics", "forest:examples=[10,10],repeats=2")], again=True)
+    assert found.status == "measured", found.reason
+    assert len(found.measurement.details["accuracy at 10"]) == 2

@@ -114,3 +114,11 @@ def test_what_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "gudhi", None)
     with pytest.raises(NotApplicableError, match=r"pip install 'intelvae-metrics\[topology\]'"):
         count(normal(50, 2))
+
+
+def test_the_first_piece_is_there_however_wide_the_band():
+    """On a line the grid ends near the samples, and a wide band exceeded the whole life of the only piece."""
+    points = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
+    found = homology(points, mass=0.005, bootstraps=20)
+    assert found.lifetimes[0][0] < found.band
+    assert found.betti == (1,)

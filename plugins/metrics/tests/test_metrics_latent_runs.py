@@ -152,6 +152,22 @@ def test_what_a_mapping_says_becomes_numbers_and_details(circle, images):
     assert found.measurement.details["levels"] == [[0], [1, 2]]
 
 
+def test_a_mapping_is_asked_where_its_parameters_are(circle, monkeypatch):
+    """Encodings come back to the CPU; centres of clusters, say, stay on the accelerator."""
+    run, asked = load_run(circle.path), []
+    subject = Subject(run)
+    subject.encode(limit=2000, seed=0)
+
+    def diagnose(mapping, y, labels):
+        asked.append(y.device.type)
+        return {"width": y.shape[1]}
+
+    monkeypatch.setattr("intel_metrics.diagnosis.diagnose", diagnose)
+    monkeypatch.setattr(type(run), "model_device", torch.device("meta"))
+    assert parse_spec("metrics", "diagnosis").measure(subject).numbers["width"].value == 2
+    assert asked == ["meta"]
+
+
 def test_support_of_a_run_is_measured_in_the_units_of_the_data(circle, monkeypatch):
     numbers = ask(circle, "support")["support"].measurement.numbers
     assert numbers["off"].beside["test data"] == 0

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intel_metrics import prdc
-from intel_metrics.neighbours import nearest_distances
+from intel_metrics.examples import sides
+from intel_metrics.neighbours import nearest_distances, sampling_errors
+
+from intel_core import parse_spec
 
 
 def naive(real, generated, k):
@@ -93,3 +97,32 @@ def test_too_few_points_are_refused():
 def test_other_features_are_refused(bad):
     with pytest.raises(ValueError, match="features"):
         prdc(np.zeros((9, 1)), bad, 2)
+
+
+def test_errors_are_those_of_drawing_both_sides_anew():
+    """Against the spread over 40 draws. With the balls held fixed, errors are near half of it."""
+    rng = np.random.default_rng(0)
+    draws = [(rng.normal(size=(1000, 2)), 0.8 * rng.normal(size=(1000, 2)) + 0.3) for _ in range(40)]
+    spread = np.std([prdc(*both)[:4] for both in draws], axis=0, ddof=1)
+    said = np.sqrt(np.mean(np.square([sampling_errors(*both) for both in draws]), axis=0))
+    fixed = np.mean([prdc(*both)[5:] for both in draws], axis=0)
+    assert (fixed < 0.7 * spread[1:]).all()
+    assert (said[1:] > 0.7 * spread[1:]).all()
+    assert (said[1:] < 1.5 * spread[1:]).all()
+
+
+def test_few_rows_have_the_error_of_fixed_balls():
+    rng = np.random.default_rng(0)
+    both = rng.normal(size=(2, 100, 2))
+    assert sampling_errors(*both) == prdc(*both)[4:]
+
+
+def test_the_error_of_a_run_is_that_of_drawing_anew(subject_of):
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(3000, 2))).float()
+    subject = subject_of(x, generated=torch.from_numpy(rng.normal(size=(300, 2))).float())
+    (found,) = [parse_spec("metrics", "prdc:extractor=raw,n=300").measure(subject)]
+    sides_of = sides(subject, 300, seed=0)
+    both = sides_of.real.double().numpy(), sides_of.generated.double().numpy()
+    for number, error in zip(found.numbers.values(), sampling_errors(*both), strict=True):
+        assert number.error == pytest.approx(error)
