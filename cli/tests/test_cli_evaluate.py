@@ -230,6 +230,13 @@ def test_the_comparison_as_json_and_as_markdown(groups: tuple[Path, Path]) -> No
     assert text.startswith("| | `identity` | `circle` | unit |\n|---|---|---|---|\n| training elbo | -")
 
 
+def test_a_metric_that_fails_is_in_the_exit_status(groups: tuple[Path, Path]) -> None:
+    said = run("compare", groups[0], "--metric", "broken", "--only", "elbo", "--quiet")
+    assert said.exit_code == 1
+    assert "broken is failed: the file is gone" in said.stderr
+    assert "elbo" in said.stdout
+
+
 def test_one_seed_each_is_no_test(groups: tuple[Path, Path]) -> None:
     said = run("compare", groups[0] / "seed-0", groups[1] / "seed-5", "--only", "elbo")
     assert "No test: at least two runs" in said.stdout

@@ -21,6 +21,9 @@ Examples:
   intel compare runs/vanilla runs/cluster
   intel compare runs/* --metric certainty --metric likelihood
   intel compare runs/vanilla runs/cluster --only 'certainty.*' --markdown
+
+\b
+Exit status: 0, or 1 where a metric that was asked for failed, 2 a wrong argument.
 """
 _SIGNS = {"better": "better", "worse": "worse", "differs": "differs", "within noise": "~"}
 
@@ -43,7 +46,10 @@ _SIGNS = {"better": "better", "worse": "worse", "differs": "differs", "within no
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object; progress is on stderr.")
 @click.option("--quiet", is_flag=True, help="No progress; results, errors and warnings only.")
+@click.pass_context
 def compare(
+    ctx: click.Context,
+    /,
     runs: tuple[Path, ...],
     metrics: tuple[str, ...],
     only: tuple[str, ...],
@@ -68,11 +74,12 @@ def compare(
     from intel_core.comparing import group_runs
     from intel_core.run import data_dir_or_default
 
-    found = gather(runs, device)
+    found, failed = gather(runs, device), False
     if metrics:
         asked = read_metrics(metrics)
         for run in found:
             for one in ask(run, asked, data_dir_or_default(data_dir), quiet=quiet):
+                failed = failed or one.status == "failed"
                 if one.status != "measured":
                     telling.note(f"{run.path}: {one.name} is {one.status}: {one.reason}")
     chosen = (lambda row: any(_matches(row, pattern) for pattern in only)) if only else None
@@ -87,6 +94,7 @@ def compare(
         _show_markdown(comparison)
     else:
         _show(comparison)
+    ctx.exit(1 if failed else 0)
 
 
 def _matches(name: tuple[str, str], pattern: str) -> bool:

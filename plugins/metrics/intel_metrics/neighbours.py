@@ -186,7 +186,7 @@ def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
             name: Number(
                 value=getattr(found, name),
                 error=error,
-                better="higher",
+                better=None if name == "density" else "higher",  # without an upper end: a mean image has much
                 beside={"real against real": getattr(floor, name)},
                 about=about,
             )
