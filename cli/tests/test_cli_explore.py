@@ -233,15 +233,15 @@ def test_it_prints_its_address_and_ends_well_with_ctrl_c(start, trained):
     try:
         line = process.stdout.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{20,}/", line)[0]
+        assert "Ctrl-C ends it." in line + process.stdout.readline()
         with urllib.request.urlopen(address + "start", timeout=90) as answer:
             assert json.load(answer)["y_dim"] == 2
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(re.sub(r"/[\w-]+/$", "/", address), timeout=90)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=90)
+        _, err = process.communicate(timeout=90)
         assert process.returncode == 0
         assert err.strip() == "Ended."
-        assert "Ctrl-C ends it." in out
     finally:
         process.kill()
 
