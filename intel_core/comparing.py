@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from intel_core.errors import SpecError
@@ -114,9 +114,11 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
         # A file's name says nothing of what was in it when the run was trained.
         data = ("fingerprint", str(run.info["data"].get("fingerprint")))
         found.setdefault((*_settings(run, "spec"), data), []).append(run)
-    names = _names([_settings(members[0], "asked") for members in found.values()])
-    if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults
-        names = _names(list(found))
+    resolved = [dict(_settings(members[0], "spec")) for members in found.values()]
+    asked = {name for members in found.values() for name, _ in _settings(members[0], "asked")}
+    names = _names(resolved, asked)
+    if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults, or the data
+        names = _names([dict(key) for key in found], {name for key in found for name, _ in key})
     return [_group(name, members) for name, members in zip(names, found.values(), strict=True)]
 
 
@@ -132,14 +134,13 @@ def _settings(run: Run, which: Literal["spec", "asked"]) -> tuple[tuple[str, str
     return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
 
 
-def _names(settings: Sequence[tuple[tuple[str, str], ...]]) -> list[str]:
-    """What sets some settings apart from each other, the mapping first."""
-    keys = [dict(one) for one in settings]
-    every = sorted({name for key in keys for name in key}, key=lambda name: (name != "mapping", name))
-    differ = [name for name in every if len({key.get(name) for key in keys}) > 1] or ["mapping"]
+def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[str]:
+    """What sets some settings apart from each other, among those named; the mapping first."""
+    every = sorted({name for key in settings for name in key}, key=lambda name: (name != "mapping", name))
+    differ = [n for n in every if n in among and len({key.get(n) for key in settings}) > 1] or ["mapping"]
     return [
-        ", ".join(key.get(name, "identity") if name == "mapping" else f"{name}={key.get(name, '–')}" for name in differ)
-        for key in keys
+        ", ".join(key.get(n, "identity") if n == "mapping" else f"{n}={key.get(n, '–')}" for n in differ)
+        for key in settings
     ]
 
 

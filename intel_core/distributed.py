@@ -16,6 +16,7 @@ Processes are started by Lightning Fabric, or by ``torchrun``. It is imported fo
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime
 import functools
@@ -50,6 +51,8 @@ _LOOK_EVERY = 10
 _FROM_OUTSIDE = {"RANK", "WORLD_SIZE", "LOCAL_RANK"}
 """What torchrun tells the processes that it starts."""
 _DRIFT = 1e-3
+_PER_CORE = 4
+"""Processes per core of a CPU that may be started: more than one is good for trying things out only."""
 
 
 class PeerError(RunError):
@@ -102,7 +105,7 @@ def process_count(devices: int, nodes: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def joined(devices: int, nodes: int, device: str) -> Iterator[Peers | None]:
+def joined(devices: int, nodes: int, device: str, batch_size: int = 0) -> Iterator[Peers | None]:
     """The other processes of this run while a block lasts; None where this one computes alone.
 
     Where several are asked for and none have been started, this script is started again as often as needed. An error
@@ -112,9 +115,10 @@ def joined(devices: int, nodes: int, device: str) -> Iterator[Peers | None]:
         devices: processes on each machine.
         nodes: machines.
         device: as in `RunSpec`; each process has one of its kind.
+        batch_size: examples per step, where they are known.
 
     Raises:
-        SpecError: if so many processes cannot be started here.
+        SpecError: if the batch does not divide among so many processes, or so many processes cannot be started here.
         PeerError: if another process fails.
     """
     global _joined
@@ -123,6 +127,7 @@ def joined(devices: int, nodes: int, device: str) -> Iterator[Peers | None]:
         yield None
         return
     if _joined is None:
+        Peers(0, here * machines, torch.device("cpu")).rows(batch_size)  # before anything is started
         _joined = _join(here, machines, device)
     peers = _joined
     with warnings.catch_warnings():
@@ -169,8 +174,15 @@ def _join(here: int, machines: int, device: str) -> Peers:
         fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise PeerError(f"{here * machines} processes could not be joined: {_reason(error)}") from error
+    atexit.register(_part)  # or threads that still talk may abort the interpreter as it ends
     children = getattr(strategy.launcher, "procs", ())
     return Peers(fabric.global_rank, fabric.world_size, fabric.device, size_here=here, children=children)
+
+
+def _part() -> None:
+    """Close the connections, if they are still open."""
+    with contextlib.suppress(Exception):
+        dist.destroy_process_group()
 
 
 def _kind_of(device: str, here: int) -> str:
@@ -183,6 +195,11 @@ def _kind_of(device: str, here: int) -> str:
     if there < here:
         raise SpecError(
             f"devices={here}, but there are {there} CUDA devices here; device=cpu takes processes of the CPU"
+        )
+    cores = os.cpu_count() or 1
+    if kind == "cpu" and here > _PER_CORE * cores:
+        raise SpecError(
+            f"devices={here} processes on {cores} CPU cores would only wait for each other; at most {_PER_CORE * cores}"
         )
     return kind
 

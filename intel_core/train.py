@@ -77,7 +77,7 @@ def fit(
     torch.Size([5, 2])
     """
     asked, given = read_arguments(spec, data, labels, settings)
-    with joined(asked.devices, asked.nodes, asked.device) as peers:
+    with joined(asked.devices, asked.nodes, asked.device, asked.batch_size) as peers:
         return _fit(asked, given, Path(run_dir) if run_dir is not None else None, data_dir, hooks, peers)
 
 

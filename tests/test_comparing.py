@@ -222,3 +222,13 @@ def test_nonsense_is_refused(vanilla: Path) -> None:
         compare(group_runs([load_run(vanilla)]), level=1.5)
     with pytest.raises(SpecError, match="no run"):
         compare([])
+
+
+def test_a_name_says_what_differs_and_not_who_typed_it(vanilla: Path, tmp_path: Path) -> None:
+    """One run left its data and steps to the defaults, which the other typed: that sets nothing apart."""
+    first, second = copies(vanilla, tmp_path, [1.0]), copies(vanilla, tmp_path, [2.0], learning_rate=0.01)
+    info = json.loads((second[0].path / "run.json").read_text())
+    info["asked"] = {"mapping": ["identity"], "learning_rate": 0.01}
+    (second[0].path / "run.json").write_text(json.dumps(info))
+    groups = group_runs([first[0], load_run(second[0].path)])
+    assert [group.name for group in groups] == ["learning_rate=0.001", "learning_rate=0.01"]

@@ -295,6 +295,8 @@ def test_one_process_does_not_import_it() -> None:
         ({"nodes": 2}, r"nodes=2: start the command on each machine with torchrun --nnodes 2"),
         ({"devices": 2, "device": "mps"}, r"device 'mps' is one device; for 2 processes say cpu, cuda or auto"),
         ({"devices": 0}, "devices"),
+        ({"devices": 3}, "a batch of 100 examples does not divide among 3 processes; 99 or 102 would"),
+        ({"devices": 1024, "batch_size": 1024}, r"devices=1024 processes on \d+ CPU cores would only wait"),
         ({"strategy": "fsdp"}, "strategy"),
     ],
 )

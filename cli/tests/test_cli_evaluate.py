@@ -242,6 +242,27 @@ def test_one_seed_each_is_no_test(groups: tuple[Path, Path]) -> None:
     assert "No test: at least two runs" in said.stdout
 
 
+def test_names_and_settings_in_one_word(groups: tuple[Path, Path]) -> None:
+    said = run("evaluate", groups[0] / "seed-0", "--metrics", "refusing,spread:samples=7,seed=1", "--json", "--quiet")
+    metrics = json.loads(said.stdout)["runs"][0]["metrics"]
+    assert [one["name"] for one in metrics] == ["refusing", "spread"]
+    assert metrics[1]["measurement"]["protocol"] == {"samples": 7}
+
+
+def test_every_spec_in_a_help_text_can_be_asked_for() -> None:
+    """Examples of settings must be settings that there are."""
+    import re
+
+    from intel_core import parse_spec
+
+    for command in ("evaluate", "compare"):
+        examples = re.findall(r"--metrics? ([a-z][\w,:=]*)", run(command, "--help").stdout)
+        assert examples
+        for text in examples:
+            for part in text.split(",") if ":" not in text else [text]:
+                parse_spec("metrics", part)
+
+
 def test_metrics_are_listed_with_the_other_components() -> None:
     said = run("plugins", "list", "metrics")
     assert "spread" in said.stdout

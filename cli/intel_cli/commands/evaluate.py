@@ -21,7 +21,7 @@ __all__ = ["evaluate", "read_metrics"]
 _EPILOG = """\b
 Examples:
   intel evaluate runs/digits-cluster-seed0
-  intel evaluate runs/* --metrics clusters,likelihood --metric frechet:samples=5000
+  intel evaluate runs/* --metrics clusters,likelihood --metric frechet:n=5000
   intel evaluate RUN --metrics frechet --again --json
 
 \b
@@ -38,7 +38,7 @@ Exit status: 0 all that applies was measured, 1 a metric failed, 2 a wrong argum
     multiple=True,
     type=ComponentName("metrics"),
     metavar="SPEC",
-    help="What to measure, e.g. frechet:samples=5000, or names with commas between; may be repeated.  "
+    help="What to measure, e.g. frechet:n=5000, or names with commas between; may be repeated.  "
     "[default: every metric that takes seconds]",
 )
 @click.option("--all", "everything", is_flag=True, help="Every installed metric, those that take minutes too.")
@@ -110,7 +110,7 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
             raise SpecError("no metric is installed: pip install intelvae-metrics")
         return usual
     # A name has no comma, so that names can stand in one word; with settings, commas belong to them.
-    split = [part for text in texts for part in ([text] if ":" in text else text.split(","))]
+    split = [part for text in texts for part in _parts(text)]
     specs = [parse_spec("metrics", part) for part in split]
     return [spec for spec in dict.fromkeys(specs) if isinstance(spec, MetricSpec)]
 
@@ -131,6 +131,17 @@ def _every_one() -> list[str]:
         else:
             found.append(name)
     return found
+
+
+def _parts(text: str) -> list[str]:
+    """The specs in a text: names with commas between, the last of which may have settings.
+
+    >>> _parts("units,hoyer"), _parts("units,frechet:n=5000,few=true")
+    (['units', 'hoyer'], ['units', 'frechet:n=5000,few=true'])
+    """
+    names, colon, settings = text.partition(":")
+    *others, last = names.split(",")
+    return [*others, f"{last}{colon}{settings}"]
 
 
 def _as_json(run: Run, said: list[Measured]) -> dict[str, Any]:

@@ -333,8 +333,8 @@ def _clusters(found: Clusters) -> list[Finding]:
                 # Clusters that follow another factor than the labels are clusters all the same.
                 "partly" if graded == "not" else graded,
                 "Are the clusters the classes?",
-                f"Clusters and the {found.classes} labels {said}: mutual information {found.agreement:.2f} of the most "
-                "possible. Training never saw the labels.",
+                f"Clusters and the {found.classes} labels {said}: their mutual information is {found.agreement:.2f} "
+                "of the smaller entropy (nmi takes the mean of both). Training never saw the labels.",
                 part,
             )
         )
