@@ -253,6 +253,15 @@ def test_it_listens_on_this_machine_alone():
         assert bound.getsockname()[0] == "127.0.0.1"
 
 
+def test_a_port_is_taken_as_soon_as_it_is_bound():
+    from intel_cli.explore.server import listen
+
+    from intel_core.errors import RunError
+
+    with listen(0) as bound, pytest.raises(RunError, match="cannot be listened on"):
+        listen(bound.getsockname()[1])
+
+
 def test_a_port_in_use(call, trained):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

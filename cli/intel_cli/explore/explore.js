@@ -51,9 +51,11 @@
     if (busy) { waiting = true; return; }
     busy = true;
     waiting = false;
+    byId("panels").setAttribute("aria-busy", "true");
     ask("decode", { y: y }).then(show, told).then(function () {
       busy = false;
       if (waiting) decode();
+      else byId("panels").setAttribute("aria-busy", "false");
     });
   }
   function show(found) {

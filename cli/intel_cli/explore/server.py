@@ -61,6 +61,7 @@ def listen(port: int) -> socket.socket:
         # Otherwise a port just left by another process is refused for a minute.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((HOST, port))
+        made.listen()  # from here on nobody else gets the port, and whoever asks early waits
     except OSError as error:
         made.close()
         raise RunError(
