@@ -19,7 +19,8 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from intel_core.errors import RunError
 
@@ -34,6 +35,7 @@ __all__ = [
     "save",
     "sync",
     "to_bytes",
+    "weights_digest",
     "write_bytes",
     "write_text",
 ]
@@ -71,6 +73,19 @@ def write_bytes(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise RunError(f"{path} cannot be written: {_reason(error)}") from error
+
+
+def weights_digest(module: nn.Module) -> str:
+    """First 16 hexadecimal digits of a SHA-256 of a module's weights and buffers, with their names.
+
+    >>> weights_digest(nn.Identity())
+    'e3b0c44298fc1c14'
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def to_bytes(tensors: Dictionary[str, Tensor]) -> bytes:

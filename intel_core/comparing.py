@@ -13,7 +13,7 @@ from intel_core.errors import SpecError
 from intel_core.measuring import Measured, measurements
 from intel_core.metrics import Number
 from intel_core.run import Run
-from intel_core.spec import parse_spec
+from intel_core.spec import short_text
 
 __all__ = ["Cell", "Comparison", "Group", "Row", "Verdict", "compare", "group_runs", "holm", "numbers_of", "welch"]
 
@@ -112,7 +112,7 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
         # A file's name says nothing of what was in it when the run was trained.
-        data = ("fingerprint", str(run.info["data"].get("fingerprint")))
+        data = ("fingerprint", run.fingerprint)
         found.setdefault((*_settings(run, "spec"), data), []).append(run)
     resolved = [dict(_settings(members[0], "spec")) for members in found.values()]
     asked = {name for members in found.values() for name, _ in _settings(members[0], "asked")}
@@ -153,14 +153,7 @@ def _text(setting: str, value: Any) -> str:
     values = value if isinstance(value, list) else [value]
     if setting not in _KINDS or not all(isinstance(one, str) for one in values):
         return str(value)
-    return " → ".join(_short(_KINDS[setting], one) for one in values) or "identity"
-
-
-def _short(kind: str, text: str) -> str:
-    try:
-        return str(parse_spec(kind, text))
-    except SpecError:
-        return text
+    return " → ".join(short_text(_KINDS[setting], one) for one in values) or "identity"
 
 
 def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
@@ -174,7 +167,7 @@ def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
 def _stored(run: Run) -> dict[str, Measured]:
     """What is stored of metrics, by their text; the latest where defaults of another version give one text twice."""
     by_age = sorted(measurements(run), key=lambda measured: measured.created)
-    return {_short("metrics", one.metric): one for one in by_age if one.measurement is not None}
+    return {short_text("metrics", one.metric): one for one in by_age if one.measurement is not None}
 
 
 def _numbers(run: Run, stored: dict[str, Measured]) -> dict[tuple[str, str], Number]:
@@ -192,7 +185,7 @@ def _numbers(run: Run, stored: dict[str, Measured]) -> dict[tuple[str, str], Num
 
 def _protocols(run: Run, stored: dict[str, Measured]) -> dict[str, dict[str, str]]:
     """By metric, whatever has to be one and the same for its numbers to be held against each other, as text."""
-    data = {"data": str(run.info["data"].get("fingerprint"))}
+    data = {"data": run.fingerprint}
     found = {"training": {**data, "likelihood": str(run.info["spec"].get("likelihood"))}}
     for metric, measured in stored.items():
         said = measured.measurement.protocol if measured.measurement is not None else {}

@@ -331,8 +331,7 @@ class Peers:
         if self.device.type == "cuda":  # where a process that waits for another one does not see that it is gone
             for child in self._children:
                 child.kill()
-        with contextlib.suppress(Exception):
-            dist.destroy_process_group()
+        _part()
         # Who computes on goes on alone; `_joined` stays, so that the others remain silent.
 
     @contextlib.contextmanager

@@ -91,11 +91,13 @@ class Subject:
             RunError: if they are others than those it was trained on.
         """
         dataset = self._dataset if self._dataset is not None else self.run.dataset(self._data_dir)
-        if dataset.summary()["fingerprint"] != self.run.info["data"].get("fingerprint"):
-            raise RunError(
-                f"{self.run.path} was trained on other data: the fingerprint of the training examples differs"
-            )
+        self.run.require_its_data(dataset)
         return dataset
+
+    @property
+    def loaded(self) -> Dataset | None:
+        """The data where they are in memory already: given, or asked for by a metric."""
+        return self._dataset if self._dataset is not None else self.__dict__.get("dataset")
 
     @property
     def data_dir(self) -> Path | None:
@@ -167,7 +169,7 @@ class Subject:
 
     def data_digest(self) -> str:
         """Hash of the data in memory, all parts and labels; empty where nothing has asked for them yet."""
-        dataset = self._dataset if self._dataset is not None else self.__dict__.get("dataset")
+        dataset = self.loaded
         return "" if dataset is None else self._once(("digest",), lambda: _digest_of_data(dataset))
 
     def _once(self, key: tuple[Any, ...], make: Callable[[], _Value]) -> _Value:
@@ -242,7 +244,7 @@ def measure(
     Raises:
         RunError: if the directory cannot be written.
     """
-    weights = _digest_of(subject.run)
+    weights = checkpoint.weights_digest(subject.run.model)
     for spec in metrics:
         text = format_spec(spec, explicit=True)
         component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
@@ -297,7 +299,7 @@ def measurements(run: Run) -> list[Measured]:
     folder = run.path / FOLDER
     if not folder.is_dir():
         return []
-    weights = _digest_of(run)
+    weights = checkpoint.weights_digest(run.model)
     found = [_read(path) for path in sorted(folder.glob("*.json"))]
     latest: dict[tuple[str, str], Measured] = {}
     for one in found:
@@ -307,15 +309,6 @@ def measurements(run: Run) -> list[Measured]:
         if key not in latest or latest[key].created <= one.created:
             latest[key] = one
     return list(latest.values())
-
-
-def _digest_of(run: Run) -> str:
-    """Hash of a run's weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(run.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _digest_of_data(dataset: Dataset) -> str:

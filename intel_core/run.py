@@ -154,6 +154,20 @@ class Run:
         """
         return self.spec.data.load(data_dir_or_default(data_dir))
 
+    @property
+    def fingerprint(self) -> str:
+        """That of the training examples it was trained on."""
+        return str(self._info["data"].get("fingerprint"))
+
+    def require_its_data(self, dataset: Dataset) -> None:
+        """Refuse data that are not those the run was trained on.
+
+        Raises:
+            RunError: if the training examples differ.
+        """
+        if dataset.train.fingerprint() != self.fingerprint:
+            raise RunError(f"{self.path} was trained on other data: the fingerprint of the training examples differs")
+
     def standardise(self, raw: Tensor) -> Tensor:
         """Values in their original units as the model knows them; unchanged where the data was not standardised."""
         scaling = self._info["data"].get("scaling")

@@ -37,6 +37,7 @@ __all__ = [
     "format_spec",
     "parse_spec",
     "read_settings",
+    "short_text",
 ]
 
 _MAX_TEXT = 100_000
@@ -325,6 +326,18 @@ def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
         if text is not None and _reads_back(spec, name, text):
             return text
     return f"{name}:{json.dumps(dumped, ensure_ascii=False)}"
+
+
+def short_text(kind: str, text: str) -> str:
+    """A spec's text with the settings that differ from their default; as it is where nothing installed reads it.
+
+    >>> short_text("schedules", "linear:start=0.0,steps=9"), short_text("schedules", "unheard-of:a=1")
+    ('linear:steps=9', 'unheard-of:a=1')
+    """
+    try:
+        return format_spec(parse_spec(kind, text))
+    except SpecError:
+        return text
 
 
 def _reads_back(spec: ComponentSpec, name: str, text: str) -> bool:

@@ -1,8 +1,9 @@
-"""How is torchvision imported where its compiled part does not fit this build of torch?
+"""How does a plugin import torchvision, or what imports it, where its compiled part does not fit this build of torch?
 
 A torchvision built against CUDA cannot load its compiled part beside a CPU build of torch, and importing it
-fails with ``operator torchvision::nms does not exist``. Data sets need none of that part: it is enough to
+fails with ``operator torchvision::nms does not exist``. Data sets and networks need none of that part: it is enough to
 declare the schemas of the two operators that torchvision expects to find. A complete torchvision is left alone.
+The core itself uses no torchvision.
 """
 
 from __future__ import annotations
@@ -10,54 +11,34 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import io
-import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
-__all__ = ["import_torchvision", "patiently"]
+__all__ = ["import_with_torchvision"]
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _declared: list[Any] = []  # a schema lives as long as its library object
-_PATIENCE = 30.0  # seconds without an answer before a download is given up
 
 
-def import_torchvision(module: str = "torchvision") -> ModuleType:
-    """A module of torchvision.
+def import_with_torchvision(module: str) -> ModuleType:
+    """A module of torchvision, or one that imports it.
 
     Args:
         module: its full name.
 
     Raises:
-        ImportError: if torchvision is not installed.
+        ImportError: if it, or torchvision, is not installed.
 
-    >>> import_torchvision("torchvision.datasets").MNIST.__name__
-    'MNIST'
+    >>> import_with_torchvision("json").__name__
+    'json'
     """
     if "torchvision" not in sys.modules:
         _declare_missing()
     return importlib.import_module(module)
-
-
-@contextlib.contextmanager
-def patiently() -> Iterator[None]:
-    """Downloads that hang end, and torchvision's messages do not mix with the command's output.
-
-    >>> with patiently():
-    ...     print("Downloading …")
-    """
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _declare_missing() -> None:
@@ -77,7 +58,5 @@ def _load_compiled_part() -> None:
     found = importlib.util.find_spec("torchvision")
     for folder in (found.submodule_search_locations or []) if found is not None else []:
         for file in sorted(Path(folder).glob("_C.*")):
-            try:
+            with contextlib.suppress(ImportError, OSError):
                 load_library(str(file))
-            except (ImportError, OSError):
-                continue

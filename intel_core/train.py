@@ -234,8 +234,7 @@ def _resume(
             if run.status == "finished":
                 raise RunError(f"{path} is finished; there is nothing to resume")
             dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
-            if dataset.summary()["fingerprint"] != run.info["data"].get("fingerprint"):
-                raise RunError(f"{path} was trained on other data: the fingerprint of the training examples differs")
+            run.require_its_data(dataset)
             trainer = _trainer(run.spec, dataset, _hooks(hooks, peers), peers)
         with agreeing(peers):
             if first:

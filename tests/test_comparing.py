@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from intel_core import Measured, Measurement, Number, Run, SpecError, compare, fit, group_runs, load_run, measurements
+from intel_core.checkpoint import weights_digest
 from intel_core.comparing import holm, numbers_of, welch
-from intel_core.measuring import _digest_of
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
@@ -79,8 +79,8 @@ def copies(vanilla: Path, folder: Path, values: list[float], **spec: object) -> 
         (path / "run.json").write_text(json.dumps(info))
         run = load_run(path)
         measured = Measured(
-            metric="score:seed=0", name="score", distribution="d", version="1", weights=_digest_of(run), created="",
-            seconds=0.0,
+            metric="score:seed=0", name="score", distribution="d", version="1", weights=weights_digest(run.model),
+            created="", seconds=0.0,
             measurement=Measurement(numbers={"score": Number(value=value, better="lower")}, protocol={}),
         )  # fmt: skip
         (path / "evaluation").mkdir()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intel_cli.telling import note
 
 if TYPE_CHECKING:
+    from intel_core.data import Dataset
     from intel_core.measuring import Measured
     from intel_core.metrics import MetricSpec
     from intel_core.run import Run
@@ -17,57 +19,85 @@ if TYPE_CHECKING:
 __all__ = ["ask"]
 
 
+class _Silent:
+    """Shows nothing; what the others show is told by the same four calls."""
+
+    @contextlib.contextmanager
+    def of(self, run: Run, metrics: int) -> Iterator[None]:
+        """Around what is asked of one run."""
+        yield
+
+    def asked(self, spec: MetricSpec) -> None:
+        """A metric begins; one that is known already does not."""
+
+    def tell(self, what: str, share: float) -> None:
+        """How far it has come."""
+
+    def answered(self, one: Measured) -> None:
+        """It has ended, or was known."""
+
+
+class _Lines(_Silent):
+    _name = ""
+    _new = False
+
+    @contextlib.contextmanager
+    def of(self, run: Run, metrics: int) -> Iterator[None]:
+        self._name = run.info["name"]
+        yield
+
+    def asked(self, spec: MetricSpec) -> None:
+        self._new = True
+
+    def answered(self, one: Measured) -> None:
+        note(f"{self._name}  {one.name}  {one.status}  {f'{one.seconds:.1f} s' if self._new else 'known'}")
+        self._new = False
+
+
+class _Live(_Silent):
+    @contextlib.contextmanager
+    def of(self, run: Run, metrics: int) -> Iterator[None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(24), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as self._progress:
+            self._whole = self._progress.add_task(str(run.info["name"]), total=metrics)
+            self._step = self._progress.add_task("", total=1.0, visible=False)
+            yield
+
+    def asked(self, spec: MetricSpec) -> None:
+        self._progress.reset(self._step, description=str(spec), visible=True)
+
+    def tell(self, what: str, share: float) -> None:
+        self._progress.update(self._step, description=what, completed=share, visible=True)
+
+    def answered(self, one: Measured) -> None:
+        self._progress.advance(self._whole)
+
+
 def ask(
-    run: Run, metrics: Sequence[MetricSpec], data_dir: Path | None, *, again: bool = False, quiet: bool = False
-) -> list[Measured]:
-    """What some metrics say of a run, each told as it comes."""
-    if quiet:
-        return _ask(run, metrics, data_dir, again=again)
-    return (
-        _ask_live(run, metrics, data_dir, again=again)
-        if sys.stderr.isatty()
-        else _ask_in_lines(run, metrics, data_dir, again=again)
-    )
-
-
-def _ask(run: Run, metrics: Sequence[MetricSpec], data_dir: Path | None, *, again: bool) -> list[Measured]:
+    runs: Iterable[Run],
+    metrics: Sequence[MetricSpec],
+    data_dir: Path | None,
+    *,
+    again: bool = False,
+    quiet: bool = False,
+) -> Iterator[tuple[Run, list[Measured]]]:
+    """What some metrics say of each run, told as it comes; runs on the same data in turn load it once."""
     from intel_core.measuring import Subject, measure
+    from intel_core.spec import format_spec
 
-    return list(measure(Subject(run, data_dir=data_dir), metrics, again=again))
-
-
-def _ask_in_lines(run: Run, metrics: Sequence[MetricSpec], data_dir: Path | None, *, again: bool) -> list[Measured]:
-    from intel_core.measuring import Subject, measure
-
-    asked: list[MetricSpec] = []
-    found = []
-    for one in measure(Subject(run, data_dir=data_dir), metrics, again=again, asked=asked.append):
-        found.append(one)
-        took = f"{one.seconds:.1f} s" if asked else "known"
-        asked.clear()
-        note(f"{run.info['name']}  {one.name}  {one.status}  {took}")
-    return found
-
-
-def _ask_live(run: Run, metrics: Sequence[MetricSpec], data_dir: Path | None, *, again: bool) -> list[Measured]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from intel_core.measuring import Subject, measure
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(24), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as progress:
-        whole = progress.add_task(str(run.info["name"]), total=len(metrics))
-        step = progress.add_task("", total=1.0, visible=False)
-
-        def tell(what: str, share: float) -> None:
-            progress.update(step, description=what, completed=share, visible=True)
-
-        def asked(spec: MetricSpec) -> None:
-            progress.reset(step, description=str(spec), visible=True)
-
+    shown = _Silent() if quiet else _Live() if sys.stderr.isatty() else _Lines()
+    name, dataset = "", None  # the data that the run before has loaded
+    for run in runs:
+        described = format_spec(run.spec.data, explicit=True)
+        known: Dataset | None = dataset if described == name else None
+        subject = Subject(run, dataset=known, data_dir=data_dir, tell=shown.tell)
         found = []
-        for one in measure(Subject(run, data_dir=data_dir, tell=tell), metrics, again=again, asked=asked):
-            found.append(one)
-            progress.advance(whole)
-        return found
+        with shown.of(run, len(metrics)):
+            for one in measure(subject, metrics, again=again, asked=shown.asked):
+                found.append(one)
+                shown.answered(one)
+        name, dataset = described, subject.loaded
+        yield run, found

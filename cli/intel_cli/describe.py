@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from intel_core.runspec import RunSpec
     from intel_core.trainer import Trainer
 
-__all__ = ["facts", "header", "number", "warmup"]
+__all__ = ["facts", "header", "mapping_of", "number", "warmup"]
 
 _VALUES = {"binary": "0 or 1", "unit": "in [0, 1]", "real": "real numbers"}
 
@@ -24,18 +24,22 @@ def header(trainer: Trainer) -> str:
     return "\n".join([begin, *lines])
 
 
+def mapping_of(spec: RunSpec) -> str:
+    """The mapping g, its parts in the order in which they are applied."""
+    return " → ".join(str(part) for part in spec.mapping) or "identity"
+
+
 def facts(trainer: Trainer) -> dict[str, str]:
     """Data, model, training and KL warm-up of a resolved run, a sentence each."""
     spec, data, model = trainer.spec, trainer.dataset, trainer.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    mapping = " → ".join(str(part) for part in spec.mapping) or "identity"
     networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
     epochs = trainer.steps / trainer.steps_per_epoch
     return {
         "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
         f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}{_streamed(data)}",
-        "model": f"y ({model.y_dim} dims) → {mapping} → z ({model.z_dim} dims); {spec.likelihood}; {networks}; "
-        f"{parameters:,} parameters on {trainer.device}{_lowered(spec)}",
+        "model": f"y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); {spec.likelihood}; "
+        f"{networks}; {parameters:,} parameters on {trainer.device}{_lowered(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples, {trainer.steps_per_epoch:,} per "
         f"epoch, {epochs:.4g} epochs; objective {spec.objective}; learning rate {spec.learning_rate:g}; "
         f"seed {spec.seed}",

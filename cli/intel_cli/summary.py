@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intel_core.runspec import RunSpec
     from intel_core.trainer import Trainer
 
-__all__ = ["console", "show_plan", "show_summary", "summary_of"]
+__all__ = ["console", "four_digits", "show_plan", "show_summary", "summary_of"]
 
 UNITS = "nats per example"
 _WIDE = 200
@@ -30,6 +30,15 @@ def console() -> Any:
 
     found = Console(highlight=False, markup=False)
     return found if found.is_terminal else Console(highlight=False, markup=False, width=_WIDE)
+
+
+def four_digits(value: float) -> str:
+    """Four significant digits, and whole numbers as they are.
+
+    >>> four_digits(-98.51234), four_digits(10.0), four_digits(0.00012)
+    ('-98.51', '10', '0.00012')
+    """
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def summary_of(run: Run, pictures: list[Path]) -> dict[str, Any]:

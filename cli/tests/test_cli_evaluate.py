@@ -16,6 +16,7 @@ from intel_core import (
     NotApplicableError,
     Number,
     PluginError,
+    Run,
     Subject,
     fit_replicates,
     plugins,
@@ -39,6 +40,13 @@ class SpreadSpec(MetricSpec):
             protocol={"samples": self.samples},
             notes=("A toy.",),
         )
+
+
+class LookingSpec(MetricSpec):
+    """Looks at the data."""
+
+    def measure(self, subject: Subject) -> Measurement:
+        return Measurement(numbers={"examples": Number(value=len(subject.split()))}, protocol={})
 
 
 class RefusingSpec(MetricSpec):
@@ -69,8 +77,8 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
-    for name, spec in (("spread", SpreadSpec), ("refusing", RefusingSpec), ("broken", BrokenSpec)):
-        plugins.register("metrics", name, spec)
+    for spec in (SpreadSpec, LookingSpec, RefusingSpec, BrokenSpec):
+        plugins.register("metrics", spec.__name__.removesuffix("Spec").lower(), spec)
     yield
     INTERRUPT.clear()
 
@@ -103,6 +111,14 @@ def test_every_replicate_as_json(groups: tuple[Path, Path]) -> None:
     assert [one["seed"] for one in found] == [5, 6, 7]
     assert found[0]["metrics"][0]["measurement"]["protocol"] == {"samples": 9}
     assert said.stderr == ""
+
+
+def test_runs_on_the_same_data_load_it_once(groups: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, load = [], Run.dataset
+    monkeypatch.setattr(Run, "dataset", lambda run, data_dir=None: loaded.append(run.path) or load(run, data_dir))
+    said = run("evaluate", *groups, "--metric", "looking", "--again", "--json", "--quiet")
+    assert len(json.loads(said.stdout)["runs"]) == 6
+    assert len(loaded) == 1
 
 
 def test_a_failure_is_told_and_the_others_are_kept(groups: tuple[Path, Path]) -> None:

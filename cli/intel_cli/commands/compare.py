@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intel_cli import telling
-from intel_cli.completion import ComponentName, RunPath
+from intel_cli.chosen_metrics import metric_option, read_metrics
+from intel_cli.completion import RunPath
 
 if TYPE_CHECKING:
     from intel_core.comparing import Cell, Comparison, Row
@@ -30,15 +31,7 @@ _SIGNS = {"better": "better", "worse": "worse", "differs": "differs", "within no
 
 @click.command(epilog=_EPILOG)
 @click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
-@click.option(
-    "--metric",
-    "--metrics",
-    "metrics",
-    multiple=True,
-    type=ComponentName("metrics"),
-    metavar="SPEC",
-    help="Measure this first where it is not known yet; may be repeated.  [default: what is known]",
-)
+@metric_option("Measure this first where it is not known yet; may be repeated.  [default: what is known]")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Numbers to show, e.g. 'certainty.*' or elbo.")
 @click.option("--level", type=float, default=0.05, show_default=True, help="Below which p a difference counts.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
@@ -68,7 +61,6 @@ def compare(
     the first counts. What was not measured by one protocol everywhere is named below the table.
     """
     from intel_cli.asking import ask
-    from intel_cli.commands.evaluate import read_metrics
     from intel_cli.gathering import gather
     from intel_core.comparing import compare as compare_groups
     from intel_core.comparing import group_runs
@@ -76,9 +68,8 @@ def compare(
 
     found, failed = gather(runs, device), False
     if metrics:
-        asked = read_metrics(metrics)
-        for run in found:
-            for one in ask(run, asked, data_dir_or_default(data_dir), quiet=quiet):
+        for run, said in ask(found, read_metrics(metrics), data_dir_or_default(data_dir), quiet=quiet):
+            for one in said:
                 failed = failed or one.status == "failed"
                 if one.status != "measured":
                     telling.note(f"{run.path}: {one.name} is {one.status}: {one.reason}")
@@ -113,7 +104,7 @@ def _label(row: Row, rows: tuple[Row, ...]) -> str:
 
 def _cell(cell: Cell | None, runs: int) -> str:
     """Mean and spread, the verdict, and how many of the group's runs have the number where some lack it."""
-    from intel_cli.commands.evaluate import shown
+    from intel_cli.summary import four_digits
 
     if cell is None:
         return "–"
@@ -121,7 +112,7 @@ def _cell(cell: Cell | None, runs: int) -> str:
     sign = _SIGNS.get(cell.verdict, "")
     p = "" if cell.p is None else f" (p {'<0.001' if cell.p < 0.001 else f'{cell.p:.2g}'})"
     of = "" if len(cell.values) == runs else f" of {len(cell.values)} run{'s'[: len(cell.values) != 1]}"
-    return f"{shown(cell.mean)}{spread}{of}{'  ' + sign if sign else ''}{p}"
+    return f"{four_digits(cell.mean)}{spread}{of}{'  ' + sign if sign else ''}{p}"
 
 
 def _cells(row: Row, comparison: Comparison) -> list[str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from intel_cli import telling
-from intel_cli.completion import ComponentName, RunPath
+from intel_cli.chosen_metrics import metric_option, read_metrics
+from intel_cli.completion import RunPath
 
 if TYPE_CHECKING:
     from intel_core.measuring import Measured
-    from intel_core.metrics import MetricSpec
     from intel_core.run import Run
 
-__all__ = ["evaluate", "read_metrics"]
+__all__ = ["evaluate"]
 
 _EPILOG = """\b
 Examples:
@@ -31,15 +30,9 @@ Exit status: 0 all that applies was measured, 1 a metric failed, 2 a wrong argum
 
 @click.command(epilog=_EPILOG)
 @click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
-@click.option(
-    "--metric",
-    "--metrics",
-    "metrics",
-    multiple=True,
-    type=ComponentName("metrics"),
-    metavar="SPEC",
-    help="What to measure, e.g. frechet:n=5000, or names with commas between; may be repeated.  "
-    "[default: every metric that takes seconds]",
+@metric_option(
+    "What to measure, e.g. frechet:n=5000, or names with commas between; may be repeated.  "
+    "[default: every metric that takes seconds]"
 )
 @click.option("--all", "everything", is_flag=True, help="Every installed metric, those that take minutes too.")
 @click.option("--again", is_flag=True, help="Measure anew what is there already.")
@@ -74,8 +67,7 @@ def evaluate(
     asked = read_metrics(metrics, everything=everything)
     found: list[tuple[Run, list[Measured]]] = []
     try:
-        for run in gather(runs, device):
-            said = ask(run, asked, data_dir_or_default(data_dir), again=again, quiet=quiet)
+        for run, said in ask(gather(runs, device), asked, data_dir_or_default(data_dir), again=again, quiet=quiet):
             found.append((run, said))
             if not as_json:
                 _show(run, said, protocol=protocol)
@@ -87,61 +79,6 @@ def evaluate(
     if as_json:
         click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in found]}))
     ctx.exit(1 if any(one.status == "failed" for _, said in found for one in said) else 0)
-
-
-def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[MetricSpec]:
-    """The metrics that some texts name; the usual ones if there is no text.
-
-    Raises:
-        SpecError: if a text describes no metric, or none is installed.
-    """
-    from intel_core.errors import SpecError
-    from intel_core.measuring import usual_metrics
-    from intel_core.metrics import MetricSpec
-    from intel_core.spec import parse_spec
-
-    if texts and everything:
-        raise SpecError("--all asks for every metric; leave out --metric, or --all")
-    if everything:
-        texts = _every_one()
-    if not texts:
-        usual = usual_metrics()
-        if not usual:
-            raise SpecError("no metric is installed: pip install intelvae-metrics")
-        return usual
-    # A name has no comma, so that names can stand in one word; with settings, commas belong to them.
-    split = [part for text in texts for part in _parts(text)]
-    specs = [parse_spec("metrics", part) for part in split]
-    return [spec for spec in dict.fromkeys(specs) if isinstance(spec, MetricSpec)]
-
-
-def _every_one() -> list[str]:
-    """The names of all metrics that can be asked; of those that cannot, one line each."""
-    from intel_core import plugins
-    from intel_core.errors import PluginError
-
-    found = []
-    for component in plugins.available("metrics"):
-        name = component.qualified if component.status == "CONFLICT" else component.name
-        try:
-            plugins.load("metrics", name)
-        except PluginError as error:
-            if component.status != "DISABLED":  # which the user has asked for
-                telling.note(f"Warning: {error}")
-        else:
-            found.append(name)
-    return found
-
-
-def _parts(text: str) -> list[str]:
-    """The specs in a text: names with commas between, the last of which may have settings.
-
-    >>> _parts("units,hoyer"), _parts("units,frechet:n=5000,few=true")
-    (['units', 'hoyer'], ['units', 'frechet:n=5000,few=true'])
-    """
-    names, colon, settings = text.partition(":")
-    *others, last = names.split(",")
-    return [*others, f"{last}{colon}{settings}"]
 
 
 def _as_json(run: Run, said: list[Measured]) -> dict[str, Any]:
@@ -157,7 +94,7 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
     """A table of the numbers of one run, and below it why others are missing."""
     from rich.table import Table
 
-    from intel_cli.summary import console
+    from intel_cli.summary import console, four_digits
 
     out = console()
     out.print(f"{run.info['name']}  {run.path}", style="bold", soft_wrap=True)
@@ -173,8 +110,8 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
         label = one.name
         for name, number in one.measurement.numbers.items():
             error = "" if number.error is None else f" ± {number.error:.2g}"
-            beside = ", ".join(f"{what} {shown(value)}" for what, value in number.beside.items())
-            table.add_row(label, name.replace("_", " "), f"{shown(number.value)}{error}", beside, number.unit)
+            beside = ", ".join(f"{what} {four_digits(value)}" for what, value in number.beside.items())
+            table.add_row(label, name.replace("_", " "), f"{four_digits(number.value)}{error}", beside, number.unit)
             label = ""
         table.add_section()
     if table.row_count:
@@ -188,12 +125,3 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
         if protocol:
             settings = ", ".join(f"{key} {value}" for key, value in one.measurement.protocol.items())
             out.print(f"{one.name}: {one.metric}; {settings}; {one.distribution} {one.version}", soft_wrap=True)
-
-
-def shown(value: float) -> str:
-    """Four significant digits, and whole numbers as they are.
-
-    >>> shown(-98.51234), shown(10.0), shown(0.00012)
-    ('-98.51', '10', '0.00012')
-    """
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -54,6 +54,8 @@ def _inside(path: Path) -> list[Path]:
 
 def read_run(path: Path) -> dict[str, Any]:
     """What is said of a run in a list; ``problem`` is the reason where it cannot be read, else None."""
+    from intel_core.spec import short_text
+
     row: dict[str, Any] = dict.fromkeys(
         ("name", "mapping", "data", "status", "step", "steps", "test_elbo", "active_units", "created", "problem")
     )
@@ -67,8 +69,8 @@ def read_run(path: Path) -> dict[str, Any]:
         test = metrics.get("test", {})
         row |= {
             "name": info["name"],
-            "mapping": [_short("mappings", text) for text in spec["mapping"]],
-            "data": _short("datasets", spec["data"]),
+            "mapping": [short_text("mappings", text) for text in spec["mapping"]],
+            "data": short_text("datasets", spec["data"]),
             "status": metrics.get("status", "unfinished"),
             "step": metrics.get("step", _last_step(path)),
             "steps": spec["steps"],
@@ -106,17 +108,6 @@ def _last_step(path: Path) -> int:
         except (ValueError, KeyError, TypeError):
             continue
     return 0
-
-
-def _short(kind: str, text: str) -> str:
-    """A component's name with the settings that differ from their default, where it is installed."""
-    from intel_core.errors import SpecError
-    from intel_core.spec import format_spec, parse_spec
-
-    try:
-        return format_spec(parse_spec(kind, text))
-    except SpecError:
-        return text
 
 
 def _show(found: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from intel_cli.describe import mapping_of
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Backdrop, chosen_planes
 from intel_cli.report.svg import Frame, dots, frame, window, wrap
@@ -55,7 +56,7 @@ class Scene:
         run = self.run
         return {
             "name": str(run.info["name"]),
-            "mapping": " → ".join(str(part) for part in run.spec.mapping) or "identity",
+            "mapping": mapping_of(run.spec),
             "y_dim": run.model.y_dim,
             "z_dim": run.model.z_dim,
             "planes": [list(plane) for plane in self._planes],

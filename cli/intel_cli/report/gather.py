@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from intel_cli.describe import number, warmup
+from intel_cli.describe import mapping_of, number, warmup
 from intel_cli.promises import as_lines
 from intel_cli.report.curves import Chart, charts, steady
 from intel_cli.report.evidence import bounds_of, evidence_of, from_metrics, paired
@@ -85,8 +85,7 @@ def usable_data(run: Run, data_dir: Path | None) -> tuple[Dataset | None, str]:
         dataset = run.dataset(data_dir)
     except DataError as error:
         return None, f"The data are not to be had here ({error}), so nothing on this page shows any."
-    if dataset.summary()["fingerprint"] != run.info["data"].get("fingerprint"):
-        raise RunError(f"{run.path} was trained on other data: the fingerprint of the training examples differs")
+    run.require_its_data(dataset)
     return dataset, ""
 
 
@@ -176,10 +175,6 @@ def _rows(n: int, most: int) -> Tensor:
 # --- what was trained --------------------------------------------------------------------------------------------
 
 
-def _mapping(run: Run) -> str:
-    return " → ".join(str(part) for part in run.spec.mapping) or "identity"
-
-
 def _status(run: Run) -> str:
     """Said only of a run that did not end as planned."""
     if run.status == "finished":
@@ -196,8 +191,8 @@ def _summary(run: Run) -> list[str]:
     kind = "images" if len(data["shape"]) == 3 else "vectors"
     steps = run.metrics.get("step", spec.steps)
     first = (
-        f"A variational auto-encoder with the mapping {_mapping(run)} between y ({run.model.y_dim} dimensions) and "
-        f"z ({run.model.z_dim}), trained on {data['name']}: {data['train']:,} {kind} of shape {shape}."
+        f"A variational auto-encoder with the mapping {mapping_of(run.spec)} between y ({run.model.y_dim} dimensions) "
+        f"and z ({run.model.z_dim}), trained on {data['name']}: {data['train']:,} {kind} of shape {shape}."
     )
     seconds = run.metrics.get("seconds")
     took = f" in {_duration(seconds)}" if isinstance(seconds, int | float) else ""
@@ -230,7 +225,7 @@ def _settings(run: Run) -> dict[str, str]:
     spec, info, data = run.spec, run.info, run.info["data"]
     networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
     found = {
-        "mapping": _mapping(run),
+        "mapping": mapping_of(run.spec),
         "mapping in full": " → ".join(info["spec"].get("mapping") or []) or "identity",
         "data": f"{data['name']}: {data['train']:,} train, {data['validation']:,} validation, {data['test']:,} test",
         "data in full": str(info["spec"].get("data")),

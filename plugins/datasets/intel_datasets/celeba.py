@@ -18,10 +18,11 @@ from torch import Tensor
 
 from intel_core.data import Dataset
 from intel_core.errors import DataError, did_you_mean
+from intel_core.torchvision_compat import import_with_torchvision
+from intel_datasets.downloading import patiently
 from intel_datasets.files import find_path
 from intel_datasets.images import decode
 from intel_datasets.streaming import ImageFiles, dataset_of_images
-from intel_datasets.torchvision_compat import import_torchvision, patiently
 
 if TYPE_CHECKING:
     from intel_datasets.spec import CelebASpec
@@ -183,7 +184,7 @@ def _folder(spec: CelebASpec, data_dir: Path | None) -> Path:
         raise DataError(f"{problem}; {advice}, or download=true (1.4 GB, for non-commercial research only)")
     try:
         with patiently():
-            import_torchvision("torchvision.datasets").CelebA(root, split="all", download=True)
+            import_with_torchvision("torchvision.datasets").CelebA(root, split="all", download=True)
     except Exception as error:  # torchvision and the network fail in many ways; all mean the same to the user
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(f"{problem} and cannot be downloaded ({lines[-1][:100]});\n{advice}") from error

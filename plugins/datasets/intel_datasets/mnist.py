@@ -10,9 +10,10 @@ import torch
 
 from intel_core.data import Dataset, Split
 from intel_core.errors import DataError
+from intel_core.torchvision_compat import import_with_torchvision
+from intel_datasets.downloading import patiently
 from intel_datasets.files import find_path
 from intel_datasets.selection import in_proportion, labels_of, select_classes, take
-from intel_datasets.torchvision_compat import import_torchvision, patiently
 
 if TYPE_CHECKING:
     from intel_datasets.spec import MNISTSpec
@@ -137,7 +138,7 @@ def _fetch(name: str, spec: MNISTSpec, root: Path) -> None:
 
 
 def _official(spec: MNISTSpec) -> Any:
-    base = getattr(import_torchvision("torchvision.datasets"), spec.official)
+    base = getattr(import_with_torchvision("torchvision.datasets"), spec.official)
     # Without this, torchvision would prefer files of its old format, which are pickles, if there are any.
     return type(spec.official, (base,), {"_check_legacy_exist": lambda self: False})
 

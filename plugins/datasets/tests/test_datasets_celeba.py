@@ -9,11 +9,11 @@ import torch
 from intel_datasets import celeba
 from intel_datasets.celeba import attributes, read_face
 from intel_datasets.spec import ATTRIBUTES
-from intel_datasets.torchvision_compat import import_torchvision
 from PIL import Image
 
 from intel_core import DataError, SpecError, parse_spec
 from intel_core.data import StreamedSplit
+from intel_core.torchvision_compat import import_with_torchvision
 
 RNG = np.random.default_rng(0)
 N = 12
@@ -58,7 +58,7 @@ def test_the_images_that_are_there_are_parted_as_the_official_file_says(stream, 
 
 
 def test_the_pixels_are_those_of_torchvisions_transforms(root):
-    transforms = import_torchvision("torchvision.transforms")
+    transforms = import_with_torchvision("torchvision.transforms")
     path = root / "celeba" / "img_align_celeba" / name(0)
     for size in (64, 32):
         plain = transforms.Compose([transforms.CenterCrop(148), transforms.Resize(size), transforms.PILToTensor()])
@@ -83,7 +83,7 @@ def test_settings(root, load):
 
 @pytest.mark.parametrize("gone", [["list_attr_celeba.txt"], ["img_align_celeba", "list_eval_partition.txt"]])
 def test_what_is_missing_is_named_in_one_line_and_nothing_is_downloaded_unasked(gone, root, load, monkeypatch):
-    monkeypatch.setattr(celeba, "import_torchvision", lambda module: pytest.fail("tried"))
+    monkeypatch.setattr(celeba, "import_with_torchvision", lambda module: pytest.fail("tried"))
     for item in gone:
         (root / "celeba" / item).rename(root / item)
     with pytest.raises(DataError) as caught:
@@ -103,7 +103,7 @@ class Offline:
 
 
 def test_a_download_is_torchvisions(tmp_path, load, monkeypatch):
-    monkeypatch.setattr(celeba, "import_torchvision", lambda module: Offline)
+    monkeypatch.setattr(celeba, "import_with_torchvision", lambda module: Offline)
     with pytest.raises(DataError, match=r"celeba: img_align_celeba and 2 text files .*downloaded \(no route\)"):
         load("celeba:download=true", tmp_path / "empty")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from intel_datasets import mnist
-from intel_datasets.torchvision_compat import import_torchvision
 
 from intel_core import DataError, parse_spec
+from intel_core.torchvision_compat import import_with_torchvision
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -136,5 +136,5 @@ def test_a_set_of_another_size_is_not_mistaken_for_mnist(load, tmp_path, monkeyp
 def test_the_class_used_is_torchvisions_and_reads_its_folder(tmp_path):
     spec = parse_spec("datasets", "fashion_mnist")
     official = mnist._official(spec)
-    assert issubclass(official, import_torchvision("torchvision.datasets").FashionMNIST)
+    assert issubclass(official, import_with_torchvision("torchvision.datasets").FashionMNIST)
     assert official.__name__ == "FashionMNIST"

@@ -94,7 +94,7 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
         numbers=numbers,
         protocol={
             "data": subject.dataset.name,
-            "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+            "fingerprint": subject.run.fingerprint,
             "generated": f"{spec.n} means of p(x|z) at draws of the prior",
             "n": spec.n,
             "real": f"all {len(test)} examples of the test part",

@@ -252,7 +252,7 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
         about = json.loads(record.read_text(encoding="utf-8"))
         net = _make(settings.kind, subject.dataset.x_shape, len(found[0]), settings.seed)
         net.load_state_dict(safetensors.torch.load_file(weights))
-        if about["hash"] == _digest(net):
+        if about["hash"] == checkpoint.weights_digest(net):
             return Classifier(net.eval(), about)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError):
         pass
@@ -261,7 +261,7 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
     about = {
         "format": _FORMAT,
         "data": subject.dataset.name,
-        "fingerprint": subject.run.info["data"].get("fingerprint"),
+        "fingerprint": subject.run.fingerprint,
         "settings": settings.model_dump(mode="json"),
         "classes": found[0],
         "epochs": trained.epochs,
@@ -270,7 +270,7 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
         "validation accuracy": trained.validation_accuracy,
         "test accuracy": _evaluate(trained.net, parts["test"], images)[1],
         "torch": torch.__version__,
-        "hash": _digest(trained.net),
+        "hash": checkpoint.weights_digest(trained.net),
     }
     checkpoint.write_bytes(weights, checkpoint.to_bytes(trained.net.state_dict()))
     checkpoint.write_text(record, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
@@ -279,7 +279,7 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
 
 def _key(subject: Subject, parts: dict[str, Labelled], classes: list[int], settings: ClassifierSettings) -> str:
     """What decides weights and record: fingerprint of the training examples, all labels, the other parts, settings."""
-    fingerprint = subject.run.info["data"].get("fingerprint")
+    fingerprint = subject.run.fingerprint
     # The targets below are places among the classes: without these, labels 0, 1 and labels 3, 7 would be one.
     digest = hashlib.sha256(f"{_FORMAT} {fingerprint} {classes} {settings.model_dump_json()}".encode())
     for part in parts.values():
@@ -287,12 +287,4 @@ def _key(subject: Subject, parts: dict[str, Labelled], classes: list[int], setti
     # The training part's fingerprint is known; the others may be of another split with the same training part.
     for name in ("validation", "test"):
         digest.update(parts[name].split.x.contiguous().numpy().data)
-    return digest.hexdigest()[:16]
-
-
-def _digest(net: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -153,7 +153,7 @@ def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
         numbers=numbers,
         protocol={
             "data": subject.dataset.name,
-            "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+            "fingerprint": subject.run.fingerprint,
             "encoded": f"all {len(data)} examples of the test part, by posterior {spec.features}",
             "prior draws": spec.n,
             "clusters": k,

@@ -111,7 +111,7 @@ def sides(subject: Subject, n: int, *, seed: int) -> Sides:
         raise RunError(f"{subject.run.path} generates examples that are not finite numbers")
     protocol: dict[str, JsonValue] = {
         "data": subject.dataset.name,
-        "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+        "fingerprint": subject.run.fingerprint,
         "real": f"{n} of the test part's {len(parts['test'])} examples, in an order drawn with the seed",
         "floor": "as many other real examples, of " + ", ".join(f"{name} ({m})" for name, m in source.items() if m),
         "generated": f"{n} means of p(x|z) at draws of the prior",

@@ -162,7 +162,7 @@ def measure_forest(spec: ForestSpec, subject: Subject) -> Measurement:
         numbers=numbers,
         protocol={
             "data": subject.dataset.name,
-            "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+            "fingerprint": subject.run.fingerprint,
             "features": "g(posterior mean)" if spec.features == "mean" else "g(posterior sample)",
             "rows": f"the test part's {len(target)} examples, shuffled for each repeat",
             "learned from": "classes in turn, never a row that is scored",

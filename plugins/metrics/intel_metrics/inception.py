@@ -18,7 +18,7 @@ from torch import Tensor
 
 from intel_core.errors import RunError
 from intel_core.metrics import NotApplicableError
-from intel_metrics.torchvision_compat import import_beside_torchvision
+from intel_core.torchvision_compat import import_with_torchvision
 
 __all__ = ["WEIGHTS", "InceptionExtractor", "find_weights"]
 
@@ -55,7 +55,7 @@ def find_weights(path: str | None = None) -> Path:
 def _network(state: dict[str, Any]) -> torch.nn.Module:
     """pytorch-fid's network with these weights."""
     try:
-        home = import_beside_torchvision("pytorch_fid.inception")
+        home = import_with_torchvision("pytorch_fid.inception")
     except ImportError as error:
         raise NotApplicableError(
             f"extractor=inception needs pytorch-fid: pip install 'intelvae-metrics[inception]' ({error})"

@@ -172,7 +172,7 @@ def measure_probe(spec: ProbeSpec, subject: Subject) -> Measurement:
         )
     protocol: dict[str, JsonValue] = {
         "data": subject.dataset.name,
-        "fingerprint": str(subject.run.info["data"].get("fingerprint")),
+        "fingerprint": subject.run.fingerprint,
         "features": ("g(posterior mean)" if spec.features == "mean" else "g(posterior sample)")
         + ", standardised by the training rows",
         "targets": f"{len(names)} binary attributes" if many else "classes",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from intel_core.evaluation import ACTIVE_VARIANCE
 from intel_core.metrics import Measurement, NotApplicableError, Number
 from intel_core.model import Posterior
 
@@ -46,7 +47,7 @@ def kl_per_dimension(mean: Tensor, std: Tensor) -> Tensor:
     return Posterior(mean.double(), 2 * std.double().log()).kl()
 
 
-def active_by_variance(mean: Tensor, threshold: float = 0.01) -> Tensor:
+def active_by_variance(mean: Tensor, threshold: float = ACTIVE_VARIANCE) -> Tensor:
     """Which dimensions have a posterior mean ``(n, D)`` whose variance over the examples exceeds a threshold, ``(D,)``.
 
     >>> active_by_variance(torch.tensor([[0.0, 1.0], [0.1, -1.0]])).tolist()

@@ -34,7 +34,8 @@ def subject_of(tmp_path):
     def make(x, labels=None, generated=None, **settings):
         data = x if isinstance(x, Dataset) else make_dataset("made up", x, labels, **settings)
         run = SimpleNamespace(
-            info={"data": {"fingerprint": data.summary()["fingerprint"]}},
+            fingerprint=data.train.fingerprint(),
+            require_its_data=lambda dataset: None,
             path=tmp_path,
             model_device=torch.device("cpu"),
             spec=SimpleNamespace(data=SimpleNamespace()),

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intel_metrics import frechet_distance, frechet_of_moments
 from intel_metrics.frechet import Moments, jackknife_error, moments
-from intel_metrics.torchvision_compat import import_beside_torchvision
+
+from intel_core.torchvision_compat import import_with_torchvision
 
 
 def rows(seed, n, d, spread=1.0):
@@ -18,7 +19,7 @@ def rows(seed, n, d, spread=1.0):
 
 def pytorch_fid(first, second):
     pytest.importorskip("pytorch_fid")
-    home = import_beside_torchvision("pytorch_fid.fid_score")
+    home = import_with_torchvision("pytorch_fid.fid_score")
     pairs = [(x.mean(0), np.cov(x, rowvar=False)) for x in (first, second)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # it calls scipy with an argument that is on its way out

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 from intel_metrics.inception import WEIGHTS, InceptionExtractor, find_weights
-from intel_metrics.torchvision_compat import import_beside_torchvision
 
 from intel_core import NotApplicableError, RunError
+from intel_core.torchvision_compat import import_with_torchvision
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A file of random weights, and the network that has them."""
     pytest.importorskip("pytorch_fid")
-    home = import_beside_torchvision("pytorch_fid.inception")
+    home = import_with_torchvision("pytorch_fid.inception")
 
     def nothing_loaded(self, state):
         return None
@@ -47,7 +47,7 @@ def images(n, channels, size, seed=0):
 
 def reference(weights, x):
     """pytorch-fid's own path from an image in [0, 1] to 2048 features, its weights put in afterwards."""
-    home = import_beside_torchvision("pytorch_fid.inception")
+    home = import_with_torchvision("pytorch_fid.inception")
     state = torch.load(weights, weights_only=True)
     with mock.patch.object(home, "load_state_dict_from_url", return_value=state):
         network = home.InceptionV3([3]).eval()

@@ -1,0 +1,84 @@
+"""Which metrics are meant? What --metric says, and what is asked where it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intel_cli import telling
+from intel_cli.completion import ComponentName
+
+if TYPE_CHECKING:
+    from intel_core.metrics import MetricSpec
+
+__all__ = ["metric_option", "read_metrics"]
+
+
+def metric_option(said: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --metric with a command's own help; its texts are read by `read_metrics`."""
+    return click.option(
+        "--metric",
+        "--metrics",
+        "metrics",
+        multiple=True,
+        type=ComponentName("metrics"),
+        metavar="SPEC",
+        help=said,
+    )
+
+
+def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[MetricSpec]:
+    """The metrics that some texts name; the usual ones if there is no text.
+
+    Raises:
+        SpecError: if a text describes no metric, or none is installed.
+    """
+    from intel_core.errors import SpecError
+    from intel_core.measuring import usual_metrics
+    from intel_core.metrics import MetricSpec
+    from intel_core.spec import parse_spec
+
+    if texts and everything:
+        raise SpecError("--all asks for every metric; leave out --metric, or --all")
+    if everything:
+        texts = _every_one()
+    if not texts:
+        usual = usual_metrics()
+        if not usual:
+            raise SpecError("no metric is installed: pip install intelvae-metrics")
+        return usual
+    # A name has no comma, so that names can stand in one word; with settings, commas belong to them.
+    split = [part for text in texts for part in _parts(text)]
+    specs = [parse_spec("metrics", part) for part in split]
+    return [spec for spec in dict.fromkeys(specs) if isinstance(spec, MetricSpec)]
+
+
+def _every_one() -> list[str]:
+    """The names of all metrics that can be asked; of those that cannot, one line each."""
+    from intel_core import plugins
+    from intel_core.errors import PluginError
+
+    found = []
+    for component in plugins.available("metrics"):
+        name = component.qualified if component.status == "CONFLICT" else component.name
+        try:
+            plugins.load("metrics", name)
+        except PluginError as error:
+            if component.status != "DISABLED":  # which the user has asked for
+                telling.note(f"Warning: {error}")
+        else:
+            found.append(name)
+    return found
+
+
+def _parts(text: str) -> list[str]:
+    """The specs in a text: names with commas between, the last of which may have settings.
+
+    >>> _parts("units,hoyer"), _parts("units,frechet:n=5000,few=true")
+    (['units', 'hoyer'], ['units', 'frechet:n=5000,few=true'])
+    """
+    names, colon, settings = text.partition(":")
+    *others, last = names.split(",")
+    return [*others, f"{last}{colon}{settings}"]
