@@ -26,7 +26,7 @@ def _dense_part(z: Tensor, trimmed: float) -> Tensor:
     return z[nearest.argsort()[: int(len(z) * (1 - trimmed))]]
 
 
-def clear_components(z: Tensor, least_share: float) -> tuple[int, float]:
+def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int, float]:
     """The number of clusters of a cloud, and by which factor the distance that joins them exceeds that within them.
 
     Single linkage on the nine tenths of the points that lie densest, so that stragglers build no bridge. The number is
@@ -35,13 +35,15 @@ def clear_components(z: Tensor, least_share: float) -> tuple[int, float]:
     Args:
         z: points ``(n, d)``, a few thousand at most.
         least_share: clusters with less than this share of the points are not counted.
+        expected: a number of clusters; another one is as clear as it lasts longer than this one.
 
     Returns:
-        The number, and the ratio of the largest to the smallest distance at which it is seen; 1 cluster with an
-        infinite ratio if no other number lasts over a fifth, with 1 if some nearly does.
+        The number, and the ratio of the largest to the smallest distance at which it is seen, over that of `expected`
+        if it is another; 1 cluster with an infinite ratio if no other number lasts over a fifth, with 1 if some nearly
+        does.
 
     >>> noise = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
-    >>> clear_components(noise + 9 * torch.arange(3).repeat(100)[:, None], 0.1)[0]
+    >>> clear_components(noise + 9 * torch.arange(3).repeat(100)[:, None], 0.1, 3)[0]
     3
     """
     z = _dense_part(z, _TRIMMED)
@@ -70,7 +72,8 @@ def clear_components(z: Tensor, least_share: float) -> tuple[int, float]:
     if not lasts or max(lasts.values()) < 1.2:
         return 1, math.inf
     best = max(lasts, key=lambda count: lasts[count])
-    return (best, lasts[best]) if lasts[best] >= 1.5 else (1, 1.0)
+    rival = lasts.get(expected, 1.0) if best != expected else 1.0
+    return (best, lasts[best] / rival) if lasts[best] >= 1.5 else (1, 1.0)
 
 
 def _root(parent: list[int], i: int) -> int:
