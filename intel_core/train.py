@@ -232,7 +232,10 @@ def _resume(
                 locks.enter_context(folder.locked())
             run = Run(folder)
             if run.status == "finished":
-                raise RunError(f"{path} is finished; there is nothing to resume")
+                raise RunError(
+                    f"{path} is finished at step {run.spec.steps:,}; there is nothing to resume: for a longer "
+                    "training, begin a new run with more steps"
+                )
             dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
             run.require_its_data(dataset)
             trainer = _trainer(run.spec, dataset, _hooks(hooks, peers), peers)

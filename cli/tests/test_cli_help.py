@@ -52,6 +52,36 @@ def test_help_imports_nothing_heavy(args):
     assert "train" in printed or "intel" in printed
 
 
+@pytest.mark.parametrize("group", [(), ("plugins",)], ids=" ".join)
+def test_every_command_is_described_to_the_end(ok, group):
+    lines = ok(*group, "--help").stdout.partition("Commands:")[2].partition("\n\n")[0].strip().splitlines()
+    assert len(lines) > 2
+    assert [line for line in lines if line.endswith("...")] == []
+
+
+def test_help_on_schema_names_every_kind(ok):
+    from intel_core import plugins
+
+    said = " ".join(ok("schema", "--help").stdout.split())
+    assert [kind for kind in plugins.KINDS if kind[:-1] not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("explore", "run", "--port", "abc"), "'abc' is not a valid integer."),
+        (("check", "circle", "--latent", "0"), "0 is not in the range 1<=x<=4096."),
+        (("compare", "run", "--json", "--markdown"), "choose one"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_option_is_told_in_two_lines(call, args, expected):
+    result = call(*args)
+    assert result.exit_code == 2
+    assert expected in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 2
+
+
 def test_version_names_core_command_and_torch(ok):
     lines = ok("--version").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["intelvae-core", "intelvae-cli", "torch", "python"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intel_cli.completion import CheckLevel, CheckNames, MappingOrRun
+from intel_cli.numbers import Integer
 
 if TYPE_CHECKING:
     from intel_cli.chosen import Chosen
@@ -49,7 +50,7 @@ class _WithLegend(click.Command):
             formatter.write(f"  {example}\n")
 
 
-@click.command(cls=_WithLegend)
+@click.command(cls=_WithLegend, short_help="Hold a mapping to the contract and to its promises.")
 @click.argument("mappings", nargs=-1, type=MappingOrRun(), metavar="MAPPING...")
 @click.option(
     "--level",
@@ -57,10 +58,10 @@ class _WithLegend(click.Command):
     metavar="[quick|standard|deep]",
     help="How many checks, on how many draws.  [default: standard]",
 )
-@click.option("--latent", type=click.IntRange(1, 4096), help="Dimensions of y.  [default: the fewest, from 2]")
+@click.option("--latent", type=Integer(1, 4096), help="Dimensions of y.  [default: the fewest, from 2]")
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=Integer(0, 2**63 - 1),
     default=0,
     show_default=True,
     help="Seed of the draws, and of parameters that nobody has trained.",

@@ -29,7 +29,7 @@ Exit status: 0, or 1 where a metric that was asked for failed, 2 a wrong argumen
 _SIGNS = {"better": "better", "worse": "worse", "differs": "differs", "within noise": "~"}
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Compare runs, and mark what exceeds the noise over seeds.")
 @click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
 @metric_option("Measure this first where it is not known yet; may be repeated.  [default: what is known]")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Numbers to show, e.g. 'certainty.*' or elbo.")
@@ -66,6 +66,8 @@ def compare(
     from intel_core.comparing import group_runs
     from intel_core.run import data_dir_or_default
 
+    if markdown and as_json:
+        raise click.UsageError("--markdown and --json are two forms of one table; choose one")
     found, failed = gather(runs, device), False
     if metrics:
         for run, said in ask(found, read_metrics(metrics), data_dir_or_default(data_dir), quiet=quiet):

@@ -28,7 +28,7 @@ Exit status: 0 all that applies was measured, 1 a metric failed, 2 a wrong argum
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Measure trained runs, and keep each number with its protocol.")
 @click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
 @metric_option(
     "What to measure, e.g. frechet:n=5000, or names with commas between; may be repeated.  "

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from intel_cli.completion import RunPath
+from intel_cli.numbers import Integer
 
 __all__ = ["explore"]
 
@@ -17,10 +18,10 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Drag a point in y; see z and the decoded example move.")
 @click.argument("run", type=RunPath())
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port to listen on; 0 is any free one."
+    "--port", type=Integer(0, 65535), default=0, show_default=True, help="Port to listen on; 0 is any free one."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")

@@ -39,7 +39,7 @@ Examples:
 """
 
 
-@click.command("new", epilog=_EPILOG)
+@click.command("new", epilog=_EPILOG, short_help="Write a plugin with one mapping and its tests.")
 @click.argument("name")
 @click.option(
     "--dir",

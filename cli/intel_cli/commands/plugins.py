@@ -28,7 +28,7 @@ _EXAMPLES = {
 }
 
 
-@click.group(cls=SuggestingGroup)
+@click.group(cls=SuggestingGroup, short_help="See which mappings, data sets, metrics … are installed.")
 def plugins() -> None:
     """See which mappings, data sets and other components are installed, or write one."""
 

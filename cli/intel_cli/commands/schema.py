@@ -22,7 +22,7 @@ Examples:
 def schema(kind: str, name: str | None) -> None:
     """Print the JSON Schema of a whole run, or of one component.
 
-    KIND is run, mapping, dataset, likelihood, network, objective or schedule; all but run need a NAME.
+    KIND is run, mapping, dataset, likelihood, network, objective, schedule or metric; all but run need a NAME.
     """
     if kind == "run":
         if name is not None:

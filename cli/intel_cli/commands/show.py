@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intel_cli.completion import MappingOrRun
+from intel_cli.numbers import Integer
 
 if TYPE_CHECKING:
     from intel_cli.chosen import Chosen
@@ -27,12 +28,12 @@ Examples:
 @click.argument("mappings", nargs=-1, required=True, type=MappingOrRun(), metavar="MAPPING...")
 @click.option(
     "--latent",
-    type=click.IntRange(1, 4096),
+    type=Integer(1, 4096),
     help="Dimensions of y.  [default: the fewest, from 2, that it takes; 3 or 4 for a surface, 20 for sparsity]",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=Integer(0, 2**63 - 1),
     default=0,
     show_default=True,
     help="Seed of the draws, and of parameters that nobody has trained.",
@@ -40,7 +41,7 @@ Examples:
 @click.option(
     "-n",
     "--points",
-    type=click.IntRange(1, 100_000),
+    type=Integer(1, 100_000),
     default=2000,
     show_default=True,
     help="How many draws of the prior.",
