@@ -228,6 +228,7 @@ def test_the_command_starts_its_processes_and_speaks_once(tmp_path: Path) -> Non
             assert done.returncode == 0, done.stderr
             told[name] = json.loads(done.stdout)
             assert done.stderr.count("Training ") == 1
+            assert done.stderr.count("shared by 2 processes") == (name != "one")
     for name in told:
         assert numbers(told[name]["test"]) == pytest.approx(numbers(told["one"]["test"]), rel=1e-4, abs=1e-5)
         assert load_run(tmp_path / name).info.get("processes", 1) == (1 if name == "one" else 2)

@@ -40,9 +40,9 @@ def facts(trainer: Trainer) -> dict[str, str]:
         f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}{_streamed(data)}",
         "model": f"y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); {spec.likelihood}; "
         f"{networks}; {parameters:,} parameters on {trainer.device}{_lowered(spec)}",
-        "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples, {trainer.steps_per_epoch:,} per "
-        f"epoch, {epochs:.4g} epochs; objective {spec.objective}; learning rate {spec.learning_rate:g}; "
-        f"seed {spec.seed}",
+        "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
+        f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}; "
+        f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
         "KL weight": warmup(spec),
         **({"strength": warmup(spec, "strength")} if "strength" in spec.schedules else {}),
         "units": units(trainer),
@@ -52,6 +52,11 @@ def facts(trainer: Trainer) -> dict[str, str]:
 def _streamed(data: Dataset) -> str:
     """Said only of what is not usual."""
     return ", read from disk as it is needed" if isinstance(data.train, StreamedSplit) else ""
+
+
+def _shared(trainer: Trainer) -> str:
+    """Said only of what is not usual."""
+    return f" shared by {trainer.peers.size} processes" if trainer.peers is not None else ""
 
 
 def _lowered(spec: RunSpec) -> str:
