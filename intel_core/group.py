@@ -118,6 +118,7 @@ class Group:
         self.replicates, self._going = list(replicates), list(replicates)
         self.hooks = watchers
         self.spec, self.dataset, self.model, self.device = first.spec, first.dataset, first.model, first.device
+        self.peers = first.peers  # none, but what watchers ask a trainer they may ask this
         self.batch_size, self.steps_per_epoch, self.steps = first.batch_size, first.steps_per_epoch, first.steps
         self.folder: Path | None = None
         self.step, self.seconds = 0, 0.0
