@@ -197,7 +197,7 @@ def _protocols(run: Run, stored: dict[str, Measured]) -> dict[str, dict[str, str
 def _notes(
     groups: Sequence[Group], rows: Sequence[Row], protocols: Sequence[dict[str, dict[str, str]]]
 ) -> tuple[str, ...]:
-    """Which runs do not count, and which numbers are not of one protocol."""
+    """Which runs do not count, and which numbers are not of one protocol, or not there."""
     notes = [
         f"{run.path} has seed {run.info['spec']['seed']} of {group.name} once more, and does not count."
         for group in groups
@@ -211,7 +211,18 @@ def _notes(
         if differ:
             short = metric.partition(":")[0]
             notes.append(f"{short}: not by one protocol everywhere; what differs: {', '.join(differ)}.")
-    return tuple(notes)
+    return (*notes, *_missing(groups, rows))
+
+
+def _missing(groups: Sequence[Group], rows: Sequence[Row]) -> list[str]:
+    """Which metrics say nothing of some group, which says something of another."""
+    lacking: dict[str, list[str]] = {}
+    for metric in dict.fromkeys(row.metric for row in rows):
+        columns = zip(*(row.cells for row in rows if row.metric == metric), strict=True)
+        names = [group.name for group, cells in zip(groups, columns, strict=True) if not any(cells)]
+        if names:
+            lacking.setdefault(", ".join(names), []).append(metric.partition(":")[0])
+    return [f"Nothing is known of {names} by {', '.join(metrics)}." for names, metrics in lacking.items()]
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -313,7 +313,10 @@ class _NoTorch:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "torch" or name.startswith("torch."):
-            raise ImportError("importing a spec must not import torch", name="torch")
+            raise ImportError(
+                "importing a spec must not import torch; import what needs it in its methods, or under TYPE_CHECKING",
+                name="torch",
+            )
 
 
 def probe(component: Component) -> Component:

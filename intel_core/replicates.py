@@ -24,14 +24,13 @@ from intel_core.hooks import make_hooks
 from intel_core.model import build_model
 from intel_core.restarts import choose_start
 from intel_core.run import Run
-from intel_core.rundir import RunFolder
+from intel_core.rundir import GROUP_FILE, RunFolder
 from intel_core.runspec import RunSpec, resolve
 from intel_core.signals import interrupt_on_signals, stop_on_signals
 from intel_core.train import finish, keep, prepare, read_arguments
 
-__all__ = ["FILE", "Replicates", "check_replicates", "fit_replicates", "group_name"]
+__all__ = ["Replicates", "check_replicates", "fit_replicates", "group_name"]
 
-FILE = "replicates.json"
 FORMAT = 1
 _LARGEST = 1000
 
@@ -42,7 +41,7 @@ class Replicates:
 
     Attributes:
         path: the folder in which their run directories lie, ``seed-<s>`` each.
-        runs: those that have begun, by seed; one that diverged is among them, of status ``unfinished``.
+        runs: those that have begun, by seed; one that diverged is among them.
         summary: the content of ``replicates.json``: ``seeds``, ``stacked`` and, where not, ``why_not``; ``status``;
             ``runs`` with folder, status and test ELBO of each; and of the finished runs ``validation``, ``test`` and
             ``mapping``, a ``mean`` and a ``std`` (n - 1 in the denominator) of every number, in nats per example.
@@ -128,7 +127,7 @@ def fit_replicates(
     why_not = "" if isinstance(group, Group) else group
     runs = [plan.run for plan in trained if plan.run is not None]
     summary = _summary(asked, trained, why_not)
-    folder.write(FILE, summary)
+    folder.write(GROUP_FILE, summary)
     failures = [plan.trainer.failure for plan in trained]
     if all(failure is not None for failure in failures):
         raise DivergenceError(f"all {replicates} replicates diverged, the first thus: {failures[0]}")
@@ -192,12 +191,12 @@ class _Planned:
         keep(self.trainer, self.folder, description)
 
     def end(self) -> None:
-        """Write the final weights and numbers, unless it diverged, which leaves what a run alone would leave."""
-        self.run = finish(self.trainer, self.folder) if self.trainer.failure is None else Run(self.folder)
+        """Write the final weights and numbers, or that it diverged."""
+        self.run = finish(self.trainer, self.folder, self.trainer.failure)
 
     def entry(self) -> dict[str, Any]:
         """What the summary says of it."""
-        status = "not begun" if self.run is None else "diverged" if self.trainer.failure else self.run.status
+        status = "not begun" if self.run is None else self.run.status
         metrics = self.run.metrics if self.run is not None else {}
         entry = {"seed": self.seed, "folder": f"seed-{self.seed}", "status": status, "step": self.trainer.step}
         entry["test_elbo"] = metrics.get("test", {}).get("elbo")

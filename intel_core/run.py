@@ -116,7 +116,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``finished``, ``interrupted``, or ``unfinished`` where nothing was said."""
+        """``finished``, ``interrupted``, ``diverged``, or ``unfinished`` where nothing was said."""
         return str(self.metrics.get("status", "unfinished"))
 
     def records(self) -> list[dict[str, Any]]:
@@ -144,6 +144,8 @@ class Run:
                 return safetensors.torch.load_file(path)
             except (safetensors.SafetensorError, OSError) as error:
                 raise RunError(f"{path} is damaged: {error}") from error
+        if self.status == "diverged" and not checkpoint.listed(self._folder.checkpoints):
+            raise RunError(f"{self.path} diverged at step {self.metrics.get('step')}, before its first checkpoint")
         return checkpoint.load(checkpoint.latest(self._folder.checkpoints)[0])[1]["model"]
 
     def dataset(self, data_dir: Path | None = None) -> Dataset:

@@ -22,9 +22,11 @@ from intel_core.model import InteLVAE
 from intel_core.runspec import RunSpec
 from intel_core.spec import ComponentSpec
 
-__all__ = ["FORMAT", "RunFolder", "components_of", "versions"]
+__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "versions"]
 
 FORMAT = 1
+GROUP_FILE = "replicates.json"
+"""In a folder that holds the runs of several seeds and is none."""
 _LEFTOVER = ".*.tmp"
 """What `checkpoint.write_bytes` has not yet renamed."""
 _COMPONENT = {"kind", "name", "distribution", "version"}
@@ -140,6 +142,8 @@ class RunFolder:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
+            if (self.path / GROUP_FILE).is_file():
+                raise RunError(f"{self.path} holds several runs; choose one of them: {self.path}/seed-…") from None
             raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read: {error}") from None

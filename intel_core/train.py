@@ -19,7 +19,7 @@ from intel_core.compose import diagnose
 from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
 from intel_core.devices import pick_device
 from intel_core.distributed import Peers, agreeing, joined
-from intel_core.errors import RunError, SpecError
+from intel_core.errors import DivergenceError, RunError, SpecError
 from intel_core.evaluation import evaluate
 from intel_core.heap import freed_memory_kept
 from intel_core.hooks import hookimpl, make_hooks
@@ -272,7 +272,12 @@ def _train(trainer: Trainer, folder: RunFolder | None, info: dict[str, Any]) -> 
         if folder is not None:
             keep(trainer, folder, info)
     with stop_on_signals(trainer):
-        trainer.train()
+        try:
+            trainer.train()
+        except DivergenceError as error:
+            if folder is not None:
+                finish(trainer, folder, error)
+            raise
     if peers is None:
         assert folder is not None
         return finish(trainer, folder)
@@ -299,24 +304,27 @@ def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
     trainer.hooks.register(_Recorder(folder), name="recorder")
 
 
-def finish(trainer: Trainer, folder: RunFolder) -> Run:
-    """Write what is left of a run that has ended: its final weights and numbers, or that it was interrupted."""
+def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None = None) -> Run:
+    """Write what is left of a run that has ended: final weights and numbers, or that it was interrupted or diverged."""
     interrupted = (trainer.stop_reason or "").startswith("signal")
+    status = "diverged" if failure is not None else "interrupted" if interrupted else "finished"
     outcome = {
-        "status": "interrupted" if interrupted else "finished",
+        "status": status,
         "stop_reason": trainer.stop_reason,
         "step": trainer.step,
         "epoch": round(trainer.epoch, 4),
         "seconds": round(trainer.seconds, 3),
     }
-    if not interrupted:
+    if failure is not None:
+        outcome["problem"] = str(failure)
+    if status == "finished":
         load_best(trainer)
         if trainer.best_model is not None:
             outcome["best_step"] = trainer.best_step
         checkpoint.write_bytes(folder.path / "model.safetensors", checkpoint.to_bytes(trainer.model.state_dict()))
         outcome |= final_numbers(trainer)
     folder.write("metrics.json", outcome)
-    return Run(folder, None if interrupted else trainer.model.eval())
+    return Run(folder, trainer.model.eval() if status == "finished" else None)
 
 
 def load_best(trainer: Trainer) -> InteLVAE:

@@ -33,6 +33,8 @@ from intel_core.runspec import RunSpec, steps_per_epoch, stream
 __all__ = ["Trainer"]
 
 _SNAPSHOT_EVERY = 500
+_LARGE = 30.0
+"""Beyond it, and standard deviations are near 1, weights as they are drawn make outputs that overflow."""
 _TERMS = ("loss", "log_likelihood", "kl")
 
 
@@ -363,6 +365,9 @@ class Trainer:
     def _report_divergence(self, broken: str) -> NoReturn:
         finding = find_culprit(self, self._snapshot, until=self.step)
         advice = "; try a smaller learning rate, clip_norm=10, or a longer KL warm-up"
+        largest = float(finding.batch["x"].abs().max()) if finding is not None else 0.0
+        if largest > _LARGE:
+            advice = f"; values of the data reach {largest:,.6g}: standardise them first, or else{advice[1:]}"
         if finding is None:
             raise DivergenceError(f"{broken} is not finite by step {self.step}, but is on a second try{advice}")
         kept = ""

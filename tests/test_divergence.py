@@ -10,7 +10,18 @@ import torch
 from torch import nn
 
 import intel_core.trainer
-from intel_core import Dataset, DivergenceError, InteLVAE, Split, checkpoint, fit, hookimpl, parse_spec
+from intel_core import (
+    Dataset,
+    DivergenceError,
+    InteLVAE,
+    RunError,
+    Split,
+    checkpoint,
+    fit,
+    hookimpl,
+    load_run,
+    parse_spec,
+)
 from intel_core.hooks import make_hooks
 from intel_core.runspec import make_run_spec, resolve, stream
 from intel_core.trainer import Trainer
@@ -228,6 +239,23 @@ def test_training_without_a_folder_diverges_with_the_same_message(tmp_path):
     message, step = failure(make_trainer(None, 23, mapping=Mapped(Poison(NAN))))
     assert step == 23
     assert "kept" not in message
+
+
+def test_data_on_a_large_scale_are_named_as_what_to_mend():
+    x = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32) * 50 + 2000
+    with pytest.raises(DivergenceError, match=r"values of the data reach 2,\d+.*: standardise them first"):
+        fit(data=x, steps=50)
+
+
+def test_a_run_that_diverged_says_so(tmp_path):
+    x = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32) * 50 + 2000
+    with pytest.raises(DivergenceError):
+        fit(data=x, steps=50, run_dir=tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert run.status == "diverged"
+    assert "training diverged at step" in run.metrics["problem"]
+    with pytest.raises(RunError, match="diverged at step 1, before its first checkpoint"):
+        run.model  # noqa: B018
 
 
 def test_a_failure_that_does_not_come_again_is_called_that(tmp_path):

@@ -440,8 +440,31 @@ def test_parsing_imports_the_one_spec_and_probing_keeps_torch_out(site) -> None:
         print("torch" in sys.modules, [type(finder).__name__ for finder in sys.meta_path].count("_NoTorch"))
         """,
     )
-    reason = "BROKEN ImportError: importing a spec must not import torch"
+    reason = (
+        "BROKEN ImportError: importing a spec must not import torch; import what needs it in its methods, or under "
+        "TYPE_CHECKING"
+    )
     assert printed.splitlines() == ["['made_good.spec']", f"OK {reason}", "False 0"]
+
+
+def test_the_metric_in_the_documentation_is_a_light_spec(site) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    code = text.partition("## A metric")[2].partition("```python\n")[2].partition("```")[0]
+    modules = {"made_balance.py": code}
+    points = {"intelvae.metrics": {"balance": "made_balance:BalanceSpec"}}
+    site.add_dist("made-balance", entry_points=points, modules=modules)
+    printed = in_a_new_process(
+        site,
+        """
+        from intel_core import parse_spec
+        from intel_core.plugins import find, probe
+        print(probe(find("metrics", "balance")).status)
+        from intel_core import Subject, fit
+        run = fit(mapping="identity", data="circle:n=40", steps=2, latent=2, run_dir="run")
+        print(parse_spec("metrics", "balance:samples=50").measure(Subject(run)).protocol["samples"])
+        """,
+    )
+    assert printed.split() == ["OK", "50"]
 
 
 def test_public_names_are_all_there() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intel_cli.telling import note
+from intel_cli.telling import note, quoted
 from intel_core.errors import RunError
 
 if TYPE_CHECKING:
@@ -16,36 +16,51 @@ if TYPE_CHECKING:
 __all__ = ["gather"]
 
 
-def gather(paths: Sequence[Path], device: str = "cpu") -> list[Run]:
+def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = False) -> list[Run]:
     """The runs of some paths, each a run directory or a folder of replicates; each run once.
 
-    Of replicates those that have ended count; the seeds of the others, which diverged or were interrupted, are told.
+    What has not ended, a run or some seeds of replicates, is left out with a warning.
+
+    Args:
+        paths: what the user has named.
+        device: where to compute.
+        needs_first: whether the first path may not be left out, since the others are held against it.
 
     Raises:
-        RunError: if a path holds no run, or a run alone that has not ended.
+        RunError: if a path holds no run, or none has ended.
     """
     from intel_core.devices import pick_device
-    from intel_core.replicates import FILE
     from intel_core.run import load_run
+    from intel_core.rundir import GROUP_FILE
 
     chosen = str(pick_device(device))
     found: dict[Path, Run] = {}
     for path in paths:
         named = Path("runs") / path
-        group = next((place for place in (path, named) if (place / FILE).is_file()), None)
+        group = next((place for place in (path, named) if (place / GROUP_FILE).is_file()), None)
         inside = sorted(group.glob("seed-*/run.json"), key=_seed) if group is not None else []
         runs = [load_run(folder, device=chosen) for folder in [file.parent for file in inside] or [path]]
         ended = [run for run in runs if run.status == "finished"]
         if not ended:
-            first = runs[0]
-            raise RunError(f"{first.path} is {first.status}; end it with: intel train --resume {first.path}")
-        missing = _missing(group / FILE, ended) if group is not None else []
+            problem = _not_ended(runs[0])
+            if len(paths) == 1 or (needs_first and not found):
+                raise RunError(problem)
+            note(f"Warning: left out: {problem}")
+        missing = _missing(group / GROUP_FILE, ended) if group is not None else []
         if missing:
             count = f"{len(missing)} of {len(missing) + len(ended)} seeds"
             note(f"Warning: {group}: {count} did not end and are left out: {', '.join(missing)}")
         for run in ended:
             found.setdefault(run.path.resolve(), run)
+    if not found:
+        raise RunError("none of these runs has ended")
     return list(found.values())
+
+
+def _not_ended(run: Run) -> str:
+    if run.status == "diverged":
+        return f"{run.path} diverged at step {run.metrics.get('step')}; train it anew with other settings"
+    return f"{run.path} is {run.status}; end it with: intel train --resume {quoted(run.path)}"
 
 
 def _missing(summary: Path, ended: Sequence[Run]) -> list[str]:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from intel_cli.describe import header
-from intel_cli.telling import INTERRUPTED, note
+from intel_cli.telling import INTERRUPTED, note, quoted
 from intel_core.hooks import hookimpl
 
 if TYPE_CHECKING:
@@ -221,5 +221,5 @@ def hard_interruption(ctx: click.Context, progress: Progress) -> Iterator[None]:
             note("Interrupted before training began; nothing was written.")
         else:
             note("Interrupted at once; nothing after the newest checkpoint was saved.")
-            note(f"Continue with: intel train --resume {progress.folder}")
+            note(f"Continue with: intel train --resume {quoted(progress.folder)}")
         ctx.exit(INTERRUPTED)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intel_core.replicates import Replicates
     from intel_core.runspec import RunSpec
 
-__all__ = ["refuse_folder", "refuse_group", "show_replicates", "train_replicates"]
+__all__ = ["refuse_group", "show_replicates", "train_replicates"]
 
 
 def refuse_group(path: Path) -> None:
@@ -23,23 +23,12 @@ def refuse_group(path: Path) -> None:
     Raises:
         click.UsageError: naming the runs in it.
     """
-    from intel_core.replicates import FILE
+    from intel_core.rundir import GROUP_FILE
 
-    if (path / FILE).is_file():
-        raise click.UsageError(f"{path} holds several runs, which are continued one by one: --resume {path}/seed-…")
-
-
-def refuse_folder(path: Path, command: str) -> None:
-    """As `refuse_group`, for a command that takes one run.
-
-    Raises:
-        RunError: naming where the runs are.
-    """
-    from intel_core.errors import RunError
-    from intel_core.replicates import FILE
-
-    if (path / FILE).is_file() and not (path / "run.json").exists():
-        raise RunError(f"{path} holds several runs; intel {command} takes one of them: {path}/seed-…")
+    if (path / GROUP_FILE).is_file():
+        raise click.UsageError(
+            f"{path} holds several runs, which are continued one by one: --resume {telling.quoted(path)}/seed-…"
+        )
 
 
 def train_replicates(
@@ -73,7 +62,7 @@ def train_replicates(
     elif not quiet and not interrupted:
         show_replicates(group)
     if interrupted:
-        telling.note(f"Interrupted. Continue each with: intel train --resume {group.path}/seed-…")
+        telling.note(f"Interrupted. Continue each with: intel train --resume {telling.quoted(group.path)}/seed-…")
         ctx.exit(telling.INTERRUPTED)
 
 

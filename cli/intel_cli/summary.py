@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intel_cli.describe import facts, number, warmup
-from intel_cli.telling import json_text
+from intel_cli.telling import json_text, quoted
 
 if TYPE_CHECKING:
     from intel_core.run import Run
@@ -93,9 +93,8 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     drawn = ", ".join(path.name for path in pictures)
     files = "run.json, metrics.json, metrics.jsonl, model.safetensors, checkpoints/"
     out.print(f"{run.path}/  {files}{', ' + drawn if drawn else ''}", soft_wrap=True)
-    out.print(
-        f"Next: intel report {run.path}  |  intel evaluate {run.path}  |  intel sample {run.path}", soft_wrap=True
-    )
+    path = quoted(run.path)
+    out.print(f"Next: intel report {path}  |  intel evaluate {path}  |  intel sample {path}", soft_wrap=True)
 
 
 def show_plan(

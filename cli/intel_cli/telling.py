@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any, TextIO
 
 import click
 
-__all__ = ["DEBUG", "INTERRUPTED", "WANTS_JSON", "bug", "errors", "json_text", "note", "warning_in_one_line"]
+__all__ = ["DEBUG", "INTERRUPTED", "WANTS_JSON", "bug", "errors", "json_text", "note", "quoted", "warning_in_one_line"]
 
 WANTS_JSON = "intel_cli.json"
 DEBUG = "intel_cli.debug"
@@ -64,6 +66,15 @@ def _tell(ctx: click.Context, message: str, hint: str = "") -> _Told:
     if ctx.meta.get(WANTS_JSON):
         click.echo(json_text({"error": message}))
     return _Told(f"{message}\n{hint}" if hint else message)
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it, for commands that are there to be copied.
+
+    >>> quoted(Path("runs/my run"))
+    "'runs/my run'"
+    """
+    return shlex.quote(str(path))
 
 
 def note(message: str) -> None:

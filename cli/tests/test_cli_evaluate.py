@@ -169,6 +169,37 @@ def test_an_unfinished_run_is_refused(groups: tuple[Path, Path], tmp_path: Path)
     assert "--resume" in said.stderr
 
 
+def without_end(run_dir: Path, to: Path, **metrics: object) -> Path:
+    import shutil
+
+    shutil.copytree(run_dir, to)
+    (to / "metrics.json").unlink()
+    if metrics:
+        (to / "metrics.json").write_text(json.dumps(metrics))
+    return to
+
+
+def test_of_several_runs_what_has_not_ended_is_left_out(groups: tuple[Path, Path], tmp_path: Path) -> None:
+    begun = without_end(groups[0] / "seed-0", tmp_path / "be gun")
+    lost = without_end(groups[0] / "seed-0", tmp_path / "lost", status="diverged", step=7)
+    said = run("evaluate", begun, lost, groups[0] / "seed-1", "--metric", "spread", "--json", "--quiet")
+    assert said.exit_code == 0, said.output
+    assert [one["seed"] for one in json.loads(said.stdout)["runs"]] == [1]
+    assert f"Warning: left out: {begun} is unfinished; end it with: intel train --resume '{begun}'" in said.stderr
+    assert f"Warning: left out: {lost} diverged at step 7; train it anew with other settings" in said.stderr
+    none = run("evaluate", begun, lost, "--metric", "spread")
+    assert (none.exit_code, "none of these runs has ended" in none.stderr) == (2, True)
+    reference = run("compare", begun, groups[0] / "seed-1")
+    assert (reference.exit_code, "is unfinished" in reference.stderr) == (2, True)
+    assert run("compare", groups[0] / "seed-1", begun).exit_code == 0
+
+
+def test_a_metric_of_one_group_only_is_named(groups: tuple[Path, Path]) -> None:
+    run("evaluate", groups[1], "--metric", "looking:seed=3")
+    notes = json.loads(run("compare", *groups, "--only", "looking:seed=3", "--json").stdout)["notes"]
+    assert notes == ["Nothing is known of identity by looking."]
+
+
 def test_a_replicate_that_diverged_is_left_out_and_told(groups: tuple[Path, Path], tmp_path: Path) -> None:
     import shutil
 

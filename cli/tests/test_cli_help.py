@@ -72,6 +72,8 @@ def test_help_on_schema_names_every_kind(ok):
         (("explore", "run", "--port", "abc"), "'abc' is not a valid integer."),
         (("check", "circle", "--latent", "0"), "0 is not in the range 1<=x<=4096."),
         (("compare", "run", "--json", "--markdown"), "choose one"),
+        (("sample", "run", "--seed", "-3"), "-3 is not in the range"),
+        (("encode", "run", "--seed", "-3"), "-3 is not in the range"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -50,6 +50,10 @@ def test_a_group_is_continued_run_by_run(ok, call, tiny, here):
     whole = call("train", "--resume", "group")
     assert whole.exit_code == 2
     assert "holds several runs" in whole.stderr
+    for command in ("sample", "show", "encode", "report"):
+        refused = call(command, "group")
+        assert refused.exit_code == 2
+        assert "group holds several runs; choose one of them: group/seed-…" in refused.stderr
     both = call("train", "--resume", "group/seed-0", "--replicates", "2")
     assert both.exit_code == 2
     assert "leave out --replicates" in both.stderr

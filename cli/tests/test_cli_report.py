@@ -437,7 +437,7 @@ def test_a_folder_of_replicates_is_several_runs(call, here):
     for command in ("report", "explore"):
         result = call(command, "group")
         assert result.exit_code == 2
-        assert "takes one of them: group/seed-…" in result.stderr
+        assert "choose one of them: group/seed-…" in result.stderr
 
 
 def test_data_that_have_become_others(call, runs):

@@ -257,6 +257,11 @@ def test_interrupted_and_resumed(start, ok, call, here):
     assert "nothing to resume" in again.stderr
 
 
+def test_commands_for_copying_are_quoted(ok, here, tiny):
+    said = ok("train", "--data", "toy_points", *tiny, "--run-dir", "my runs/first").stdout
+    assert "Next: intel report 'my runs/first'  |  intel evaluate 'my runs/first'" in said
+
+
 def test_a_terminal_gets_a_live_display(ok, tiny, monkeypatch):
     import io
 

@@ -68,7 +68,7 @@ def compare(
 
     if markdown and as_json:
         raise click.UsageError("--markdown and --json are two forms of one table; choose one")
-    found, failed = gather(runs, device), False
+    found, failed = gather(runs, device, needs_first=True), False
     if metrics:
         for run, said in ask(found, read_metrics(metrics), data_dir_or_default(data_dir), quiet=quiet):
             for one in said:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from intel_cli.completion import ComponentName, RunPath
+from intel_cli.numbers import Integer
 
 __all__ = ["encode"]
 
@@ -33,7 +34,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="An .npz file.  [default: RUN/encoding-SPLIT.npz]",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draw of y.")
+@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draw of y.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
 def encode(

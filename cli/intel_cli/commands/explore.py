@@ -40,12 +40,10 @@ def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> No
 
     from intel_cli.explore.scene import Scene
     from intel_cli.explore.server import serve
-    from intel_cli.replicates import refuse_folder
     from intel_cli.report.gather import usable_data
     from intel_cli.telling import note
     from intel_core.run import data_dir_or_default, load_run
 
-    refuse_folder(run, "explore")
     bound = listen(port)
     with bound:
         trained = load_run(run)

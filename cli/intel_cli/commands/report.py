@@ -47,7 +47,6 @@ def report(
     RUN is a run directory, or the name of a run in runs/.
     """
     from intel_cli.files import suffix_of
-    from intel_cli.replicates import refuse_folder
     from intel_cli.report.gather import gather
     from intel_cli.report.page import render
     from intel_cli.telling import json_text
@@ -57,9 +56,6 @@ def report(
 
     target = output or run / "report.html"
     suffix_of(target, (".html", ".htm"))
-    for path in (run, against):
-        if path is not None:
-            refuse_folder(path, "report")
     if output is not None and not output.parent.is_dir():
         raise RunError(f"{output} cannot be written: there is no folder {str(output.parent)!r}; make it first")
     other = None if against is None else load_run(against)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from intel_cli.completion import RunPath
+from intel_cli.numbers import Integer
 
 __all__ = ["sample"]
 
@@ -20,7 +21,7 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=RunPath())
 @click.option("-n", "--number", type=int, default=64, show_default=True, help="How many examples.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draw.")
+@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draw.")
 @click.option("--noise", is_flag=True, help="Draw from p(x|z) instead of taking its mean.")
 @click.option(
     "-o",

@@ -171,7 +171,7 @@ def train(
         telling.note(
             f"Interrupted at step {run.metrics['step']:,} of {run.spec.steps:,} ({run.metrics['stop_reason']})."
         )
-        telling.note(f"Continue with: intel train --resume {run.path}")
+        telling.note(f"Continue with: intel train --resume {telling.quoted(run.path)}")
         ctx.exit(telling.INTERRUPTED)
 
 
