@@ -17,7 +17,7 @@ import pluggy
 from intel_core.data import Dataset
 from intel_core.devices import pick_device
 from intel_core.distributed import process_count
-from intel_core.errors import DivergenceError, SpecError
+from intel_core.errors import DivergenceError, RunError, SpecError
 from intel_core.group import Group, Replicate, mean_and_std
 from intel_core.heap import freed_memory_kept
 from intel_core.hooks import make_hooks
@@ -29,7 +29,7 @@ from intel_core.runspec import RunSpec, resolve
 from intel_core.signals import interrupt_on_signals, stop_on_signals
 from intel_core.train import finish, keep, prepare, read_arguments
 
-__all__ = ["Replicates", "check_replicates", "fit_replicates", "group_name"]
+__all__ = ["Replicates", "check_replicates", "fit_replicates", "group_name", "summarise_again"]
 
 FORMAT = 1
 _LARGEST = 1000
@@ -126,7 +126,7 @@ def fit_replicates(
         _train_in_turn(trained, descriptions, list(watchers), folder.path)
     why_not = "" if isinstance(group, Group) else group
     runs = [plan.run for plan in trained if plan.run is not None]
-    summary = _summary(asked, trained, why_not)
+    summary = _summary(group_name(asked, replicates), {plan.seed: plan.run for plan in trained}, why_not)
     folder.write(GROUP_FILE, summary)
     failures = [plan.trainer.failure for plan in trained]
     if all(failure is not None for failure in failures):
@@ -194,14 +194,6 @@ class _Planned:
         """Write the final weights and numbers, or that it diverged."""
         self.run = finish(self.trainer, self.folder, self.trainer.failure)
 
-    def entry(self) -> dict[str, Any]:
-        """What the summary says of it."""
-        status = "not begun" if self.run is None else self.run.status
-        metrics = self.run.metrics if self.run is not None else {}
-        entry = {"seed": self.seed, "folder": f"seed-{self.seed}", "status": status, "step": self.trainer.step}
-        entry["test_elbo"] = metrics.get("test", {}).get("elbo")
-        return entry | ({"problem": str(self.trainer.failure)} if self.trainer.failure is not None else {})
-
 
 def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group | str:
     """All in one stack, before the first step; or why there can be none, nothing having changed."""
@@ -233,18 +225,51 @@ def _train_in_turn(
             return
 
 
-def _summary(asked: RunSpec, trained: list[_Planned], why_not: str) -> dict[str, Any]:
-    entries = [plan.entry() for plan in trained]
-    done = [plan.run.metrics for plan in trained if plan.run is not None and plan.run.status == "finished"]
-    states = {entry["status"] for entry in entries}
+def _entry(seed: int, run: Run | None) -> dict[str, Any]:
+    """What the summary says of one seed."""
+    metrics = run.metrics if run is not None else {}
+    return {
+        "seed": seed,
+        "folder": f"seed-{seed}",
+        "status": run.status if run is not None else "not begun",
+        "step": metrics.get("step", 0),
+        "test_elbo": metrics.get("test", {}).get("elbo"),
+        **({"problem": metrics["problem"]} if "problem" in metrics else {}),
+    }
+
+
+def _summary(name: str, runs: dict[int, Run | None], why_not: str) -> dict[str, Any]:
+    """What is said of the runs of some seeds, of which some may not have begun."""
+    entries = [_entry(seed, run) for seed, run in runs.items()]
+    done = [run.metrics for run in runs.values() if run is not None and run.status == "finished"]
+    ended = all(entry["status"] in ("finished", "diverged") for entry in entries)
     return {
         "format": FORMAT,
-        "name": group_name(asked, len(trained)),
-        "seeds": [plan.seed for plan in trained],
-        "status": "interrupted" if "interrupted" in states else "finished",
+        "name": name,
+        "seeds": list(runs),
+        "status": "finished" if ended else "interrupted",
         "stacked": not why_not,
         **({"why_not": why_not} if why_not else {}),
         "runs": entries,
         **{part: mean_and_std(metrics[part] for metrics in done) for part in ("validation", "test", "mapping")},
         "seconds": mean_and_std({"seconds": metrics["seconds"]} for metrics in done).get("seconds"),
     }
+
+
+def summarise_again(path: str | Path) -> Replicates:
+    """The summary of a group, some of whose runs have been continued one by one, as it is now; it is written, too.
+
+    Raises:
+        RunError: if the folder holds no group, or its summary is damaged.
+    """
+    folder = RunFolder(Path(path))
+    before = folder.read(GROUP_FILE)
+    try:
+        folders = {int(entry["seed"]): folder.path / str(entry["folder"]) for entry in before["runs"]}
+        name = str(before["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder.path / GROUP_FILE} is damaged: {error!r}") from error
+    runs = {seed: Run(RunFolder(one)) if (one / "run.json").is_file() else None for seed, one in folders.items()}
+    summary = _summary(name, runs, str(before.get("why_not", "")))
+    folder.write(GROUP_FILE, summary)
+    return Replicates(folder.path, [run for run in runs.values() if run is not None], summary)

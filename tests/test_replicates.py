@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import DivergenceError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core import DivergenceError, RunError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.data import Dataset, Split
 from intel_core.group import Group, Replicate, mean_and_std
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
+from intel_core.replicates import summarise_again
 from intel_core.runspec import make_run_spec, resolve
 from intel_core.trainer import Trainer
 
@@ -170,6 +171,15 @@ def test_an_interrupted_replicate_goes_on_as_a_run_of_its_own(tmp_path: Path) ->
         again = resume(run.path, data=X)
         assert close(lines(again), lines(expected))
         assert close(again.metrics["test"], expected.metrics["test"])
+    completed = summarise_again(part.path)
+    assert completed.summary["status"] == "finished"
+    assert completed.summary["test"]["elbo"] == pytest.approx(whole.summary["test"]["elbo"], rel=1e-5)
+
+
+def test_a_damaged_summary_is_told(tmp_path: Path) -> None:
+    (tmp_path / "replicates.json").write_text('{"runs": [{}]}')
+    with pytest.raises(RunError, match=r"replicates.json is damaged"):
+        summarise_again(tmp_path)
 
 
 def test_one_that_diverges_does_not_take_the_others_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

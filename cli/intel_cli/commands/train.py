@@ -142,6 +142,8 @@ def train(
     from intel_cli.replicates import refuse_group, train_replicates
     from intel_cli.settings import run_spec
     from intel_cli.summary import show_plan, show_summary, summary_of
+    from intel_core.replicates import summarise_again
+    from intel_core.rundir import GROUP_FILE
     from intel_core.train import fit
     from intel_core.train import resume as continue_run
 
@@ -161,6 +163,8 @@ def train(
             run = continue_run(resume, data_dir=data_dir, hooks=[progress], **how)
         else:
             run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress])
+    if resume is not None and (run.path.parent / GROUP_FILE).is_file():
+        summarise_again(run.path.parent)
     interrupted = run.status == "interrupted"
     pictures = [] if interrupted or no_pictures else _draw(ctx, run, progress)
     if as_json:
