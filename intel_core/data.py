@@ -430,5 +430,6 @@ def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
     if array.shape != (n,):
         raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
     if array.dtype.kind not in "bui":
-        raise DataError(f"{name}: labels are of type {array.dtype}, expected integers")
+        words = "; numpy.unique(labels, return_inverse=True)[1] makes them" if array.dtype.kind in "US" else ""
+        raise DataError(f"{name}: labels are of type {array.dtype}, expected integers{words}")
     return torch.from_numpy(array.astype(np.int64))

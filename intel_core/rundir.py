@@ -57,7 +57,9 @@ class RunFolder:
         """
         try:
             if wanted is not None:
-                if wanted.exists() and (not wanted.is_dir() or not _is_blank(wanted)):
+                if wanted.exists() and not wanted.is_dir():
+                    raise RunError(f"{wanted} is a file; choose another run directory")
+                if wanted.exists() and not _is_blank(wanted):
                     raise RunError(f"{wanted} already exists and is not empty; choose another run directory")
                 wanted.mkdir(parents=True, exist_ok=True)
                 return cls(wanted)

@@ -133,7 +133,7 @@ def test_the_array_that_was_passed_stays_as_it_was_and_is_not_shared(x: np.ndarr
         (np.zeros((20, 1), int), "labels of shape (20, 1) for 20 examples"),
         (3, "labels of shape () for 20 examples"),
         ([], "labels of shape (0,) for 20 examples"),
-        (["a"] * 20, "labels are of type <U1, expected integers"),
+        (["a"] * 20, "labels are of type <U1, expected integers; numpy.unique"),
         ([0.0] * 20, "labels are of type float64, expected integers"),
         (torch.zeros(20), "labels are of type float64, expected integers"),
         (torch.zeros(20, dtype=torch.bfloat16), "labels are of type float64, expected integers"),

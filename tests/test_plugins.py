@@ -393,7 +393,9 @@ def test_a_switch_may_name_a_hook_plugin(site, monkeypatch: pytest.MonkeyPatch) 
 def in_a_new_process(site, code: str) -> str:
     path = os.pathsep.join([str(site.path), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, cwd=site.path, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

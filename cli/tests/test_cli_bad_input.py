@@ -275,7 +275,7 @@ CASES = {
     "config with a true seed": (text("c.yaml", "seed: x\n"), ("--config", "c.yaml"), "seed=x"),
     "config with schedules of no name": (text("c.yaml", "schedules: [1]\n"), ("--config", "c.yaml"), "schedules=[1]"),
     "config of a damaged run": (text("c.json", json.dumps({"spec": {"laten": 3}})), ("--config", "c.json"), "laten"),
-    "run folder is a file": (text("mine", "x"), (*POINTS, "--run-dir", "mine"), "mine already exists"),
+    "run folder is a file": (text("mine", "x"), (*POINTS, "--run-dir", "mine"), "mine is a file"),
     "run folder below a file": (text("mine", "x"), (*POINTS, "--run-dir", "mine/run"), "cannot be made"),
     "run folder of a long name": (None, (*POINTS, "--run-dir", "x" * 300), "cannot be made: File name too long"),
     "runs is a file": (text("runs", "x"), POINTS, "run directory runs cannot be made"),
