@@ -365,11 +365,11 @@ class Trainer:
     def _report_divergence(self, broken: str) -> NoReturn:
         finding = find_culprit(self, self._snapshot, until=self.step)
         advice = "; try a smaller learning rate, clip_norm=10, or a longer KL warm-up"
-        largest = float(finding.batch["x"].abs().max()) if finding is not None else 0.0
-        if largest > _LARGE:
-            advice = f"; values of the data reach {largest:,.6g}: standardise them first, or else{advice[1:]}"
         if finding is None:
             raise DivergenceError(f"{broken} is not finite by step {self.step}, but is on a second try{advice}")
+        largest = float(finding.batch["x"].abs().max())
+        if largest > _LARGE:
+            advice = f"; values of the data reach {largest:,.6g}: standardise them first, or else{advice[1:]}"
         kept = ""
         if self.folder is not None:
             path = self.folder / "diverged-batch.safetensors"

@@ -97,7 +97,8 @@ def show_replicates(group: Replicates) -> None:
         seeds.add_row(str(entry["seed"]), elbo, f"{entry['step']:,}", entry["status"])
     out.print(seeds)
     out.print(f"{group.path}/  replicates.json and a run in each of {finished[0]['folder']}/, …", soft_wrap=True)
-    out.print(f"Next: intel evaluate {group.path}  |  intel compare {group.path} OTHER_RUNS", soft_wrap=True)
+    path = telling.quoted(group.path)
+    out.print(f"Next: intel evaluate {path}  |  intel compare {path} OTHER_RUNS", soft_wrap=True)
 
 
 def _both(value: dict[str, Any], how: str = ".2f") -> str:

@@ -462,3 +462,8 @@ def test_open_hands_the_file_to_a_browser(ok, runs, monkeypatch):
     monkeypatch.setattr(click, "launch", opened.append)
     ok("report", "points", "--open")
     assert opened == [str((runs / "points" / "report.html").resolve())]
+
+
+def test_commands_for_copying_are_quoted(ok, runs):
+    shutil.copytree(runs / "points", runs / "my points")
+    assert "intel report 'my points' --against VANILLA_RUN" in ok("report", "my points").stdout

@@ -89,10 +89,11 @@ def _verdict(page: Page, target: Path) -> dict[str, object]:
 
 def _tell(page: Page, target: Path, size: int) -> None:
     """The verdict in a line, questions and answers below it, and where the page is."""
-    answers = {"took": "yes", "partly": "in part", "not": "no", "unknown": "cannot be told"}
+    from intel_cli.report.took import ANSWERS
+
     click.echo(f"{page.verdict.headline}.")
     for finding in page.verdict.findings:
-        click.echo(f"  {finding.question} {answers[finding.outcome]}: {finding.sentence}")
+        click.echo(f"  {finding.question} {ANSWERS[finding.outcome]}: {finding.sentence}")
     for line in (*page.verdict.caveats, *(f"Next: {command}" for command in page.commands)):
         click.echo(f"  {line}")
     click.echo(f"{target} ({size / 1e6:.2g} MB)")

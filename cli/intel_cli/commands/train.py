@@ -142,7 +142,6 @@ def train(
     from intel_cli.replicates import refuse_group, train_replicates
     from intel_cli.settings import run_spec
     from intel_cli.summary import show_plan, show_summary, summary_of
-    from intel_core.replicates import summarise_again
     from intel_core.rundir import GROUP_FILE
     from intel_core.train import fit
     from intel_core.train import resume as continue_run
@@ -164,6 +163,8 @@ def train(
         else:
             run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress])
     if resume is not None and (run.path.parent / GROUP_FILE).is_file():
+        from intel_core.replicates import summarise_again
+
         summarise_again(run.path.parent)
     interrupted = run.status == "interrupted"
     pictures = [] if interrupted or no_pictures else _draw(ctx, run, progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from intel_cli.describe import mapping_of
+from intel_cli.pictures.points import label_name
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Backdrop, chosen_planes
 from intel_cli.report.svg import Frame, dots, frame, window, wrap
@@ -81,8 +82,8 @@ class Scene:
             "z_dims": list(made.z_dims),
             "y": str(made.y),
             "z": str(made.z),
-            "y_frame": _axes(made.y_box),
-            "z_frame": _axes(made.z_box),
+            "y_frame": made.y_box.corners(),
+            "z_frame": made.z_box.corners(),
         }
 
     @torch.no_grad()
@@ -110,8 +111,7 @@ class Scene:
             raise DataError(f"there is no test example {index}; there are {count:,}, counted from 0")
         label = ""
         if self._labels is not None and self.dataset is not None:
-            value, names = int(self._labels[index]), self.dataset.class_names
-            label = names[value] if 0 <= value < len(names) else str(value)
+            label = label_name(int(self._labels[index]), self.dataset.class_names)
         shown = self._shown(to_float(self._x[index : index + 1]).cpu())
         return {"y": [float(f"{v:.4g}") for v in self.mean[index].tolist()], "label": label, **shown}
 
@@ -139,14 +139,9 @@ class Scene:
             box = Frame((-half, half), (-half, half), 340, 326, left=40)
             label = "The plane of the data: test examples in grey, and what y decodes to."
             svg = wrap(box, [frame(box, ("x0", "x1"), grid=False), dots(box, cloud, "prior")], label, "chart plane")
-            return {"kind": "plane", "svg": str(svg), "frame": _axes(box)}
+            return {"kind": "plane", "svg": str(svg), "frame": box.corners()}
         last = float(max(shape[0] - 1, 1))
         box = Frame((0.0, last), (low, high), 340, 240, left=44)
         label = "The values of x that y decodes to, in their order."
         svg = wrap(box, [frame(box, ("value of x", ""), grid=False)], label, "chart")
-        return {"kind": "profile", "svg": str(svg), "frame": _axes(box)}
-
-
-def _axes(box: Frame) -> list[float]:
-    """Corners as drawn (left, top, right, bottom), then the values at them (x, x, y, y)."""
-    return [box.left, box.top, box.width - box.right, box.height - box.bottom, *box.x, *box.y]
+        return {"kind": "profile", "svg": str(svg), "frame": box.corners()}

@@ -197,9 +197,9 @@ def serve(scene: Scene, bound: socket.socket, token: str, ready: Callable[[str],
 
     Args:
         scene: what is asked.
-        bound: where to listen.
+        bound: from `listen`.
         token: what every address begins with.
-        ready: called with the address once the server listens.
+        ready: called with the address, at which whoever asks is answered or waits a moment.
     """
     import uvicorn
 
@@ -213,7 +213,6 @@ def serve(scene: Scene, bound: socket.socket, token: str, ready: Callable[[str],
         timeout_graceful_shutdown=1,
         server_header=False,
     )
-    bound.listen()
     ready(f"http://{HOST}:{port}/{token}/")
     # uvicorn ends its connections first, then hands the interruption on.
     with contextlib.suppress(KeyboardInterrupt):

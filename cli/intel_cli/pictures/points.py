@@ -27,6 +27,7 @@ __all__ = [
     "coordinate_names",
     "draw_histograms",
     "draw_points",
+    "label_name",
     "set_limits",
 ]
 
@@ -41,6 +42,11 @@ class Group:
     name: str
     rows: Tensor
     style: dict[str, Any]
+
+
+def label_name(label: int, names: Sequence[str]) -> str:
+    """What a class is called; its number where it has no name."""
+    return names[label] if 0 <= label < len(names) else str(label)
 
 
 def by_label(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names: Sequence[str]) -> list[Group]:
@@ -64,7 +70,7 @@ def _groups(labels: Tensor, names: list[str]) -> list[Group]:
     shown = sorted(value for value, _ in counts.most_common(MOST_CLASSES))
     groups = [
         Group(
-            names[value] if 0 <= value < len(names) else str(value),
+            label_name(value, names),
             torch.nonzero(labels == value)[:, 0],
             class_style(index, len(shown)),
         )

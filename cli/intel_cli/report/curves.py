@@ -114,7 +114,7 @@ def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: 
     clip = clipped(box, content[1:])
     label = f"{title} by step, from 0 to {short(last)}: {ends}."
     data = {
-        "frame": [box.left, box.top, box.width - box.right, box.height - box.bottom, *box.x, *box.y],
+        "frame": box.corners(),
         "lines": {k: [[round(a), float(f"{b:.5g}")] for a, b in p] for k, p in lines.items()},
     }
     about = "" if weight else _ABOUT.get(name, "a term of the loss, unweighted")

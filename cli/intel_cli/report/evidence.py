@@ -16,6 +16,7 @@ from intel_core.evaluation import ACTIVE_VARIANCE
 from intel_core.hoyer import gaussian_floor, hoyer_score
 from intel_core.labels import as_classes
 from intel_core.mapping import Clustering, Levelled
+from intel_core.model import Posterior
 from intel_core.runspec import stream
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def _declares(part: Part) -> bool:
 
 
 def _kl(encoding: Encoding, dims: Sequence[int]) -> list[float]:
-    mean, std = encoding.mean[:, dims], encoding.std[:, dims]
-    return [float(v) for v in (0.5 * (mean.square() + std.square() - 1) - std.log()).mean(0)]
+    posterior = Posterior(encoding.mean[:, dims], 2 * encoding.std[:, dims].log())
+    return [float(v) for v in posterior.kl().mean(0)]
 
 
 # --- clusters ----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric
 from intel_cli.report.took import Verdict, verdict
 from intel_cli.report.vectors import beside_data, joined
 from intel_cli.report.walks import Walks, spread_rows, walks
+from intel_cli.telling import quoted
 from intel_core.data import to_float
 from intel_core.errors import DataError, RunError
 from intel_core.measuring import measurements
@@ -156,8 +157,7 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
 
 
 def _check_same_data(run: Run, against: Run) -> None:
-    mine, other = (r.info["data"].get("fingerprint") for r in (run, against))
-    if mine != other:
+    if run.fingerprint != against.fingerprint:
         raise RunError(
             f"{against.path} was trained on other data than {run.path}; --against takes a run on the same data"
         )
@@ -257,10 +257,10 @@ def _commands(run: Run, against: Run | None, found: Verdict) -> list[str]:
     """What to type to know more."""
     # Of images nobody knows the support.
     wanted = [name for name in found.ask if name != "support" or len(run.model.x_shape) == 1]
-    paths = " ".join(str(one.path) for one in (run, against) if one is not None)
+    paths = " ".join(quoted(one.path) for one in (run, against) if one is not None)
     lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted else []
     if against is None and found.ask:
-        lines.append(f"intel report {run.path} --against VANILLA_RUN")
+        lines.append(f"intel report {quoted(run.path)} --against VANILLA_RUN")
     return lines
 
 

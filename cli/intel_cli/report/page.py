@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
+from intel_cli.report.took import ANSWERS
 from intel_cli.report.walks import STEPS
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["asset", "policy", "render"]
 
 _MARKS = {"took": "✓", "partly": "◐", "not": "✗", "unknown": "?"}
-_WORDS = {"took": "yes", "partly": "in part", "not": "no", "unknown": "cannot be told"}
 
 
 def asset(name: str, package: str = "intel_cli.report") -> str:
@@ -55,7 +55,7 @@ def render(page: Page) -> str:
         style=Markup(style),
         policy=policy(script),
         marks=_MARKS,
-        words=_WORDS,
+        words=ANSWERS,
         steps=STEPS,
         data=_data(page),
     )

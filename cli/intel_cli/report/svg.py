@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-__all__ = ["Frame", "clipped", "dots", "frame", "line", "short", "ticks", "window", "wrap"]
+__all__ = ["Frame", "clipped", "dots", "frame", "line", "short", "squared", "ticks", "window", "wrap"]
 
 Pair = tuple[float, float]
 
@@ -59,6 +59,17 @@ def window(points: Iterable[float], *, share: float = 0.0, margin: float = 0.06)
     return (low - room if margin else low, high + room if margin else high)
 
 
+def squared(x: Pair, y: Pair) -> tuple[Pair, Pair]:
+    """Two ranges about the same middles, both as wide as the wider one.
+
+    >>> squared((0.0, 4.0), (1.0, 2.0))
+    ((0.0, 4.0), (-0.5, 3.5))
+    """
+    half = max(x[1] - x[0], y[1] - y[0]) / 2
+    first, second = (((a + b) / 2 - half, (a + b) / 2 + half) for a, b in (x, y))
+    return first, second
+
+
 @dataclass(frozen=True)
 class Frame:
     """A rectangle of axes: which values it shows and where they are drawn."""
@@ -77,6 +88,10 @@ class Frame:
         across = (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.width - self.left - self.right)
         down = (self.y[1] - y) / (self.y[1] - self.y[0]) * (self.height - self.top - self.bottom)
         return self.left + across, self.top + down
+
+    def corners(self) -> list[float]:
+        """Where its corners are drawn (left, top, right, bottom), then the values at them (x, x, y, y)."""
+        return [self.left, self.top, self.width - self.right, self.height - self.bottom, *self.x, *self.y]
 
     def holds(self, x: float, y: float) -> bool:
         """Whether a point is within."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intel_cli.describe import number
+from intel_cli.pictures.points import label_name
+from intel_cli.summary import FIRST_ROWS, HIDDEN, UNITS
 from intel_cli.telling import json_text
 
 if TYPE_CHECKING:
@@ -20,13 +22,8 @@ __all__ = ["Diagnosis", "MetricRow", "MetricTable", "diagnosis_of", "metric_tabl
 
 _MOST_BARS = 64
 _MOST_CELLS = 1024
-_NAMES = {
-    "elbo": ("ELBO", "higher"),
-    "iwae": ("IWAE bound", "higher"),
-    "log_likelihood": ("log-likelihood", "higher"),
-    "kl": ("KL", None),
-}
-_HIDDEN = ("loss", "kl_per_dim", "active_units")
+_HIGHER = ("elbo", "iwae", "log_likelihood")
+"""What of the final numbers is better the higher it is."""
 
 
 @dataclass(frozen=True)
@@ -141,15 +138,15 @@ def _own(run: Run, against: Run | None) -> list[MetricTable]:
     if not isinstance(test, dict):
         return []
     other = {} if against is None else against.metrics.get("test") or {}
-    names = [*(n for n in _NAMES if n in test), *(n for n in test if n not in _NAMES and n not in _HIDDEN)]
+    names = [*(n for n in FIRST_ROWS if n in test), *(n for n in test if n not in FIRST_ROWS and n not in HIDDEN)]
     rows = []
     for name in names:
         if not isinstance(test[name], int | float):
             continue
-        shown, better = _NAMES.get(name, (name.replace("_", " "), None))
+        shown, better = FIRST_ROWS.get(name, name.replace("_", " ")), "higher" if name in _HIGHER else ""
         beside = Cell(minus(f"{other[name]:.2f}"), []) if isinstance(other.get(name), int | float) else None
         cell = Cell(minus(f"{test[name]:.2f}"), [])
-        rows.append(MetricRow(shown, "", "nats per example", better or "", cell, beside))
+        rows.append(MetricRow(shown, "", UNITS, better, cell, beside))
     active = test.get("active_units")
     if isinstance(active, int):
         of = len(test.get("kl_per_dim", []))
@@ -198,7 +195,7 @@ def _small(value: Any) -> str:
 def _columns(n: int, every: Dictionary[str, Any], classes: Sequence[str]) -> tuple[str, ...]:
     known = every.get("classes")
     if isinstance(known, list | tuple) and len(known) == n:
-        return tuple(str(classes[v]) if isinstance(v, int) and 0 <= v < len(classes) else str(v) for v in known)
+        return tuple(label_name(v, classes) if isinstance(v, int) else str(v) for v in known)
     return tuple(map(str, range(n)))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "ANSWERS",
     "HEADLINES",
     "Clusters",
     "Compared",
@@ -32,6 +33,9 @@ HEADLINES: dict[Outcome, str] = {
     "not": "The bias did not take",
     "unknown": "Whether the bias took cannot be told",
 }
+
+ANSWERS: dict[Outcome, str] = {"took": "yes", "partly": "in part", "not": "no", "unknown": "cannot be told"}
+"""To the question of a finding."""
 
 NEAR, FAR = 0.10, 0.25
 """How far the data's shares of clusters may be from the declared ones (total variation)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from markupsafe import Markup
 
-from intel_cli.report.svg import Frame, clipped, dots, frame, line, window, wrap
+from intel_cli.report.svg import Frame, clipped, dots, frame, line, squared, window, wrap
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,9 +38,7 @@ def _flat(x: Tensor, basis: Tensor) -> tuple[Tensor, _Names]:
 def _box(*clouds: Tensor, share: float) -> Frame:
     points = torch.cat(list(clouds))
     x, y = (window(points[:, i].tolist(), share=share) for i in (0, 1))
-    half = max(x[1] - x[0], y[1] - y[0]) / 2
-    x, y = (((a + b) / 2 - half, (a + b) / 2 + half) for a, b in (x, y))
-    return Frame(x, y, 360, 346, left=46)
+    return Frame(*squared(x, y), 360, 346, left=46)
 
 
 def beside_data(samples: Tensor, data: Tensor | None, label: str) -> Markup:

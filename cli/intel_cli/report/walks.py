@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from markupsafe import Markup
 
+from intel_cli.pictures.points import label_name
 from intel_cli.report.images import address, limits_of, sheet
-from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
+from intel_cli.report.svg import Frame, dots, frame, line, squared, window, wrap
 from intel_core.data import to_float
 
 if TYPE_CHECKING:
@@ -78,12 +79,14 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
         run: the run.
         dataset: its data, from whose test part bases are taken; without them the prior's mean is the only one.
     """
-    ys, bases = _bases(run, dataset)
     dims, notes = _dims(run)
     images = len(run.model.x_shape) == 3
-    limits = (0.0, 1.0)
-    if images and dataset is not None:
+    limits, behind = (0.0, 1.0), None
+    if dataset is not None and images:
         limits = limits_of(to_float(dataset.test.x[:200]), dataset.support)
+    elif dataset is not None:
+        behind = run.original_units(to_float(dataset.test.x[:_BEHIND]))
+    ys, bases = _bases(run, dataset, limits)
     found, tile = [], None
     for dim in dims[:MOST_DIMS]:
         y = ys.repeat_interleave(len(STEPS), 0)
@@ -95,12 +98,11 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
             sprite = address(sheet(x, len(STEPS), limits), tile[0] * tile[1])
             found.append(Walk(dim, notes[dim], sprite, None))
         else:
-            behind = None if dataset is None else run.original_units(to_float(dataset.test.x[:_BEHIND]))
             found.append(Walk(dim, notes[dim], "", _chart(run.original_units(x), behind, dim, len(ys))))
     return Walks(found, bases, tile, max(0, len(dims) - MOST_DIMS))
 
 
-def _bases(run: Run, dataset: Dataset | None) -> tuple[Tensor, list[Base]]:
+def _bases(run: Run, dataset: Dataset | None, limits: tuple[float, float]) -> tuple[Tensor, list[Base]]:
     """The prior's mean and some test examples of different classes."""
     ys = [torch.zeros(1, run.model.y_dim)]
     bases = [Base("the prior’s mean, y = 0", "", [0.0] * run.model.y_dim)]
@@ -109,12 +111,10 @@ def _bases(run: Run, dataset: Dataset | None) -> tuple[Tensor, list[Base]]:
     test = dataset.test
     rows = spread_rows(test.labels, len(test), _MOST_BASES - 1)
     mean = run.encode(test.x[rows]).mean
-    limits = limits_of(to_float(test.x[:200]), dataset.support)
     for row, y in zip(rows, mean, strict=True):
         name = f"test {row}"
         if test.labels is not None:
-            label = int(test.labels[row])
-            name += f": {dataset.class_names[label] if 0 <= label < len(dataset.class_names) else label}"
+            name += f": {label_name(int(test.labels[row]), dataset.class_names)}"
         picture = ""
         if len(dataset.x_shape) == 3:
             image = _smaller(to_float(test.x[row : row + 1]).cpu())
@@ -171,6 +171,5 @@ def _plane_box(paths: list[list[tuple[float, float]]], cloud: list[tuple[float, 
     every = [point for path in paths for point in path] + cloud
     x, y = (window([p[i] for p in every]) for i in (0, 1))
     if square:
-        half = max(x[1] - x[0], y[1] - y[0]) / 2
-        x, y = (((a + b) / 2 - half, (a + b) / 2 + half) for a, b in (x, y))
+        x, y = squared(x, y)
     return Frame(x, y, 360, 346 if square else 240, left=44)
