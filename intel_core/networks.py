@@ -1,7 +1,11 @@
-"""Which networks? Dense ones for any vector, convolutional ones for images of any size; the paper's exactly.
+"""Which networks? Dense ones for any vector, convolutional ones for images of any size; the paper's functions exactly.
 
 All weights are Glorot-uniform and all biases zero, batch normalisation has momentum 0.01 and epsilon 1e-3, as
-in the authors' code (Keras' defaults). Convolutions pad as TensorFlow's ``SAME`` does, odd sizes included.
+in the authors' code (Keras' defaults). Convolutions pad as TensorFlow's ``SAME`` does, odd sizes included. One thing is
+left out: the bias of a convolution before batch normalisation, which takes every constant away again.
+
+Images and weights lie in memory with the channels last, the order that the kernels of CPUs and GPUs want, and stay so
+from the first layer to the last. Shapes are those of any PyTorch network.
 """
 
 from __future__ import annotations
@@ -11,7 +15,11 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from intel_core.few_channels import MOST_CHANNELS, conv_transpose_to_few
 
 __all__ = ["ConvDecoder", "ConvEncoder", "glorot_", "mlp_decoder", "mlp_encoder"]
 
@@ -71,30 +79,67 @@ def mlp_decoder(in_features: int, hidden: Sequence[int], out_shape: Sequence[int
     return net
 
 
+def _channels_last_(network: nn.Module) -> None:
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own gap
+
+
 def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 def _down(channels_in: int, channels_out: int, size: tuple[int, int]) -> list[nn.Module]:
     """A 4x4 convolution with stride 2 and ``SAME`` padding: 1 before, and 1 (even size) or 2 (odd) after."""
-    if all(n % 2 == 0 for n in size):
-        return [nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)]
-    height, width = size
-    pad = nn.ZeroPad2d((1, 1 + width % 2, 1, 1 + height % 2))
-    return [pad, nn.Conv2d(channels_in, channels_out, 4, stride=2)]
+    odd = [n % 2 for n in size]
+    conv = nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
+    return [nn.ZeroPad2d((0, odd[1], 0, odd[0])), conv] if any(odd) else [conv]
 
 
-class _Up(nn.Module):
-    """A 4x4 transposed convolution to exactly a given size: the adjoint of a ``SAME`` convolution."""
+class _FromGrid(nn.Linear):
+    """A dense layer on all values of ``(n, channels, height, width)``, its weights in that order."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.conv = nn.ConvTranspose2d(channels_in, channels_out, 4, stride=stride, padding=1)
-        self.size = size
+    def __init__(self, grid: tuple[int, int, int], out_features: int) -> None:
+        super().__init__(math.prod(grid), out_features)
+        self.grid = grid
 
     def forward(self, x: Tensor) -> Tensor:
+        """Puts in the other's order what is smaller, weights or values."""
+        if len(x) < self.out_features:
+            return super().forward(x.flatten(1))
+        weight = self.weight.reshape(self.out_features, self.grid[0], -1).transpose(1, 2).flatten(1)
+        return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.bias)
+
+
+class _ToGrid(nn.Linear):
+    """A dense layer to ``(n, channels, height, width)``, its weights in that order."""
+
+    def __init__(self, in_features: int, grid: tuple[int, int, int]) -> None:
+        super().__init__(in_features, math.prod(grid))
+        self.grid = grid
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Puts in the other's order what is smaller, weights or values."""
+        channels, height, width = self.grid
+        if len(x) < self.in_features:
+            out = super().forward(x).reshape(len(x), channels, -1).transpose(1, 2)
+        else:
+            weight = self.weight.reshape(channels, -1, self.in_features).transpose(0, 1).flatten(0, 1)
+            out = F.linear(x, weight, self.bias.reshape(channels, -1).t().flatten())
+        return out.reshape(len(x), height, width, channels).permute(0, 3, 1, 2)
+
+
+class _Up(nn.ConvTranspose2d):
+    """A 4x4 transposed convolution to exactly a given size: the adjoint of a ``SAME`` convolution."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, size: tuple[int, int], *, bias: bool) -> None:
+        super().__init__(channels_in, channels_out, 4, stride=stride, padding=1, bias=bias)
+        self.size = size
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """``padding=1`` drops the first and last row and column; what is over the size goes at the end."""
-        x = self.conv(x)
+        in_full = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        if in_full and self.out_channels <= MOST_CHANNELS and self.bias is not None:
+            return conv_transpose_to_few(x, self.weight, self.bias, self.stride[0], self.size)
+        x = super().forward(x, output_size)
         height, width = self.size
         return x if x.shape[-2:] == self.size else x[..., :height, :width]
 
@@ -115,8 +160,9 @@ class ConvEncoder(nn.Sequential):
         for width in channels:
             layers += [*_down(depth, width, (size[0], size[1])), _norm(width), nn.LeakyReLU(0.2, inplace=True)]
             depth, size = width, [math.ceil(n / 2) for n in size]
-        super().__init__(*layers, nn.Flatten(), nn.Linear(depth * size[0] * size[1], out_features))
+        super().__init__(*layers, _FromGrid((depth, size[0], size[1]), out_features))
         glorot_(self)
+        _channels_last_(self)
 
 
 class ConvDecoder(nn.Sequential):
@@ -140,11 +186,12 @@ class ConvDecoder(nn.Sequential):
         widths = [*reversed(channels), out_channels]
         height, width = sizes[0]
         layers: list[nn.Module] = [
-            nn.Linear(in_features, widths[0] * height * width),
-            nn.ReLU(inplace=True),
-            nn.Unflatten(1, (widths[0], height, width)),
+            _ToGrid(in_features, (widths[0], height, width)),
+            nn.ReLU(),  # not in place: its input is a view
         ]
         for i, stride in enumerate(strides):
-            layers += [_norm(widths[i]), nn.ReLU(inplace=True), _Up(widths[i], widths[i + 1], stride, sizes[i + 1])]
+            up = _Up(widths[i], widths[i + 1], stride, sizes[i + 1], bias=i == len(strides) - 1)
+            layers += [_norm(widths[i]), nn.ReLU(inplace=True), up]
         super().__init__(*layers)
         glorot_(self)
+        _channels_last_(self)

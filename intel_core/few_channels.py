@@ -1,0 +1,112 @@
+"""How does a transposed convolution to one or a few channels keep a CPU busy? It makes blocks of pixels at once.
+
+The kernels of a CPU compute 8 or 16 output channels in one instruction. A decoder's last layer has 1 or 3, and leaves
+most of each instruction empty. A block of B x B pixels of one channel is B² channels of one pixel: an ordinary
+convolution makes them, with a larger kernel that holds the small one at B² places, and `pixel_shuffle` puts them side
+by side.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["MOST_CHANNELS", "conv_transpose_to_few"]
+
+MOST_CHANNELS = 4
+"""Of the output, for blocks to pay."""
+_KERNEL, _PADDING = 4, 1
+_LEAST = 8
+"""Output channels that a block must have."""
+
+
+def conv_transpose_to_few(x: Tensor, weight: Tensor, bias: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+    """What ``F.conv_transpose2d(x, weight, bias, stride, padding=1)`` says, cut to a size; 4x4 kernels alone.
+
+    Its derivatives are those of the transposed convolution, which are quick as they are.
+
+    Args:
+        x: ``(n, in, height, width)``.
+        weight: ``(in, out, 4, 4)``.
+        bias: ``(out,)``.
+        stride: 1 or 2.
+        size: of the output, at most ``stride * (n - 1) + 2`` in each direction.
+
+    >>> x, weight, bias = torch.ones(1, 2, 3, 3), torch.ones(2, 1, 4, 4), torch.zeros(1)
+    >>> conv_transpose_to_few(x, weight, bias, 1, (3, 3))[0, 0]
+    tensor([[ 8., 12., 12.],
+            [12., 18., 18.],
+            [12., 18., 18.]])
+    """
+    out: Tensor = _ToFew.apply(x, weight, bias, stride, size)  # type: ignore[no-untyped-call]  # torch's own gap
+    return out
+
+
+class _ToFew(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+        side = _side(weight.shape[1], stride)
+        places = _places(side, stride)
+        moved, before, kernel = side // stride, 2 // stride, places.shape[1]
+        blocks = [-(-n // side) for n in size]
+        # The last block may look further beyond the edge than the padding on both sides reaches.
+        missing = [(b - 1) * moved + kernel - n - 2 * before for b, n in zip(blocks, x.shape[2:], strict=True)]
+        if max(missing) > 0:
+            x = F.pad(x, (0, max(0, missing[1]), 0, max(0, missing[0])))
+        out = F.conv2d(x, _spread(weight, places), bias.repeat_interleave(side**2), stride=moved, padding=before)
+        return F.pixel_shuffle(out, side)[..., : size[0], : size[1]].contiguous()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int, tuple[int, int]], output: Tensor) -> None:
+        x, weight, _, ctx.stride, ctx.size = inputs
+        ctx.save_for_backward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        stride, padding, zeros, wanted = [ctx.stride] * 2, [_PADDING] * 2, [0, 0], list(ctx.needs_input_grad[:3])
+        cut = [ctx.stride * (n - 1) + _KERNEL - 2 * _PADDING - m for n, m in zip(x.shape[2:], ctx.size, strict=True)]
+        whole = F.pad(gradient, (0, cut[1], 0, cut[0]))
+        of_x, of_weight, of_bias = torch.ops.aten.convolution_backward(
+            whole, x, weight, [weight.shape[1]], stride, padding, [1, 1], True, zeros, 1, wanted
+        )
+        return of_x, of_weight, of_bias, None, None
+
+
+def _side(channels: int, stride: int) -> int:
+    """Of a block: the stride, doubled until the block's channels fill an instruction."""
+    side = stride
+    while channels * side**2 < _LEAST:
+        side *= 2
+    return side
+
+
+@functools.cache
+def _places(side: int, stride: int) -> Tensor:
+    """Which entry of the small kernel each pixel of a block takes at each entry of the large one, in one direction.
+
+    Pixel b is made of input j by entry ``b + padding - stride * j``; where there is no such entry stands the number 4.
+
+    >>> _places(2, 2)
+    tensor([[3, 1, 4],
+            [4, 2, 0]])
+    """
+    first, last = -(2 // stride), side // stride
+    rows = [[b + _PADDING - stride * j for j in range(first, last + 1)] for b in range(side)]
+    return torch.tensor([[k if 0 <= k < _KERNEL else _KERNEL for k in row] for row in rows])
+
+
+def _spread(weight: Tensor, places: Tensor) -> Tensor:
+    """The large kernel, ``(out * side², in, kernel, kernel)``, channels last in memory."""
+    channels, (side, kernel) = weight.shape[:2], places.shape
+    with_zeros = F.pad(weight, (0, 1, 0, 1))
+    spread = with_zeros[:, :, places][..., places]  # (in, out, side, kernel, side, kernel)
+    spread = spread.permute(1, 2, 4, 3, 5, 0).reshape(channels[1] * side**2, kernel, kernel, channels[0])
+    return spread.permute(0, 3, 1, 2)
