@@ -120,7 +120,7 @@ class _ToGrid(nn.Linear):
         """Puts in the other's order what is smaller, weights or values."""
         channels, height, width = self.grid
         if len(x) < self.in_features:
-            out = super().forward(x).reshape(len(x), channels, -1).transpose(1, 2)
+            out = super().forward(x).reshape(len(x), channels, -1).transpose(1, 2).contiguous()
         else:
             weight = self.weight.reshape(channels, -1, self.in_features).transpose(0, 1).flatten(0, 1)
             out = F.linear(x, weight, self.bias.reshape(channels, -1).t().flatten())
