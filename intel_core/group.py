@@ -24,6 +24,7 @@ from intel_core.model import InteLVAE, Posterior
 from intel_core.objectives import Terms
 from intel_core.runspec import RunSpec
 from intel_core.stacked import Evaluate, Stack, agrees, ways
+from intel_core.threads import is_small, one_thread
 from intel_core.trainer import Trainer
 
 __all__ = ["Group", "Replicate", "mean_and_std"]
@@ -277,6 +278,11 @@ class Group:
     @torch.enable_grad()
     def advance(self, until: int) -> None:
         """Take steps up to a number, or until one or all are to stop, logging on the way."""
+        rows = len(self._going) * self.batch_size * self._going[0].objective.particles
+        with one_thread(is_small(self.model, rows)):
+            self._advance(until)
+
+    def _advance(self, until: int) -> None:
         log_every = self.spec.log_every
         started = time.perf_counter() - self.seconds
         while self.step < until and self.stop_reason is None:

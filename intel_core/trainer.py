@@ -29,6 +29,7 @@ from intel_core.model import InteLVAE, Posterior
 from intel_core.objectives import Terms
 from intel_core.optimizer import Adam
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
+from intel_core.threads import is_small, one_thread
 
 __all__ = ["Trainer"]
 
@@ -82,6 +83,7 @@ class Trainer:
             raise SpecError("batch normalisation needs at least 2 examples per step, batch_size is 1")
         self.steps_per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
         self._parameters = list(model.parameters())
+        self._small = is_small(model, self.batch_size * self.objective.particles)
         self.optimizer = Adam(self._parameters, lr=spec.learning_rate)
         self.noise = torch.Generator(self.device).manual_seed(stream(spec.seed, "noise"))
         self.step = 0
@@ -252,6 +254,10 @@ class Trainer:
         Raises:
             DivergenceError: as `train`.
         """
+        with one_thread(self._small):
+            self._advance(until)
+
+    def _advance(self, until: int) -> None:
         log_every, hook = self.spec.log_every, self.hooks.hook.step_end
         after_step = hook if hook.get_hookimpls() else None
         started = time.perf_counter() - self.seconds

@@ -1,0 +1,51 @@
+"""How many threads does a step want? One, where its products are small.
+
+On a small dense network threads cost more than they save: handing out the work takes longer than the work. And with one
+thread a seed gives the same numbers on machines with few and with many cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+__all__ = ["is_small", "one_thread"]
+
+_SMALL = 4_000_000
+"""Multiplications, below which two threads were not faster than one (see docs/performance.md)."""
+
+
+def is_small(model: nn.Module, rows: int) -> bool:
+    """Whether a pass of so many rows through dense layers is too small to be shared; convolutions never are.
+
+    Args:
+        model: a row is multiplied with each of its weights once.
+        rows: examples of a step, times particles, times models in a stack.
+
+    >>> is_small(nn.Linear(64, 64), 100), is_small(nn.Linear(784, 256), 100), is_small(nn.Conv2d(1, 2, 3), 1)
+    (True, False, False)
+    """
+    weights = list(model.parameters())
+    return all(w.dim() <= 2 for w in weights) and rows * sum(w.numel() for w in weights) < _SMALL
+
+
+@contextlib.contextmanager
+def one_thread(wanted: bool = True) -> Iterator[None]:
+    """Within it, torch computes on one thread, if wanted; then on as many as before.
+
+    >>> with one_thread():
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    if not wanted or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
