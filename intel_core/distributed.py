@@ -407,8 +407,10 @@ class Peers:
 
     def agree_on_wish(self) -> str | None:
         """Why some process wants to stop, the same answer in all."""
-        wishes = self.exchange(self.wish)
-        self.wish = None
+        own = self.wish
+        wishes = self.exchange(own)
+        if own is not None:
+            self.wish = None  # one that a signal brought while the others were waited for is still to be told
         return next((wish for wish in wishes if wish is not None), None)
 
     def require_same(self, model: nn.Module) -> None:

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 
 from intel_core import RunError, SpecError, fit, fit_replicates, load_run, plugins, resume
-from intel_core.distributed import process_count
+from intel_core.distributed import Peers, process_count
 
 pytest.importorskip("lightning_fabric")
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
@@ -210,6 +210,21 @@ def test_a_signal_to_one_process_saves_the_run_once(tmp_path: Path) -> None:
     assert run.status == "interrupted"
     newest = max((tmp_path / "run" / "checkpoints").glob("step-*"))
     assert newest.name == f"step-{run.metrics['step']:010}"
+
+
+def test_a_signal_that_comes_while_processes_agree_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits for the others has said by then that it has no wish."""
+    peers = Peers(1, 2, torch.device("cpu"))
+    signals = iter(["signal SIGTERM"])
+
+    def exchange(value: str | None) -> list[str | None]:
+        peers.wish = next(signals, peers.wish)
+        return [None, value]
+
+    monkeypatch.setattr(peers, "exchange", exchange)
+    assert peers.agree_on_wish() is None
+    assert peers.agree_on_wish() == "signal SIGTERM"
+    assert peers.agree_on_wish() is None
 
 
 @pytest.mark.slow
