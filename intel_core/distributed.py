@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from intel_core.errors import DivergenceError, RunError, SpecError
 
@@ -520,38 +521,33 @@ class _WholeBatchNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, peers: Peers
     ) -> tuple[Tensor, Tensor, Tensor]:
-        over, shape = [0, *range(2, x.dim())], [1, -1, *[1] * (x.dim() - 2)]
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        own = wide.mean(over)
-        squares = (wide - own.view(shape)).square().mean(over)
+        own = torch.stack(torch.ops.aten.batch_norm_update_stats(wide, None, None, 0.0))
         # Deviations from each process's own mean, then those of the means: exact where the mean is large.
-        means, own_variances = peers.gather(torch.stack([own, squares])[None]).unbind(1)
+        means, own_variances = peers.gather(own[None]).unbind(1)
         mean = means.mean(0)
         variance = own_variances.mean(0) + (means - mean).square().mean(0)
-        scale = torch.rsqrt(variance + eps)
-        y = (wide - mean.view(shape)) * scale.view(shape)
-        if weight is not None:
-            y = y * weight.view(shape)
-        if bias is not None:
-            y = y + bias.view(shape)
-        ctx.save_for_backward(x, weight, mean, scale)
-        ctx.peers, ctx.over, ctx.shape, ctx.has_bias = peers, over, shape, bias is not None
+        y = F.batch_norm(wide, mean, variance, weight, bias, training=False, eps=eps)
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.peers, ctx.eps, ctx.has_bias = peers, eps, bias is not None
         ctx.mark_non_differentiable(mean, variance)
         return y.to(x.dtype), mean, variance
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, mean, scale = ctx.saved_tensors
-        over, shape, peers = ctx.over, ctx.shape, ctx.peers
-        normal = (x.to(scale.dtype) - mean.view(shape)) * scale.view(shape)
-        wide = gradient.to(scale.dtype)
-        own = torch.stack([wide.sum(over), (wide * normal).sum(over)])
-        of_bias, of_weight = own.clone().unbind()
-        whole = peers.sum_(own) / (peers.size * x.numel() // x.shape[1])
-        back = (wide - whole[0].view(shape) - normal * whole[1].view(shape)) * scale.view(shape)
-        if weight is not None:
-            back = back * weight.view(shape)
-        return back.to(x.dtype), None if weight is None else of_weight, of_bias if ctx.has_bias else None, None, None
+        x, weight, mean, variance = ctx.saved_tensors
+        peers, shape = ctx.peers, [1, -1, *[1] * (x.dim() - 2)]
+        x, wide, scale = x.to(mean.dtype), gradient.to(mean.dtype), torch.rsqrt(variance + ctx.eps)
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            wide, x, weight, None, None, mean, scale, True, ctx.eps, [False, True, True]
+        )
+        of_all = peers.sum_(torch.stack([of_bias, of_weight])) / (peers.size * x.numel() // x.shape[1])
+        factor = scale if weight is None else scale * weight
+        slope, offset = -factor * scale * of_all[1], -factor * of_all[0]
+        back = (x - mean.view(shape)).mul_(slope.view(shape)).add_(offset.view(shape))
+        back.addcmul_(wide, factor.view(shape))
+        of_weight = None if weight is None else of_weight
+        return back.to(gradient.dtype), of_weight, of_bias if ctx.has_bias else None, None, None
 
 
 def _reason(error: BaseException) -> str:

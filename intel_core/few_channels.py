@@ -8,7 +8,6 @@ by side.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
@@ -88,7 +87,6 @@ def _side(channels: int, stride: int) -> int:
     return side
 
 
-@functools.cache
 def _places(side: int, stride: int) -> Tensor:
     """Which entry of the small kernel each pixel of a block takes at each entry of the large one, in one direction.
 

@@ -208,6 +208,8 @@ class Group:
         """
         if any(trainer.watched for trainer in self.replicates):
             return "a hook watches every step"
+        if self.spec.compile:
+            return "networks are compiled for one model"
         first, reasons = self._going[0], []
         kept = [trainer.noise.get_state() for trainer in self._going]
         weights = first.update_weights()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
@@ -83,10 +83,11 @@ class InteLVAE(nn.Module):
         self.likelihood = likelihood
         self.regularisers = dict(mapping.regularisers) if isinstance(mapping, Regularised) else {}
         self.peers: Peers | None = None  # processes that hold the other rows of a training batch
+        self.calls: dict[str, Callable[[Tensor], Tensor]] = {}  # what is called instead of a network of that name
 
     def encode(self, x: Tensor) -> Posterior:
         """q(y|x) of each example of ``(n, *x_shape)``."""
-        mean, log_variance = apply_in(self.precision, self.encoder, x).chunk(2, dim=-1)
+        mean, log_variance = self._apply_network("encoder", x).chunk(2, dim=-1)
         return Posterior(mean, log_variance)
 
     def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -101,9 +102,12 @@ class InteLVAE(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """The likelihood's parameters for z of shape ``(..., z_dim)``; leading dimensions are kept."""
         if z.dim() == 2:
-            return apply_in(self.precision, self.decoder, z)
-        params = apply_in(self.precision, self.decoder, z.flatten(0, -2))
+            return self._apply_network("decoder", z)
+        params = self._apply_network("decoder", z.flatten(0, -2))
         return params.reshape(*z.shape[:-1], *params.shape[1:])
+
+    def _apply_network(self, name: str, x: Tensor) -> Tensor:
+        return apply_in(self.precision, self.calls.get(name) or getattr(self, name), x)
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws of y from N(0, I), ``(n, y_dim)``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -77,10 +78,10 @@ def order_weights(network: nn.Module, precision: str) -> None:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own gap
 
 
-def apply_in(precision: str, network: nn.Module, x: Tensor) -> Tensor:
+def apply_in(precision: str, network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """What a network says of x, computed in a precision, in the dtype of x."""
     if precision == "float32":
-        return network(x)  # type: ignore[no-any-return]
+        return network(x)
     with torch.autocast(x.device.type, torch.bfloat16):
-        out: Tensor = network(x)
+        out = network(x)
     return out.to(x.dtype)

@@ -147,6 +147,9 @@ class RunSpec(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of what the networks multiply; auto: bfloat16 for convolutions where it is the faster one"
     )
+    compile: bool = Field(
+        False, description="compile the networks for training by torch.compile, which takes up to a minute at the start"
+    )
     name: str | None = Field(
         None, description="name of the run; its folder is runs/NAME", pattern=r"^[\w+-][\w.+-]{0,99}$"
     )

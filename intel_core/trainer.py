@@ -7,6 +7,7 @@ until a line is logged.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from intel_core import checkpoint
 from intel_core.batches import Order, batches_of
+from intel_core.compiling import CompiledNetworks
 from intel_core.data import Dataset
 from intel_core.distributed import Gradients, Peers
 from intel_core.divergence import Snapshot, find_culprit
@@ -57,7 +59,8 @@ class Trainer:
         stop_reason: set by `stop` (or a hook) to end the run after the current step.
 
     Raises:
-        SpecError: if a schedule names a weight that does not exist, or a batch does not divide among the processes.
+        SpecError: if a schedule names a weight that does not exist, a batch does not divide among the processes, or
+            networks are to be compiled for several processes.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Trainer:
         self.steps_per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
         self._parameters = list(model.parameters())
         self._small = is_small(model, self.batch_size * self.objective.particles)
+        self._networks = CompiledNetworks(model).in_use if spec.compile else contextlib.nullcontext
         self.optimizer = Adam(self._parameters, lr=spec.learning_rate)
         self.noise = torch.Generator(self.device).manual_seed(stream(spec.seed, "noise"))
         self.step = 0
@@ -96,6 +100,8 @@ class Trainer:
         self.best_step = 0
         self.best_model: dict[str, Tensor] | None = None
         self.evaluations_without_gain = 0
+        if spec.compile and peers is not None:
+            raise SpecError("compile=true is for one process: between several, a network's layers wait for each other")
         self.peers = peers
         self.batches = batches_of(dataset.train, self.rows, self.steps, self.device)
         self._order = Order(self.order, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
@@ -254,7 +260,7 @@ class Trainer:
         Raises:
             DivergenceError: as `train`.
         """
-        with one_thread(self._small):
+        with one_thread(self._small), self._networks():
             self._advance(until)
 
     def _advance(self, until: int) -> None:

@@ -39,7 +39,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
         f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}{_streamed(data)}",
         "model": f"y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); {spec.likelihood}; "
-        f"{networks}; {parameters:,} parameters on {trainer.device}{_lowered(spec)}",
+        f"{networks}; {parameters:,} parameters on {trainer.device}{_computed(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
         f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
@@ -59,9 +59,10 @@ def _shared(trainer: Trainer) -> str:
     return f" shared by {trainer.peers.size} processes" if trainer.peers is not None else ""
 
 
-def _lowered(spec: RunSpec) -> str:
+def _computed(spec: RunSpec) -> str:
     """Said only of what is not usual."""
-    return ", networks in bfloat16" if spec.precision == "bfloat16" else ""
+    lowered = ", networks in bfloat16" if spec.precision == "bfloat16" else ""
+    return lowered + (", compiled" if spec.compile else "")
 
 
 def units(trainer: Trainer) -> str:

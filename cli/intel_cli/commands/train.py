@@ -96,6 +96,11 @@ def _spec_option(
     metavar="auto|float32|bfloat16",
     help="Of what the networks multiply.  [default: bfloat16 for convolutions where it is faster]",
 )
+@click.option(
+    "--compile/--no-compile",
+    default=None,
+    help="Compile the networks for training by torch.compile; takes up to a minute at the start.  [default: no]",
+)
 @click.option("--name", help="Name of the run.  [default: data, mapping and seed]")
 @click.option(
     "--config",
