@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intel_core.errors import SpecError
 from intel_core.model import InteLVAE
@@ -32,10 +32,7 @@ class CompiledNetworks:
 
     def __init__(self, model: InteLVAE) -> None:
         self._model = model
-        self._calls = {
-            name: _told(name, torch.compile(getattr(model, name), backend=_BACKEND, dynamic=False))
-            for name in ("encoder", "decoder")
-        }
+        self._calls = {name: _told(name, getattr(model, name)) for name in ("encoder", "decoder")}
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -51,28 +48,41 @@ class CompiledNetworks:
             self._model.calls = {}
 
 
-def _told(name: str, compiled: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same function, which says what a compiler says in a line."""
-    from torch._dynamo.exc import TorchDynamoException  # slow to import, and seldom wanted
+def _told(name: str, network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A network, compiled when it is first called; says what a compiler says in a line."""
 
-    known = False
+    def plain(x: Tensor) -> Tensor:
+        out: Tensor = network(x)
+        return out
+
+    # torch counts how often a piece of code was compiled, and gives up after a few: each network is a piece of its own.
+    plain.__code__ = plain.__code__.replace()
+    compiled: Callable[[Tensor], Tensor] | None = None
 
     def call(x: Tensor) -> Tensor:
-        nonlocal known
-        if known:
+        nonlocal compiled
+        if compiled is not None:
             return compiled(x)
+        try:
+            from torch._dynamo.exc import TorchDynamoException  # slow to import, and seldom wanted
+        except OSError as error:  # it looks for its folder
+            raise _not_here(name, error) from error
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler looks at what it need not, and is warned of it
-                out = compiled(x)
-            known = True
-            return out
-        except TorchDynamoException as error:
-            raise SpecError(
-                f"the {name} cannot be compiled here: {_in_a_line(error)}; compile=false trains it as it is"
-            ) from error
+                function = torch.compile(plain, backend=_BACKEND, dynamic=False)
+                out = function(x)
+        except (TorchDynamoException, OSError) as error:
+            raise _not_here(name, error) from error
+        compiled = function
+        return out
 
     return call
+
+
+def _not_here(name: str, error: Exception) -> SpecError:
+    said = _in_a_line(error)
+    return SpecError(f"the {name} cannot be compiled here: {said}; compile=false trains it as it is")
 
 
 def _in_a_line(error: Exception) -> str:

@@ -523,7 +523,7 @@ class _WholeBatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         own = torch.stack(torch.ops.aten.batch_norm_update_stats(wide, None, None, 0.0))
-        # Deviations from each process's own mean, then those of the means: exact where the mean is large.
+        # Deviations from each process's own mean, then those of the means: a large mean costs the variance nothing.
         means, own_variances = peers.gather(own[None]).unbind(1)
         mean = means.mean(0)
         variance = own_variances.mean(0) + (means - mean).square().mean(0)

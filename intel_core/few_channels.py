@@ -8,6 +8,7 @@ by side.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -65,6 +66,7 @@ class _ToFew(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int, tuple[int, int]], output: Tensor) -> None:
         x, weight, _, ctx.stride, ctx.size = inputs
         ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -77,6 +79,21 @@ class _ToFew(torch.autograd.Function):
             whole, x, weight, [weight.shape[1]], stride, padding, [1, 1], True, zeros, 1, wanted
         )
         return of_x, of_weight, of_bias, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, of_x: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None, *_: None) -> Tensor:
+        """Linear in x and bias, and in the weight."""
+        x, weight = ctx.saved_tensors
+
+        def plain(x: Tensor, weight: Tensor) -> Tensor:
+            whole = F.conv_transpose2d(x, weight, stride=ctx.stride, padding=_PADDING)
+            return whole[..., : ctx.size[0], : ctx.size[1]]
+
+        parts = [plain(of_x, weight)] if of_x is not None else []
+        parts += [plain(x, of_weight)] if of_weight is not None else []
+        if of_bias is not None:
+            parts.append(of_bias[:, None, None].expand(x.shape[0], -1, *ctx.size))
+        return functools.reduce(torch.add, parts)
 
 
 def _side(channels: int, stride: int) -> int:

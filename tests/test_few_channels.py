@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.func import vmap
+from torch.func import jacfwd, vmap
 from torch.nn import functional as F
 
 from intel_core.few_channels import MOST_CHANNELS, conv_transpose_to_few
@@ -58,6 +58,18 @@ def test_second_derivatives(stride):
         return conv_transpose_to_few(x, weight, bias, stride, size)
 
     assert torch.autograd.gradgradcheck(function, tensors)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_derivatives_forwards(stride):
+    x, weight, bias = inputs(2, (2, 1), (3, 4), grad=False)
+    size = (largest(stride, 3) - 1, largest(stride, 4))
+    for argument in range(3):
+        ours, theirs = (
+            jacfwd(lambda *t, f=f: f(*t, stride, size), argnums=argument)(x, weight, bias)
+            for f in (conv_transpose_to_few, reference)
+        )
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("wanted", [w for w in itertools.product([False, True], repeat=3) if any(w)])

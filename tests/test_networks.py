@@ -315,6 +315,23 @@ def test_values_and_their_gradients_keep_channels_last_in_memory(rows):
         assert values.is_contiguous(memory_format=torch.channels_last), module
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize("latent", [5, 120])
+@pytest.mark.parametrize("rows", [0, 1, 3, 150])
+def test_any_number_of_rows_after_tracing_with_another_one(rows, latent):
+    """None may be a constant of the code, for whoever exports a model."""
+    nets = build(ConvSpec(channels=(4, 6)), (1, 9, 7), latent)
+    for net, shape in zip(nets, ((1, 9, 7), (latent,)), strict=True):
+        net.eval()
+        traced_net = torch.jit.trace(net, torch.randn(2, *shape), check_trace=False)
+        batch = torch.export.Dim("batch", min=2, max=1000)
+        exported = torch.export.export(net, (torch.randn(2, *shape),), dynamic_shapes=({0: batch},)).module()
+        x = torch.randn(rows, *shape)
+        torch.testing.assert_close(traced_net(x), net(x))
+        if rows >= 2:
+            torch.testing.assert_close(exported(x), net(x), rtol=1e-4, atol=1e-5)
+
+
 # --- SAME padding ----------------------------------------------------------------------------------------------
 
 

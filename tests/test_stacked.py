@@ -9,9 +9,23 @@ import torch
 from torch import nn
 
 from intel_core import MappingSpec, fit_replicates, register
+from intel_core.networks import ConvEncoder
 from intel_core.stacked import Stack
 
 X = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+
+
+def test_released_tensors_lie_in_memory_as_they_did() -> None:
+    """Kernels are chosen by it, and another kernel rounds otherwise."""
+    models = [ConvEncoder((1, 8, 8), (4, 8), 6) for _ in range(2)]
+    before = [[tensor.stride() for tensor in model.state_dict().values()] for model in models]
+    weights = [[tensor.clone() for tensor in model.state_dict().values()] for model in models]
+    Stack(models).release()
+    for model, strides, values in zip(models, before, weights, strict=True):
+        after = list(model.state_dict().values())
+        assert [tensor.stride() for tensor in after] == strides
+        assert all(torch.equal(a, b) for a, b in zip(after, values, strict=True))
+        assert all(tensor._base is None for tensor in model.parameters())
 
 
 def test_models_are_views_until_they_are_released() -> None:
