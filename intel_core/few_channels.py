@@ -115,7 +115,7 @@ def _places(side: int, stride: int) -> Tensor:
     """
     first, last = -(2 // stride), side // stride
     rows = [[b + _PADDING - stride * j for j in range(first, last + 1)] for b in range(side)]
-    return torch.tensor([[k if 0 <= k < _KERNEL else _KERNEL for k in row] for row in rows])
+    return torch.tensor([[k if 0 <= k < _KERNEL else _KERNEL for k in row] for row in rows], device="cpu")
 
 
 def _spread(weight: Tensor, places: Tensor) -> Tensor:
