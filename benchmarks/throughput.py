@@ -19,6 +19,7 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import statistics
 import sys
 import tempfile
@@ -164,14 +165,18 @@ def alone(make: Callable[..., Callable[[], float]], case: Case, **settings: Any)
 
 
 def alternate(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """What each contestant says in each round, after one that does not count."""
+    """What each contestant says in each round, after one that does not count; in another order each time.
+
+    A fixed cycle would let the same one go before another always, whose threads may not have gone to sleep yet.
+    """
     names = list(contestants)
     for name in names:
         contestants[name]()
     said: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        for i in range(len(names)):
-            name = names[(i + turn) % len(names)]
+    order = random.Random(0)
+    for _ in range(rounds):
+        order.shuffle(names)
+        for name in names:
             said[name].append(contestants[name]())
     return said
 
