@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import time
 
 import torch
-from step_overhead import CASES, Case, make_trainer, timed
+from step_overhead import CASES, Case, make_trainer, noise, timed
+from throughput import alternate
 
-from intel_core.data import Dataset, Split
+from intel_core.data import Dataset
 from intel_core.trainer import Trainer
 
 
@@ -26,31 +26,29 @@ def trainer_of(case: Case, dataset: Dataset, device: str, *, compiled: bool) -> 
     return make_trainer(dataclasses.replace(case, settings=settings), dataset)
 
 
-def measure(case: Case, device: str, rounds: int) -> str:
-    """One line of the table."""
-    x = torch.rand(10_000, *case.shape, generator=torch.Generator().manual_seed(0))
-    if len(case.shape) == 3:
-        x = (x * 255).to(torch.uint8)
-    split = Split(x)
-    dataset = Dataset("noise", split, split, split, "unit" if len(case.shape) == 3 else "real")
-    trainers = [trainer_of(case, dataset, device, compiled=compiled) for compiled in (False, True)]
+def seconds(trainer: Trainer, steps: int) -> float:
+    """Per step, with all that the device has been asked for."""
 
-    def steps(trainer: Trainer, n: int) -> None:
+    def advance(n: int) -> None:
         trainer.advance(trainer.step + n)
         if trainer.device.type == "cuda":
             torch.cuda.synchronize()
 
-    for trainer in trainers:
+    return timed(advance, steps)
+
+
+def measure(case: Case, device: str, rounds: int) -> str:
+    """One line of the table."""
+    dataset = noise(case)
+    plain, compiled = (trainer_of(case, dataset, device, compiled=compiled) for compiled in (False, True))
+    for trainer in (plain, compiled):
         trainer.model.train()
-        start = time.perf_counter()
-        steps(trainer, 1)
-        compiling = time.perf_counter() - start
-    times: list[list[float]] = [[], []]
-    for turn in range(rounds):
-        for which in (turn % 2, 1 - turn % 2):
-            times[which].append(timed(lambda n, t=trainers[which]: steps(t, n), case.block))  # type: ignore[misc]
-    plain, compiled = (statistics.median(column) * 1e3 for column in times)
-    return f"{case.name:32s} {plain:9.3f} {compiled:9.3f} {compiled / plain:7.3f} {compiling:12.1f}"
+    compiling = seconds(compiled, 1)
+    said = alternate(
+        {"plain": lambda: seconds(plain, case.block), "compiled": lambda: seconds(compiled, case.block)}, rounds
+    )
+    of_plain, of_compiled = (statistics.median(said[name]) * 1e3 for name in ("plain", "compiled"))
+    return f"{case.name:32s} {of_plain:9.3f} {of_compiled:9.3f} {of_compiled / of_plain:7.3f} {compiling:12.1f}"
 
 
 def main() -> None:

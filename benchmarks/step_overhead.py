@@ -96,19 +96,23 @@ def timed(function: Callable[[int], object], n: int) -> float:
     return (time.perf_counter() - start) / n
 
 
-def measure(case: Case) -> dict[str, object]:
-    """Median times per step and their ratios for one case."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(10_000, *case.shape, generator=generator)
+def noise(case: Case) -> Dataset:
+    """Examples of a case's shape."""
+    x = torch.rand(10_000, *case.shape, generator=torch.Generator().manual_seed(0))
     if len(case.shape) == 3:
         x = (x * 255).to(torch.uint8)
     split = Split(x)
-    dataset = Dataset("noise", split, split, split, "unit" if len(case.shape) == 3 else "real")
+    return Dataset("noise", split, split, split, "unit" if len(case.shape) == 3 else "real")
+
+
+def measure(case: Case) -> dict[str, object]:
+    """Median times per step and their ratios for one case."""
+    dataset = noise(case)
     trainer = make_trainer(case, dataset)
     hands = []
     for fused in (True, False):
         model = make_trainer(case, dataset).model
-        hands.append(ByHand(model.encoder, model.decoder, x, model.y_dim, fused=fused).steps)
+        hands.append(ByHand(model.encoder, model.decoder, dataset.train.x, model.y_dim, fused=fused).steps)
     contestants = [lambda n: trainer.advance(trainer.step + n), *hands]
     times: list[list[float]] = [[] for _ in contestants]
     for function in contestants:

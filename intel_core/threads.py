@@ -41,10 +41,7 @@ def one_thread(wanted: bool = True) -> Iterator[None]:
     1
     """
     before = torch.get_num_threads()
-    if not wanted or before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
+    torch.set_num_threads(1 if wanted else before)
     try:
         yield
     finally:
