@@ -209,6 +209,20 @@ def _read_json(name: str, text: str, start: int) -> tuple[Any, int]:
         raise SpecError(f"{name}: JSON that is nested too deep or too large\n{_caret(text, start)}") from None
 
 
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML's loader would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in lines:
+                    raise ValueError(f"{_clip(key.value)} is given twice, in lines {lines[key.value]} and {line}")
+                lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Keys and values from a YAML or JSON file.
 
@@ -220,7 +234,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         path = path.expanduser()
         if not path.is_file():
             raise SpecError(f"{shown} is no file" if path.exists() else f"no file {shown}")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _OnceEach)  # a safe loader
     except SpecError:
         raise
     except Exception as error:  # yaml raises AttributeError, IndexError and KeyError too, for values like !!int ""

@@ -436,6 +436,21 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     assert "cannot be read" in str(refusal("schedules", f"linear:@{tmp_path / 'a.yaml'}"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("a.yaml", "start: 0\nsteps: 5\nstart: 1\n", "1 and 3"),
+        ("a.yaml", "{start: 0, start: 1}", "1 and 1"),
+        ("a.json", '{"start": 0,\n "steps": 5,\n "start": 1}', "1 and 3"),
+        ("a.yaml", "steps: 5\nend:\n  start: 1\n  start: 2\n", "3 and 4"),
+    ],
+)
+def test_a_key_that_a_file_gives_twice(tmp_path: Path, name: str, content: str, lines: str) -> None:
+    (tmp_path / name).write_text(content)
+    said = str(refusal("schedules", f"linear:@{tmp_path / name}"))
+    assert said.endswith(f"{name}' cannot be read: 'start' is given twice, in lines {lines}")
+
+
 def test_keys_of_a_file_are_words(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("on: 3")  # which is a truth value in YAML
     assert "key True is no word" in str(refusal("schedules", f"linear:@{tmp_path / 'a.yaml'}"))

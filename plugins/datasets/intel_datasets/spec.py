@@ -333,6 +333,13 @@ class TableSpec(DatasetSpec):
     columns: Words = Field((), description="columns to model; empty for all but the label")
     drop: Words = Field((), description="columns to leave out")
     header: bool = Field(True, description="the first line of a text file names the columns; else they are 0, 1, …")
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="between columns of a text file; by default a comma, a tab in .tsv",
+    )
+    decimal: Literal[".", ","] = Field(".", description="between whole and broken parts of numbers in a text file")
     standardize: bool = Field(True, description="mean 0 and variance 1 per column, measured on the training rows only")
     validation: Share = Field(0.1, description=_VALIDATION)
     test: Share = Field(0.1, description=_TEST)
@@ -347,6 +354,8 @@ class TableSpec(DatasetSpec):
                 raise ValueError(f"{name!r} is in both columns and drop")
             if name == self.label:
                 raise ValueError(f"{name!r} is both the label and one of the columns to model")
+        if (self.separator or ",") == self.decimal and not self.path.lower().endswith((".tsv", ".parquet")):
+            raise ValueError(f"{self.decimal!r} cannot stand between columns and in numbers; name another separator")
         return self
 
     def load(self, data_dir: Path | None) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +24,9 @@ __all__ = ["load", "moments", "read_table"]
 
 Array = np.ndarray[Any, Any]
 
+_SEPARATORS = (";", "\t", "|", ",")
+_LONGEST_LINE = 1 << 20
+
 
 def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
     r"""The columns that the spec names, checked, split and standardised.
@@ -39,7 +44,7 @@ def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
     ((2,), ('x', 'y'), 1.0)
     """
     path = find_path("table", spec.path, data_dir)
-    frame = read_table(path, header=spec.header)
+    frame = read_table(path, header=spec.header, separator=spec.separator, decimal=spec.decimal)
     columns = _choose(path.name, list(frame.columns), spec)
     labels: Array | None = None
     names: tuple[str, ...] = ()
@@ -57,27 +62,31 @@ def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
     return Dataset(path.name, train, validation, test, support_of(examples), names, scaling)
 
 
-def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
+def read_table(path: Path, *, header: bool = True, separator: str | None = None, decimal: str = ".") -> pd.DataFrame:
     """A .csv, .tsv or .parquet file, its column names as texts.
 
     Args:
         path: the file.
         header: whether the first line of a text file names the columns.
+        separator: between the columns of a text file; by default a comma, a tab in .tsv.
+        decimal: between whole and broken parts of the numbers of a text file.
 
     Raises:
-        DataError: if it cannot be read, is empty, or plainly has no line of names.
+        DataError: if it cannot be read, is empty, or plainly has no line of names or another separator.
     """
     suffix = check_suffix("table", path, [".csv", ".tsv", ".parquet"])
     try:
         if suffix == ".parquet":
             frame = pd.read_parquet(path, engine="pyarrow")
         else:
-            separator = "\t" if suffix == ".tsv" else ","
+            between = separator or _separator(path, suffix)
             first = 0 if header else None
             with warnings.catch_warnings():
                 # Rows longer than the line of names would lose their last values with no more than a warning.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
-                frame = pd.read_csv(path, sep=separator, header=first, index_col=False, low_memory=False)
+                frame = pd.read_csv(path, sep=between, decimal=decimal, header=first, index_col=False, low_memory=False)
+    except DataError:
+        raise
     except (OSError, ValueError, MemoryError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}") from None
@@ -91,6 +100,24 @@ def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
     if frame.empty:
         raise DataError(f"table: {path.name} has {len(frame)} rows and {len(frame.columns)} columns; nothing to model")
     return frame
+
+
+def _separator(path: Path, suffix: str) -> str:
+    """The usual one of a suffix; a first line that plainly has another is refused, since all of it would be one column.
+
+    Raises:
+        DataError: naming what stands there.
+    """
+    usual = "\t" if suffix == ".tsv" else ","
+    with path.open(encoding="utf-8", errors="replace") as file:
+        line = file.readline(_LONGEST_LINE)
+    found = max(_SEPARATORS, key=line.count)
+    if usual not in line and found in line:
+        said = json.dumps(found) if found in "\t," else found
+        raise DataError(
+            f"table: {path.name} seems to have {found!r} between columns, expected {usual!r}; say separator={said}"
+        )
+    return usual
 
 
 def _check_header(name: str, columns: list[str]) -> None:
@@ -130,8 +157,10 @@ def _numbers(name: str, column: str, values: pd.Series[Any]) -> Array:
         example = (
             f"row {strange.index[0] + 1} holds {str(strange.iloc[0])[:40]!r}" if len(strange) else f"{values.dtype}"
         )
+        comma = len(strange) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", str(strange.iloc[0]))
+        advice = '; if that is a decimal comma say decimal=","' if comma else ""
         raise DataError(
-            f"table: column {column!r} of {name} is not numeric ({example}); leave it out with "
+            f"table: column {column!r} of {name} is not numeric ({example}){advice}; leave it out with "
             f"drop={column}, or use it as label={column}"
         )
     array: Array = values.to_numpy(dtype=np.float64, na_value=np.nan)

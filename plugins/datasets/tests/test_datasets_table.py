@@ -1,11 +1,14 @@
 """Are tables read column by column, standardised without leaks, or refused with a reason?"""
 
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from intel_core import DataError
+from intel_core import DataError, SpecError
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -24,7 +27,8 @@ def table(tmp_path):
         if name.endswith(".parquet"):
             frame.to_parquet(tmp_path / name)
         else:
-            frame.to_csv(tmp_path / name, sep="\t" if name.endswith(".tsv") else ",", **{"index": False, **options})
+            usual = {"sep": "\t" if name.endswith(".tsv") else ",", "index": False}
+            frame.to_csv(tmp_path / name, **{**usual, **options})
         return tmp_path / name
 
     return write
@@ -195,3 +199,35 @@ def test_a_parquet_index_of_words_does_not_disturb_row_numbers(table, load):
     with pytest.raises(DataError, match=r"row 1 holds 'cat'"):
         load("table:path=t.parquet")
     assert load("table:path=t.parquet,label=kind").x_shape == (3,)
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t", " "])
+def test_other_separators_and_decimal_commas(separator, table, load):
+    table(name="plain.csv")
+    table(name="t.csv", sep=separator, decimal=",")
+    plain, other = (
+        load(f"table:path={text},label=kind")
+        for text in ("plain.csv", f't.csv,separator={json.dumps(separator)},decimal=","')
+    )
+    assert torch.equal(everything(plain), everything(other))
+
+
+@pytest.mark.parametrize(
+    ("separator", "said"),
+    [(";", "have ';' between columns, expected ','; say separator=;"), ("|", "separator=|"), ("\t", r'separator="\t"')],
+)
+def test_another_separator_is_seen_before_all_is_one_column(separator, said, table, load):
+    table(sep=separator)
+    with pytest.raises(DataError, match=f"^table: t.csv seems.*{re.escape(said)}$"):
+        load("table:path=t.csv,label=kind")
+
+
+def test_a_decimal_comma_is_seen(table, load):
+    table(sep=";", decimal=",")
+    with pytest.raises(DataError, match=r"'height'.*'1,\d+'.*say decimal=\",\""):
+        load("table:path=t.csv,label=kind,separator=;")
+
+
+def test_a_comma_cannot_be_both(load):
+    with pytest.raises(SpecError, match="cannot stand between columns and in numbers"):
+        load('table:path=t.csv,decimal=","')
