@@ -37,6 +37,8 @@ __all__ = [
 
 Support = Literal["binary", "unit", "real"]
 """Which values x takes: {0, 1}, the interval [0, 1], or any real number."""
+_LEAST_SIDE = 8
+"""Height and width from which images with 1, 3 or 4 last are taken for images with their channels last."""
 
 
 @dataclass(frozen=True)
@@ -393,6 +395,12 @@ def _check_values(name: str, x: Tensor) -> Tensor:
         raise DataError(f"{name}: a {x.dtype} tensor of layout {x.layout}; expected dense real numbers")
     if x.dim() not in (2, 4):
         raise DataError(f"{name}: shape {tuple(x.shape)}; expected (n, D) for vectors or (n, C, H, W) for images")
+    if x.dim() == 4 and x.shape[3] in (1, 3, 4) and min(x.shape[1:3]) >= _LEAST_SIDE:
+        n, height, width, channels = x.shape
+        raise DataError(
+            f"{name}: shape {tuple(x.shape)} has its channels last; expected (n, C, H, W), "
+            f"here {(n, channels, height, width)}: numpy.moveaxis(x, 3, 1) makes it"
+        )
     if x.shape[0] < 4:
         raise DataError(f"{name}: {x.shape[0]} examples are too few to train on; at least 4 are needed")
     if x[0].numel() == 0:

@@ -27,7 +27,7 @@ from intel_core.errors import DataError, SpecError, did_you_mean
 from intel_core.mapping import IdentitySpec, MappingSpec
 from intel_core.parts import BernoulliSpec, ConvSpec, GaussianSpec, LikelihoodSpec, MLPSpec, NetworkSpec, ObjectiveSpec
 from intel_core.schedules import ConstantSpec, LinearSpec, ScheduleSpec
-from intel_core.spec import describe_errors, format_spec, parse_spec
+from intel_core.spec import ComponentSpec, base_of, describe_errors, format_spec, parse_spec
 
 if TYPE_CHECKING:
     from intel_core.data import Dataset
@@ -40,11 +40,18 @@ WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
 
 
+def _expected(base: type[ComponentSpec]) -> str:
+    return f"expected a text such as name:key=value or name:@file.yaml, or a {base.__name__}"
+
+
 def _reader(kind: str) -> BeforeValidator:
     def read(value: object) -> object:
-        if isinstance(value, dict):
-            raise ValueError("write a component as text, e.g. cluster:k=3, or name:@file.yaml")
-        return parse_spec(kind, value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return parse_spec(kind, value)
+        base = base_of(kind)
+        if not isinstance(value, base):
+            raise ValueError(_expected(base))
+        return value
 
     return BeforeValidator(read)
 
@@ -66,6 +73,8 @@ def _default(kind: str, text: str) -> Callable[[], Any]:
 
 
 def _one_or_more(value: object) -> object:
+    if not isinstance(value, str | MappingSpec | list | tuple):
+        raise ValueError(_expected(MappingSpec))
     return [value] if isinstance(value, str | MappingSpec) else value
 
 
@@ -206,9 +215,11 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
 
     Raises:
         DataError: if the likelihood cannot explain the values of x.
-        SpecError: if so many epochs are more steps than a run can have, or the device is not here and the precision
-            hangs on it.
+        SpecError: if so many epochs are more steps than a run can have, a trial is set where nothing is tried, or the
+            device is not here and the precision hangs on it.
     """
+    if spec.restarts == 1 and spec.trial != RunSpec.model_fields["trial"].default:
+        raise SpecError(f"trial={spec.trial:g} is the length of each start's trial; say restarts=N for N starts")
     shape = dataset.x_shape
     encoder = spec.encoder or spec.decoder or _default_network(shape)
     per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)

@@ -234,7 +234,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         path = path.expanduser()
         if not path.is_file():
             raise SpecError(f"{shown} is no file" if path.exists() else f"no file {shown}")
-        content = yaml.load(path.read_text(encoding="utf-8"), _OnceEach)  # a safe loader
+        content = _OnceEach(path.read_text(encoding="utf-8")).get_single_data()
     except SpecError:
         raise
     except Exception as error:  # yaml raises AttributeError, IndexError and KeyError too, for values like !!int ""

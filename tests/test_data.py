@@ -49,6 +49,11 @@ def read_only(x: np.ndarray) -> np.ndarray:
         (REAL[:3], "3 examples are too few to train on; at least 4 are needed"),
         (3.0, "shape (); expected (n, D) for vectors or (n, C, H, W) for images"),
         (np.zeros((5, 2, 2, 2, 2)), "shape (5, 2, 2, 2, 2); expected (n, D)"),
+        (
+            np.zeros((20, 9, 8, 3)),
+            "shape (20, 9, 8, 3) has its channels last; expected (n, C, H, W), here (20, 3, 9, 8)",
+        ),
+        (np.zeros((20, 32, 32, 1), np.uint8), "shape (20, 32, 32, 1) has its channels last"),
         (np.zeros((20, 0)), "examples of shape (0,) are empty"),
         (np.zeros((20, 3, 0, 5)), "examples of shape (3, 0, 5) are empty"),
         (np.array([["a", "b"]] * 9), "values are of type <U1, expected numbers"),
@@ -105,7 +110,15 @@ def test_tensors_lose_their_gradient() -> None:
 
 @pytest.mark.parametrize(
     ("given_shape", "shape"),
-    [((20,), (20, 1)), ((20, 3), (20, 3)), ((20, 4, 5), (20, 1, 4, 5)), ((20, 3, 4, 5), (20, 3, 4, 5))],
+    [
+        ((20,), (20, 1)),
+        ((20, 3), (20, 3)),
+        ((20, 4, 5), (20, 1, 4, 5)),
+        ((20, 3, 4, 5), (20, 3, 4, 5)),
+        ((20, 9, 7, 3), (20, 9, 7, 3)),
+        ((20, 3, 9, 3), (20, 3, 9, 3)),
+        ((20, 9, 9, 2), (20, 9, 9, 2)),
+    ],
 )
 def test_shapes(given_shape: tuple[int, ...], shape: tuple[int, ...]) -> None:
     x = RNG.normal(size=given_shape)

@@ -113,6 +113,23 @@ def test_a_whole_spec_goes_with_arrays(tmp_path):
         fit(spec, data=X, seed=1)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"mapping": 3}, "mapping=3: expected a text such as name:key=value .*, or a MappingSpec"),
+        ({"mapping": ["identity", None]}, "mapping.1=null: expected a text .*MappingSpec"),
+        ({"data": 5}, "data=5: expected a text .*DatasetSpec"),
+        ({"encoder": {"mlp": {}}}, "encoder={.*: expected a text .*NetworkSpec"),
+        ({"schedules": {"kl": 0.5}}, "schedules.kl=0.5: expected a text .*ScheduleSpec"),
+        ({"objective": IntelError}, "objective=.*: expected a text .*ObjectiveSpec"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_no_component_is_told_how_one_is_written(settings, said):
+    with pytest.raises(IntelError, match=f"^{said}$"):
+        fit(**settings)
+
+
 def test_a_run_keeps_what_was_asked_beside_what_became_of_it(tmp_path):
     fit(data=X, run_dir=tmp_path / "run", **SMALL)
     info = load_run(tmp_path / "run").info
