@@ -26,11 +26,11 @@ from torch import Tensor
 
 import intel_core
 from intel_core import load_mapping
+from intel_core.kl_bounds import kl_lower_bound
 from intel_core.testing import check_mapping
 from intel_core.testing.mutants import MUTANTS
 from intel_core.testing.scan import random_segments, scan
 from intel_core.testing.steep import STEEP
-from intel_core.theory import kl_lower_bound
 
 FAMILIES: dict[str, Any] = {
     **STEEP,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from intel_core.kl_bounds import kl_lower_bound
 from intel_core.model import InteLVAE
 from intel_core.objectives import ELBO, IWAE
 from intel_core.testing.check import check
@@ -19,7 +20,6 @@ from intel_core.testing.jacobians import jacobian
 from intel_core.testing.outcomes import Broken, NotApplicable, Skipped, Unsupported
 from intel_core.testing.places import away_from
 from intel_core.testing.subject import Subject
-from intel_core.theory import kl_lower_bound
 
 _CLAUSE = "contract, clauses 2 and 3: one g on both paths (Miao et al., Theorem 1)"
 _ALPHA = 1e-9
@@ -99,8 +99,8 @@ def same_map(subject: Subject) -> None:
 def inequality(subject: Subject) -> None:
     """A lower confidence bound of KL(q(z|x) ‖ p(z)) does not exceed KL(q(y|x) ‖ N(0, I)).
 
-    Held-out Donsker-Varadhan bound, see `intel_core.theory.kl_lower_bound`: a correct mapping fails with a probability
-    of at most 1e-9 per posterior.
+    Held-out Donsker-Varadhan bound, see `intel_core.kl_bounds.kl_lower_bound`: a correct mapping fails with a
+    probability of at most 1e-9 per posterior.
     """
     # The critic's cost grows with the dimensions, and what it can see falls.
     n = max(20_000, subject.size(20_000, 100_000, 300_000) * 8 // max(8, subject.y_dim, subject.z_dim))
