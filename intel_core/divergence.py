@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from intel_core.distributed import Peers
+    from intel_core.peers import Peers
     from intel_core.trainer import Trainer
 
 __all__ = ["Finding", "Snapshot", "find_culprit"]

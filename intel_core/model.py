@@ -15,7 +15,7 @@ from intel_core.mapping import Mapping, Regularised, build_mapping
 from intel_core.precision import apply_in, order_weights
 
 if TYPE_CHECKING:
-    from intel_core.distributed import Peers
+    from intel_core.peers import Peers
     from intel_core.runspec import RunSpec
 
 __all__ = ["InteLVAE", "Posterior", "build_model"]

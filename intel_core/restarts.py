@@ -8,10 +8,10 @@ from typing import Any
 
 from intel_core.data import Dataset
 from intel_core.devices import pick_device
-from intel_core.distributed import Peers, agreeing
 from intel_core.errors import DivergenceError
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
+from intel_core.peers import Peers, agreeing
 from intel_core.runspec import RunSpec, stream
 from intel_core.trainer import Trainer
 

@@ -18,12 +18,13 @@ from intel_core.budget import out_of_memory_told, require_memory
 from intel_core.compose import diagnose
 from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
 from intel_core.devices import pick_device
-from intel_core.distributed import Peers, agreeing, joined
+from intel_core.distributed import joined
 from intel_core.errors import DivergenceError, RunError, SpecError
 from intel_core.evaluation import evaluate
 from intel_core.heap import freed_memory_kept
 from intel_core.hooks import hookimpl, make_hooks
 from intel_core.model import InteLVAE, build_model
+from intel_core.peers import Peers, agreeing
 from intel_core.restarts import choose_start
 from intel_core.resuming import go_on, identity
 from intel_core.run import Run, data_dir_or_default

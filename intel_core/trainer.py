@@ -22,7 +22,6 @@ from intel_core import checkpoint
 from intel_core.batches import Order, batches_of
 from intel_core.compiling import CompiledNetworks
 from intel_core.data import Dataset
-from intel_core.distributed import Gradients, Peers
 from intel_core.divergence import Snapshot, find_culprit
 from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
 from intel_core.evaluation import evaluate
@@ -30,6 +29,7 @@ from intel_core.mapping import Annealed
 from intel_core.model import InteLVAE, Posterior
 from intel_core.objectives import Terms
 from intel_core.optimizer import Adam
+from intel_core.peers import Gradients, Peers
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
 from intel_core.threads import is_small, one_thread
 

@@ -20,9 +20,10 @@ from torch import nn
 from intel_core import IntelError, MappingSpec, RunError, fit, hookimpl, register, resume
 from intel_core.batches import Resident
 from intel_core.data import to_float
-from intel_core.distributed import Peers, is_first, joined
+from intel_core.distributed import is_first, joined
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
+from intel_core.peers import Peers
 from intel_core.train import prepare, read_arguments
 from intel_core.trainer import Trainer
 

@@ -9,9 +9,9 @@ import torch
 
 from intel_core import DivergenceError, SpecError, compiling, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.data import make_dataset
-from intel_core.distributed import Peers
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
+from intel_core.peers import Peers
 from intel_core.run import Run
 from intel_core.runspec import make_run_spec, resolve
 from intel_core.trainer import Trainer

@@ -20,7 +20,8 @@ import safetensors.torch
 import torch
 
 from intel_core import RunError, SpecError, fit, fit_replicates, load_run, plugins, resume
-from intel_core.distributed import Peers, process_count
+from intel_core.distributed import process_count
+from intel_core.peers import Peers
 
 pytest.importorskip("lightning_fabric")
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")

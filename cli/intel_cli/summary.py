@@ -140,9 +140,9 @@ def show_plan(
 def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
     """Everything that training would need, so that whatever is wrong with it is found."""
     from intel_core.devices import pick_device
-    from intel_core.distributed import Peers
     from intel_core.hooks import make_hooks
     from intel_core.model import build_model
+    from intel_core.peers import Peers
     from intel_core.train import prepare
     from intel_core.trainer import Trainer
 
