@@ -14,21 +14,7 @@ if TYPE_CHECKING:
     from intel_core.replicates import Replicates
     from intel_core.runspec import RunSpec
 
-__all__ = ["refuse_group", "show_replicates", "train_replicates"]
-
-
-def refuse_group(path: Path) -> None:
-    """The folder of a group holds runs and is none.
-
-    Raises:
-        click.UsageError: naming the runs in it.
-    """
-    from intel_core.rundir import GROUP_FILE
-
-    if (path / GROUP_FILE).is_file():
-        raise click.UsageError(
-            f"{path} holds several runs, which are continued one by one: --resume {telling.quoted(path)}/seed-…"
-        )
+__all__ = ["show_replicates", "train_replicates"]
 
 
 def train_replicates(

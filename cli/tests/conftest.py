@@ -218,6 +218,26 @@ def ok() -> Callable[..., Result]:
 
 
 @pytest.fixture
+def refused(here: Path) -> Callable[..., list[str]]:
+    """Runs the command, which must say what is wrong in a line or two (a third points at it) and touch no file."""
+
+    def run(*args: object, says: str) -> list[str]:
+        before = sorted(here.rglob("*"))
+        result = _call(*args)
+        assert isinstance(result.exception, SystemExit), repr(result.exception)
+        assert result.exit_code == 2, result.output
+        lines = [line for line in result.stderr.splitlines() if "--help explains" not in line]
+        assert 1 <= len(lines) <= 2 or lines[2].strip() == "^", result.stderr
+        assert lines[0].startswith("Error: ")
+        assert says in result.stderr
+        assert result.stdout == ""
+        assert sorted(here.rglob("*")) == before
+        return lines
+
+    return run
+
+
+@pytest.fixture
 def start(toys: Path, here: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts the command in a process of its own."""
 

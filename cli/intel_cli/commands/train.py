@@ -144,15 +144,13 @@ def train(
             resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **others}
         )
     from intel_cli.progress import first_alone, hard_interruption, make_progress
-    from intel_cli.replicates import refuse_group, train_replicates
+    from intel_cli.replicates import train_replicates
     from intel_cli.settings import run_spec
     from intel_cli.summary import show_plan, show_summary, summary_of
     from intel_core.rundir import GROUP_FILE
     from intel_core.train import fit
     from intel_core.train import resume as continue_run
 
-    if resume is not None:
-        refuse_group(resume)
     spec = None if resume is not None else run_spec(config, settings)
     if spec is not None and dry_run:
         show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
