@@ -29,7 +29,8 @@ from intel_core import load_mapping
 from intel_core.kl_bounds import kl_lower_bound
 from intel_core.testing import check_mapping
 from intel_core.testing.mutants import MUTANTS
-from intel_core.testing.scan import random_segments, scan
+from intel_core.testing.scan import scan
+from intel_core.testing.segments import random_segments
 from intel_core.testing.steep import STEEP
 
 FAMILIES: dict[str, Any] = {

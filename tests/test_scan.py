@@ -14,7 +14,8 @@ from torch import Tensor
 from intel_core import load_mapping
 from intel_core.compose import properties_of
 from intel_core.properties import Locus
-from intel_core.testing.scan import crossing, hoelder_excess, random_segments, scan, star
+from intel_core.testing.scan import hoelder_excess, scan, star
+from intel_core.testing.segments import crossing, random_segments
 
 ORIGIN = Locus((0, 1), (0.0, 0.0))
 
@@ -309,8 +310,6 @@ def test_what_is_no_segment_is_refused():
     outside = Locus((2,), (0.0,))
     with pytest.raises(ValueError, match="does not lie in 2"):
         star(lambda y: y, outside, 2, drawer(0))
-    with pytest.raises(ValueError, match="does not lie in 2"):
-        crossing(outside, 1, 2, drawer(0))
 
 
 @given(seed=st.integers(0, 2**31), d=st.integers(1, 6), size=st.floats(-3, 3))
@@ -430,51 +429,3 @@ def test_a_jump_breaks_any_promise():
     g = lambda y: y + 0.1 * (y[:, :1] > 0.2)  # noqa: E731
     assert hoelder_excess(g, starts, ends, 10.0, 0.2).ratio > 5
     assert hoelder_excess(lambda y: y / (y[:, :1] > 0.2), starts, ends, 10.0, 0.2).ratio == math.inf
-
-
-# --- segments --------------------------------------------------------------------------------------------------
-
-
-def test_segments_are_reproducible_and_of_many_lengths():
-    starts, ends = random_segments(200, 4, drawer(3))
-    again = random_segments(200, 4, drawer(3))
-    assert torch.equal(starts, again[0])
-    assert torch.equal(ends, again[1])
-    lengths = (ends - starts).norm(dim=-1)
-    assert lengths.min() < 0.01
-    assert lengths.max() > 3
-    assert starts.dtype == ends.dtype == torch.float64
-    assert starts.shape == ends.shape == (200, 4)
-
-
-@pytest.mark.parametrize(
-    "place", [Locus((1,), (0.5,)), Locus((0, 2), (0.3, 0.0), (0.6, 0.8)), Locus((2, 1), (0.0, 0.0), (-1.0, 0.0))]
-)
-def test_crossings_cross_seams_off_the_grid(place):
-    starts, ends = crossing(place, 50, 3, drawer(2))
-    begin, finish = (y[:, list(place.dims)] - torch.tensor(place.point).double() for y in (starts, ends))
-    if place.direction is None:
-        low, high = begin[:, 0], finish[:, 0]
-    else:
-        along, across = place.direction
-        turned = torch.tensor([-across, along]).double()
-        low, high = begin @ turned, finish @ turned
-    assert (low * high < 0).all()
-    share = low / (low - high)
-    assert ((share > 0.14) & (share < 0.86)).all()
-    assert ((share * 256) % 1 > 1e-3).all()
-    if place.direction is not None:
-        ray = torch.tensor(place.direction).double()
-        assert ((begin + share.unsqueeze(-1) * (finish - begin)) @ ray > 0).all()
-
-
-@pytest.mark.parametrize("d", [2, 3, 5])
-def test_centres_are_passed_closely(d):
-    place = Locus((0, 1), (0.5, 0.0))
-    starts, ends = crossing(place, 60, d, drawer(2))
-    begin, finish = (y[:, :2] - torch.tensor([0.5, 0.0]).double() for y in (starts, ends))
-    way = finish - begin
-    t = -(begin * way).sum(-1, keepdim=True) / way.square().sum(-1, keepdim=True)
-    closest = (begin + t * way).norm(dim=-1)
-    assert closest.max() < 0.11
-    assert closest.min() < 1e-8

@@ -126,7 +126,8 @@ def property_tests(
     from hypothesis import given, settings, target
     from hypothesis import strategies as st
 
-    from intel_core.testing.scan import crossing, random_segments, scan
+    from intel_core.testing.scan import scan
+    from intel_core.testing.segments import crossing, random_segments
     from intel_core.testing.strategies import gaussians
     from intel_core.theory import theorem1
 

@@ -16,7 +16,8 @@ from intel_core.properties import Locus
 from intel_core.testing.check import check
 from intel_core.testing.jacobians import jacobian
 from intel_core.testing.outcomes import Broken, NotApplicable
-from intel_core.testing.scan import Finding, crossing, hoelder_excess, random_segments, scan, star
+from intel_core.testing.scan import Finding, hoelder_excess, scan, star
+from intel_core.testing.segments import crossing, random_segments
 from intel_core.testing.subject import Subject
 
 _CLAUSE = "contract, clause 4: continuous in y"
