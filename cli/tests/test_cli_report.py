@@ -3,10 +3,13 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from intel_cli.report.evidence import bounds_of, from_metrics, likelihoods, paired
+from intel_cli.report.took import Compared
 from torch import nn
 
 from intel_core import (
@@ -311,8 +314,6 @@ def test_measurements_stand_beside_their_floor_with_the_protocol(ok, runs, tiny)
 
 
 def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_of_pairs(ok, runs, tiny):
-    from intel_cli.report.evidence import bounds_of, from_metrics, paired
-
     register("metrics", "likelihood", NamedLikelihoodSpec)
     register("metrics", "support", NamedSupportSpec)
     metrics = [NamedLikelihoodSpec(), NamedSupportSpec()]
@@ -344,6 +345,20 @@ def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_
     assert f"the difference is −1.00 ± {error:.2f}" in result.stdout
     assert "the difference is −0.3 ± 0.014" in result.stdout
     assert "--metric" not in result.stdout
+
+
+def test_the_error_of_a_difference_is_that_of_the_examples_measured(runs):
+    points, images = load_run("points"), load_run("points")
+    images.model.decoder.requires_grad_(False)[-1].bias += 0.3  # another model on the same data
+    x = points.dataset().test.x
+    measured = Compared("log p", -9.0, -8.0, 0.1, n=5)
+    assert len(x) == 12
+    for n in (5, 12, 1200):
+        spread = (bounds_of(points, x[:n]) - bounds_of(images, x[:n])).std()
+        found = likelihoods(points, images, x, replace(measured, n=n))
+        assert found.error == pytest.approx(float(spread) / n**0.5)
+        assert (found.value, found.vanilla) == (-9.0, -8.0)
+    assert likelihoods(points, images, x, None).value == pytest.approx(float(bounds_of(points, x).mean()))
 
 
 def test_what_the_mapping_says_is_told_once():

@@ -1,11 +1,25 @@
 """The verdict: every outcome can be reached, every rule has two ends, and no evidence says so."""
 
+from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from intel_cli.report.evidence import near_each_other, paired
-from intel_cli.report.took import HEADLINES, Clusters, Compared, Evidence, Levels, Shape, Sparse, verdict
+from intel_cli.report.took import (
+    HEADLINES,
+    Clusters,
+    Compared,
+    Evidence,
+    Levels,
+    Shape,
+    Sparse,
+    _at_most,
+    _mean_deviation,
+    verdict,
+)
 
 CLUSTERS = Clusters("y0 and y1", (0.5, 0.5), (0.48, 0.52), 1000, loyalty=0.98, agreement=0.9, classes=2)
 SHAPE = Shape("y0 and y1", "Betti numbers 1, 1", 0.95, 0.98, 0.99, 1.0, 1000, bound=1.0, norm=1.0)
@@ -98,6 +112,35 @@ def test_few_examples_are_not_held_to_what_many_are():
     uneven = replace(CLUSTERS, declared=(0.1,) * 10, seen=(0.2, 0.2, 0.15, 0.15, 0.1, 0.05, 0.05, 0.05, 0.03, 0.02))
     assert outcome(clusters=(replace(uneven, n=20, agreement=None),)) == "took"
     assert outcome(clusters=(replace(uneven, n=20_000, agreement=None),)) == "not"
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 180), (10, 180), (64, 180), (256, 180), (256, 2000)])
+def test_data_drawn_from_the_declared_shares_fill_them(k, n):
+    generator = torch.Generator().manual_seed(k + n)
+    answers = Counter()
+    for _ in range(50):
+        seen = torch.bincount(torch.randint(k, (n,), generator=generator), minlength=k) / n
+        answers[outcome(clusters=(Clusters("y", (1 / k,) * k, tuple(seen.tolist()), n, loyalty=1.0),))] += 1
+    assert answers["took"] >= 49
+
+
+@pytest.mark.parametrize(("k", "n", "expected"), [(10, 180, "not"), (256, 2000, "not"), (4096, 180, "unknown")])
+def test_data_in_a_fifth_of_the_clusters_do_not_unless_too_few_tell(k, n, expected):
+    draws = torch.randint(k // 5, (n,), generator=torch.Generator().manual_seed(0))
+    seen = torch.bincount(draws, minlength=k) / n
+    found = judged(clusters=(Clusters("y", (1 / k,) * k, tuple(seen.tolist()), n),))
+    assert found.outcome == expected
+    assert ("So few examples" in found.findings[0].sentence) == (expected == "unknown")
+
+
+@pytest.mark.parametrize(
+    ("n", "p"), [(1, 0.3), (7, 0.5), (20, 1 / 256), (180, 0.1), (2000, 0.9), (10**6, 0.5), (9, 1.0)]
+)
+def test_what_chance_makes(n, p):
+    counts = np.arange(n + 1)
+    mass = scipy.stats.binom.pmf(counts, n, p)
+    assert _mean_deviation(n, p) == pytest.approx((mass * abs(counts / n - p)).sum(), rel=1e-6, abs=1e-12)
+    assert _at_most(n, p, 0.4 * n) == pytest.approx(scipy.stats.binom.cdf(0.4 * n, n, p), rel=1e-6, abs=1e-12)
 
 
 def test_a_difference_without_an_error_decides_nothing():

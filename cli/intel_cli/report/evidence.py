@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from intel_core.metrics import Number
     from intel_core.run import Encoding, Run
 
-__all__ = ["bounds_of", "dims_text", "evidence_of", "from_metrics", "near_each_other", "paired"]
+__all__ = ["bounds_of", "dims_text", "evidence_of", "from_metrics", "likelihoods", "near_each_other", "paired"]
 
 
 _DRAWS = 1000
@@ -246,7 +246,29 @@ def paired(mine: Tensor, other: Tensor, unit: str = "nats per example") -> Compa
     difference = mine - other
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else None
     what = f"Log-likelihood bound (IWAE, {_BOUND_DRAWS} draws, {len(mine):,} test examples, paired)"
-    return Compared(what, float(mine.mean()), float(other.mean()), error, unit, by="paired bounds")
+    return Compared(what, float(mine.mean()), float(other.mean()), error, unit, by="paired bounds", n=len(mine))
+
+
+def likelihoods(run: Run, against: Run, x: Tensor, measured: Compared | None) -> Compared:
+    """The likelihoods of two runs on test examples, with the error of their difference.
+
+    The standard errors that a metric gives are over examples, which both runs find hard or easy alike: the difference
+    is known better. How much it wanders from one example to the next is found from bounds on the metric's own
+    examples, or the first 2,000 of them.
+
+    Args:
+        run: a run.
+        against: another one.
+        x: the examples of the test part.
+        measured: what a metric says of both; the bounds themselves are taken where there is none.
+    """
+    n = len(x) if measured is None or measured.n is None else measured.n
+    bounds = paired(bounds_of(run, x[:n]), bounds_of(against, x[:n]))
+    if measured is None:
+        return bounds
+    assert bounds.n is not None
+    error = None if bounds.error is None else bounds.error * math.sqrt(bounds.n / n)
+    return replace(measured, error=error)
 
 
 def from_metrics(name: str, mine: Sequence[Measured], others: Sequence[Measured], better: str) -> Compared | None:
@@ -265,7 +287,9 @@ def from_metrics(name: str, mine: Sequence[Measured], others: Sequence[Measured]
                     what = what[:1].upper() + what[1:]
                     doubts = [m.numbers["doubtful"].value for m in measured if "doubtful" in m.numbers]
                     compared = _compared(what, number, beside, f"metric {one.metric}")
-                    return replace(compared, doubtful=max(doubts, default=0.0))
+                    counted = [m.protocol.get("examples") for m in measured]
+                    n = counted[0] if isinstance(counted[0], int) and counted[0] == counted[1] else None
+                    return replace(compared, doubtful=max(doubts, default=0.0), n=n)
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from intel_cli.describe import mapping_of, number, warmup
 from intel_cli.promises import as_lines
 from intel_cli.report.curves import Chart, charts, steady
-from intel_cli.report.evidence import bounds_of, evidence_of, from_metrics, paired
+from intel_cli.report.evidence import evidence_of, from_metrics, likelihoods
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Latent, latent
 from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric_tables
@@ -117,9 +117,7 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
     mine, others = measurements(run), [] if against is None else measurements(against)
     likelihood = from_metrics("likelihood", mine, others, "higher")
     if against is not None and dataset is not None:
-        bounds = paired(bounds_of(run, dataset.test.x), bounds_of(against, dataset.test.x))
-        # Each run's own error is over examples, which both find hard or easy alike: the difference is known better.
-        likelihood = bounds if likelihood is None else replace(likelihood, error=bounds.error)
+        likelihood = likelihoods(run, against, dataset.test.x, likelihood)
     found = verdict(
         evidence_of(
             run,

@@ -39,6 +39,8 @@ ANSWERS: dict[Outcome, str] = {"took": "yes", "partly": "in part", "not": "no", 
 
 NEAR, FAR = 0.10, 0.25
 """How far the data's shares of clusters may be from the declared ones (total variation)."""
+BARE, LUCK = 0.1, 0.01
+"""A cluster is nearly empty with less than this part of its share, where chance alone does so to any more seldom."""
 LOYAL, TORN = 0.90, 0.70
 """Which share of posterior samples stays in the cluster of its mean."""
 AGREE, APART = 0.60, 0.20
@@ -165,6 +167,7 @@ class Compared:
         unit: of all three.
         by: how it was measured.
         doubtful: % of the examples, in the worse of the two runs, whose value its own metric doubts.
+        n: how many examples it is a mean of, the first ones of the test part; None if it is not known.
     """
 
     what: str
@@ -174,6 +177,7 @@ class Compared:
     unit: str = ""
     by: str = ""
     doubtful: float = 0.0
+    n: int | None = None
 
 
 @dataclass(frozen=True)
@@ -305,12 +309,15 @@ def _collapse(evidence: Evidence) -> Finding:
 
 
 def _clusters(found: Clusters) -> list[Finding]:
-    part, k = f"clusters in {found.where}", len(found.declared)
+    part, k, n = f"clusters in {found.where}", len(found.declared), max(found.n, 1)
     apart = 0.5 * sum(abs(a - b) for a, b in zip(found.declared, found.seen, strict=True))
-    # By chance alone the shares of n draws are about so far from the declared ones.
-    chance = 0.5 * sum(math.sqrt(2 * p * (1 - p) / (math.pi * max(found.n, 1))) for p in found.declared)
+    chance = 0.5 * sum(_mean_deviation(n, p) for p in found.declared)
     outcome = _graded(apart - chance, NEAR, FAR)
-    bare = [i for i, (p, q) in enumerate(zip(found.declared, found.seen, strict=True)) if q < 0.1 * p]
+    bare = [
+        i
+        for i, (p, q) in enumerate(zip(found.declared, found.seen, strict=True))
+        if q < BARE * p and _at_most(n, p, BARE * n * p) < LUCK / k
+    ]
     if bare and outcome == "took":
         outcome = "partly"
     sentence = (
@@ -319,6 +326,9 @@ def _clusters(found: Clusters) -> list[Finding]:
     )
     if bare:
         sentence += f" Nearly empty: {', '.join(f'cluster {i + 1}' for i in bare)}."
+    if 1 - min(found.declared) - chance < FAR:
+        outcome = "unknown"
+        sentence += " So few examples tell nothing of so many clusters."
     findings = [Finding(outcome, "Do the data fill the clusters as declared?", sentence, part, decisive=True)]
     if found.loyalty is not None:
         findings.append(
@@ -343,6 +353,32 @@ def _clusters(found: Clusters) -> list[Finding]:
             )
         )
     return findings
+
+
+def _mean_deviation(n: int, p: float) -> float:
+    """The mean of ``|X/n - p|`` for a binomial X: how far the share of an event in n draws is from its probability.
+
+    Source: De Moivre's formula; Diaconis and Zabell, Closed form summation for classical distributions, 1991.
+
+    >>> _mean_deviation(1, 0.5), round(_mean_deviation(2, 0.5), 6)
+    (0.5, 0.25)
+    """
+    if not 0 < p < 1:
+        return 0.0
+    above = min(n, math.floor(n * p) + 1)
+    return 2 * above / n * (1 - p) * math.exp(_log_binomial(n, p, above))
+
+
+def _at_most(n: int, p: float, most: float) -> float:
+    """The probability that a binomial X is at most so large."""
+    return (
+        math.fsum(math.exp(_log_binomial(n, p, j)) for j in range(math.floor(most) + 1)) if 0 < p < 1 else float(p == 0)
+    )
+
+
+def _log_binomial(n: int, p: float, j: int) -> float:
+    ways = math.lgamma(n + 1) - math.lgamma(j + 1) - math.lgamma(n - j + 1)
+    return ways + j * math.log(p) + (n - j) * math.log1p(-p)
 
 
 def _shares(values: Sequence[float], most: int = 10) -> str:
