@@ -194,7 +194,6 @@ class Laplace(Likelihood):
         return params
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Mean plus noise, by inversion of the distribution function."""
-        u = torch.empty_like(params).uniform_(-0.5, 0.5, generator=generator)
-        tail = (1 - 2 * u.abs()).clamp_min(torch.finfo(u.dtype).tiny)
-        return params - self.scale * u.sign() * torch.log(tail)
+        """Mean plus noise, which is the difference of two exponentials."""
+        above, below = (torch.empty_like(params).exponential_(generator=generator) for _ in range(2))
+        return params + self.scale * (above - below)

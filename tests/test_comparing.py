@@ -30,6 +30,14 @@ def test_welch_by_hand() -> None:
     assert welch(a, b) == pytest.approx(1 - np.trapezoid(density, x), abs=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-170, 1e160])
+def test_welch_at_any_scale(scale: float) -> None:
+    first, second = [1.0, 2.0], [3.0, 4.0]
+    expected = stats.ttest_ind(first, second, equal_var=False).pvalue
+    assert welch([scale * x for x in first], [scale * x for x in second]) == pytest.approx(expected)
+    assert welch([0.0, 0.0], [0.0, scale]) == pytest.approx(0.5)
+
+
 def test_where_there_is_no_noise_there_is_no_test() -> None:
     assert welch([1.0], [1.0, 2.0]) is None
     assert welch([3.0, 3.0], [4.0, 4.0]) is None
@@ -121,6 +129,15 @@ def test_the_verdict_is_that_of_the_test(vanilla: Path, tmp_path: Path, values: 
     if len(values) > 1:
         expected = stats.ttest_ind([1.0, 1.1, 0.95], values, equal_var=False).pvalue
         assert other.p == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("few", "many", "told"), [(2, 8, True), (2, 7, False), (1, 9, False), (4, 16, False)])
+def test_a_few_seeds_beside_many_are_told(vanilla: Path, tmp_path: Path, few: int, many: int, told: bool) -> None:
+    sizes = {"few": (few, {}), "many": (many, {"learning_rate": 0.01})}
+    runs = {name: copies(vanilla, tmp_path, [0.1 * i for i in range(n)], **more) for name, (n, more) in sizes.items()}
+    for order in (("few", "many"), ("many", "few")):
+        notes = compare(group_runs([run for name in order for run in runs[name]])).notes
+        assert any("beside many" in note for note in notes) is told
 
 
 def test_p_values_are_adjusted_over_all_numbers_shown(vanilla: Path, tmp_path: Path) -> None:

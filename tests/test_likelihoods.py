@@ -199,6 +199,12 @@ def test_samples_follow_the_distribution(case):
             assert x.max() <= 1
 
 
+def test_no_laplace_sample_is_further_away_than_so_many_make_likely():
+    likelihood = parse_spec("likelihoods", "laplace").build()
+    draws = likelihood.sample(torch.zeros(30_000_000), torch.Generator().manual_seed(0))
+    assert float(draws.abs().max()) < math.log(30_000_000) + 14  # but for one time in a million
+
+
 @pytest.mark.parametrize("eta", [-0.0099, -0.0101, 0.0099, 0.0101])
 def test_continuous_bernoulli_samples_keep_their_mean_close_to_zero(eta):
     """16 million draws see a bias of 3e-4; the distribution is not quite uniform there."""

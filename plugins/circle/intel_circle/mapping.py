@@ -29,7 +29,8 @@ class SphereMapping(nn.Module):
     ==========  =============================================  ==================================================
 
     One block of two dimensions is the circle, one of all dimensions the sphere, several of two the flat torus. The
-    prior goes to the uniform distribution on the product of spheres, up to a shell of thickness ε / r inside it.
+    prior goes to the uniform distribution on the product of spheres, up to a shell inside it, of thickness ε / r
+    (``paper``) or ε² / 2r² (``smooth``).
 
     For ε > 0 the map is a homeomorphism onto a product of open balls, hence injective, so that Theorem 1 holds with
     equality; but all of the radius is squeezed into that shell, which a decoder cannot tell apart (in float32 with

@@ -48,7 +48,7 @@ def projected_normal_log_density(angle: Tensor, mean: Tensor, covariance: Tensor
     bracket = torch.where(d < 5, torch.where(d < -1e3, opposite, small), large)
     exponent = -0.5 * (mean @ precision @ mean)
     log_density: Tensor = exponent - math.log(2 * math.pi) - a.log() - 0.5 * torch.logdet(covariance) + bracket
-    return log_density.to(like.dtype)
+    return log_density.to(like.dtype if like.is_floating_point() else torch.get_default_dtype())
 
 
 def kl_to_uniform(mean: Tensor, covariance: Tensor, points: int = 20_000) -> Tensor:

@@ -85,3 +85,9 @@ def test_what_is_too_narrow_for_the_rule_is_said():
     assert narrow == pytest.approx(
         -math.log(0.01) - 0.5 * math.log(2 * math.pi * math.e) + math.log(2 * math.pi), abs=1e-3
     )
+
+
+def test_an_angle_that_is_a_whole_number():
+    mean, covariance = torch.tensor([1.0, 0.0]), torch.eye(2)
+    found = [projected_normal_log_density(torch.tensor(angle), mean, covariance) for angle in (2, 2.0)]
+    assert found[0] == found[1] != found[0].round()

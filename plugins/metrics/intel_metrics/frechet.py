@@ -105,6 +105,8 @@ def jackknife_error(first: Floats, second: Floats, groups: int = _GROUPS) -> flo
     """Standard error of `frechet_distance`, by leaving out one of `groups` parts of either set at a time.
 
     With θ_i the distance without part i of one set, that set adds ``(G - 1) / G Σ (θ_i - mean θ)²`` to the variance.
+    Near the floor, where the distance is a sum of squares of what is nearly 0, it is too large: by a third in 10
+    dimensions and by two thirds in 84, for 1000 rows a side of one distribution.
 
     Args:
         first: shape ``(n, d)``, in random order.

@@ -32,6 +32,7 @@ from torch import Tensor
 from intel_core.compose import properties_of
 from intel_core.data import Shaped
 from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_metrics.specs.topology import resamples_for
 
 if TYPE_CHECKING:
     from intel_core import Subject
@@ -100,10 +101,11 @@ def homology(
         points: independent points ``(n, d)``, d at most 3.
         mass: m; a loop that holds less than this share of the points is not seen.
         level: the confidence.
-        bootstraps: how many resamples; a third as many in three dimensions.
+        bootstraps: how many resamples; in three dimensions a third as many, but as many as the level needs.
         generator: source of the resamples, on the CPU.
 
     Raises:
+        ValueError: if so few resamples give no such confidence: the largest of B gives B / (B + 1).
         NotApplicableError: in more than three dimensions, where there is no grid, or without gudhi.
 
     >>> angle = torch.linspace(0, 6.28, 300)
@@ -117,8 +119,12 @@ def homology(
     if width not in CELLS:
         raise NotApplicableError(f"Betti numbers are counted on a grid of at most 3 dimensions, not {width}")
     grid, shape, cell = _grid(cloud)
+    needed = resamples_for(level)
+    if bootstraps < needed:
+        raise ValueError(f"a confidence of {level:g} needs {needed} resamples or more, not {bootstraps}")
     seed = int(torch.randint(2**62, (1,), generator=generator))
-    drawn = np.random.default_rng(seed).integers(n, size=(bootstraps if width < 3 else max(20, bootstraps // 3), n))
+    resamples = bootstraps if width < 3 else max(20, needed, bootstraps // 3)
+    drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
     values, worst = _resampled(cloud, grid, mass, np.stack([np.bincount(row, minlength=n) for row in drawn]))
     # The distance changes by at most as much as the place does: half a cell's diagonal.
     band = 2 * (float(np.quantile(worst, level, method="higher")) + 0.5 * cell * math.sqrt(width))

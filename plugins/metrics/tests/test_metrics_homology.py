@@ -8,7 +8,7 @@ import torch
 from intel_metrics import homology as room
 from intel_metrics.homology import distance_to_measure, homology
 
-from intel_core import NotApplicableError
+from intel_core import NotApplicableError, SpecError, parse_spec
 
 
 def seeded(seed):
@@ -81,7 +81,27 @@ def test_the_band_is_rarely_exceeded_by_what_is_not_there():
 
 def test_more_points_make_the_band_narrower_and_more_confidence_wider():
     assert count(ring(2000)).band < count(ring(200)).band
-    assert count(ring(300), level=0.5).band < count(ring(300), level=0.99).band
+    assert count(ring(300), level=0.5).band < count(ring(300), level=0.95).band
+
+
+def test_a_confidence_needs_its_resamples():
+    with pytest.raises(ValueError, match=r"a confidence of 0\.99 needs 99 resamples or more, not 98"):
+        homology(ring(200), level=0.99, bootstraps=98)
+    with pytest.raises(SpecError, match=r"level=0\.999 needs bootstraps=999 or more"):
+        parse_spec("metrics", "betti:level=0.999")
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0.5, 20), (0.98, 49), (0.99, 99)])
+def test_in_three_dimensions_there_are_as_many_resamples_as_the_level_needs(monkeypatch, level, expected):
+    seen = []
+
+    def resampled(points, at, mass, counts):
+        seen.append(len(counts))
+        return np.ones(len(at)), np.ones(len(counts))
+
+    monkeypatch.setattr(room, "_resampled", resampled)
+    homology(normal(50, 3), level=level, bootstraps=100 if level > 0.9 else 30)
+    assert seen == [expected]
 
 
 def test_distance_to_measure_against_naive_loops():

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from intel_core import Measurement, MetricSpec
 
 if TYPE_CHECKING:
     from intel_core import Subject
 
-__all__ = ["BettiSpec", "SupportSpec"]
+__all__ = ["BettiSpec", "SupportSpec", "resamples_for"]
+
+
+def resamples_for(level: float) -> int:
+    """How many resamples a confidence needs: the largest of B gives B / (B + 1), and no more.
+
+    >>> resamples_for(0.95), resamples_for(0.99)
+    (19, 99)
+    """
+    return math.ceil(level / (1 - level) - 1e-9)
 
 
 class SupportSpec(MetricSpec):
@@ -35,7 +46,16 @@ class BettiSpec(MetricSpec):
     n: int = Field(2000, ge=100, le=20_000, description="draws of the prior")
     mass: float = Field(0.02, gt=0, le=0.2, description="share of the draws that the distance to them looks at")
     level: float = Field(0.95, ge=0.5, lt=1, description="confidence with which every feature that is counted is real")
-    bootstraps: int = Field(100, ge=20, le=2000, description="resamples for the band; a third of them in 3 dimensions")
+    bootstraps: int = Field(
+        100, ge=20, le=2000, description="resamples for the band; in 3 dimensions a third of them, if the level allows"
+    )
+
+    @model_validator(mode="after")
+    def _check_level(self) -> Self:
+        needed = resamples_for(self.level)
+        if self.bootstraps < needed:
+            raise ValueError(f"level={self.level:g} needs bootstraps={needed} or more")
+        return self
 
     def measure(self, subject: Subject) -> Measurement:
         """See `intel_metrics.homology`."""
