@@ -124,13 +124,15 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
 
 def _group(name: str, members: Iterable[Run]) -> Group:
     first: dict[int, Run] = {}
-    again = [run for run in members if first.setdefault(int(run.info["spec"]["seed"]), run) is not run]
+    again = [run for run in members if first.setdefault(run.seed, run) is not run]
     return Group(name, tuple(run for _, run in sorted(first.items())), tuple(again))
 
 
 def _settings(run: Run, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
     """Settings of a run as text, resolved or as asked for, without those that seeds of one group differ in."""
     settings = run.info.get(which) or run.info["spec"]
+    if which == "spec":
+        settings = settings | {"restarts": run.restarts}  # a resolved spec has a start that was chosen
     return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
 
 
@@ -201,7 +203,7 @@ def _notes(
 ) -> tuple[str, ...]:
     """Which runs do not count, and which numbers are not of one protocol, or not there."""
     notes = [
-        f"{run.path} has seed {run.info['spec']['seed']} of {group.name} once more, and does not count."
+        f"{run.path} has seed {run.seed} of {group.name} once more, and does not count."
         for group in groups
         for run in group.again
     ]

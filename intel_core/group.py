@@ -6,9 +6,10 @@ divergence) each replicate does for itself, with the code of a run alone.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,10 +79,20 @@ class Replicate(Trainer):
             self._update_strength()
 
     def follow(self, leader: Replicate, seconds: float, window: Sequence[Terms]) -> None:
-        """Catch up with the group: its step and weights, and the terms since the last line."""
-        self.step, self.seconds, self._weights = leader.step, seconds, dict(leader._weights)
+        """Catch up with the group: its weights, and the terms since the last line."""
+        self.seconds, self._weights = seconds, dict(leader._weights)
         self.optimizer.param_groups[0]["lr"] = leader.optimizer.param_groups[0]["lr"]
         self._window = list(window)
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """Within it, mappings act with their whole strength."""
+        for part in self._annealed:
+            part.set_strength(1.0)
+        try:
+            yield
+        finally:
+            self._update_strength()
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do something that may find that this replicate has diverged."""
@@ -204,7 +215,8 @@ class Group:
     def why_not(self) -> str:
         """Why these replicates cannot be trained as a stack; empty where they can.
 
-        The fastest way of evaluation that agrees with single models is chosen; no step is taken, no noise used up.
+        The fastest way of evaluation that agrees with single models is chosen, under the weights and strengths of the
+        first step and under whole ones, which it may have to do with later; no step is taken, no noise used up.
         """
         if any(trainer.watched for trainer in self.replicates):
             return "a hook watches every step"
@@ -219,6 +231,12 @@ class Group:
         x, noise = self._draw()
         for way in self._ways:
             reason = agrees(self._stack, first.objective, way, x, noise, weights)
+            if not reason:
+                with contextlib.ExitStack() as whole:
+                    for trainer in self._going:
+                        whole.enter_context(trainer.whole())
+                    everything = dict.fromkeys(weights, 1.0)
+                    reason = agrees(self._stack, first.objective, way, x, noise, everything)
             if not reason:
                 self._evaluate = way
                 break
@@ -270,6 +288,7 @@ class Group:
                 if self.step % every == 0 or self.step == self.steps:
                     self.hooks.hook.evaluated(trainer=self, record=self._mean_record("validation"))
                 self._leave()
+        self._pass_on_stop()  # asked for where no step has followed
         if self._going:
             self._stack.release()
         for trainer in self.replicates:
@@ -309,13 +328,18 @@ class Group:
     @torch.no_grad()
     def _catch_up(self, *, means: bool = False) -> None:
         """Tell every replicate its step and its own terms since the last line, or their means."""
-        leader, rows = self._going[0], self._window
+        leader, rows = next((one for one in self._going if one.failure is None), self._going[0]), self._window
         if means and rows:
             rows = [_merged(rows)]
         columns = [[_of(terms, r) for terms in rows] for r in range(len(self._going))]
         for trainer, window in zip(self._going, columns, strict=True):
-            trainer.follow(leader, self.seconds, window)
-            if self.stop_reason is not None:
+            if trainer.failure is None:  # which is where it was found
+                trainer.follow(leader, self.seconds, window)
+        self._pass_on_stop()
+
+    def _pass_on_stop(self) -> None:
+        for trainer in self._going:
+            if self.stop_reason is not None and trainer.step < self.steps:
                 trainer.stop(self.stop_reason)
 
     def _mean_record(self, kind: str) -> dict[str, Any]:

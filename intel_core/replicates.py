@@ -41,7 +41,7 @@ class Replicates:
 
     Attributes:
         path: the folder in which their run directories lie, ``seed-<s>`` each.
-        runs: those that have begun, by seed; one that diverged is among them.
+        runs: by seed; those that diverged or were not come to are among them.
         summary: the content of ``replicates.json``: ``seeds``, ``stacked`` and, where not, ``why_not``; ``status``;
             ``runs`` with folder, status and test ELBO of each; and of the finished runs ``validation``, ``test`` and
             ``mapping``, a ``mean`` and a ``std`` (n - 1 in the denominator) of every number, in nats per example.
@@ -112,26 +112,27 @@ def fit_replicates(
     descriptions = [plan.description() for plan in trained]
     group = _stacked(trained, watching) if stack and replicates > 1 else "one after another was asked for"
     # Only now, when nothing that the user can mend is left, is anything written.
-    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, group_name(asked, replicates))
-    if isinstance(group, Group):
-        group.folder = folder.path
-        with contextlib.ExitStack() as locks:
-            for plan, description in zip(trained, descriptions, strict=True):
-                plan.begin(folder.path, description, locks)
+    name, why_not = group_name(asked, replicates), "" if isinstance(group, Group) else group
+    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, name)
+    with contextlib.ExitStack() as locks:
+        for plan, description in zip(trained, descriptions, strict=True):
+            plan.begin(folder.path, description, locks)
+        # From here on a process that is killed leaves a group, each of whose runs can be continued.
+        folder.write(GROUP_FILE, _summary(name, {plan.seed: plan.run for plan in trained}, why_not))
+        if isinstance(group, Group):
+            group.folder = folder.path
             with stop_on_signals(group):
                 group.train()
             for plan in trained:
                 plan.end()
-    else:
-        _train_in_turn(trained, descriptions, list(watchers), folder.path)
-    why_not = "" if isinstance(group, Group) else group
-    runs = [plan.run for plan in trained if plan.run is not None]
-    summary = _summary(group_name(asked, replicates), {plan.seed: plan.run for plan in trained}, why_not)
+        else:
+            _train_in_turn(trained, list(watchers))
+    summary = _summary(name, {plan.seed: plan.run for plan in trained}, why_not)
     folder.write(GROUP_FILE, summary)
     failures = [plan.trainer.failure for plan in trained]
     if all(failure is not None for failure in failures):
         raise DivergenceError(f"all {replicates} replicates diverged, the first thus: {failures[0]}")
-    return Replicates(folder.path, runs, summary)
+    return Replicates(folder.path, [plan.run for plan in trained], summary)
 
 
 def check_replicates(spec: RunSpec, replicates: int) -> list[int]:
@@ -162,12 +163,12 @@ class _Planned:
 
     trainer: Replicate
     folder: RunFolder
+    run: Run
 
     def __init__(self, asked: RunSpec, seed: int, dataset: Dataset) -> None:
         name = f"{asked.name[:75]}-seed{seed}" if asked.name else None
         self.asked = asked.model_copy(update={"seed": seed, "name": name})
         self.seed, self.dataset = seed, dataset
-        self.run: Run | None = None
         self.trials: list[dict[str, Any]] = []
 
     def build(self, hooks: list[object], watching: pluggy.PluginManager) -> None:
@@ -189,6 +190,7 @@ class _Planned:
         locks.enter_context(self.folder.locked())
         self.folder.describe(description)
         keep(self.trainer, self.folder, description)
+        self.run = Run(self.folder)
 
     def end(self) -> None:
         """Write the final weights and numbers, or that it diverged."""
@@ -208,20 +210,16 @@ def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group |
     return why_not
 
 
-def _train_in_turn(
-    trained: list[_Planned], descriptions: list[dict[str, Any]], watchers: list[object], folder: Path
-) -> None:
-    """Train one after another; where one is interrupted the rest is not begun."""
-    for plan, description in zip(trained, descriptions, strict=True):
+def _train_in_turn(trained: list[_Planned], watchers: list[object]) -> None:
+    """Train one after another; where one is interrupted the rest is left at its beginning."""
+    for plan in trained:
         trainer = plan.trainer
-        with contextlib.ExitStack() as locks:
-            plan.begin(folder, description, locks)
-            for index, watcher in enumerate(watchers):
-                trainer.hooks.register(watcher, name=f"watcher-{index}")
-            with stop_on_signals(trainer):
-                trainer.guarded(trainer.train)
-            plan.end()
-        if plan.run is not None and plan.run.status == "interrupted":
+        for index, watcher in enumerate(watchers):
+            trainer.hooks.register(watcher, name=f"watcher-{index}")
+        with stop_on_signals(trainer):
+            trainer.guarded(trainer.train)
+        plan.end()
+        if plan.run.status == "interrupted":
             return
 
 
@@ -231,7 +229,7 @@ def _entry(seed: int, run: Run | None) -> dict[str, Any]:
     return {
         "seed": seed,
         "folder": f"seed-{seed}",
-        "status": run.status if run is not None else "not begun",
+        "status": run.status if run is not None else "missing",
         "step": metrics.get("step", 0),
         "test_elbo": metrics.get("test", {}).get("elbo"),
         **({"problem": metrics["problem"]} if "problem" in metrics else {}),
@@ -239,7 +237,7 @@ def _entry(seed: int, run: Run | None) -> dict[str, Any]:
 
 
 def _summary(name: str, runs: dict[int, Run | None], why_not: str) -> dict[str, Any]:
-    """What is said of the runs of some seeds, of which some may not have begun."""
+    """What is said of the runs of some seeds, of which some may be gone."""
     entries = [_entry(seed, run) for seed, run in runs.items()]
     done = [run.metrics for run in runs.values() if run is not None and run.status == "finished"]
     ended = all(entry["status"] in ("finished", "diverged") for entry in entries)

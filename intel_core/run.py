@@ -84,6 +84,17 @@ class Run:
         """The content of ``run.json``."""
         return self._info
 
+    @property
+    def seed(self) -> int:
+        """The seed that was asked for; of a run with restarts, the best start has another one in its spec."""
+        trials = self._info.get("trials")
+        return int((trials[0] if trials else self._info["spec"])["seed"])
+
+    @property
+    def restarts(self) -> int:
+        """How many starts were tried for this run."""
+        return max(1, len(self._info.get("trials", [])))
+
     @functools.cached_property
     def spec(self) -> RunSpec:
         """The resolved spec.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -185,6 +186,21 @@ def test_runs_on_other_data_are_another_group(vanilla: Path, tmp_path: Path) -> 
     notes = compare(groups).notes
     assert "training: not by one protocol everywhere; what differs: data." in notes
     assert "score: not by one protocol everywhere; what differs: data." in notes
+
+
+def test_runs_with_restarts_are_a_group_of_their_own_and_keep_their_seeds(tmp_path: Path) -> None:
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    settings = {"data": x, "steps": 10, "encoder": "mlp:hidden=[4]", "device": "cpu", "name": "x"}
+    runs = [
+        fit(**settings, seed=seed, restarts=restarts, run_dir=tmp_path / f"{restarts}-{seed}")
+        for restarts in (1, 4)
+        for seed in range(3)
+    ]
+    assert any(run.spec.seed != run.seed for run in runs[3:])  # another start than the first was the best
+    groups = group_runs(runs)
+    assert [[run.seed for run in group.runs] for group in groups] == [[0, 1, 2], [0, 1, 2]]
+    assert [group.name for group in groups] == ["restarts=1", "restarts=4"]
+    assert not any(group.again for group in groups)
 
 
 def test_how_many_processes_computed_a_run_is_no_setting(vanilla: Path, tmp_path: Path) -> None:

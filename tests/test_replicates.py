@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,12 @@ import pytest
 import torch
 
 from intel_core import DivergenceError, RunError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
-from intel_core.data import Dataset, Split
+from intel_core.data import Dataset, Split, make_dataset
 from intel_core.group import Group, Replicate, mean_and_std
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
 from intel_core.replicates import summarise_again
-from intel_core.runspec import make_run_spec, resolve
+from intel_core.runspec import make_run_spec, resolve, stream
 from intel_core.trainer import Trainer
 
 X = torch.randn(150, 3, generator=torch.Generator().manual_seed(0))
@@ -175,6 +178,74 @@ def test_an_interrupted_replicate_goes_on_as_a_run_of_its_own(tmp_path: Path) ->
     assert completed.summary["test"]["elbo"] == pytest.approx(whole.summary["test"]["elbo"], rel=1e-5)
 
 
+class Signal:
+    """A signal that comes while a hook of the first seed runs."""
+
+    def __init__(self, hook: str) -> None:
+        self._hook, self._sent = hook, False
+
+    def _come(self, hook: str) -> None:
+        if hook == self._hook and not self._sent:
+            self._sent = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    @hookimpl
+    def run_start(self, trainer: Any) -> None:
+        self._come("run_start")
+
+    @hookimpl
+    def evaluated(self, trainer: Any, record: dict[str, Any]) -> None:
+        self._come("evaluated")
+
+    @hookimpl
+    def saved(self, trainer: Any) -> None:
+        self._come("saved")
+
+
+@pytest.mark.parametrize(("hook", "step"), [("run_start", 0), ("evaluated", 12), ("saved", 12)])
+def test_a_signal_between_steps_interrupts_all(hook: str, step: int, tmp_path: Path) -> None:
+    part = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "part", hooks=[Signal(hook)])
+    assert part.summary["status"] == "interrupted"
+    assert [(entry["status"], entry["step"]) for entry in part.summary["runs"]] == [("interrupted", step)] * 2
+
+
+def test_a_signal_after_the_last_step_interrupts_nothing(tmp_path: Path) -> None:
+    class Late(Signal):
+        @hookimpl
+        def evaluated(self, trainer: Any, record: dict[str, Any]) -> None:
+            if record["step"] == BASE["steps"]:
+                self._come("evaluated")
+
+    whole = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "whole", hooks=[Late("evaluated")])
+    assert [(entry["status"], entry["step"]) for entry in whole.summary["runs"]] == [("finished", 30)] * 2
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_a_group_that_was_killed_can_be_completed(stack: bool, tmp_path: Path) -> None:
+    """With one after another, the second seed had not begun."""
+
+    class Killed(BaseException):
+        pass
+
+    class Kill:
+        @hookimpl
+        def logged(self, trainer: Any, record: dict[str, Any]) -> None:
+            if record["step"] == 14:
+                raise Killed
+
+    whole = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "whole")
+    with pytest.raises(Killed):
+        fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "group", hooks=[Kill()], stack=stack)
+    left = summarise_again(tmp_path / "group")
+    assert [run.status for run in left.runs] == ["unfinished"] * 2
+    assert left.summary["stacked"] is stack
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*was not saved yet; it begins again")
+        for run, expected in zip(left.runs, whole.runs, strict=True):
+            assert close(resume(run.path, data=X).metrics["test"], expected.metrics["test"])
+    assert summarise_again(left.path).summary["status"] == "finished"
+
+
 def test_a_damaged_summary_is_told(tmp_path: Path) -> None:
     (tmp_path / "replicates.json").write_text('{"runs": [{}]}')
     with pytest.raises(RunError, match=r"replicates.json is damaged"):
@@ -195,6 +266,36 @@ def test_one_that_diverges_does_not_take_the_others_along(tmp_path: Path, monkey
     for run in (group.runs[0], group.runs[2]):
         alone = fit(**BASE, data=X, seed=run.spec.seed, run_dir=tmp_path / f"alone-{run.spec.seed}")
         assert close(run.metrics["test"], alone.metrics["test"])
+
+
+@pytest.mark.parametrize(("step", "evaluate_every"), [(3, 12), (3, 7), (9, 7)])  # 7: with a line, once and again
+@pytest.mark.parametrize("seed", [0, 2])  # the first leads the others
+def test_one_that_diverges_at_a_line_leaves_the_others_as_they_are(
+    seed: int, step: int, evaluate_every: int, tmp_path: Path
+) -> None:
+    """By an example that the others do not meet; the search for its step turns this replicate back."""
+    x = torch.randn(3000, 3, generator=torch.Generator().manual_seed(0))
+    x[met_by_one(x, seed, step, of=3)] = 1e25
+    settings = {**BASE, "evaluate_every": evaluate_every, "data": x, "likelihood": "gaussian"}
+    group = fit_replicates(3, **settings, run_dir=tmp_path / "group")
+    statuses = [entry["status"] for entry in group.summary["runs"]]
+    assert statuses == ["diverged" if s == seed else "finished" for s in range(3)]
+    for run in group.runs:
+        if run.status == "finished":
+            alone = fit(**settings, seed=run.seed, run_dir=tmp_path / f"alone-{run.seed}")
+            assert close(lines(run), lines(alone))
+            assert close(run.metrics["test"], alone.metrics["test"])
+
+
+def met_by_one(x: torch.Tensor, seed: int, step: int, of: int) -> int:
+    """The row of an example that one seed alone meets within 30 steps, namely then."""
+    train = make_dataset("data", x).train.x
+    generators = [torch.Generator().manual_seed(stream(s, "order/0")) for s in range(of)]
+    orders = [torch.randperm(len(train), generator=generator) for generator in generators]
+    batch = int(BASE["batch_size"])
+    others = torch.cat([order[: 30 * batch] for s, order in enumerate(orders) if s != seed])
+    met = next(row for row in orders[seed][step * batch : (step + 1) * batch] if row not in others)
+    return int((x == train[met]).all(1).nonzero())
 
 
 def test_when_all_diverge_it_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from torch import nn
 
 from intel_core import MappingSpec, fit_replicates, register
 from intel_core.networks import ConvEncoder
+from intel_core.objectives import Terms
+from intel_core.parts import ObjectiveSpec
 from intel_core.stacked import Stack
 
 X = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
@@ -80,6 +83,64 @@ def settings(mapping: Any) -> dict[str, Any]:
     small = {"latent": 2, "steps": 6, "encoder": "mlp:hidden=[4]", "device": "cpu", "batch_size": 16}
     small |= {"schedules": {"kl": "constant"}}  # a gradient that is zero but for rounding would be no test
     return {"mapping": mapping, "data": X, **small}
+
+
+class FreeBits:
+    """Kingma et al. 2016; written for one model, whose KL of each dimension is a mean over all rows there are."""
+
+    particles = 1
+
+    def __call__(self, model: Any, x: torch.Tensor, noise: torch.Tensor, weights: Any) -> Terms:
+        posterior = model.encode(x)
+        z, losses = model.map(posterior.rsample(noise[0]))
+        log_likelihood = model.likelihood.mean_log_prob(model.decode(z), x)
+        free = posterior.kl().mean(0).clamp_min(0.05).sum()
+        return Terms(
+            weights.get("kl", 1.0) * free - log_likelihood, log_likelihood, posterior.mean_kl(), losses, posterior
+        )
+
+
+class FreeBitsSpec(ObjectiveSpec):
+    """See `FreeBits`."""
+
+    def build(self) -> Any:
+        return FreeBits()
+
+
+class Late(nn.Module):
+    """A mapping that breaks the contract, but not before it acts with some strength."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.y_dim = self.z_dim = 2
+        self.register_buffer("strength", torch.zeros(()))
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return y - self.strength * y.flatten(0, -2).mean(0)
+
+    def set_strength(self, strength: float) -> None:
+        self.strength.fill_(strength)
+
+
+@pytest.mark.parametrize("case", ["an objective under a warm-up", "a mapping that grows"])
+def test_what_shows_after_the_first_step_only_is_found_out_before_it(case: str, tmp_path: Path) -> None:
+    class LateSpec(MappingSpec):
+        def build(self, y_dim: int) -> Any:
+            return Late()
+
+    register("mappings", "late", LateSpec)
+    register("objectives", "free_bits", FreeBitsSpec)
+    growing = "linear:steps=20"
+    cases = {
+        "an objective under a warm-up": {"objective": "free_bits", "schedules": {"kl": growing}},
+        "a mapping that grows": {"mapping": "late", "schedules": {"strength": growing}},
+    }
+    whole = settings("identity") | {"steps": 40} | cases[case]
+    group = fit_replicates(2, **whole, run_dir=tmp_path / "group")
+    one = fit_replicates(2, **whole, run_dir=tmp_path / "one", stack=False)
+    for ours, theirs in zip(group.runs, one.runs, strict=True):
+        for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-4)
 
 
 @pytest.mark.parametrize(("module", "stacked"), [(Looks, False), (Counts, True)])

@@ -65,7 +65,7 @@ def _not_ended(run: Run) -> str:
 
 def _missing(summary: Path, ended: Sequence[Run]) -> list[str]:
     """The seeds of some replicates that have not ended, with what became of them."""
-    have = {int(run.info["spec"]["seed"]) for run in ended}
+    have = {run.seed for run in ended}
     try:
         planned = json.loads(summary.read_text(encoding="utf-8"))["runs"]
         states = {int(one["seed"]): str(one["status"]) for one in planned}

@@ -85,7 +85,7 @@ def _as_json(run: Run, said: list[Measured]) -> dict[str, Any]:
     return {
         "run_dir": str(run.path),
         "name": run.info["name"],
-        "seed": run.info["spec"]["seed"],
+        "seed": run.seed,
         "metrics": [one.model_dump(mode="json") for one in said],
     }
 

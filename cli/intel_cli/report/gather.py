@@ -194,10 +194,8 @@ def _summary(run: Run) -> list[str]:
     )
     seconds = run.metrics.get("seconds")
     took = f" in {_duration(seconds)}" if isinstance(seconds, int | float) else ""
-    trials = run.info.get("trials", [])
-    seed = run.info["asked"].get("seed", 0) if trials else spec.seed
-    best = f", the best of {len(trials)} starts" if trials else ""
-    return [first, f"It took {steps:,} steps of {spec.batch_size:,} examples{took}, from seed {seed}{best}."]
+    best = f", the best of {run.restarts} starts" if run.restarts > 1 else ""
+    return [first, f"It took {steps:,} steps of {spec.batch_size:,} examples{took}, from seed {run.seed}{best}."]
 
 
 def _duration(seconds: float) -> str:
