@@ -86,7 +86,7 @@ class Compose(nn.Module):
         names = _names(self.parts)
         return {
             names[i, name]: weight
-            for i, part in enumerate(self.parts)
+            for i, part in enumerate(map(bare, self.parts))
             if isinstance(part, Regularised)
             for name, weight in part.regularisers.items()
         }
@@ -95,7 +95,7 @@ class Compose(nn.Module):
         """As `forward`, with every part's auxiliary losses."""
         names = _names(self.parts)
         losses: dict[str, Tensor] = {}
-        for i, part in enumerate(self.parts):
+        for i, part in enumerate(map(bare, self.parts)):
             if isinstance(part, Regularised):
                 y, own = part.map_with_regularisers(y)
                 losses |= {names[i, name]: loss for name, loss in own.items()}
@@ -106,7 +106,8 @@ class Compose(nn.Module):
 
 def _names(parts: nn.ModuleList) -> dict[tuple[int, str], str]:
     """The name in a composition of each part's auxiliary losses: its own, or numbered where two parts use it."""
-    own = [(i, name) for i, part in enumerate(parts) if isinstance(part, Regularised) for name in part.regularisers]
+    bared = enumerate(map(bare, parts))
+    own = [(i, name) for i, part in bared if isinstance(part, Regularised) for name in part.regularisers]
     count = Counter(name for _, name in own)
     names = {(i, name): name for i, name in own if count[name] == 1}
     for i, name in own:
@@ -153,14 +154,16 @@ class OnDims(nn.Module):
     @property
     def regularisers(self) -> dict[str, float]:
         """Weights of the inner mapping's auxiliary losses."""
-        return dict(self.inner.regularisers) if isinstance(self.inner, Regularised) else {}
+        inner = bare(self.inner)
+        return dict(inner.regularisers) if isinstance(inner, Regularised) else {}
 
     def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """As `forward`, with the inner mapping's auxiliary losses."""
-        if not isinstance(self.inner, Regularised):
+        inner = bare(self.inner)
+        if not isinstance(inner, Regularised):
             return self(y), {}
-        inner, losses = self.inner.map_with_regularisers(y[..., list(self.dims)])
-        return self._join(inner, y), losses
+        mapped, losses = inner.map_with_regularisers(y[..., list(self.dims)])
+        return self._join(mapped, y), losses
 
 
 class MappingModule(nn.Module):

@@ -83,7 +83,8 @@ def _replay(trainer: Trainer, watch: _Watch, until: int) -> Finding | None:
         watch.clear()
         terms = trainer.take_step(x, noise)
         batch = {"x": x, "noise": noise}
-        values = {"log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others, "loss": terms.loss}
+        values = terms.numbers()
+        values["loss"] = values.pop("loss")  # last: it is named only where no part of it is to blame
         finding = _judged(step, model, watch, values, batch)
         if trainer.peers is not None:
             finding = _shared(finding, trainer.peers, batch)

@@ -51,8 +51,7 @@ def evaluate(
         x = to_float(split.x[rows].to(device))
         noise = torch.randn(objective.particles, len(rows), model.y_dim, generator=generator, device=device)
         terms = objective(model, x, noise, weights or {})
-        numbers = {"loss": terms.loss, "log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others}
-        for name, value in numbers.items():
+        for name, value in terms.numbers().items():
             totals[name] = totals.get(name, 0.0) + float(value) * len(rows)
         mean = terms.posterior.mean.double()
         kl_per_dim += terms.posterior.kl().double().sum(0)

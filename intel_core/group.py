@@ -21,7 +21,7 @@ from intel_core.batches import Order
 from intel_core.data import Dataset
 from intel_core.errors import DivergenceError
 from intel_core.hooks import hookimpl
-from intel_core.model import InteLVAE, Posterior
+from intel_core.model import InteLVAE
 from intel_core.objectives import Terms
 from intel_core.runspec import RunSpec
 from intel_core.stacked import Evaluate, Stack, agrees, ways
@@ -29,8 +29,6 @@ from intel_core.threads import is_small, one_thread
 from intel_core.trainer import Trainer
 
 __all__ = ["Group", "Replicate", "mean_and_std"]
-
-_TERMS = ("loss", "log_likelihood", "kl")
 
 
 class Replicate(Trainer):
@@ -78,7 +76,7 @@ class Replicate(Trainer):
         if self._annealed and step <= self._changing_until:
             self._update_strength()
 
-    def follow(self, leader: Replicate, seconds: float, window: Sequence[Terms]) -> None:
+    def follow(self, leader: Replicate, seconds: float, window: Sequence[dict[str, Tensor]]) -> None:
         """Catch up with the group: its weights, and the terms since the last line."""
         self.seconds, self._weights = seconds, dict(leader._weights)
         self.optimizer.param_groups[0]["lr"] = leader.optimizer.param_groups[0]["lr"]
@@ -135,7 +133,7 @@ class Group:
         self.folder: Path | None = None
         self.step, self.seconds = 0, 0.0
         self.stop_reason: str | None = None
-        self._window: list[Terms] = []
+        self._window: list[dict[str, Tensor]] = []
         self.batches = first.batches.for_rows(self.rows)
         self._restack()
 
@@ -190,7 +188,7 @@ class Group:
             for state in trainer.optimizer.state.values():
                 state.update({key: value.clone() for key, value in state.items()})
         rows = torch.tensor([trainer.going for trainer in self._going], device=self.device)
-        self._window = [_of(terms, rows) for terms in self._window]
+        self._window = [_of(numbers, rows) for numbers in self._window]
         self._going = still
         if still:
             self._restack()
@@ -307,7 +305,7 @@ class Group:
         log_every = self.spec.log_every
         started = time.perf_counter() - self.seconds
         while self.step < until and self.stop_reason is None:
-            self._window.append(_light(self.take_step()))
+            self._window.append(self.take_step().numbers())
             if self.step % log_every == 0 or self.step == self.steps:
                 self.seconds = time.perf_counter() - started
                 self._log()
@@ -331,7 +329,7 @@ class Group:
         leader, rows = next((one for one in self._going if one.failure is None), self._going[0]), self._window
         if means and rows:
             rows = [_merged(rows)]
-        columns = [[_of(terms, r) for terms in rows] for r in range(len(self._going))]
+        columns = [[_of(numbers, r) for numbers in rows] for r in range(len(self._going))]
         for trainer, window in zip(self._going, columns, strict=True):
             if trainer.failure is None:  # which is where it was found
                 trainer.follow(leader, self.seconds, window)
@@ -367,25 +365,14 @@ def _clip_each(parameters: Sequence[Tensor], largest: float) -> None:
         gradient.mul_(factor.view(-1, *[1] * (gradient.dim() - 1)))
 
 
-def _light(terms: Terms) -> Terms:
-    """Terms without their graph and without the posterior."""
-    others = {name: value.detach() for name, value in terms.others.items()}
-    loss = terms.loss.detach()
-    return Terms(loss, terms.log_likelihood.detach(), terms.kl.detach(), others, Posterior(loss, loss))
-
-
-def _merged(rows: Sequence[Terms]) -> Terms:
+def _merged(rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The mean over steps."""
-    loss, log_likelihood, kl = (torch.stack([getattr(row, name) for row in rows]).mean(0) for name in _TERMS)
-    others = {name: torch.stack([row.others[name] for row in rows]).mean(0) for name in rows[0].others}
-    return Terms(loss, log_likelihood, kl, others, Posterior(loss, loss))
+    return {name: torch.stack([row[name] for row in rows]).mean(0) for name in rows[0]}
 
 
-def _of(terms: Terms, r: int | Tensor) -> Terms:
-    """The terms of one model, or of some."""
-    others = {name: value[r] for name, value in terms.others.items()}
-    loss = terms.loss[r]
-    return Terms(loss, terms.log_likelihood[r], terms.kl[r], others, Posterior(loss, loss))
+def _of(numbers: dict[str, Tensor], r: int | Tensor) -> dict[str, Tensor]:
+    """The numbers of one model, or of some."""
+    return {name: value[r] for name, value in numbers.items()}
 
 
 def mean_and_std(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | None]]:

@@ -40,6 +40,11 @@ class Terms(NamedTuple):
     others: dict[str, Tensor]
     posterior: Posterior
 
+    def numbers(self) -> dict[str, Tensor]:
+        """Everything but the posterior by name, without the graph that it was computed by."""
+        named = {"loss": self.loss, "log_likelihood": self.log_likelihood, "kl": self.kl, **self.others}
+        return {name: value.detach() for name, value in named.items()}
+
 
 class Objective(Protocol):
     """A bound to maximise; ``particles`` is how many draws of y it takes per example."""

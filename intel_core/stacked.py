@@ -267,7 +267,7 @@ def agrees(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is slow under vmap
             terms = way(x, noise, weights)
-        numbers = _numbers(terms)
+        numbers = terms.numbers()
         if any(value.shape != (len(stack.models),) for value in numbers.values()):
             return "its terms are not one number for each model"
         torch.autograd.backward(terms.loss.sum())
@@ -278,7 +278,7 @@ def agrees(
             model = cast(InteLVAE, stack.models[r])
             alone = objective(model, x[r], noise[r], weights)
             torch.autograd.backward(alone.loss)
-            if not all(_close(numbers[name][r], value, value) for name, value in _numbers(alone).items()):
+            if not all(_close(numbers[name][r], value, value) for name, value in alone.numbers().items()):
                 return "its terms differ from those of a model alone"
             pairs = []
             for ours, theirs in zip(gradients, model.parameters(), strict=True):
@@ -297,10 +297,6 @@ def agrees(
     finally:
         put_back()
     return ""
-
-
-def _numbers(terms: Terms) -> dict[str, Tensor]:
-    return {"loss": terms.loss, "log_likelihood": terms.log_likelihood, "kl": terms.kl, **terms.others}
 
 
 @torch.no_grad()

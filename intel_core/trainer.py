@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from intel_core import checkpoint
 from intel_core.batches import Order, batches_of
 from intel_core.compiling import CompiledNetworks
+from intel_core.compose import bare
 from intel_core.data import Dataset
 from intel_core.divergence import Snapshot, find_culprit
 from intel_core.errors import DivergenceError, RunError, SpecError, did_you_mean
 from intel_core.evaluation import evaluate
 from intel_core.mapping import Annealed
-from intel_core.model import InteLVAE, Posterior
+from intel_core.model import InteLVAE
 from intel_core.objectives import Terms
 from intel_core.optimizer import Adam
 from intel_core.peers import Gradients, Peers
@@ -38,7 +39,6 @@ __all__ = ["Trainer"]
 _SNAPSHOT_EVERY = 500
 _LARGE = 30.0
 """Beyond it, and standard deviations are near 1, weights as they are drawn make outputs that overflow."""
-_TERMS = ("loss", "log_likelihood", "kl")
 
 
 class Trainer:
@@ -105,7 +105,7 @@ class Trainer:
         self.peers = peers
         self.batches = batches_of(dataset.train, self.rows, self.steps, self.device)
         self._order = Order(self.order, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
-        self._window: list[Terms] = []
+        self._window: list[dict[str, Tensor]] = []
         self._shared = 0
         if peers is not None:
             self._rows = peers.rows(self.batch_size)
@@ -117,7 +117,8 @@ class Trainer:
     # --- weights -----------------------------------------------------------------------------------------------
 
     def _set_schedules(self) -> None:
-        self._annealed = [part for part in self.model.modules() if isinstance(part, Annealed)]
+        parts = [bare(part) for part in (*self.model.modules(), self.model.mapping)]
+        self._annealed = list({id(part): part for part in parts if isinstance(part, Annealed)}.values())
         known = ["kl", "lr", *(["strength"] if self._annealed else []), *self.model.regularisers]
         for name in self.spec.schedules:
             if name not in known:
@@ -269,7 +270,7 @@ class Trainer:
         started = time.perf_counter() - self.seconds
         while self.step < until and self.stop_reason is None:
             terms = self.take_step(*self.draw())
-            self._window.append(terms)
+            self._window.append(terms.numbers())
             if self.peers is not None and self.peers.must_stop:
                 self._heed()
             if after_step is not None:
@@ -324,7 +325,7 @@ class Trainer:
             return
         names, rows = self._window_rows()
         rows = self.peers.mean(rows[self._shared :])
-        self._window[self._shared :] = [_terms_of(dict(zip(names, row.unbind(), strict=True))) for row in rows]
+        self._window[self._shared :] = [dict(zip(names, row.unbind(), strict=True)) for row in rows]
         self._shared = len(self._window)
 
     def _window_means(self) -> dict[str, float]:
@@ -337,10 +338,9 @@ class Trainer:
         """Names of the terms, and a row of them for each step since the last line."""
         if not self._window:
             return [], torch.empty(0)
-        columns = [[getattr(terms, name) for terms in self._window] for name in _TERMS]
-        others = list(self._window[0].others)
-        columns += [[terms.others[name] for terms in self._window] for name in others]
-        return [*_TERMS, *others], torch.stack([torch.stack(column) for column in columns], dim=1)
+        names = list(self._window[0])
+        columns = [torch.stack([numbers[name] for numbers in self._window]) for name in names]
+        return names, torch.stack(columns, dim=1)
 
     def _require_finite(self) -> dict[str, float]:
         """The window's means; stops at what is not finite, there or, where the gradient alone broke, in the weights."""
@@ -433,7 +433,7 @@ class Trainer:
             self.best_model = tensors.get("best")
             self.seconds = float(state["seconds"])
             window = tensors["training"].get("window", torch.empty(0)).to(self.device)
-            self._window = [_terms_of(dict(zip(state["window"], row.unbind(), strict=True))) for row in window]
+            self._window = [dict(zip(state["window"], row.unbind(), strict=True)) for row in window]
             self._shared = len(self._window)
             self.stop_reason = _lasting(state["stop_reason"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -463,12 +463,6 @@ class Trainer:
 def _lasting(stop_reason: str | None) -> str | None:
     """What still stops a run that is continued: anything but a signal."""
     return None if stop_reason is None or stop_reason.startswith("signal") else stop_reason
-
-
-def _terms_of(numbers: dict[str, Tensor]) -> Terms:
-    """Terms read back from a checkpoint, which keeps no posterior."""
-    loss, log_likelihood, kl = (numbers.pop(name) for name in _TERMS)
-    return Terms(loss, log_likelihood, kl, numbers, Posterior(loss, loss))
 
 
 def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

@@ -26,6 +26,7 @@ from intel_core import (
     Regularised,
     SpecError,
     build_mapping,
+    fit,
     load_mapping,
     register,
 )
@@ -429,3 +430,44 @@ def test_load_mapping(text: str, kind: type, z_dim: int) -> None:
 def test_texts_that_describe_no_mapping(text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         load_mapping(text, y_dim=3)
+
+
+class Costs:
+    """A mapping that is no module, with everything that one can have."""
+
+    y_dim = z_dim = 2
+
+    def __init__(self) -> None:
+        self.regularisers = {"own": 0.5}
+        self.strength = 1.0
+
+    def __call__(self, y: Tensor) -> Tensor:
+        return y * self.strength
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return self(y), {"own": y.square().mean()}
+
+    def set_strength(self, strength: float) -> None:
+        self.strength = strength
+
+
+class CostsSpec(MappingSpec):
+    """See `Costs`."""
+
+    def build(self, y_dim: int) -> Any:
+        return Costs()
+
+
+@pytest.mark.parametrize(
+    "texts", [["costs"], ["costs", "identity"], ["identity", "costs"], ["costs:dims=1-2"]], ids=str
+)
+def test_what_is_no_module_keeps_its_losses_and_its_strength_wherever_it_stands(texts: list[str], tmp_path) -> None:
+    register("mappings", "costs", CostsSpec)
+    settings: Any = {"mapping": texts, "latent": 3 if "dims" in texts[0] else 2, "steps": 2, "log_every": 1}
+    settings |= {"schedules": {"strength": "constant:value=0.5"}, "device": "cpu"}
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    run = fit(**settings, data=x, run_dir=tmp_path / "run")
+    assert run.model.regularisers == {"own": 0.5}
+    assert all("own" in record for record in run.records())
+    y = torch.ones(5, run.model.y_dim)
+    assert run.model.mapping(y).min() == 0.5

@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -272,6 +273,33 @@ def test_logged_lines_are_means_over_the_steps_since_the_last_one(log_every, set
             assert line[name] == pytest.approx(np.mean([terms[name] for terms in window]), rel=1e-5)
         assert line["elbo"] == pytest.approx(line["log_likelihood"] - line["kl"], rel=1e-6)
         assert line["epoch"] == pytest.approx(end / 3, abs=1e-4)
+
+
+def test_no_step_is_kept_in_memory_until_a_line_is_logged(tmp_path):
+    means, alive = [], []
+
+    class Counting:
+        @hookimpl
+        def run_start(self, trainer):
+            objective = trainer.objective
+
+            class Watched:
+                particles = objective.particles
+
+                def __call__(_, *arguments):
+                    terms = objective(*arguments)
+                    means.append(weakref.ref(terms.posterior.mean))
+                    return terms
+
+            trainer.objective = Watched()
+
+        @hookimpl
+        def step_end(self, trainer):
+            alive.append(sum(mean() is not None for mean in means))
+
+    train(tmp_path / "run", Counting(), log_every=10**6)
+    assert len(alive) > 10
+    assert max(alive) <= 2
 
 
 def test_final_numbers_are_those_of_the_saved_model(tmp_path):
