@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "DatasetSpec",
+    "Examples",
     "MemorySpec",
     "Rows",
     "Shaped",
     "Split",
     "StreamedSplit",
     "Supported",
+    "Unsplit",
     "check_examples",
     "check_labels",
     "make_dataset",
@@ -170,6 +172,7 @@ class Dataset:
         support: which values x takes; decides the default likelihood.
         class_names: names of the labels, if any.
         scaling: mean and standard deviation of each column where vectors were standardised, else None.
+        columns: names of the values of vectors, if they have names.
     """
 
     name: str
@@ -179,6 +182,7 @@ class Dataset:
     support: Support
     class_names: tuple[str, ...] = ()
     scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -196,6 +200,7 @@ class Dataset:
             "support": self.support,
             "classes": list(self.class_names),
             "scaling": None if self.scaling is None else {"mean": self.scaling[0], "std": self.scaling[1]},
+            "columns": list(self.columns),
             "fingerprint": self.train.fingerprint(),
         }
 
@@ -244,6 +249,35 @@ class Shaped(Protocol):
     @property
     def betti(self) -> tuple[int, ...]:
         """Betti numbers (b0, b1, …) of the set near which the examples lie; higher ones are 0."""
+        ...
+
+
+class Examples(NamedTuple):
+    """Examples that a trained model is asked about, in their own order and units.
+
+    Attributes:
+        x: ``(n, D)`` or ``(n, C, H, W)``.
+        labels: integers ``(n,)``, where they are known.
+        class_names: names of the labels, if any.
+        columns: names of the D values, if they have names.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Unsplit(Protocol):
+    """A data set whose examples can be had as they lie in a file: all of them, in order, neither split nor scaled."""
+
+    def examples(self, data_dir: Path | None) -> Examples:
+        """One example or more.
+
+        Raises:
+            DataError: if they cannot be read.
+        """
         ...
 
 

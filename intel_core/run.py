@@ -6,6 +6,7 @@ Encode, decode, reconstruct, sample, and tell its numbers, on another machine to
 from __future__ import annotations
 
 import functools
+import json
 import math
 import os
 from collections.abc import Callable
@@ -19,8 +20,8 @@ from torch import Tensor
 
 from intel_core import checkpoint, plugins
 from intel_core.budget import require_bytes
-from intel_core.data import Dataset, to_float
-from intel_core.errors import DataError, PluginError, RunError, SpecError
+from intel_core.data import Dataset, Examples, to_float
+from intel_core.errors import DataError, PluginError, RunError, SpecError, did_you_mean
 from intel_core.model import InteLVAE, build_model
 from intel_core.rundir import RunFolder
 from intel_core.runspec import RunSpec, make_run_spec, stream
@@ -176,10 +177,12 @@ class Run:
         """Refuse data that are not those the run was trained on.
 
         Raises:
-            RunError: if the training examples differ.
+            RunError: if the training examples differ, or the units that they were standardised from.
         """
-        if dataset.train.fingerprint() != self.fingerprint:
-            raise RunError(f"{self.path} was trained on other data: the fingerprint of the training examples differs")
+        now, then = json.loads(json.dumps(dataset.summary())), self._info["data"]
+        for key, what in (("fingerprint", "fingerprint"), ("scaling", "mean or spread"), ("columns", "columns")):
+            if then.get(key, now[key]) != now[key]:
+                raise RunError(f"{self.path} was trained on other data: the {what} of the training examples differs")
 
     def standardise(self, raw: Tensor) -> Tensor:
         """Values in their original units as the model knows them; unchanged where the data was not standardised."""
@@ -190,6 +193,35 @@ class Run:
         """The inverse of `standardise`: samples and reconstructions in the units of the data file."""
         scaling = self._info["data"].get("scaling")
         return x if scaling is None else x * torch.tensor(scaling["std"]) + torch.tensor(scaling["mean"])
+
+    def adapt(self, examples: Examples) -> Examples:
+        """Examples in their own units as the model knows its data.
+
+        Columns are found by their names, where both have names; values are standardised as the training data was;
+        labels get the numbers that their names have in the training data, and names that are new there the next ones.
+
+        Raises:
+            DataError: if a column is missing, or the shape or the values do not fit the model.
+        """
+        data = self._info["data"]
+        x, known = examples.x, tuple(data.get("columns", ()))
+        if known and examples.columns:
+            missing = [name for name in known if name not in examples.columns]
+            if missing:
+                raise DataError(
+                    f"there is no column {missing[0]!r}{did_you_mean(missing[0], examples.columns, say='columns')}; "
+                    f"the run was trained on {', '.join(known)}"
+                )
+            x = x[:, [examples.columns.index(name) for name in known]]
+        if data.get("scaling") is not None and x.shape[1:] == self.model.x_shape:
+            # In float64, or large offsets would cost the digits that matter.
+            mean, std = (torch.tensor(data["scaling"][key], dtype=torch.float64) for key in ("mean", "std"))
+            x = ((x.double() - mean) / std).float()
+        classes, labels = list(data.get("classes", ())), examples.labels
+        if labels is not None and classes and examples.class_names:
+            classes += [name for name in examples.class_names if name not in classes]
+            labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels]
+        return Examples(self.check(x), labels, tuple(classes) or examples.class_names, known)
 
     # --- what the model does -----------------------------------------------------------------------------------
 

@@ -290,6 +290,7 @@ def test_summary() -> None:
         "support": "unit",
         "classes": ["even", "odd"],
         "scaling": None,
+        "columns": [],
         "fingerprint": fingerprint(data.train.x),
     }
 

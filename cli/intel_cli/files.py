@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,8 +68,11 @@ def save_examples(run: Run, x: Tensor, path: Path) -> None:
                 np.save(place, array)
             else:
                 rows = array.reshape(len(array), -1)
-                names = ",".join(f"x{i}" for i in range(rows.shape[1]))
-                np.savetxt(place, rows, delimiter=",", header=names, comments="", fmt="%.9g")
+                names = run.info["data"].get("columns") or [f"x{i}" for i in range(rows.shape[1])]
+                header = io.StringIO()
+                csv.writer(header, lineterminator="").writerow(names)
+                text = header.getvalue()
+                np.savetxt(place, rows, delimiter=",", header=text, comments="", fmt="%.9g", encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
 

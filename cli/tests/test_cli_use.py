@@ -100,8 +100,9 @@ def test_damaged_weights_are_told(call, trained, here):
 def test_encode_a_split(ok, trained, split, n):
     result = ok("encode", trained / "points", *(["--split", split] if split else []))
     arrays = np.load(trained / "points" / f"encoding-{split or 'test'}.npz")
-    assert set(arrays) == {"mean", "std", "y", "z", "z_mean", "labels"}
-    assert all(len(array) == n for array in arrays.values())
+    assert set(arrays) == {"mean", "std", "y", "z", "z_mean", "labels", "class_names"}
+    assert all(len(array) == n for name, array in arrays.items() if name != "class_names")
+    assert arrays["class_names"].tolist() == ["class 0", "class 1"]
     assert (arrays["std"] > 0).all()
     assert f"{n} examples of {split or 'test'}" in result.stdout
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from intel_cli.completion import ComponentName, RunPath
 from intel_cli.numbers import Integer
+
+if TYPE_CHECKING:
+    from intel_core.data import Dataset, Examples
 
 __all__ = ["encode"]
 
@@ -48,16 +53,18 @@ def encode(
 ) -> None:
     """Encode data into y and z.
 
-    Written are mean and std of q(y|x), a draw y of it, z = g(y) and z_mean = g(mean). A table is standardised as the
-    training data was.
+    Written are mean and std of q(y|x), a draw y of it, z = g(y) and z_mean = g(mean), and labels with the names of the
+    classes where they are known. Of a file all examples are encoded, in its order; its columns are found by their names
+    and standardised as the training data was, and its classes numbered as there.
 
-    RUN is a run directory, or the name of a run in runs/. The file also holds labels where they are known.
+    RUN is a run directory, or the name of a run in runs/.
     """
+    import numpy as np
     import torch
 
     from intel_cli.files import save_arrays, suffix_of
     from intel_cli.paths import data_spec
-    from intel_core.data import DatasetSpec
+    from intel_core.data import DatasetSpec, Unsplit
     from intel_core.devices import pick_device
     from intel_core.run import data_dir_or_default, load_run
     from intel_core.spec import parse_spec
@@ -69,19 +76,38 @@ def encode(
     suffix_of(target, (".npz",))
     if data is None:
         dataset = trained.dataset(data_dir)
+        trained.require_its_data(dataset)
+        found = _of_splits(dataset, chosen)
     else:
         spec = parse_spec("datasets", data_spec(data))
         assert isinstance(spec, DatasetSpec)
-        dataset = spec.load(data_dir_or_default(data_dir))
-    splits = [getattr(dataset, name) for name in chosen]
-    x = torch.cat([part.x for part in splits])
-    if data is not None and dataset.scaling is not None:
-        # Other data was standardised by its own rows; the model knows those that it was trained on.
-        mean, std = (torch.tensor(values) for values in dataset.scaling)
-        x = trained.standardise(x * std + mean)
-    encoding = trained.encode(x, seed=seed)
+        place = data_dir_or_default(data_dir)
+        if split is None and isinstance(spec, Unsplit):
+            found, chosen = spec.examples(place), (str(spec),)
+        else:
+            dataset = spec.load(place)
+            found = _of_splits(dataset, chosen)
+            if dataset.scaling is not None:
+                # Standardised by its own rows; the model knows those that it was trained on.
+                mean, std = (torch.tensor(values, dtype=torch.float64) for values in dataset.scaling)
+                found = found._replace(x=found.x * std + mean)
+        found = trained.adapt(found)
+    encoding = trained.encode(found.x, seed=seed)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
-    if all(part.labels is not None for part in splits):
-        arrays["labels"] = torch.cat([part.labels for part in splits]).cpu().numpy()
+    if found.labels is not None:
+        arrays["labels"] = found.labels.cpu().numpy()
+        arrays |= {"class_names": np.array(found.class_names)} if found.class_names else {}
     save_arrays(target, arrays)
     click.echo(f"{len(arrays['mean']):,} examples of {' + '.join(chosen)} in {target}: {', '.join(arrays)}")
+
+
+def _of_splits(dataset: Dataset, names: Sequence[str]) -> Examples:
+    """Parts of a data set, one behind the other."""
+    import torch
+
+    from intel_core.data import Examples
+
+    splits = [getattr(dataset, name) for name in names]
+    labels = [part.labels for part in splits if part.labels is not None]
+    x = torch.cat([part.x for part in splits])
+    return Examples(x, torch.cat(labels) if len(labels) == len(splits) else None, dataset.class_names, dataset.columns)

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from intel_core.data import Dataset, check_examples, make_dataset
+from intel_core.data import Dataset, Examples, check_examples, make_dataset
 from intel_core.errors import DataError, did_you_mean
 from intel_datasets.files import check_suffix, encode_labels, find_path
 
 if TYPE_CHECKING:
     from intel_datasets.spec import ArraysSpec
 
-__all__ = ["load", "read_npy", "read_npz"]
+__all__ = ["examples", "load", "read_npy", "read_npz"]
 
 _UNREADABLE = (OSError, ValueError, EOFError, MemoryError, KeyError, zipfile.BadZipFile, zlib.error)
 Array = np.ndarray[Any, Any]
@@ -36,8 +37,42 @@ def load(spec: ArraysSpec, data_dir: Path | None) -> Dataset:
     >>> data.x_shape, data.support
     ((3,), 'real')
     """
+    name, x, labels = _read(spec, data_dir)
+    examples = check_examples(name, x)
+    names: tuple[str, ...] = ()
+    if labels is not None:
+        labels, names = encode_labels(name, labels, len(examples))
+    return make_dataset(
+        name,
+        examples,
+        labels,
+        validation=spec.validation,
+        test=spec.test,
+        split_seed=spec.split_seed,
+        class_names=names,
+    )
+
+
+def examples(spec: ArraysSpec, data_dir: Path | None) -> Examples:
+    """The arrays that the spec names as they are.
+
+    Raises:
+        DataError: if a file is missing, or is not of numbers.
+    """
+    name, x, labels = _read(spec, data_dir)
+    if x.dtype.kind not in "buif":
+        raise DataError(f"{name}: values are of type {x.dtype}, expected numbers")
+    values = torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float64))
+    if labels is None:
+        return Examples(values)
+    numbers, names = encode_labels(name, labels, len(x))
+    return Examples(values, torch.from_numpy(numbers), names)
+
+
+def _read(spec: ArraysSpec, data_dir: Path | None) -> tuple[str, Array, Array | None]:
+    """The file's name, and the examples and labels in it."""
     path = find_path("arrays", spec.path, data_dir)
-    labels: Any = None
+    labels: Array | None = None
     if check_suffix("arrays", path, [".npy", ".npz"]) == ".npz":
         x, labels = read_npz(path, spec.key, spec.labels_key)
     else:
@@ -49,19 +84,7 @@ def load(spec: ArraysSpec, data_dir: Path | None) -> Dataset:
         labels_path = find_path("arrays", spec.labels, data_dir)
         check_suffix("arrays", labels_path, [".npy"])
         labels = read_npy(labels_path)
-    examples = check_examples(path.name, x)
-    names: tuple[str, ...] = ()
-    if labels is not None:
-        labels, names = encode_labels(path.name, labels, len(examples))
-    return make_dataset(
-        path.name,
-        examples,
-        labels,
-        validation=spec.validation,
-        test=spec.test,
-        split_seed=spec.split_seed,
-        class_names=names,
-    )
+    return path.name, x, labels
 
 
 def read_npy(path: Path) -> Array:

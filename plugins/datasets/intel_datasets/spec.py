@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Self
 
-    from intel_core.data import Dataset
+    from intel_core.data import Dataset, Examples
     from intel_datasets.celeba import Attributes
 
 __all__ = [
@@ -324,6 +324,12 @@ class ArraysSpec(DatasetSpec):
 
         return arrays.load(self, data_dir)
 
+    def examples(self, data_dir: Path | None) -> Examples:
+        """See `intel_datasets.arrays.examples`."""
+        from intel_datasets import arrays
+
+        return arrays.examples(self, data_dir)
+
 
 class TableSpec(DatasetSpec):
     """Your numeric columns from a .csv, .tsv or .parquet file."""
@@ -363,6 +369,12 @@ class TableSpec(DatasetSpec):
         from intel_datasets import table
 
         return table.load(self, data_dir)
+
+    def examples(self, data_dir: Path | None) -> Examples:
+        """See `intel_datasets.table.examples`."""
+        from intel_datasets import table
+
+        return table.examples(self, data_dir)
 
 
 class ImagesSpec(DatasetSpec):

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from intel_core.data import Dataset, Split, check_examples, support_of
+from intel_core.data import Dataset, Examples, Split, check_examples, support_of
 from intel_core.errors import DataError, did_you_mean
 from intel_datasets.files import check_suffix, encode_labels, find_path, split_rows
 
 if TYPE_CHECKING:
     from intel_datasets.spec import TableSpec
 
-__all__ = ["load", "moments", "read_table"]
+__all__ = ["examples", "load", "moments", "read_table"]
 
 Array = np.ndarray[Any, Any]
 
@@ -43,23 +43,39 @@ def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
     >>> data.x_shape, data.class_names, round(float(data.train.x.std(0)[0]), 1)
     ((2,), ('x', 'y'), 1.0)
     """
+    name, raw = _read(spec, data_dir)
+    values: Array = raw.x.numpy()
+    rows = split_rows(name, len(values), spec)
+    scaling = None
+    if spec.standardize:
+        scaling = moments(name, values, rows[0].numpy(), raw.columns)
+        values = (values - np.array(scaling[0])) / np.array(scaling[1])
+    x = check_examples(name, values)
+    train, validation, test = (Split(x[r], None if raw.labels is None else raw.labels[r]) for r in rows)
+    return Dataset(name, train, validation, test, support_of(x), raw.class_names, scaling, raw.columns)
+
+
+def examples(spec: TableSpec, data_dir: Path | None) -> Examples:
+    """The columns that the spec names as they lie in the file, float64.
+
+    Raises:
+        DataError: as `load`, but for columns that are constant and for few rows.
+    """
+    return _read(spec, data_dir)[1]
+
+
+def _read(spec: TableSpec, data_dir: Path | None) -> tuple[str, Examples]:
+    """The file's name, and what the spec chooses of it."""
     path = find_path("table", spec.path, data_dir)
     frame = read_table(path, header=spec.header, separator=spec.separator, decimal=spec.decimal)
     columns = _choose(path.name, list(frame.columns), spec)
-    labels: Array | None = None
+    labels: torch.Tensor | None = None
     names: tuple[str, ...] = ()
     if spec.label is not None:
-        labels, names = _labels(path.name, spec.label, frame[spec.label])
+        numbers, names = _labels(path.name, spec.label, frame[spec.label])
+        labels = torch.from_numpy(numbers)
     x = np.column_stack([_numbers(path.name, column, frame[column]) for column in columns])
-    rows = split_rows(path.name, len(x), spec)
-    scaling = None
-    if spec.standardize:
-        scaling = moments(path.name, x, rows[0].numpy(), columns)
-        x = (x - np.array(scaling[0])) / np.array(scaling[1])
-    examples = check_examples(path.name, x)
-    targets = None if labels is None else torch.from_numpy(labels)
-    train, validation, test = (Split(examples[r], None if targets is None else targets[r]) for r in rows)
-    return Dataset(path.name, train, validation, test, support_of(examples), names, scaling)
+    return path.name, Examples(torch.from_numpy(x), labels, names, tuple(columns))
 
 
 def read_table(path: Path, *, header: bool = True, separator: str | None = None, decimal: str = ".") -> pd.DataFrame:
