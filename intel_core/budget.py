@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RESIDENT_SHARE",
     "estimate",
+    "fit_at_once",
     "fits_beside",
     "memory_there",
     "out_of_memory_told",
@@ -48,6 +49,12 @@ def require_memory(spec: RunSpec, dataset: Dataset) -> None:
         SpecError: with the estimate and what is there, in GiB.
     """
     require_bytes("training", estimate(spec, dataset), pick_device(spec.device), _ADVICE)
+
+
+def fit_at_once(spec: RunSpec, dataset: Dataset, models: int) -> bool:
+    """Whether so many models of a resolved spec can plausibly be trained at once on its device."""
+    there = memory_there(pick_device(spec.device))
+    return there is None or models * estimate(spec, dataset) <= there
 
 
 def require_bytes(what: str, needed: float, device: torch.device, advice: str) -> None:

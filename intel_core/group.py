@@ -337,7 +337,7 @@ class Group:
 
     def _pass_on_stop(self) -> None:
         for trainer in self._going:
-            if self.stop_reason is not None and trainer.step < self.steps:
+            if self.stop_reason is not None:
                 trainer.stop(self.stop_reason)
 
     def _mean_record(self, kind: str) -> dict[str, Any]:

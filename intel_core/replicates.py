@@ -14,6 +14,7 @@ from typing import Any
 
 import pluggy
 
+from intel_core.budget import fit_at_once, out_of_memory_told
 from intel_core.data import Dataset
 from intel_core.devices import pick_device
 from intel_core.distributed import process_count
@@ -52,6 +53,7 @@ class Replicates:
     summary: dict[str, Any]
 
 
+@out_of_memory_told()
 @freed_memory_kept()
 def fit_replicates(
     replicates: int,
@@ -72,8 +74,8 @@ def fit_replicates(
     it was interrupted, as any other. A seed that diverges does not end the others. With early stopping each seed
     stops where it would alone. `RunSpec.restarts` chooses a start for each seed, one seed after another.
 
-    One after another are trained: models whose mapping or networks do not go through `torch.func.vmap`, and runs with
-    a hook that watches every step.
+    One after another are trained: models whose mapping or networks do not go through `torch.func.vmap`, runs with a
+    hook that watches every step, and models that would not fit into memory all at once.
 
     Args:
         replicates: how many seeds, at most 1000.
@@ -104,13 +106,18 @@ def fit_replicates(
             "replicates are trained in one process; leave out devices and nodes, or train one seed at a time"
         )
     seeds = check_replicates(asked, replicates)
-    _, dataset = prepare(asked, data_dir, given)
+    resolved, dataset = prepare(asked, data_dir, given)
     trained = [_Planned(asked, seed, dataset) for seed in seeds]
     watching = make_hooks(watchers, installed=False)
     for plan in trained:
         plan.build(list(hooks), watching)
+        # One copy of the data on an accelerator.
+        plan.trainer.batches = trained[0].trainer.batches.for_rows(plan.trainer.rows)
     descriptions = [plan.description() for plan in trained]
-    group = _stacked(trained, watching) if stack and replicates > 1 else "one after another was asked for"
+    group: Group | str = "one after another was asked for"
+    if stack and replicates > 1:
+        at_once = fit_at_once(resolved, dataset, replicates)
+        group = _stacked(trained, watching) if at_once else "all at once would not fit into memory"
     # Only now, when nothing that the user can mend is left, is anything written.
     name, why_not = group_name(asked, replicates), "" if isinstance(group, Group) else group
     folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, name)
@@ -199,10 +206,7 @@ class _Planned:
 
 def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group | str:
     """All in one stack, before the first step; or why there can be none, nothing having changed."""
-    trainers = [plan.trainer for plan in trained]
-    for trainer in trainers:
-        trainer.batches = trainers[0].batches.for_rows(trainer.rows)  # one copy on an accelerator
-    group = Group(trainers, watching)
+    group = Group([plan.trainer for plan in trained], watching)
     why_not = group.why_not()
     if not why_not:
         return group

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["Stoppable", "interrupt_on_signals", "stop_on_signals"]
+__all__ = ["Stoppable", "interrupt_on_signals", "is_signal", "stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,11 +20,23 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stoppable(Protocol):
     """Something that ends after its current step when it is told to."""
 
-    stop_reason: str | None
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it is to end, if it is."""
+        ...
 
     def stop(self, reason: str) -> None:
         """End after the current step."""
         ...
+
+
+def is_signal(reason: str | None) -> bool:
+    """Whether a run that stopped for this reason was asked to by a signal, and is to be continued.
+
+    >>> is_signal("signal SIGTERM"), is_signal("signal to noise is 1"), is_signal(None)
+    (True, False, False)
+    """
+    return reason is not None and re.fullmatch(r"signal [A-Z0-9]+", reason) is not None
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from intel_core.resuming import go_on, identity
 from intel_core.run import Run, data_dir_or_default
 from intel_core.rundir import RunFolder
 from intel_core.runspec import RunSpec, make_run_spec, resolve
-from intel_core.signals import interrupt_on_signals, stop_on_signals
+from intel_core.signals import interrupt_on_signals, is_signal, stop_on_signals
 from intel_core.spec import parse_spec
 from intel_core.trainer import Trainer
 
@@ -307,7 +307,7 @@ def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
 
 def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None = None) -> Run:
     """Write what is left of a run that has ended: final weights and numbers, or that it was interrupted or diverged."""
-    interrupted = (trainer.stop_reason or "").startswith("signal")
+    interrupted = is_signal(trainer.stop_reason)
     status = "diverged" if failure is not None else "interrupted" if interrupted else "finished"
     outcome = {
         "status": status,

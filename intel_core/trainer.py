@@ -32,6 +32,7 @@ from intel_core.objectives import Terms
 from intel_core.optimizer import Adam
 from intel_core.peers import Gradients, Peers
 from intel_core.runspec import RunSpec, steps_per_epoch, stream
+from intel_core.signals import is_signal
 from intel_core.threads import is_small, one_thread
 
 __all__ = ["Trainer"]
@@ -56,7 +57,6 @@ class Trainer:
         folder: where a diverged batch is kept, if anywhere.
         save: writes a checkpoint of this trainer and returns its folder, if checkpoints are wanted.
         step: steps taken so far.
-        stop_reason: set by `stop` (or a hook) to end the run after the current step.
 
     Raises:
         SpecError: if a schedule names a weight that does not exist, a batch does not divide among the processes, or
@@ -93,7 +93,7 @@ class Trainer:
         self.step = 0
         self.steps = spec.steps
         self.seconds = 0.0
-        self.stop_reason: str | None = None
+        self._stop_reason: str | None = None
         self._saved: tuple[int, str | None] | None = None
         self._save_by = math.inf
         self.best: float | None = None
@@ -197,10 +197,15 @@ class Trainer:
             self._update_strength()
         return terms
 
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run ends after the current step, if it does; see `stop`."""
+        return self._stop_reason
+
     def stop(self, reason: str) -> None:
         """End the run after the current step; of several processes, after one that all know of."""
         if self.peers is None:
-            self.stop_reason = reason
+            self._stop_reason = reason
         elif self.peers.wish is None:
             self.peers.wish = reason
 
@@ -245,7 +250,7 @@ class Trainer:
     def _heed(self) -> None:
         """Stop, all processes at once, if one of them wants to."""
         assert self.peers is not None
-        self.stop_reason = self.stop_reason or self.peers.agree_on_wish()
+        self._stop_reason = self._stop_reason or self.peers.agree_on_wish()
 
     def _end(self) -> None:
         self._save()
@@ -364,7 +369,7 @@ class Trainer:
         else:
             self.evaluations_without_gain += 1
             if self.evaluations_without_gain >= self.spec.patience:
-                self.stop_reason = f"no gain on validation data in {self.spec.patience} evaluations"
+                self._stop_reason = f"no gain on validation data in {self.spec.patience} evaluations"
 
     def judge(self, seed: int, weights: dict[str, float] | None = None) -> dict[str, Any]:
         """What `evaluate` says of the validation data; several processes take the first one's word for it."""
@@ -435,7 +440,7 @@ class Trainer:
             window = tensors["training"].get("window", torch.empty(0)).to(self.device)
             self._window = [dict(zip(state["window"], row.unbind(), strict=True)) for row in window]
             self._shared = len(self._window)
-            self.stop_reason = _lasting(state["stop_reason"])
+            self._stop_reason = _lasting(state["stop_reason"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RunError(f"the checkpoint does not fit this run: {reason}") from error
@@ -462,7 +467,7 @@ class Trainer:
 
 def _lasting(stop_reason: str | None) -> str | None:
     """What still stops a run that is continued: anything but a signal."""
-    return None if stop_reason is None or stop_reason.startswith("signal") else stop_reason
+    return None if is_signal(stop_reason) else stop_reason
 
 
 def _unflatten(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import DivergenceError, RunError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core import DivergenceError, RunError, SpecError, budget, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.data import Dataset, Split, make_dataset
 from intel_core.group import Group, Replicate, mean_and_std
 from intel_core.hooks import make_hooks
@@ -209,17 +209,6 @@ def test_a_signal_between_steps_interrupts_all(hook: str, step: int, tmp_path: P
     assert [(entry["status"], entry["step"]) for entry in part.summary["runs"]] == [("interrupted", step)] * 2
 
 
-def test_a_signal_after_the_last_step_interrupts_nothing(tmp_path: Path) -> None:
-    class Late(Signal):
-        @hookimpl
-        def evaluated(self, trainer: Any, record: dict[str, Any]) -> None:
-            if record["step"] == BASE["steps"]:
-                self._come("evaluated")
-
-    whole = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "whole", hooks=[Late("evaluated")])
-    assert [(entry["status"], entry["step"]) for entry in whole.summary["runs"]] == [("finished", 30)] * 2
-
-
 @pytest.mark.parametrize("stack", [True, False])
 def test_a_group_that_was_killed_can_be_completed(stack: bool, tmp_path: Path) -> None:
     """With one after another, the second seed had not begun."""
@@ -244,6 +233,41 @@ def test_a_group_that_was_killed_can_be_completed(stack: bool, tmp_path: Path) -
         for run, expected in zip(left.runs, whole.runs, strict=True):
             assert close(resume(run.path, data=X).metrics["test"], expected.metrics["test"])
     assert summarise_again(left.path).summary["status"] == "finished"
+
+
+def test_models_that_do_not_fit_at_once_are_trained_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run_spec(**BASE, data="memory:examples=1,shape=[1]")
+    dataset = make_dataset("data", X)
+    one = budget.estimate(resolve(spec, dataset), dataset)
+    monkeypatch.setattr(budget, "memory_there", lambda device: 2.5 * one)
+    assert fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "two").summary["stacked"]
+    summary = fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "three").summary
+    assert (summary["stacked"], summary["why_not"]) == (False, "all at once would not fit into memory")
+    assert summary["status"] == "finished"
+
+
+def test_memory_that_runs_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spent(self: Group) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Group, "take_step", spent)
+    with pytest.raises(SpecError, match="memory ran out"):
+        fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "group")
+
+
+def test_replicates_share_one_copy_of_the_data(tmp_path: Path) -> None:
+    seen = []
+
+    class Look:
+        @hookimpl
+        def run_start(self, trainer: Any) -> None:
+            seen.append(trainer.batches.x.data_ptr())
+
+    fit_replicates(3, **BASE, data=X.numpy(), run_dir=tmp_path / "group", hooks=[Look()], stack=False)
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
 
 
 def test_a_damaged_summary_is_told(tmp_path: Path) -> None:

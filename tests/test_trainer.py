@@ -433,11 +433,23 @@ def test_gradients_are_clipped_as_a_whole(tmp_path):
     assert same_weights(unclipped, never)
 
 
-@pytest.mark.parametrize("reason", ["enough", "signal TEST"])
+@pytest.mark.parametrize("reason", ["enough", "signal TEST", "signal to noise is enough"])
 def test_stop_ends_the_run_after_the_current_step(reason, tmp_path):
     run = train(tmp_path / "run", Watcher(lambda trainer: trainer.stop(reason) if trainer.step == 13 else None))
     assert (run.metrics["step"], run.metrics["stop_reason"]) == (13, reason)
-    assert run.status == ("interrupted" if reason.startswith("signal") else "finished")
+    assert run.status == ("interrupted" if reason == "signal TEST" else "finished")
+
+
+def test_a_reason_to_stop_is_given_by_a_call(tmp_path):
+    """Between several processes nothing else would reach the others, who would wait for ever."""
+
+    class Assigns:
+        @hookimpl
+        def step_end(self, trainer):
+            trainer.stop_reason = "enough"
+
+    with pytest.raises(AttributeError, match="stop_reason"):
+        train(tmp_path / "run", Assigns())
 
 
 # --- names -------------------------------------------------------------------------------------------------------
