@@ -52,3 +52,33 @@ def test_a_wrong_number_is_found(sectors: int, declared: int) -> None:
     wrong = check_mapping(Ring(sectors, declared), seed=0, **COUNT)
     assert [result.bad for result in wrong.results] == [True]
     assert f"fall into {sectors} clusters" in str(wrong.results[0])
+
+
+class Arc(nn.Module):
+    """The plane as a thin ring with a gap, of one piece; a cut in it makes two."""
+
+    y_dim = z_dim = 2
+
+    def __init__(self, cut: float = 0.0) -> None:
+        super().__init__()
+        self.cut = cut
+        self.properties = Properties(continuous=not cut, clusters=1)
+
+    def forward(self, y: Tensor) -> Tensor:
+        first, second = (y / (1 + y.square()).sqrt()).unbind(-1)
+        angle = (math.pi - 0.25 - self.cut) * first + self.cut * first.sign()
+        return (1 + 0.1 * second).unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], -1)
+
+
+@pytest.mark.parametrize("level", ["quick", "standard"])
+@pytest.mark.parametrize("seed", range(8))
+def test_an_uneven_curve_is_one_piece(seed: int, level: str) -> None:
+    report = check_mapping(Arc(), **COUNT | {"seed": seed, "level": level})
+    assert [result.status for result in report.results] == ["passed"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cut_curve_is_not(seed: int) -> None:
+    report = check_mapping(Arc(cut=0.2), **COUNT | {"seed": seed})
+    assert [result.bad for result in report.results] == [True]
+    assert "fall into 2 clusters" in str(report.results[0])

@@ -9,24 +9,26 @@ from torch import Tensor
 
 from intel_core.testing.outcomes import Skipped
 
-__all__ = ["clear_betti", "clear_components"]
+__all__ = ["clear_betti", "clear_components", "components_at"]
 
 _NEIGHBOUR = 10
 _TRIMMED = 0.1
 _LANDMARKS = 250
 _POINTS = 6000
 _OUTLIERS = 0.02
+_ROWS = 1000
 _FILLED = 7.0
 """Four times how long the loops last, relative to their birth, that a filled set shows by chance."""
 
 
 def _dense_part(z: Tensor, trimmed: float) -> Tensor:
     """The points without the share that lies where they are sparsest."""
-    nearest = torch.cdist(z, z).kthvalue(min(_NEIGHBOUR, len(z)), dim=1).values
+    some = [torch.cdist(rows, z).kthvalue(min(_NEIGHBOUR, len(z)), dim=1).values for rows in torch.split(z, _ROWS)]
+    nearest = torch.cat(some)
     return z[nearest.argsort()[: int(len(z) * (1 - trimmed))]]
 
 
-def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int, float]:
+def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int, float, float]:
     """The number of clusters of a cloud, and by which factor the distance that joins them exceeds that within them.
 
     Single linkage on the nine tenths of the points that lie densest, so that stragglers build no bridge. The number is
@@ -38,9 +40,9 @@ def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int,
         expected: a number of clusters; another one is as clear as it lasts longer than this one.
 
     Returns:
-        The number, and the ratio of the largest to the smallest distance at which it is seen, over that of `expected`
-        if it is another; 1 cluster with an infinite ratio if no other number lasts over a fifth, with 1 if some nearly
-        does.
+        The number; the ratio of the largest to the smallest distance at which it is seen, over that of `expected` if it
+        is another; and a distance between the two. 1 cluster with an infinite ratio if no other number lasts over a
+        fifth, with 1 if some nearly does.
 
     >>> noise = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     >>> clear_components(noise + 9 * torch.arange(3).repeat(100)[:, None], 0.1, 3)[0]
@@ -53,6 +55,7 @@ def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int,
     parent, size = list(range(n)), [1] * n
     big, held = 0, 0
     lasts: dict[int, float] = {}
+    widest: dict[int, tuple[float, float]] = {}
     order = lengths.argsort().tolist()
     values = lengths.tolist()
     for position, edge in enumerate(order):
@@ -69,11 +72,26 @@ def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int,
             # A curve's own spacing can be 0.
             ratio = following / max(here, 1e-12 * values[order[-1]])
             lasts[big] = lasts.get(big, 1.0) * ratio
+            widest[big] = max(widest.get(big, (0.0, 0.0)), (ratio, math.sqrt(here * following)))
     if not lasts or max(lasts.values()) < 1.2:
-        return 1, math.inf
+        return 1, math.inf, math.inf
     best = max(lasts, key=lambda count: lasts[count])
     rival = lasts.get(expected, 1.0) if best != expected else 1.0
-    return (best, lasts[best] / rival) if lasts[best] >= 1.5 else (1, 1.0)
+    return (best, lasts[best] / rival, widest[best][1]) if lasts[best] >= 1.5 else (1, 1.0, math.inf)
+
+
+def components_at(z: Tensor, least_share: float, distance: float) -> int:
+    """The number of clusters of a cloud whose points are joined up to a distance; as in `clear_components`.
+
+    Of another, larger sample it tells a gap that is there from one that chance has left: the former stays empty.
+    """
+    z = _dense_part(z, _TRIMMED)
+    lengths, ends = _spanning_tree(z)
+    parent = list(range(len(z)))
+    for edge in (lengths <= distance).nonzero().flatten().tolist():
+        parent[_root(parent, ends[edge][1])] = _root(parent, ends[edge][0])
+    size = torch.bincount(torch.tensor([_root(parent, i) for i in range(len(z))]))
+    return int((size >= max(2, int(least_share * len(z)))).sum())
 
 
 def _root(parent: list[int], i: int) -> int:
