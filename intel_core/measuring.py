@@ -6,6 +6,7 @@ measured once is read again, and an evaluation that was interrupted goes on wher
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import hashlib
@@ -245,11 +246,18 @@ def measure(
         RunError: if the directory cannot be written.
     """
     weights = checkpoint.weights_digest(subject.run.model)
+    questions = []
     for spec in metrics:
         text = format_spec(spec, explicit=True)
         component = plugins.find("metrics", plugins.name_of("metrics", type(spec)))
         path = _path(subject.run, component, text, weights)
-        known = None if again else _read(path)
+        questions.append((spec, text, component, path, None if again else _read(path)))
+    stored = [known for *_, known in questions]
+    if None in stored and any(known is not None and known.data for known in stored):
+        # All answers of one call are about the same data: what is stored is held against those that are there now.
+        with contextlib.suppress(IntelError):
+            _ = subject.dataset
+    for spec, text, component, path, known in questions:
         if known is not None and known.data and subject.data_digest() not in ("", known.data):
             known = None  # the training part, by which a run knows its data, may be the same and the test part not
         if known is not None:

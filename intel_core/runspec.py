@@ -27,7 +27,7 @@ from intel_core.errors import DataError, SpecError, did_you_mean
 from intel_core.mapping import IdentitySpec, MappingSpec
 from intel_core.parts import BernoulliSpec, ConvSpec, GaussianSpec, LikelihoodSpec, MLPSpec, NetworkSpec, ObjectiveSpec
 from intel_core.schedules import ConstantSpec, LinearSpec, ScheduleSpec
-from intel_core.spec import ComponentSpec, base_of, describe_errors, format_spec, parse_spec
+from intel_core.spec import ComponentSpec, base_of, describe_errors, format_spec, parse_spec, refuse_truths
 
 if TYPE_CHECKING:
     from intel_core.data import Dataset
@@ -190,6 +190,7 @@ def make_run_spec(**settings: Any) -> RunSpec:
     for key in settings:
         if key not in RunSpec.model_fields:
             raise SpecError(f"a run has no setting {key!r}{did_you_mean(key, RunSpec.model_fields, say='settings')}")
+    refuse_truths(RunSpec, settings)
     try:
         return RunSpec.model_validate(settings)
     except ValidationError as error:

@@ -18,7 +18,8 @@ import json
 import math
 from collections.abc import Mapping as Dictionary
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,6 +38,7 @@ __all__ = [
     "format_spec",
     "parse_spec",
     "read_settings",
+    "refuse_truths",
     "short_text",
 ]
 
@@ -123,6 +125,7 @@ def validate(spec_class: type[ComponentSpec], name: str, values: Dictionary[str,
     if unknown:
         key = unknown[0]
         raise SpecError(f"{name} has no key {_clip(key)}{did_you_mean(key, spec_class.model_fields, say='keys')}")
+    refuse_truths(spec_class, values, name)
     try:
         return _validate_words(spec_class, dict(values))
     except ValidationError as error:
@@ -248,6 +251,36 @@ def read_settings(path: Path) -> dict[str, Any]:
         if not isinstance(key, str):
             raise SpecError(f"{shown}: key {_clip(key)} is no word; write it in quotes")
     return content
+
+
+def refuse_truths(spec_class: type[BaseModel], values: Dictionary[str, Any], name: str = "") -> None:
+    """Refuse yes and no where a number is wanted: YAML reads them as truth values, and those would count as 1 and 0.
+
+    Args:
+        spec_class: whose fields the values are for.
+        values: keys and values as they were read.
+        name: of the component, for the message.
+
+    Raises:
+        SpecError: naming the key.
+    """
+    for key, value in values.items():
+        field = spec_class.model_fields.get(key)
+        if not isinstance(value, bool) or field is None:
+            continue
+        kinds = _kinds(field.annotation)
+        if kinds & {int, float} and not kinds & {bool, Any}:
+            start = f"{name}: " if name else ""
+            raise SpecError(
+                f"{start}{key}={str(value).lower()}: expected a number; YAML reads yes and no as true and false"
+            )
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types between which an annotation leaves the choice."""
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return {kind for part in get_args(annotation) for kind in _kinds(part)}
+    return {annotation} if isinstance(annotation, type) or annotation is Any else set()
 
 
 def _clip(text: object, width: int = 60) -> str:

@@ -218,6 +218,21 @@ def test_other_test_data_or_labels_are_measured_anew(run: Run) -> None:
     assert classes(data) == 2
 
 
+def test_all_answers_of_one_call_are_about_the_same_data(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks for the data before the second metric; the first has an answer from before they changed."""
+
+    class MoreSpec(LabelsSpec):
+        """The same by another name."""
+
+    plugins.register("metrics", "more_labels", MoreSpec)
+    data = make_dataset("data", points(), torch.arange(200) % 2)
+    list(measure(Subject(run, dataset=data), [LabelsSpec()]))
+    changed = dataclasses.replace(data, test=Split(data.test.x, torch.zeros(20, dtype=torch.int64)))
+    monkeypatch.setattr(run, "dataset", lambda data_dir=None: changed)
+    said = list(measure(Subject(run), [LabelsSpec(), MoreSpec()]))
+    assert [one.measurement and one.measurement.numbers["classes"].value for one in said] == [1, 1]
+
+
 def test_data_that_were_an_array_must_be_given_again(run: Run) -> None:
     (said,) = measure(Subject(run), [LabelsSpec()])
     assert said.status == "failed"

@@ -277,6 +277,16 @@ CASES = {
         ("--config", "c.yaml"),
         "lines 1 and 3",
     ),
+    "config with yes for a number": (
+        text("c.yaml", "steps: yes\n"),
+        ("--config", "c.yaml"),
+        "steps=true: expected a number",
+    ),
+    "component with yes for a number": (
+        text("k.yaml", "k: no\n"),
+        (*POINTS, "--mapping", "cluster:@k.yaml"),
+        "cluster: k=false: expected a number",
+    ),
     "config with both": (text("c.yaml", "steps: 3\nepochs: 3\n"), ("--config", "c.yaml"), "not both"),
     "config with a true seed": (text("c.yaml", "seed: x\n"), ("--config", "c.yaml"), "seed=x"),
     "config with schedules of no name": (text("c.yaml", "schedules: [1]\n"), ("--config", "c.yaml"), "schedules=[1]"),

@@ -236,7 +236,7 @@ def test_a_walk_decodes_what_the_run_decodes(ok, runs):
         ("stack", "toy_images", 3, "Does each level hang on those above?"),
         ("keep", "toy_wide", 4, "Is z sparse?"),
         ("halves", "toy_line", 1, "Do the data fill the clusters as declared?"),
-        ("halves:dims=2-3", "toy_images", 5, "Are the clusters the classes?"),
+        ("halves:dims=2-3", "toy_images", 5, "Do clusters and classes go together?"),
         ("identity", "toy_space", 1, "no bias to take"),
     ],
 )
@@ -388,6 +388,7 @@ def test_a_run_that_has_not_ended_is_shown_from_its_checkpoint(ok, runs):
     (runs / "images" / "model.safetensors").unlink()
     page, _ = page_of(ok, "images")
     assert "This run is unfinished" in page
+    assert "intel train --resume images" in page
     assert '<section id="latent"' in page
 
 

@@ -20,7 +20,7 @@ from intel_cli.report.took import Verdict, verdict
 from intel_cli.report.vectors import beside_data, joined
 from intel_cli.report.walks import Walks, spread_rows, walks
 from intel_cli.telling import quoted
-from intel_core.data import to_float
+from intel_core.data import MemorySpec, Supported, to_float
 from intel_core.errors import DataError, RunError
 from intel_core.measuring import measurements
 
@@ -251,10 +251,15 @@ def _steady(records: Sequence[dict[str, Any]]) -> str:
 
 def _commands(run: Run, against: Run | None, found: Verdict) -> list[str]:
     """What to type to know more."""
-    # Of images nobody knows the support.
-    wanted = [name for name in found.ask if name != "support" or len(run.model.x_shape) == 1]
-    paths = " ".join(quoted(one.path) for one in (run, against) if one is not None)
-    lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted else []
+    runs = [run, *([] if against is None else [against])]
+    unfinished = [one for one in runs if one.status != "finished"]
+    if unfinished:
+        return [f"intel train --resume {quoted(one.path)}" for one in unfinished if one.status != "diverged"]
+    data = run.spec.data
+    wanted = [name for name in found.ask if name != "support" or isinstance(data, Supported)]
+    paths = " ".join(quoted(one.path) for one in runs)
+    kept = not isinstance(data, MemorySpec)  # arrays from Python would have to be given again, which a command cannot
+    lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted and kept else []
     if against is None and found.ask:
         lines.append(f"intel report {quoted(run.path)} --against VANILLA_RUN")
     return lines

@@ -346,7 +346,7 @@ def _clusters(found: Clusters) -> list[Finding]:
             Finding(
                 # Clusters that follow another factor than the labels are clusters all the same.
                 "partly" if graded == "not" else graded,
-                "Are the clusters the classes?",
+                "Do clusters and classes go together?",
                 f"Clusters and the {found.classes} labels {said}: their mutual information is {found.agreement:.2f} "
                 "of the smaller entropy (nmi takes the mean of both). Training never saw the labels.",
                 part,
