@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,13 +14,13 @@ import numpy as np
 import pluggy
 import torch
 
-from intel_core import checkpoint
+from intel_core import checkpoint, plugins
 from intel_core.budget import out_of_memory_told, require_memory
 from intel_core.compose import diagnose
 from intel_core.data import Dataset, MemorySpec, fingerprint, make_dataset, to_float
 from intel_core.devices import pick_device
 from intel_core.distributed import joined
-from intel_core.errors import DivergenceError, RunError, SpecError
+from intel_core.errors import DivergenceError, IntelError, RunError, SpecError
 from intel_core.evaluation import evaluate
 from intel_core.heap import freed_memory_kept
 from intel_core.hooks import hookimpl, make_hooks
@@ -153,6 +154,9 @@ def read_arguments(
     if spec is not None and settings:
         raise SpecError("give fit() a whole spec or settings, not both")
     dataset = None
+    if isinstance(data, str | os.PathLike):
+        data = os.fspath(data)
+        _refuse_path(data)
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
     if isinstance(data, np.ndarray | torch.Tensor | list):
@@ -167,6 +171,23 @@ def read_arguments(
     elif data is not None:
         spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
     return spec, dataset
+
+
+def _refuse_path(data: str) -> None:
+    """A file says not how it is to be read.
+
+    Raises:
+        SpecError: naming the data sets that read files.
+    """
+    known = [component for component in plugins.available("datasets") if component.status == "OK"]
+    if any(data.strip() in (component.name, component.qualified) for component in known) or not os.path.exists(data):
+        return
+    readers = []
+    for component in known:
+        with contextlib.suppress(IntelError):
+            readers += [component.name] if "path" in plugins.load("datasets", component.name).model_fields else []
+    forms = ", ".join(f'"{name}:path={data}"' for name in readers) or "none that is installed"
+    raise SpecError(f"data={data!r} is a file or a folder; say which data set reads it: {forms}")
 
 
 def prepare(

@@ -1,6 +1,7 @@
 """What can a plugin's fault, or a user's, not lose? The edges of `fit`."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,21 @@ import torch
 from torch import nn
 
 import intel_core
-from intel_core import DivergenceError, IntelError, MappingSpec, PluginError, fit, load_run, make_dataset, register
+from intel_core import (
+    DivergenceError,
+    IntelError,
+    MappingSpec,
+    PluginError,
+    SpecError,
+    fit,
+    load_run,
+    make_dataset,
+    parse_spec,
+    register,
+)
 from intel_core.parts import ELBOSpec
 from intel_core.runspec import make_run_spec
+from intel_core.train import read_arguments
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 SMALL = {"steps": 4, "batch_size": 10, "latent": 2, "encoder": "mlp:hidden=[6]", "device": "cpu"}
@@ -128,6 +141,16 @@ def test_a_whole_spec_goes_with_arrays(tmp_path):
 def test_what_is_no_component_is_told_how_one_is_written(settings, said):
     with pytest.raises(IntelError, match=f"^{said}$"):
         fit(**settings)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_is_told_which_data_sets_read_files(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(SpecError, match=r"data='mine.csv' is a file or a folder; .*\"table:path=mine.csv\""):
+        fit(data=kind("mine.csv"))
+    Path("digits").mkdir()
+    assert read_arguments(None, "digits", None, {})[0].data == parse_spec("datasets", "digits")
 
 
 def test_a_run_keeps_what_was_asked_beside_what_became_of_it(tmp_path):

@@ -47,9 +47,13 @@ class ComponentName(_Text):
 
 
 def named_run(path: Path) -> Path:
-    """The path itself, or the run of that name in ``runs/`` where the path is not there."""
+    """The path itself, or the run or the group of that name in ``runs/`` where the path is not there."""
     named = Path("runs") / path
-    return named if not path.exists() and (named / "run.json").is_file() else path
+    if path.exists() or not named.is_dir():
+        return path
+    from intel_core.rundir import GROUP_FILE
+
+    return named if any((named / file).is_file() for file in ("run.json", GROUP_FILE)) else path
 
 
 class RunPath(_Path):

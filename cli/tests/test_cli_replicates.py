@@ -62,6 +62,12 @@ def test_the_last_run_to_be_continued_completes_the_summary(ok, tiny, here):
     }  # fmt: skip
 
 
+def test_a_group_is_found_by_its_name(ok, refused, tiny, here):
+    ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--run-dir", "runs/mine", "--quiet")
+    for command in ("sample", "report", "encode"):
+        refused(command, "mine", says="runs/mine holds several runs; choose one of them: runs/mine/seed-…")
+
+
 def test_a_group_is_continued_run_by_run(ok, refused, tiny, here):
     ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--run-dir", "group", "--quiet")
     for command in (("train", "--resume"), ("sample",), ("show",), ("encode",), ("report",)):
