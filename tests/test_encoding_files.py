@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,17 @@ def test_data_that_have_changed_are_not_taken_for_the_run_s_own(run: None, chang
 def test_samples_have_the_names_of_the_columns(run: None) -> None:
     assert call("sample", "run", "-n", 5, "-o", "s.csv").exit_code == 0
     assert list(pd.read_csv("s.csv").columns) == ["length", "weight"]
+
+
+def test_a_column_of_large_numbers_does_not_drown_the_others_in_the_report(tmp_path: Path, run: None) -> None:
+    """Principal axes of raw columns would be those of the largest unit alone."""
+    wide = FRAME.assign(tall=RNG.normal(0, 1e4, 60))
+    wide.to_csv("wide.csv", index=False)
+    quick = ("--steps", 20, "--network", "mlp:hidden=[4]", "--run-dir", "wide", "--quiet", "--no-pictures")
+    assert call("train", "--data", TABLE.format("wide.csv"), *quick).exit_code == 0
+    assert call("report", "wide").exit_code == 0
+    page = Path("wide/report.html").read_text(encoding="utf-8")
+    assert "over training data in grey, columns standardised" in page
+    shares = [int(found) for found in re.findall(r"principal axis 1 \((\d+)% of variance\)", page)]
+    assert shares
+    assert max(shares) < 75

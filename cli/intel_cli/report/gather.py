@@ -17,7 +17,7 @@ from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Latent, latent
 from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric_tables
 from intel_cli.report.took import Verdict, verdict
-from intel_cli.report.vectors import beside_data, joined
+from intel_cli.report.vectors import as_drawn, beside_data, joined, units_note
 from intel_cli.report.walks import Walks, spread_rows, walks
 from intel_cli.telling import quoted
 from intel_core.data import MemorySpec, Supported, to_float
@@ -276,11 +276,12 @@ def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tup
         if len(one.model.x_shape) == 3:
             found.append((name, _image_samples(one, dataset)))
         else:
-            x = one.original_units(one.sample(_POINTS, seed=one.spec.seed, noise=True))
+            x = as_drawn(one, one.sample(_POINTS, seed=one.spec.seed, noise=True))
             # Training data may lie on disk: only what is drawn is read.
             data = None if dataset is None else dataset.train.read(_rows(len(dataset.train), _POINTS))
-            data = None if data is None else one.original_units(to_float(data))
+            data = None if data is None else as_drawn(one, to_float(data))
             label = f"{len(x):,} samples, noise included" + ("" if data is None else ", over training data in grey")
+            label += units_note(one)
             found.append((name, Picture(f"{label}.", svg=beside_data(x, data, label))))
     return found
 
@@ -313,6 +314,6 @@ def _reconstructions(run: Run, dataset: Dataset) -> Picture:
         label = f"{len(rows)} test images; below each row of originals the row of their reconstructions."
         return Picture(label, address(pixels, int(originals.shape[2] * originals.shape[3])), pixels.shape[1])
     x = test.x[_rows(len(test), 300)]
-    originals, decoded = run.original_units(to_float(x)), run.original_units(run.reconstruct(x))
-    label = f"{len(x)} test examples in grey, each joined to its reconstruction."
+    originals, decoded = as_drawn(run, to_float(x)), as_drawn(run, run.reconstruct(x))
+    label = f"{len(x)} test examples in grey, each joined to its reconstruction{units_note(run)}."
     return Picture(label, svg=joined(originals, decoded, label))

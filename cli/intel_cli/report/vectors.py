@@ -12,9 +12,22 @@ from intel_cli.report.svg import Frame, clipped, dots, frame, line, squared, win
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["beside_data", "joined"]
+    from intel_core.run import Run
+
+__all__ = ["as_drawn", "beside_data", "joined", "units_note"]
 
 _Names = tuple[str, str]
+
+
+def as_drawn(run: Run, x: Tensor) -> Tensor:
+    """A single value in its own units; several as the model sees them, where no unit drowns the others."""
+    return run.original_units(x) if x.shape[1] == 1 else x
+
+
+def units_note(run: Run) -> str:
+    """What to add to a caption."""
+    standardised = run.info["data"].get("scaling") is not None and run.model.x_shape[0] > 1
+    return ", columns standardised" if standardised else ""
 
 
 def _flat(x: Tensor, basis: Tensor) -> tuple[Tensor, _Names]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from intel_cli.pictures.points import label_name
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.svg import Frame, dots, frame, line, squared, window, wrap
+from intel_cli.report.vectors import as_drawn
 from intel_core.data import to_float
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
     if dataset is not None and images:
         limits = limits_of(to_float(dataset.test.x[:200]), dataset.support)
     elif dataset is not None:
-        behind = run.original_units(to_float(dataset.test.x[:_BEHIND]))
+        behind = as_drawn(run, to_float(dataset.test.x[:_BEHIND]))
     ys, bases = _bases(run, dataset, limits)
     found, tile = [], None
     for dim in dims[:MOST_DIMS]:
@@ -98,7 +99,7 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
             sprite = address(sheet(x, len(STEPS), limits), tile[0] * tile[1])
             found.append(Walk(dim, notes[dim], sprite, None))
         else:
-            found.append(Walk(dim, notes[dim], "", _chart(run.original_units(x), behind, dim, len(ys))))
+            found.append(Walk(dim, notes[dim], "", _chart(as_drawn(run, x), behind, dim, len(ys))))
     return Walks(found, bases, tile, max(0, len(dims) - MOST_DIMS))
 
 
