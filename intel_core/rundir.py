@@ -85,7 +85,7 @@ class RunFolder:
         """Write ``run.json``, from which on this is a run, and begin the log.
 
         Raises:
-            RunError: if another process was faster, or the disk does not take it; the directory is gone then.
+            RunError: if another process was faster, or the disk does not take it, and the directory is gone then.
         """
         if (self.path / "run.json").exists():
             raise RunError(f"{self.path} has just become the directory of another run; choose another one")

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from pydantic import Field, NonNegativeFloat
 
 from intel_core.spec import ComponentSpec
 
-__all__ = ["ConstantSpec", "CosineSpec", "GeometricSpec", "LinearSpec", "Schedule", "ScheduleSpec"]
-
-
-class Schedule(Protocol):
-    """A weight as a function of the step, counted from 0."""
-
-    def __call__(self, step: int, /) -> float:
-        """The weight at a step."""
-        ...
+__all__ = ["ConstantSpec", "CosineSpec", "GeometricSpec", "LinearSpec", "ScheduleSpec"]
 
 
 class ScheduleSpec(ComponentSpec):

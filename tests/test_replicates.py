@@ -15,7 +15,7 @@ import torch
 
 from intel_core import DivergenceError, RunError, SpecError, budget, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.data import Dataset, Split, make_dataset
-from intel_core.group import Group, Replicate, mean_and_std
+from intel_core.group import Group, Replicate, _clip_each, mean_and_std
 from intel_core.hooks import make_hooks
 from intel_core.model import build_model
 from intel_core.replicates import summarise_again
@@ -268,6 +268,40 @@ def test_replicates_share_one_copy_of_the_data(tmp_path: Path) -> None:
     fit_replicates(3, **BASE, data=X.numpy(), run_dir=tmp_path / "group", hooks=[Look()], stack=False)
     assert len(seen) == 3
     assert len(set(seen)) == 1
+
+
+def test_where_one_is_interrupted_those_behind_it_are_left_at_their_beginning(tmp_path: Path) -> None:
+    group = fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "group", hooks=[StopAt(14)], stack=False)
+    assert [(entry["status"], entry["step"]) for entry in group.summary["runs"]] == [
+        ("interrupted", 14), ("unfinished", 0), ("unfinished", 0)
+    ]  # fmt: skip
+    assert group.summary["status"] == "interrupted"
+
+
+def test_checkpoints_by_the_clock(tmp_path: Path) -> None:
+    group = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "group", save_minutes=1e-9, keep_checkpoints=100)
+    for run in group.runs:
+        assert sorted(int(path.name[5:]) for path in (run.path / "checkpoints").glob("step-*")) == list(range(1, 31))
+
+
+def test_each_is_clipped_as_it_would_be_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    norms = torch.tensor([0.1, 0.9, 1.1, 50.0])
+    gradients = [torch.randn(4, 3, 2, generator=generator), torch.randn(4, 5, generator=generator)]
+    whole = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
+    stacks, alone = [], [[] for _ in norms]
+    for gradient in gradients:
+        stack = torch.zeros_like(gradient).requires_grad_()
+        stack.grad = gradient * (norms / whole).view(-1, *[1] * (gradient.dim() - 1))
+        stacks.append(stack)
+        for r, parts in enumerate(alone):
+            parts.append(torch.zeros_like(gradient[r]).requires_grad_())
+            parts[-1].grad = stack.grad[r].clone()
+    _clip_each(stacks, 1.0)
+    for r, parts in enumerate(alone):
+        torch.nn.utils.clip_grad_norm_(parts, 1.0)
+        for stack, part in zip(stacks, parts, strict=True):
+            torch.testing.assert_close(stack.grad[r], part.grad)
 
 
 def test_a_damaged_summary_is_told(tmp_path: Path) -> None:

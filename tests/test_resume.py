@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 from intel_core import RunError, checkpoint, fit, hookimpl, load_run
+from intel_core.resuming import identity
 from intel_core.train import resume
 
 DATA = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
@@ -346,3 +347,18 @@ def test_log_of_a_killed_process_may_end_in_half_a_line(whole, tmp_path):
     assert_same_result(run, whole["elbo"])
     for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
         json.loads(line)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"spec": {"mapping": ["identity"]}}, {"spec": {"likelihood": "laplace"}}, {"spec": {"objective": "elbo"}},
+        {"spec": {"encoder": "mlp"}}, {"spec": {"decoder": "mlp"}}, {"spec": {"latent": 9}},
+        {"spec": {"batch_size": 9}}, {"spec": {"seed": 9}}, {"data": {"fingerprint": "other"}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_checkpoint_belongs_to_one_run_alone(changed):
+    """Whatever decides the weights is part of its identity; what does not, is not."""
+    assert identity({"spec": {}, "data": {}} | changed) != identity({"spec": {}, "data": {}})
+    assert identity({"spec": {"log_every": 3, "device": "cuda"}, "data": {}}) == identity({"spec": {}, "data": {}})

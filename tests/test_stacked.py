@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 from intel_core import MappingSpec, fit_replicates, register
+from intel_core.data import make_dataset
+from intel_core.model import build_model
 from intel_core.networks import ConvEncoder
 from intel_core.objectives import Terms
 from intel_core.parts import ObjectiveSpec
-from intel_core.stacked import Stack
+from intel_core.runspec import make_run_spec, resolve
+from intel_core.stacked import Stack, agrees, ways
 
 X = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
 
@@ -158,3 +161,47 @@ def test_what_a_stack_cannot_follow_is_found_out(module: type[nn.Module], stacke
     for ours, theirs in zip(group.runs, one.runs, strict=True):
         for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
             assert torch.allclose(a, b, atol=1e-5)
+
+
+# --- what the comparison before the first step sees ---------------------------------------------------------------
+
+
+def made(r: int, shape: tuple[int, ...] = (3,)) -> tuple[Stack, Any, torch.Tensor, torch.Tensor]:
+    dataset = make_dataset("x", X)
+    spec = resolve(make_run_spec(**BASIC, data="memory:examples=1,shape=[1]"), dataset)
+    models = [build_model(spec.model_copy(update={"seed": seed}), dataset.x_shape).train() for seed in range(r)]
+    for model in models:
+        model.encoder.append(nn.BatchNorm1d(4))
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(r, 16, 3, generator=generator), torch.randn(r, 1, 16, 2, generator=generator)
+    return Stack(models), spec.objective.build(), x, noise
+
+
+BASIC = {"mapping": "identity", "latent": 2, "encoder": "mlp:hidden=[4]", "device": "cpu", "likelihood": "gaussian"}
+
+
+def test_what_is_the_same_agrees() -> None:
+    stack, objective, x, noise = made(3)
+    for way in ways(stack, objective):
+        assert agrees(stack, objective, way, x, noise, {}) == ""
+
+
+@pytest.mark.parametrize("model", [0, 2])
+@pytest.mark.parametrize(
+    ("what", "said"), [("loss", "terms differ"), ("gradient", "gradients differ"), ("buffer", "buffers differ")]
+)
+def test_a_difference_of_a_hundredth_in_the_first_or_the_last_model_is_seen(what: str, said: str, model: int) -> None:
+    stack, objective, x, noise = made(3)
+    plain = ways(stack, objective)[0]
+    more = torch.zeros(3).index_fill(0, torch.tensor(model), 0.01)
+
+    def other(x: torch.Tensor, noise: torch.Tensor, weights: Any) -> Terms:
+        terms = plain(x, noise, weights)
+        if what == "buffer":
+            (mean,) = (tensor for name, tensor in stack.tensors.items() if name.endswith("running_mean"))
+            mean.data.mul_(1 + more[:, None])
+            return terms
+        added = more * terms.loss.detach() if what == "loss" else more * (terms.loss - terms.loss.detach())
+        return terms._replace(loss=terms.loss + added)
+
+    assert said in agrees(stack, objective, other, x, noise, {})

@@ -22,7 +22,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MAPPING = "Mapping z = g(y), e.g. cluster:k=3; repeat to compose, the first applied first.  [default: identity]"
 _DATA = "Data set, e.g. mnist:classes=[0,1]; or a .csv, .tsv, .parquet, .npy, .npz file or a folder.  [default: digits]"
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
-_NETWORK = "Encoder and decoder network.  [default: conv for images of 16x16 or more, else mlp]"
+_NETWORK = "Encoder and decoder network.  [default: conv for images of 48x48 or more, else mlp]"
 _HOW = ("devices", "nodes", "strategy")
 """What a continued run may have other than before: its result is the same."""
 _EPILOG = """\b
