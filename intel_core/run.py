@@ -265,8 +265,8 @@ class Run:
             DataError: if n is not positive.
             SpecError: if so many cannot fit into memory.
         """
-        if n < 1:
-            raise DataError(f"{n} samples were asked for; at least 1 is needed")
+        if not hasattr(n, "__index__") or n < 1:  # integers of NumPy and torch have one, too
+            raise DataError(f"{n} samples were asked for; expected a whole number, at least 1")
         size = 4.0 * n * (self.model.y_dim + math.prod(self.model.x_shape))
         require_bytes(f"{n:,} samples", size, torch.device("cpu"), "Draw fewer at a time")
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "sample"))

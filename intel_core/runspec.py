@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +19,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -36,6 +38,7 @@ __all__ = ["RunSpec", "make_run_spec", "resolve", "stream"]
 
 DEFAULT_STEPS = 4000
 MOST_STEPS = 10**9
+_NAME = r"[\w+-][\w.+-]{0,99}"
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
 
@@ -160,8 +163,15 @@ class RunSpec(BaseModel):
         False, description="compile the networks for training by torch.compile, which takes up to a minute at the start"
     )
     name: str | None = Field(
-        None, description="name of the run; its folder is runs/NAME", pattern=r"^[\w+-][\w.+-]{0,99}$"
+        None, description="name of the run; its folder is runs/NAME", json_schema_extra={"pattern": _NAME}
     )
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and re.fullmatch(_NAME, name) is None:
+            raise ValueError("expected up to 100 letters, digits and . _ + -, the first no dot; no space and no slash")
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> RunSpec:

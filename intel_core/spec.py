@@ -314,10 +314,14 @@ def describe_errors(error: ValidationError) -> str:
     return "; ".join(shown) + more
 
 
+_EXPECTED = {"tuple_type": "expected a list such as [1,2]", "dict_type": "expected keys and values"}
+"""What pydantic calls by names that are Python's."""
+
+
 def _describe(detail: ErrorDetails) -> str:
     where = _one_line(".".join(str(part) for part in detail["loc"]), 60)
     cause = (detail.get("ctx") or {}).get("error")
-    message = str(cause) if cause is not None else detail["msg"]
+    message = str(cause) if cause is not None else _EXPECTED.get(detail["type"], detail["msg"])
     message = _one_line(message[:1].lower() + message[1:])
     given = detail["input"]
     if not where or detail["type"] == "missing":

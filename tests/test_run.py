@@ -269,9 +269,9 @@ def test_latents_that_do_not_fit_are_refused(z, trained):
         trained["vectors"].decode(z)
 
 
-@pytest.mark.parametrize("n", [0, -1])
-def test_less_than_one_sample_is_refused(n, trained):
-    with pytest.raises(DataError, match="at least 1"):
+@pytest.mark.parametrize("n", [0, -1, 2.5, "3"])
+def test_less_than_one_sample_or_a_broken_number_is_refused(n, trained):
+    with pytest.raises(DataError, match=f"^{n} samples were asked for; expected a whole number, at least 1$"):
         trained["vectors"].sample(n)
 
 

@@ -302,7 +302,7 @@ def refusal(kind: str, text: str) -> SpecError | None:
         ("schedules", "linear", r"^linear: steps is required$"),
         ("schedules", "linear:end=1", r"^linear: steps is required$"),
         ("schedules", "linear:steps=1,start=-1,end=-1,delay=-1", r"^linear: start=-1: .*; end=-1: .*; delay=-1: "),
-        ("networks", "mlp:hidden=64", r"^mlp: hidden=64: input should be a valid tuple$"),
+        ("networks", "mlp:hidden=64", r"^mlp: hidden=64: expected a list such as \[1,2\]$"),
         ("networks", "mlp:hidden=[1,-1]", r"^mlp: hidden\.1=-1: input should be greater than 0$"),
         ("networks", "conv:channels=[-1,-1,-1,-1]", r"; channels\.2=-1: .* greater than 0 \(and 2 more\)$"),
         ("networks", "conv:last_stride=3", r"^conv: last_stride=3: input should be 1 or 2$"),
@@ -330,7 +330,7 @@ def refusal(kind: str, text: str) -> SpecError | None:
         ("mappings", "identity:dims=[-1]", r"^identity: dims\.0=-1: input should be greater than or equal to 0"),
         ("mappings", "identity:dims=[]", r"^identity: dims=\[\]: tuple should have at least 1 item"),
         ("mappings", "identity:dims=true", r"^identity: dims=true: 'true' is neither"),
-        ("mappings", 'identity:{"dims": true}', r"^identity: dims=true: input should be a valid tuple$"),
+        ("mappings", 'identity:{"dims": true}', r"^identity: dims=true: expected a list such as \[1,2\]$"),
         ("datasets", "memory:examples=4", r"^memory: shape is required$"),
     ],
 )  # fmt: skip

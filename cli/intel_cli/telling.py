@@ -47,7 +47,9 @@ def errors(ctx: click.Context) -> Iterator[None]:
     except (click.exceptions.NoArgsIsHelpError, _Told):
         raise
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else ctx.command_path
+        # A parser that misses a value knows of no context.
+        begun = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".strip()
+        where = error.ctx.command_path if error.ctx is not None else begun
         raise _tell(ctx, error.format_message(), f"{where} --help explains the options.") from error
     except click.ClickException as error:
         raise _tell(ctx, error.format_message()) from error

@@ -68,6 +68,12 @@ def test_nonsense(refused, case):
     refused(*args, says=expected)
 
 
+@pytest.mark.parametrize("args", [["train", "--mapping"], ["train", "--resume"], ["sample", "x", "--seed"]])
+def test_an_option_without_its_value_points_to_the_help_of_its_command(refused, call, args):
+    refused(*args, says="requires an argument")
+    assert call(*args).stderr.endswith(f"intel {args[0]} --help explains the options.\n")
+
+
 @pytest.mark.parametrize("args", [["train", "--maping", "x"], ["train", "--mapping", "halvs"], ["runs", "nowhere"]])
 def test_with_json_the_error_is_on_stdout_too(call, args):
     result = call(*args, "--json")
