@@ -32,7 +32,7 @@ from torch import Tensor
 from intel_core.compose import properties_of
 from intel_core.data import Shaped
 from intel_core.metrics import Measurement, NotApplicableError, Number
-from intel_metrics.specs.topology import resamples_for
+from intel_metrics.confidence import resamples_for
 
 if TYPE_CHECKING:
     from intel_core import Subject

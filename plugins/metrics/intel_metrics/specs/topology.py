@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from intel_core import Measurement, MetricSpec
+from intel_metrics.confidence import resamples_for
 
 if TYPE_CHECKING:
     from intel_core import Subject
 
-__all__ = ["BettiSpec", "SupportSpec", "resamples_for"]
-
-
-def resamples_for(level: float) -> int:
-    """How many resamples a confidence needs: the largest of B gives B / (B + 1), and no more.
-
-    >>> resamples_for(0.95), resamples_for(0.99)
-    (19, 99)
-    """
-    return math.ceil(level / (1 - level) - 1e-9)
+__all__ = ["BettiSpec", "SupportSpec"]
 
 
 class SupportSpec(MetricSpec):
