@@ -6,7 +6,6 @@ Encode, decode, reconstruct, sample, and tell its numbers, on another machine to
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 from collections.abc import Callable
@@ -179,9 +178,14 @@ class Run:
         Raises:
             RunError: if the training examples differ, or the units that they were standardised from.
         """
-        now, then = json.loads(json.dumps(dataset.summary())), self._info["data"]
-        for key, what in (("fingerprint", "fingerprint"), ("scaling", "mean or spread"), ("columns", "columns")):
-            if then.get(key, now[key]) != now[key]:
+        then, now = self._info["data"], dataset.summary()
+        differs = {
+            "fingerprint": self.fingerprint != now["fingerprint"],
+            "mean or spread": _scaled_otherwise(then.get("scaling"), now["scaling"]),
+            "columns": then.get("columns", now["columns"]) != now["columns"],
+        }
+        for what, it_does in differs.items():
+            if it_does:
                 raise RunError(f"{self.path} was trained on other data: the {what} of the training examples differs")
 
     def standardise(self, raw: Tensor) -> Tensor:
@@ -205,6 +209,7 @@ class Run:
         """
         data = self._info["data"]
         x, known = examples.x, tuple(data.get("columns", ()))
+        x = x.unsqueeze(1) if x.dim() == 1 else x
         if known and examples.columns:
             missing = [name for name in known if name not in examples.columns]
             if missing:
@@ -220,7 +225,7 @@ class Run:
         classes, labels = list(data.get("classes", ())), examples.labels
         if labels is not None and classes and examples.class_names:
             classes += [name for name in examples.class_names if name not in classes]
-            labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels]
+            labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
         return Examples(self.check(x), labels, tuple(classes) or examples.class_names, known)
 
     # --- what the model does -----------------------------------------------------------------------------------
@@ -309,6 +314,18 @@ class Run:
         self.model.eval()
         parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
         return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
+
+
+def _scaled_otherwise(then: dict[str, Any] | None, now: dict[str, Any] | None) -> bool:
+    """Whether columns were standardised by other numbers, up to how another machine rounds."""
+    if then is None or now is None:
+        return then is not now
+    (mean, std), (other_mean, other_std) = (
+        [torch.tensor(one[key], dtype=torch.float64) for key in ("mean", "std")] for one in (then, now)
+    )
+    if mean.shape != other_mean.shape:
+        return True
+    return bool((((mean - other_mean).abs() > 1e-6 * std) | ((std - other_std).abs() > 1e-6 * std)).any())
 
 
 def _as_tensor(what: str, values: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,21 @@ def test_an_array_is_in_the_units_of_the_table(whole: dict[str, Any]) -> None:
 def test_data_that_have_changed_are_not_taken_for_the_run_s_own(run: None, change: Any, what: str) -> None:
     change(FRAME).to_csv("t.csv", index=False)
     assert f"was trained on other data: the {what} of the training examples differs" in refused()
+
+
+def test_means_that_another_machine_rounds_otherwise_are_the_same_data(run: None) -> None:
+    info = json.loads(Path("run/run.json").read_text())
+    info["data"]["scaling"]["mean"] = [mean * (1 + 1e-13) for mean in info["data"]["scaling"]["mean"]]
+    Path("run/run.json").write_text(json.dumps(info))
+    assert len(encoded()["mean"]) == 6
+
+
+def test_a_single_column(tmp_path: Path, run: None) -> None:
+    np.save("one.npy", FRAME["weight"].to_numpy())
+    quick = ("--steps", 20, "--network", "mlp:hidden=[4]", "--run-dir", "line", "--quiet", "--no-pictures")
+    assert call("train", "--data", "one.npy", *quick).exit_code == 0
+    assert call("encode", "line", "--data", "one.npy", "-o", "line.npz").exit_code == 0
+    assert len(np.load("line.npz")["mean"]) == 60
 
 
 def test_samples_have_the_names_of_the_columns(run: None) -> None:
