@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 
 from pydantic import Field
 
-from intel_core.errors import DataError
+from intel_core.errors import DataError, PluginError
 from intel_core.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class DatasetSpec(ComponentSpec):
         Raises:
             DataError: if it is missing or malformed.
         """
-        raise TypeError(f"{type(self).__name__} does not define load(data_dir)")
+        raise PluginError(f"{type(self).__name__} does not define load(data_dir)")
 
 
 # --- optional capabilities of a data set's spec -------------------------------------------------------------------

@@ -214,7 +214,7 @@ class MappingSpec(ComponentSpec):
         Raises:
             ValueError: if there is no such mapping for `y_dim` dimensions.
         """
-        raise TypeError(f"{type(self).__name__} does not define build(y_dim)")
+        raise PluginError(f"{type(self).__name__} does not define build(y_dim)")
 
 
 class IdentitySpec(MappingSpec):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from intel_core.errors import IntelError
+from intel_core.errors import IntelError, PluginError
 from intel_core.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ class MetricSpec(ComponentSpec):
             NotApplicableError: with the reason, in a sentence, where it has nothing to say of this run.
             IntelError: for anything else that the user can mend.
         """
-        raise TypeError(f"{type(self).__name__} does not define measure(subject)")
+        raise PluginError(f"{type(self).__name__} does not define measure(subject)")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from intel_core.errors import SpecError
+from intel_core.errors import PluginError, SpecError
 from intel_core.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LikelihoodSpec(ComponentSpec):
 
     def build(self) -> Likelihood:
         """The likelihood."""
-        raise TypeError(f"{type(self).__name__} does not define build()")
+        raise PluginError(f"{type(self).__name__} does not define build()")
 
 
 class BernoulliSpec(LikelihoodSpec):
@@ -120,7 +120,7 @@ class NetworkSpec(ComponentSpec):
         Raises:
             ValueError: if there is none for that shape.
         """
-        raise TypeError(f"{type(self).__name__} does not define build_encoder(x_shape, out_features)")
+        raise PluginError(f"{type(self).__name__} does not define build_encoder(x_shape, out_features)")
 
     def build_decoder(self, in_features: int, out_shape: tuple[int, ...]) -> nn.Module:
         """A network ``(n, in_features) -> (n, *out_shape)``.
@@ -128,7 +128,7 @@ class NetworkSpec(ComponentSpec):
         Raises:
             ValueError: if there is none for that shape.
         """
-        raise TypeError(f"{type(self).__name__} does not define build_decoder(in_features, out_shape)")
+        raise PluginError(f"{type(self).__name__} does not define build_decoder(in_features, out_shape)")
 
 
 class MLPSpec(NetworkSpec):
@@ -211,7 +211,7 @@ class ObjectiveSpec(ComponentSpec):
 
     def build(self) -> Objective:
         """The objective."""
-        raise TypeError(f"{type(self).__name__} does not define build()")
+        raise PluginError(f"{type(self).__name__} does not define build()")
 
 
 class ELBOSpec(ObjectiveSpec):

@@ -214,6 +214,8 @@ def _is_blank(folder: Path) -> bool:
 
 
 def _nearby(path: Path) -> str:
+    if path.is_file() and (path.parent / "run.json").is_file():
+        return f"; it is a file of the run {path.parent}"
     parent = path.parent
     names = [p.name for p in parent.iterdir() if (p / "run.json").is_file()] if parent.is_dir() else []
     return did_you_mean(path.name, names, say="runs there") if names else ""

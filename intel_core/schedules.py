@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, NonNegativeFloat
 
+from intel_core.errors import PluginError
 from intel_core.spec import ComponentSpec
 
 __all__ = ["ConstantSpec", "CosineSpec", "GeometricSpec", "LinearSpec", "ScheduleSpec"]
@@ -19,7 +20,7 @@ class ScheduleSpec(ComponentSpec):
 
     def at(self, step: int) -> float:
         """The weight at a step, counted from 0; never negative."""
-        raise TypeError(f"{type(self).__name__} does not define at(step)")
+        raise PluginError(f"{type(self).__name__} does not define at(step)")
 
     @property
     def settled(self) -> int | None:

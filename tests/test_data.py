@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intel_core import DataError, Dataset, DatasetSpec, Split, make_dataset, parse_spec
+from intel_core import DataError, Dataset, DatasetSpec, PluginError, Split, make_dataset, parse_spec
 from intel_core.data import check_examples, check_labels, fingerprint, support_of, to_float
 
 RNG = np.random.default_rng(0)
@@ -313,7 +313,7 @@ def test_arrays_in_memory_cannot_be_loaded_again() -> None:
 
 
 def test_a_spec_without_load() -> None:
-    with pytest.raises(TypeError, match=r"DatasetSpec does not define load\(data_dir\)"):
+    with pytest.raises(PluginError, match=r"DatasetSpec does not define load\(data_dir\)"):
         DatasetSpec().load(None)
 
 

@@ -367,7 +367,7 @@ def test_a_spec_without_build_and_without_a_name() -> None:
     class Unfinished(MappingSpec):
         """Nothing."""
 
-    with pytest.raises(TypeError, match=r"Unfinished does not define build\(y_dim\)"):
+    with pytest.raises(PluginError, match=r"Unfinished does not define build\(y_dim\)"):
         build_mapping([Unfinished()], 2)
 
     class Picky(MappingSpec):

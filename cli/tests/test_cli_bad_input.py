@@ -297,6 +297,11 @@ CASES = {
     "runs is a file": (text("runs", "x"), POINTS, "run directory runs cannot be made"),
     "data folder is a file": (text("here", "x"), (*POINTS, "--data-dir", "here"), "is not a folder"),
     "resume a file": (text("mine", "x"), ("--resume", "mine"), "is not a run directory"),
+    "resume a file of a run": (
+        lambda h: ((h / "mine").mkdir(), (h / "mine" / "run.json").write_text("{}")),
+        ("--resume", "mine/run.json"),
+        "mine/run.json is not a run directory: it has no run.json; it is a file of the run mine",
+    ),
     "resume an empty folder": (lambda h: (h / "mine").mkdir(), ("--resume", "mine"), "it has no run.json"),
 }
 
