@@ -237,6 +237,7 @@ def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"INTEL_WORKERS": "1"})
     assert done.returncode == 0, done.stderr
     few, many, kept = ([float(word) for word in line.split()] for line in done.stdout.splitlines())
-    assert many[0] - few[0] < 40, "the training process"
-    assert many[1] - few[1] < 40, "the process that reads"
+    # Half of what the images would take: when a buffer is freed hangs on the other process, and is worth 40 MiB.
+    assert many[0] - few[0] < 70, "the training process"
+    assert many[1] - few[1] < 70, "the process that reads"
     assert kept[0] - many[0] > 100, "or nothing was measured"
