@@ -191,7 +191,12 @@ class Run:
     def standardise(self, raw: Tensor) -> Tensor:
         """Values in their original units as the model knows them; unchanged where the data was not standardised."""
         scaling = self._info["data"].get("scaling")
-        return raw if scaling is None else (raw - torch.tensor(scaling["mean"])) / torch.tensor(scaling["std"])
+        if scaling is None:
+            return raw
+        # In float64, or large offsets would cost the digits that matter.
+        mean, std = (torch.tensor(scaling[key], dtype=torch.float64) for key in ("mean", "std"))
+        found = (raw.double() - mean) / std
+        return found if raw.dtype == torch.float64 else found.float()
 
     def original_units(self, x: Tensor) -> Tensor:
         """The inverse of `standardise`: samples and reconstructions in the units of the data file."""
@@ -219,9 +224,7 @@ class Run:
                 )
             x = x[:, [examples.columns.index(name) for name in known]]
         if data.get("scaling") is not None and x.shape[1:] == self.model.x_shape:
-            # In float64, or large offsets would cost the digits that matter.
-            mean, std = (torch.tensor(data["scaling"][key], dtype=torch.float64) for key in ("mean", "std"))
-            x = ((x.double() - mean) / std).float()
+            x = self.standardise(x).float()
         classes, labels = list(data.get("classes", ())), examples.labels
         if labels is not None and classes and examples.class_names:
             classes += [name for name in examples.class_names if name not in classes]

@@ -107,6 +107,11 @@ def prdc(real: Floats, generated: Floats, k: int = 5) -> PRDC:
     >>> found.precision, found.recall < 0.2  # all of them likely, few kinds
     (1.0, True)
     """
+    real, generated = _checked(real, generated, k)
+    return _of_parts(real, generated, k, *(np.ones((1, len(side)), dtype=bool) for side in (real, generated)))[0]
+
+
+def _checked(real: Floats, generated: Floats, k: int) -> tuple[Floats, Floats]:
     real, generated = np.asarray(real, dtype=np.float64), np.asarray(generated, dtype=np.float64)
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
         raise ValueError(f"features of shapes {real.shape} and {generated.shape}; expected (n, d) and (m, d)")
@@ -114,7 +119,7 @@ def prdc(real: Floats, generated: Floats, k: int = 5) -> PRDC:
         raise ValueError("features hold NaN or infinity")
     if not 1 <= k < min(len(real), len(generated)):
         raise ValueError(f"k = {k} neighbours need more than {k} rows, there are {min(len(real), len(generated))}")
-    return _of_parts(real, generated, k, *(np.ones((1, len(side)), dtype=bool) for side in (real, generated)))[0]
+    return real, generated
 
 
 def _of_parts(real: Floats, generated: Floats, k: int, of_real: Rows, of_generated: Rows) -> list[PRDC]:
@@ -179,22 +184,31 @@ def sampling_errors(real: Floats, generated: Floats, k: int = 5, *, seed: int = 
     >>> all(0.001 < error < 0.1 for error in sampling_errors(rows[0], rows[1]))
     True
     """
-    return _errors(prdc(real, generated, k), real, generated, k, seed)
+    return _with_errors(real, generated, k, seed)[1]
 
 
-def _errors(found: PRDC, real: Floats, generated: Floats, k: int, seed: int) -> tuple[float, float, float, float]:
-    fixed = (found.precision_error, found.recall_error, found.density_error, found.coverage_error)
-    if min(len(real), len(generated)) < 2 * _FEWEST * k:
-        return fixed
+def _with_errors(real: Floats, generated: Floats, k: int, seed: int) -> tuple[PRDC, tuple[float, float, float, float]]:
+    """What `prdc` and `sampling_errors` say, from distances that are computed once."""
+    real, generated = _checked(real, generated, k)
+    splits = _SPLITS if min(len(real), len(generated)) >= 2 * _FEWEST * k else 0
     rng = np.random.default_rng(seed)
     of_real, of_generated = (
-        np.concatenate([[half, ~half] for half in (rng.permutation(n) < n // 2 for _ in range(_SPLITS))])
+        np.array([np.ones(n, dtype=bool), *(part for _ in range(splits) for part in _halves(n, rng))])
         for n in (len(real), len(generated))
     )
-    values = np.array([part[:4] for part in _of_parts(real, generated, k, of_real, of_generated)])
+    found, *halves = _of_parts(real, generated, k, of_real, of_generated)
+    fixed = (found.precision_error, found.recall_error, found.density_error, found.coverage_error)
+    if not halves:
+        return found, fixed
+    values = np.array([half[:4] for half in halves])
     spread = np.sqrt(np.square(values[0::2] - values[1::2]).mean(0) / 4)
     precision, recall, density, coverage = (max(pair) for pair in zip(fixed, spread.tolist(), strict=True))
-    return precision, recall, density, coverage
+    return found, (precision, recall, density, coverage)
+
+
+def _halves(n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    half: Rows = rng.permutation(n) < n // 2
+    return half, ~half
 
 
 _ABOUT = {
@@ -214,8 +228,7 @@ def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
         raise NotApplicableError(f"{n} examples a side are too few for k={spec.k} neighbours")
     real, other = (real_features(subject, extract, x) for x in (compared.real, compared.other))
     generated = features_of(subject, extract, compared.generated)
-    found = prdc(real, generated, spec.k)
-    errors = _errors(found, real, generated, spec.k, spec.seed)
+    found, errors = _with_errors(real, generated, spec.k, spec.seed)
     subject.tell("comparing real with real", 0.5)
     floor = prdc(real, other, spec.k)
     return Measurement(
