@@ -16,8 +16,8 @@ import torch
 from step_overhead import CASES, Case, make_trainer, noise, timed
 from throughput import alternate
 
-from intel_core.data import Dataset
-from intel_core.trainer import Trainer
+from intel_core.data.dataset import Dataset
+from intel_core.training.trainer import Trainer
 
 
 def trainer_of(case: Case, dataset: Dataset, device: str, *, compiled: bool) -> Trainer:

@@ -3,7 +3,7 @@
     python benchmarks/conformance.py [--seeds 20] [--steep-seeds 200] [--jobs 2] [--only mutants]
                                      [--out docs/results/conformance-tables.md]
 
-mutants: every mapping of `intel_core.testing.mutants`, in each precision and over 20 seeds, given to the check that is
+mutants: every mapping of `intel_conformance.mutants`, in each precision and over 20 seeds, given to the check that is
 meant for it. steep: correct mappings that are steep or squeeze, checked at level standard over 200 seeds
 (thm1.inequality in 20 of them: it takes most of the time, and its rate of false alarms is proven). jumps: a jump of
 size J on a random hyperplane, added to a continuous map; share of the segments crossing it on which `scan` finds it.
@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from intel_conformance import check_mapping
+from intel_conformance.kl_bounds import kl_lower_bound
+from intel_conformance.mutants import MUTANTS
+from intel_conformance.scan import scan
+from intel_conformance.segments import random_segments
+from intel_conformance.steep import STEEP
 from torch import Tensor
 
 import intel_core
 from intel_core import load_mapping
-from intel_core.kl_bounds import kl_lower_bound
-from intel_core.testing import check_mapping
-from intel_core.testing.mutants import MUTANTS
-from intel_core.testing.scan import scan
-from intel_core.testing.segments import random_segments
-from intel_core.testing.steep import STEEP
 
 FAMILIES: dict[str, Any] = {
     **STEEP,

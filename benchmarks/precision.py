@@ -16,13 +16,14 @@ import statistics
 from typing import Any
 
 from intel_core import parse_spec
-from intel_core.data import Dataset, Split
-from intel_core.evaluation import evaluate
-from intel_core.hooks import make_hooks
-from intel_core.model import build_model
-from intel_core.run import data_dir_or_default
-from intel_core.runspec import make_run_spec, resolve
-from intel_core.trainer import Trainer
+from intel_core.data.dataset import Dataset, Split
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.recipe.building import build_model
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.scoring import evaluate
+from intel_core.training.trainer import Trainer
 
 
 def elbos(dataset: Dataset, precision: str, seed: int) -> dict[str, float]:

@@ -20,11 +20,12 @@ import torch
 from intel_datasets.synthetic import sample
 from step_overhead import ByHand, Case, timed
 
-from intel_core.data import Dataset, Split
-from intel_core.group import Group, Replicate
-from intel_core.hooks import make_hooks
-from intel_core.model import build_model
-from intel_core.runspec import make_run_spec, resolve
+from intel_core.data.dataset import Dataset, Split
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.recipe.building import build_model
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
+from intel_core.replicates.stacked_runs import Group, Replicate
 
 NETWORKS = {"2-10-10-4 MLPs": "mlp:hidden=[10,10]", "10-10-10 MLPs": "mlp:hidden=[10,10,10]"}
 COUNTS = (10, 100)

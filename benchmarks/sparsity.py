@@ -23,8 +23,8 @@ from cached import trained
 from matplotlib.figure import Figure
 
 from intel_core import Run
-from intel_core.data import to_float
-from intel_core.hoyer import gaussian_floor, hoyer_score
+from intel_core.data.values import to_float
+from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
 
 NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot")
 

@@ -19,11 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intel_core.data import Dataset, Split, to_float
-from intel_core.hooks import make_hooks
-from intel_core.model import build_model
-from intel_core.runspec import make_run_spec, resolve
-from intel_core.trainer import Trainer
+from intel_core.data.dataset import Dataset, Split
+from intel_core.data.values import to_float
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.recipe.building import build_model
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ import torch
 from PIL import Image
 
 from intel_core import parse_spec
-from intel_core.batches import Streamed, worker_count
-from intel_core.data import Dataset
-from intel_core.devices import pick_device
-from intel_core.hooks import make_hooks
-from intel_core.model import build_model
-from intel_core.runspec import make_run_spec, resolve
-from intel_core.trainer import Trainer
+from intel_core.compute.device import pick_device
+from intel_core.data.dataset import Dataset
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.reading.ahead import Streamed, worker_count
+from intel_core.recipe.building import build_model
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.trainer import Trainer
 
 IMAGES = 2000
 _WARM = 8

@@ -32,8 +32,8 @@ from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
 from intel_core import Run
-from intel_core.data import to_float
-from intel_core.objectives import log_importance_weights
+from intel_core.data.values import to_float
+from intel_core.model.objectives import log_importance_weights
 
 STEPS = 20_000
 PARTICLES = 500

@@ -5,50 +5,134 @@ Names are loaded on first use, so that ``from intel_core import MappingSpec`` do
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from intel_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from intel_core.comparing import Comparison, compare, group_runs
-    from intel_core.compose import Compose, Identity, OnDims
-    from intel_core.data import Dataset, DatasetSpec, Shaped, Split, Supported, make_dataset
-    from intel_core.errors import DataError, DivergenceError, IntelError, PluginError, RunError, SpecError
-    from intel_core.hooks import hookimpl
-    from intel_core.mapping import (
-        Annealed,
-        Clustering,
-        Declared,
-        Diagnosable,
-        Invertible,
-        Levelled,
-        Mapping,
-        MappingSpec,
-        Regularised,
-        build_mapping,
-        load_mapping,
-    )
-    from intel_core.measuring import Measured, Prior, Subject, measure, measurements, usual_metrics
-    from intel_core.metrics import Measurement, MetricSpec, NotApplicableError, Number
-    from intel_core.model import InteLVAE
-    from intel_core.parts import LikelihoodSpec, NetworkSpec, ObjectiveSpec
-    from intel_core.plugins import API_LEVEL, available, register
-    from intel_core.properties import Hoelder, Locus, Properties
-    from intel_core.replicates import Replicates, fit_replicates
-    from intel_core.run import Run, load_run
-    from intel_core.runspec import RunSpec
-    from intel_core.schedules import ScheduleSpec
-    from intel_core.spec import ComponentSpec, format_spec, parse_spec
-    from intel_core.train import fit, resume
+    from intel_core.components.discovery import API_LEVEL as API_LEVEL
+    from intel_core.components.discovery import available as available
+    from intel_core.components.loading import register as register
+    from intel_core.components.spec import ComponentSpec as ComponentSpec
+    from intel_core.components.spec import format_spec as format_spec
+    from intel_core.components.spec import parse_spec as parse_spec
+    from intel_core.data.dataset import Dataset as Dataset
+    from intel_core.data.dataset import DatasetSpec as DatasetSpec
+    from intel_core.data.dataset import Shaped as Shaped
+    from intel_core.data.dataset import Split as Split
+    from intel_core.data.dataset import Supported as Supported
+    from intel_core.errors import DataError as DataError
+    from intel_core.errors import DivergenceError as DivergenceError
+    from intel_core.errors import IntelError as IntelError
+    from intel_core.errors import PluginError as PluginError
+    from intel_core.errors import RunError as RunError
+    from intel_core.errors import SpecError as SpecError
+    from intel_core.evaluation.comparing import Comparison as Comparison
+    from intel_core.evaluation.comparing import compare as compare
+    from intel_core.evaluation.comparing import group_runs as group_runs
+    from intel_core.evaluation.measurement import Measurement as Measurement
+    from intel_core.evaluation.measurement import NotApplicableError as NotApplicableError
+    from intel_core.evaluation.measurement import Number as Number
+    from intel_core.evaluation.measuring import Measured as Measured
+    from intel_core.evaluation.measuring import measure as measure
+    from intel_core.evaluation.measuring import measurements as measurements
+    from intel_core.evaluation.measuring import usual_metrics as usual_metrics
+    from intel_core.evaluation.metric import MetricSpec as MetricSpec
+    from intel_core.evaluation.subject import Prior as Prior
+    from intel_core.evaluation.subject import Subject as Subject
+    from intel_core.fitting.fit import fit as fit
+    from intel_core.fitting.resume import resume as resume
+    from intel_core.mappings.building import build_mapping as build_mapping
+    from intel_core.mappings.building import load_mapping as load_mapping
+    from intel_core.mappings.compose import Compose as Compose
+    from intel_core.mappings.compose import Identity as Identity
+    from intel_core.mappings.compose import OnDims as OnDims
+    from intel_core.mappings.contract import Annealed as Annealed
+    from intel_core.mappings.contract import Clustering as Clustering
+    from intel_core.mappings.contract import Declared as Declared
+    from intel_core.mappings.contract import Diagnosable as Diagnosable
+    from intel_core.mappings.contract import Invertible as Invertible
+    from intel_core.mappings.contract import Levelled as Levelled
+    from intel_core.mappings.contract import Mapping as Mapping
+    from intel_core.mappings.contract import MappingSpec as MappingSpec
+    from intel_core.mappings.contract import Regularised as Regularised
+    from intel_core.mappings.properties import Hoelder as Hoelder
+    from intel_core.mappings.properties import Locus as Locus
+    from intel_core.mappings.properties import Properties as Properties
+    from intel_core.model.contract import LikelihoodSpec as LikelihoodSpec
+    from intel_core.model.contract import NetworkSpec as NetworkSpec
+    from intel_core.model.contract import ObjectiveSpec as ObjectiveSpec
+    from intel_core.model.vae import InteLVAE as InteLVAE
+    from intel_core.reading.arrays import make_dataset as make_dataset
+    from intel_core.recipe.runspec import RunSpec as RunSpec
+    from intel_core.replicates.fitting import Replicates as Replicates
+    from intel_core.replicates.fitting import fit_replicates as fit_replicates
+    from intel_core.runs.run import Run as Run
+    from intel_core.runs.run import load_run as load_run
+    from intel_core.schedules import ScheduleSpec as ScheduleSpec
+    from intel_core.training.hooks import hookimpl as hookimpl
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "comparing": ("Comparison", "compare", "group_runs"),
-    "compose": ("Compose", "Identity", "OnDims"),
-    "data": ("Dataset", "DatasetSpec", "Shaped", "Split", "Supported", "make_dataset"),
-    "errors": ("DataError", "DivergenceError", "IntelError", "PluginError", "RunError", "SpecError"),
-    "hooks": ("hookimpl",),
-    "mapping": (
+    "components.discovery": (
+        "API_LEVEL",
+        "available",
+    ),
+    "components.loading": ("register",),
+    "components.spec": (
+        "ComponentSpec",
+        "format_spec",
+        "parse_spec",
+    ),
+    "data.dataset": (
+        "Dataset",
+        "DatasetSpec",
+        "Shaped",
+        "Split",
+        "Supported",
+    ),
+    "errors": (
+        "DataError",
+        "DivergenceError",
+        "IntelError",
+        "PluginError",
+        "RunError",
+        "SpecError",
+    ),
+    "evaluation.comparing": (
+        "Comparison",
+        "compare",
+        "group_runs",
+    ),
+    "evaluation.measurement": (
+        "Measurement",
+        "NotApplicableError",
+        "Number",
+    ),
+    "evaluation.measuring": (
+        "Measured",
+        "measure",
+        "measurements",
+        "usual_metrics",
+    ),
+    "evaluation.metric": ("MetricSpec",),
+    "evaluation.subject": (
+        "Prior",
+        "Subject",
+    ),
+    "fitting.fit": ("fit",),
+    "fitting.resume": ("resume",),
+    "mappings.building": (
+        "build_mapping",
+        "load_mapping",
+    ),
+    "mappings.compose": (
+        "Compose",
+        "Identity",
+        "OnDims",
+    ),
+    "mappings.contract": (
         "Annealed",
         "Clustering",
         "Declared",
@@ -58,95 +142,30 @@ _HOMES = {
         "Mapping",
         "MappingSpec",
         "Regularised",
-        "build_mapping",
-        "load_mapping",
     ),
-    "measuring": ("Measured", "Prior", "Subject", "measure", "measurements", "usual_metrics"),
-    "metrics": ("Measurement", "MetricSpec", "NotApplicableError", "Number"),
-    "model": ("InteLVAE",),
-    "parts": ("LikelihoodSpec", "NetworkSpec", "ObjectiveSpec"),
-    "plugins": ("API_LEVEL", "available", "register"),
-    "properties": ("Hoelder", "Locus", "Properties"),
-    "replicates": ("Replicates", "fit_replicates"),
-    "run": ("Run", "load_run"),
-    "runspec": ("RunSpec",),
+    "mappings.properties": (
+        "Hoelder",
+        "Locus",
+        "Properties",
+    ),
+    "model.contract": (
+        "LikelihoodSpec",
+        "NetworkSpec",
+        "ObjectiveSpec",
+    ),
+    "model.vae": ("InteLVAE",),
+    "reading.arrays": ("make_dataset",),
+    "recipe.runspec": ("RunSpec",),
+    "replicates.fitting": (
+        "Replicates",
+        "fit_replicates",
+    ),
+    "runs.run": (
+        "Run",
+        "load_run",
+    ),
     "schedules": ("ScheduleSpec",),
-    "spec": ("ComponentSpec", "format_spec", "parse_spec"),
-    "train": ("fit", "resume"),
+    "training.hooks": ("hookimpl",),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "API_LEVEL",
-    "Annealed",
-    "Clustering",
-    "Comparison",
-    "ComponentSpec",
-    "Compose",
-    "DataError",
-    "Dataset",
-    "DatasetSpec",
-    "Declared",
-    "Diagnosable",
-    "DivergenceError",
-    "Hoelder",
-    "Identity",
-    "InteLVAE",
-    "IntelError",
-    "Invertible",
-    "Levelled",
-    "LikelihoodSpec",
-    "Locus",
-    "Mapping",
-    "MappingSpec",
-    "Measured",
-    "Measurement",
-    "MetricSpec",
-    "NetworkSpec",
-    "NotApplicableError",
-    "Number",
-    "ObjectiveSpec",
-    "OnDims",
-    "PluginError",
-    "Prior",
-    "Properties",
-    "Regularised",
-    "Replicates",
-    "Run",
-    "RunError",
-    "RunSpec",
-    "ScheduleSpec",
-    "Shaped",
-    "SpecError",
-    "Split",
-    "Subject",
-    "Supported",
-    "available",
-    "build_mapping",
-    "compare",
-    "fit",
-    "fit_replicates",
-    "format_spec",
-    "group_runs",
-    "hookimpl",
-    "load_mapping",
-    "load_run",
-    "make_dataset",
-    "measure",
-    "measurements",
-    "parse_spec",
-    "register",
-    "resume",
-    "usual_metrics",
-]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'intel_core' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"intel_core.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME_OF])
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field, NonNegativeFloat
 
+from intel_core.components.spec import ComponentSpec
 from intel_core.errors import PluginError
-from intel_core.spec import ComponentSpec
 
 __all__ = ["ConstantSpec", "CosineSpec", "GeometricSpec", "LinearSpec", "ScheduleSpec"]
 

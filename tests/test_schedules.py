@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intel_core import IntelError, ScheduleSpec, fit, hookimpl, make_dataset, parse_spec, register
-from intel_core.mapping import MappingSpec
-from intel_core.runspec import make_run_spec, resolve
+from intel_core.mappings.contract import MappingSpec
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
 from intel_core.schedules import ConstantSpec, CosineSpec, LinearSpec
 
 STEPS = 48

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from intel_cli.telling import note
 
 if TYPE_CHECKING:
-    from intel_core.data import Dataset
-    from intel_core.measuring import Measured
-    from intel_core.metrics import MetricSpec
-    from intel_core.run import Run
+    from intel_core.data.dataset import Dataset
+    from intel_core.evaluation.measuring import Measured
+    from intel_core.evaluation.metric import MetricSpec
+    from intel_core.runs.run import Run
 
 __all__ = ["ask"]
 
@@ -85,8 +85,9 @@ def ask(
     quiet: bool = False,
 ) -> Iterator[tuple[Run, list[Measured]]]:
     """What some metrics say of each run, told as it comes; runs on the same data in turn load it once."""
-    from intel_core.measuring import Subject, measure
-    from intel_core.spec import format_spec
+    from intel_core.components.spec import format_spec
+    from intel_core.evaluation.measuring import measure
+    from intel_core.evaluation.subject import Subject
 
     shown = _Silent() if quiet else _Live() if sys.stderr.isatty() else _Lines()
     name, dataset = "", None  # the data that the run before has loaded

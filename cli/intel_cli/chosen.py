@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intel_cli.completion import named_run
-from intel_core import plugins
-from intel_core.compose import properties_of
-from intel_core.dims import build_seeded, in_the_fewest
+from intel_core.components import discovery as plugins
+from intel_core.components.spec import parse_spec
 from intel_core.errors import RunError, SpecError
-from intel_core.mapping import Mapping, MappingSpec
-from intel_core.run import load_run
-from intel_core.spec import parse_spec
+from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
+from intel_core.mappings.compose import properties_of
+from intel_core.mappings.contract import Mapping, MappingSpec
+from intel_core.runs.run import load_run
 
 __all__ = ["Chosen", "chosen_mapping"]
 

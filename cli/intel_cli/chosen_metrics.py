@@ -11,7 +11,7 @@ from intel_cli import telling
 from intel_cli.completion import ComponentName
 
 if TYPE_CHECKING:
-    from intel_core.metrics import MetricSpec
+    from intel_core.evaluation.metric import MetricSpec
 
 __all__ = ["metric_option", "read_metrics"]
 
@@ -35,10 +35,10 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
     Raises:
         SpecError: if a text describes no metric, or none is installed.
     """
+    from intel_core.components.spec import parse_spec
     from intel_core.errors import SpecError
-    from intel_core.measuring import usual_metrics
-    from intel_core.metrics import MetricSpec
-    from intel_core.spec import parse_spec
+    from intel_core.evaluation.measuring import usual_metrics
+    from intel_core.evaluation.metric import MetricSpec
 
     if texts and everything:
         raise SpecError("--all asks for every metric; leave out --metric, or --all")
@@ -57,14 +57,15 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
 
 def _every_one() -> list[str]:
     """The names of all metrics that can be asked; of those that cannot, one line each."""
-    from intel_core import plugins
+    from intel_core.components import discovery as plugins
+    from intel_core.components import loading
     from intel_core.errors import PluginError
 
     found = []
     for component in plugins.available("metrics"):
         name = component.qualified if component.status == "CONFLICT" else component.name
         try:
-            plugins.load("metrics", name)
+            loading.load("metrics", name)
         except PluginError as error:
             if component.status != "DISABLED":  # which the user has asked for
                 telling.note(f"Warning: {error}")

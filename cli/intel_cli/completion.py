@@ -33,11 +33,11 @@ class ComponentName(_Text):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names that begin so; importing no plugin."""
-        from intel_core import plugins
+        from intel_core.components import discovery as plugins
         from intel_core.errors import IntelError
 
         try:
-            kinds = (self.kind,) if self.kind else (*plugins.KINDS, "hooks")
+            kinds = (self.kind,) if self.kind else (*plugins.kinds(), "commands", "hooks")
             found = [c for kind in kinds for c in plugins.available(kind) if c.status in ("OK", "CONFLICT")]
         except IntelError:
             return []
@@ -51,7 +51,7 @@ def named_run(path: Path) -> Path:
     named = Path("runs") / path
     if path.exists() or not named.is_dir():
         return path
-    from intel_core.rundir import GROUP_FILE
+    from intel_core.runs.folder import GROUP_FILE
 
     return named if any((named / file).is_file() for file in ("run.json", GROUP_FILE)) else path
 
@@ -100,7 +100,7 @@ class CheckNames(_Text):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Groups that begin so; the names of single checks would cost an import of torch."""
-        from intel_core.testing.check import GROUPS
+        from intel_conformance.check import GROUPS
 
         before, comma, last = incomplete.rpartition(",")
         taken = before.split(",")
@@ -114,12 +114,12 @@ class CheckLevel(_Text):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The level of that name."""
-        from intel_core.testing.check import level_of
+        from intel_conformance.check import level_of
 
         return level_of(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Levels that begin so."""
-        from intel_core.testing.check import LEVELS
+        from intel_conformance.check import LEVELS
 
         return [CompletionItem(level) for level in LEVELS if level.startswith(incomplete)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from intel_core.data import StreamedSplit
+from intel_core.reading.streamed import StreamedSplit
 
 if TYPE_CHECKING:
-    from intel_core.data import Dataset
-    from intel_core.runspec import RunSpec
-    from intel_core.trainer import Trainer
+    from intel_core.data.dataset import Dataset
+    from intel_core.recipe.runspec import RunSpec
+    from intel_core.training.trainer import Trainer
 
 __all__ = ["facts", "header", "mapping_of", "number", "warmup"]
 

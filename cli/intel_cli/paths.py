@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from intel_core import plugins
+from intel_core.components import discovery as plugins
 from intel_core.errors import DataError
 
 __all__ = ["data_spec"]

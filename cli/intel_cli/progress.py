@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from intel_cli.describe import header
 from intel_cli.telling import INTERRUPTED, note, quoted
-from intel_core.hooks import hookimpl
+from intel_core.training.hooks import hookimpl
 
 if TYPE_CHECKING:
     import click
     from rich.console import Console
     from typing_extensions import Self
 
-    from intel_core.data import Dataset
-    from intel_core.trainer import Trainer
+    from intel_core.data.dataset import Dataset
+    from intel_core.training.trainer import Trainer
 
 __all__ = ["Lines", "Live", "Progress", "first_alone", "hard_interruption", "make_progress"]
 
@@ -191,8 +191,8 @@ def first_alone(ctx: click.Context) -> Iterator[None]:
     """Of several processes that train together only the first one goes on from here, or says what went wrong."""
     from click.exceptions import Exit
 
-    from intel_core.distributed import is_first, tells
     from intel_core.errors import IntelError
+    from intel_core.processes.starting import is_first, tells
 
     try:
         yield
@@ -207,13 +207,13 @@ def first_alone(ctx: click.Context) -> Iterator[None]:
 @contextlib.contextmanager
 def hard_interruption(ctx: click.Context, progress: Progress) -> Iterator[None]:
     """A second Ctrl-C or SIGTERM, or one before the first step, ends the process at once."""
-    from intel_core.signals import interrupt_on_signals
+    from intel_core.fitting.signals import interrupt_on_signals
 
     try:
         with interrupt_on_signals():
             yield
     except KeyboardInterrupt:
-        from intel_core.distributed import is_first
+        from intel_core.processes.starting import is_first
 
         if not is_first():
             ctx.exit(INTERRUPTED)

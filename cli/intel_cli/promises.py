@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from intel_core.compose import clustering_of, properties_of
+from intel_core.mappings.compose import clustering_of, properties_of
 
 if TYPE_CHECKING:
-    from intel_core.mapping import Mapping
-    from intel_core.properties import Locus
+    from intel_core.mappings.contract import Mapping
+    from intel_core.mappings.properties import Locus
 
 __all__ = ["as_json", "as_lines", "parameters_of"]
 

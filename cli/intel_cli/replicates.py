@@ -11,8 +11,8 @@ from intel_cli import telling
 from intel_cli.progress import hard_interruption, make_progress
 
 if TYPE_CHECKING:
-    from intel_core.replicates import Replicates
-    from intel_core.runspec import RunSpec
+    from intel_core.recipe.runspec import RunSpec
+    from intel_core.replicates.fitting import Replicates
 
 __all__ = ["show_replicates", "train_replicates"]
 
@@ -28,7 +28,7 @@ def train_replicates(
     quiet: bool,
 ) -> None:
     """Train some seeds of a run and tell how they came out; no pictures are drawn."""
-    from intel_core.replicates import check_replicates, fit_replicates
+    from intel_core.replicates.fitting import check_replicates, fit_replicates
 
     seeds = check_replicates(spec, replicates)
     progress = make_progress(quiet=quiet)

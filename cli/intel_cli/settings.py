@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from intel_cli.paths import data_spec
 from intel_cli.telling import note
+from intel_core.components.settings_file import read_settings
+from intel_core.components.spec import parse_spec
 from intel_core.errors import SpecError
-from intel_core.runspec import make_run_spec
-from intel_core.spec import parse_spec, read_settings
+from intel_core.recipe.runspec import make_run_spec
 
 if TYPE_CHECKING:
-    from intel_core.runspec import RunSpec
+    from intel_core.recipe.runspec import RunSpec
 
 __all__ = ["run_spec"]
 

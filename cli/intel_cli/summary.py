@@ -12,9 +12,9 @@ from intel_cli.describe import facts, number, warmup
 from intel_cli.telling import json_text, quoted
 
 if TYPE_CHECKING:
-    from intel_core.run import Run
-    from intel_core.runspec import RunSpec
-    from intel_core.trainer import Trainer
+    from intel_core.recipe.runspec import RunSpec
+    from intel_core.runs.run import Run
+    from intel_core.training.trainer import Trainer
 
 __all__ = ["console", "four_digits", "show_plan", "show_summary", "summary_of"]
 
@@ -104,7 +104,7 @@ def show_plan(
 
     The YAML form is a config file, its remarks being comments. Of replicates the settings are those of the first.
     """
-    from intel_core.replicates import check_replicates, group_name
+    from intel_core.replicates.fitting import check_replicates, group_name
 
     seeds = [] if replicates is None else check_replicates(spec, replicates)
     folder = None if replicates is None else run_dir or Path("runs") / group_name(spec, replicates)
@@ -139,12 +139,12 @@ def show_plan(
 
 def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
     """Everything that training would need, so that whatever is wrong with it is found."""
-    from intel_core.devices import pick_device
-    from intel_core.hooks import make_hooks
-    from intel_core.model import build_model
-    from intel_core.peers import Peers
-    from intel_core.train import prepare
-    from intel_core.trainer import Trainer
+    from intel_core.compute.device import pick_device
+    from intel_core.fitting.arguments import prepare
+    from intel_core.fitting.hook_plugins import make_hooks
+    from intel_core.processes.peers import Peers
+    from intel_core.recipe.building import build_model
+    from intel_core.training.trainer import Trainer
 
     spec, dataset = prepare(spec, data_dir)
     model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intel_core.testing import Check, Report, Result
+    from intel_conformance import Check, Report, Result
 
 __all__ = ["MEANINGS", "Marks", "mark", "say", "show_list", "show_report", "tell"]
 

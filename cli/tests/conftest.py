@@ -11,13 +11,13 @@ import torch
 from click.testing import CliRunner, Result
 from intel_cli.main import intel
 
-from intel_core import plugins
+from intel_core.components import discovery as plugins
 
 TOYS = '''
 from typing import ClassVar
 
-from intel_core.data import DatasetSpec
-from intel_core.mapping import MappingSpec
+from intel_core.data.dataset import DatasetSpec
+from intel_core.mappings.contract import MappingSpec
 from pydantic import Field
 
 
@@ -26,7 +26,7 @@ class _Toy(DatasetSpec):
 
     def load(self, data_dir):
         import torch
-        from intel_core.data import make_dataset
+        from intel_core.reading.arrays import make_dataset
 
         generator = torch.Generator().manual_seed(0)
         labels = torch.arange(self.n) % self.classes
@@ -100,7 +100,7 @@ class SilentSpec(MappingSpec):
 
 MAPPING = """
 import torch
-from intel_core.properties import Properties
+from intel_core.mappings.properties import Properties
 from torch import nn
 
 

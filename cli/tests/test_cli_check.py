@@ -14,11 +14,12 @@ import torch
 from click.testing import CliRunner
 from intel_cli.main import intel
 from intel_cli.verdict import MEANINGS
+from intel_conformance.outcomes import Broken
+from intel_conformance.report import STATUSES
 from torch import nn
 
-from intel_core import MappingSpec, Properties, plugins, register
-from intel_core.testing.outcomes import Broken
-from intel_core.testing.report import STATUSES
+from intel_core import MappingSpec, Properties, register
+from intel_core.components import discovery as plugins
 
 
 class _Map(nn.Module):
@@ -73,7 +74,7 @@ def _spec(module):
 
 @pytest.fixture(autouse=True)
 def _known(here, monkeypatch):
-    monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
+    monkeypatch.setattr(plugins, "registered", dict(plugins.registered))
     for module in (Leaky, Odd, Branching, Nested):
         register("mappings", module.__name__.lower(), _spec(module))
 
@@ -224,7 +225,7 @@ def test_stop_after_the_first_failure(quick):
 
 
 def test_an_interruption_keeps_what_was_found(quick, monkeypatch):
-    from intel_core.testing import runner
+    from intel_conformance import runner
 
     run = runner.Planned.run
 
@@ -267,7 +268,7 @@ def test_a_run_is_checked_as_trained(quick, trained, here):
 
 
 def test_what_repeats_a_failure_of_a_run(quick, trained, monkeypatch):
-    from intel_core.testing import check
+    from intel_conformance import check
 
     def broken(_):
         raise Broken("no")
@@ -403,7 +404,7 @@ def test_a_pipe_of_another_encoding(start):
 
 
 def test_list(ok):
-    from intel_core.testing import all_checks
+    from intel_conformance import all_checks
 
     told = ok("check", "--list").stdout
     for check in all_checks():
@@ -459,7 +460,7 @@ NONSENSE = {
 
 @pytest.mark.parametrize("case", NONSENSE, ids=str)
 def test_nonsense(refused, monkeypatch, case):
-    from intel_core.testing import runner
+    from intel_conformance import runner
 
     def never(*_, **__):
         raise AssertionError("a check was run")
@@ -511,7 +512,7 @@ def test_help_and_completion_import_nothing_heavy(args, environment, expected):
     )
     printed, _, modules = done.stdout.partition("IMPORTED")
     assert expected in printed, done.stderr
-    assert not set(modules.split()) & {"torch", "numpy", "pydantic", "rich", "matplotlib", "intel_core.spec"}
+    assert not set(modules.split()) & {"torch", "numpy", "pydantic", "rich", "matplotlib", "intel_core.components.spec"}
 
 
 @pytest.mark.parametrize(

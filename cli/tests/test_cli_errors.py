@@ -107,12 +107,12 @@ def test_a_bug_keeps_its_traceback():
 
 
 def test_interruption_before_training(call, monkeypatch):
-    import intel_core.train
+    import intel_core.fitting.fit
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(intel_core.train, "fit", interrupted)
+    monkeypatch.setattr(intel_core.fitting.fit, "fit", interrupted)
     result = call("train", "--data", "toy_points")
     assert result.exit_code == 130
     assert "Interrupted" in result.stderr

@@ -19,8 +19,9 @@ from intel_core import (
     Run,
     Subject,
     fit_replicates,
-    plugins,
 )
+from intel_core.components import discovery as plugins
+from intel_core.components import loading
 
 INTERRUPT: list[bool] = []
 
@@ -76,9 +77,9 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
+    monkeypatch.setattr(plugins, "registered", dict(plugins.registered))
     for spec in (SpreadSpec, LookingSpec, RefusingSpec, BrokenSpec):
-        plugins.register("metrics", spec.__name__.removesuffix("Spec").lower(), spec)
+        loading.register("metrics", spec.__name__.removesuffix("Spec").lower(), spec)
     yield
     INTERRUPT.clear()
 
@@ -226,7 +227,7 @@ def test_an_interruption_leaves_one_json_value(groups: tuple[Path, Path]) -> Non
 
 
 def test_all_leaves_out_what_cannot_be_loaded(groups: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    load, available = plugins.load, plugins.available
+    load, available = loading.load, plugins.available
 
     def guarded(kind: str, name: str) -> object:
         if name == "refusing":

@@ -26,7 +26,7 @@ def scenes(trained, toys):
     """The scene of each run, made once."""
     from intel_cli.explore.scene import Scene
 
-    from intel_core import plugins
+    from intel_core.components import discovery as plugins
 
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(toys)

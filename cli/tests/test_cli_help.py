@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "numpy", "pydantic", "rich", "matplotlib", "yaml", "pluggy", "intel_core.spec"}
+HEAVY = {"torch", "numpy", "pydantic", "rich", "matplotlib", "yaml", "pluggy", "intel_core.components.spec"}
 REPORT = """
 import os, sys
 from intel_cli.main import main
@@ -60,10 +60,10 @@ def test_every_command_is_described_to_the_end(ok, group):
 
 
 def test_help_on_schema_names_every_kind(ok):
-    from intel_core import plugins
+    from intel_core.components import discovery as plugins
 
     said = " ".join(ok("schema", "--help").stdout.split())
-    assert [kind for kind in plugins.KINDS if kind[:-1] not in said] == []
+    assert [kind for kind in plugins.kinds() if kind[:-1] not in said] == []
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,8 @@ from intel_cli.report.evidence import bounds_of, from_metrics, likelihoods, pair
 from intel_cli.report.took import Compared
 from torch import nn
 
-from intel_core import (
-    MappingSpec,
-    Measurement,
-    MetricSpec,
-    Number,
-    Properties,
-    Subject,
-    load_run,
-    measure,
-    plugins,
-    register,
-)
+from intel_core import MappingSpec, Measurement, MetricSpec, Number, Properties, Subject, load_run, measure, register
+from intel_core.components import discovery as plugins
 
 
 class _Ring(nn.Module):
@@ -114,7 +104,7 @@ class NamedSupportSpec(SupportSpec):
 
 @pytest.fixture(autouse=True)
 def _known(here, monkeypatch):
-    monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
+    monkeypatch.setattr(plugins, "registered", dict(plugins.registered))
     for spec in (RingSpec, StackSpec, KeepSpec):
         register("mappings", spec.__name__[:-4].lower(), spec)
     # Under names of their own: others may be installed.

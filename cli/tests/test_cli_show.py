@@ -9,7 +9,8 @@ import torch
 from matplotlib import image as reader
 from torch import nn
 
-from intel_core import Locus, MappingSpec, Properties, load_mapping, plugins, register
+from intel_core import Locus, MappingSpec, Properties, load_mapping, register
+from intel_core.components import discovery as plugins
 
 
 class _Map(nn.Module):
@@ -125,7 +126,7 @@ class HugeSpec(MappingSpec):
 
 @pytest.fixture(autouse=True)
 def _known(here, monkeypatch):
-    monkeypatch.setattr(plugins, "_registered", dict(plugins._registered))
+    monkeypatch.setattr(plugins, "registered", dict(plugins.registered))
     for spec in (RingSpec, StackSpec, KeepSpec, TornSpec, HoleySpec, NowhereSpec, WiderSpec, NarrowerSpec, DrawnSpec):
         register("mappings", spec.__name__[:-4].lower(), spec)
     register("mappings", "big", BigSpec)

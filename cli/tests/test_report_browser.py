@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from intel_core import load_run, plugins
+from intel_core import load_run
+from intel_core.components import discovery as plugins
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect

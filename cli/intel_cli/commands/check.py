@@ -15,9 +15,10 @@ from intel_cli.completion import CheckLevel, CheckNames, MappingOrRun
 from intel_cli.numbers import Integer
 
 if TYPE_CHECKING:
+    from intel_conformance import Report
+    from intel_conformance.subject import Checkable, Subject
+
     from intel_cli.chosen import Chosen
-    from intel_core.testing import Report
-    from intel_core.testing.subject import Checkable, Subject
 
 __all__ = ["check"]
 
@@ -155,8 +156,9 @@ def _reasons(texts: Sequence[str]) -> dict[str, str]:
     Raises:
         SpecError: if a text is not CHECK=REASON, there is no such check, or one is named twice.
     """
+    from intel_conformance.check import names_of
+
     from intel_core.errors import SpecError
-    from intel_core.testing.check import names_of
 
     found: dict[str, str] = {}
     for text in texts:
@@ -171,9 +173,10 @@ def _reasons(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _list(level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:
+    from intel_conformance.check import LEVELS, choose, level_of
+
     from intel_cli.telling import json_text
     from intel_cli.verdict import show_list
-    from intel_core.testing.check import LEVELS, choose, level_of
 
     checks = choose(level_of(level or LEVELS[-1]), only, skip)
     if not as_json:
@@ -200,12 +203,13 @@ def _check(
     junit: Path | None,
 ) -> Report:
     """Run the checks and tell what they find; all that a user can mend is found before the first."""
+    from intel_conformance import check_mapping, iter_checks
+    from intel_conformance.check import level_of
+
     from intel_cli.telling import json_text
     from intel_cli.verdict import Marks, show_report, tell
-    from intel_core.checkpoint import write_text
-    from intel_core.devices import pick_device
-    from intel_core.testing import check_mapping, iter_checks
-    from intel_core.testing.check import level_of
+    from intel_core.compute.device import pick_device
+    from intel_core.files import write_text
 
     reasons = _reasons(expect)
     if junit is not None:
@@ -284,9 +288,9 @@ def _meant(mappings: tuple[str, ...], latent: int | None, seed: int) -> tuple[Ch
         IntelError: if the texts are neither.
     """
     from intel_cli.chosen import chosen_mapping
+    from intel_core.components.spec import parse_spec
     from intel_core.errors import SpecError
-    from intel_core.mapping import MappingSpec
-    from intel_core.spec import parse_spec
+    from intel_core.mappings.contract import MappingSpec
 
     try:
         specs = [parse_spec("mappings", text) for text in mappings]
@@ -319,7 +323,7 @@ def _show_header(
 
 def _origin(text: str) -> str:
     """The distribution that offers a mapping."""
-    from intel_core.plugins import find
+    from intel_core.components.discovery import find
 
     component = find("mappings", text.partition(":")[0].strip())
     return f" ({component.distribution} {component.version}, api {component.api})"

@@ -13,7 +13,7 @@ from intel_cli.chosen_metrics import metric_option, read_metrics
 from intel_cli.completion import RunPath
 
 if TYPE_CHECKING:
-    from intel_core.comparing import Cell, Comparison, Row
+    from intel_core.evaluation.comparing import Cell, Comparison, Row
 
 __all__ = ["compare"]
 
@@ -62,9 +62,9 @@ def compare(
     """
     from intel_cli.asking import ask
     from intel_cli.gathering import gather
-    from intel_core.comparing import compare as compare_groups
-    from intel_core.comparing import group_runs
-    from intel_core.run import data_dir_or_default
+    from intel_core.evaluation.comparing import compare as compare_groups
+    from intel_core.evaluation.comparing import group_runs
+    from intel_core.reading.data_dir import data_dir_or_default
 
     if markdown and as_json:
         raise click.UsageError("--markdown and --json are two forms of one table; choose one")

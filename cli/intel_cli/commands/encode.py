@@ -12,7 +12,7 @@ from intel_cli.completion import ComponentName, RunPath
 from intel_cli.numbers import Integer
 
 if TYPE_CHECKING:
-    from intel_core.data import Dataset, Examples
+    from intel_core.data.dataset import Dataset, Examples
 
 __all__ = ["encode"]
 
@@ -64,10 +64,11 @@ def encode(
 
     from intel_cli.files import save_arrays, suffix_of
     from intel_cli.paths import data_spec
-    from intel_core.data import DatasetSpec, Unsplit
-    from intel_core.devices import pick_device
-    from intel_core.run import data_dir_or_default, load_run
-    from intel_core.spec import parse_spec
+    from intel_core.components.spec import parse_spec
+    from intel_core.compute.device import pick_device
+    from intel_core.data.dataset import DatasetSpec, Unsplit
+    from intel_core.reading.data_dir import data_dir_or_default
+    from intel_core.runs.run import load_run
 
     trained = load_run(run, device=str(pick_device(device)))
     chosen = (split,) if split else SPLITS if data else ("test",)
@@ -105,7 +106,7 @@ def _of_splits(dataset: Dataset, names: Sequence[str]) -> Examples:
     """Parts of a data set, one behind the other."""
     import torch
 
-    from intel_core.data import Examples
+    from intel_core.data.dataset import Examples
 
     splits = [getattr(dataset, name) for name in names]
     labels = [part.labels for part in splits if part.labels is not None]

@@ -12,8 +12,8 @@ from intel_cli.chosen_metrics import metric_option, read_metrics
 from intel_cli.completion import RunPath
 
 if TYPE_CHECKING:
-    from intel_core.measuring import Measured
-    from intel_core.run import Run
+    from intel_core.evaluation.measuring import Measured
+    from intel_core.runs.run import Run
 
 __all__ = ["evaluate"]
 
@@ -62,7 +62,7 @@ def evaluate(
     """
     from intel_cli.asking import ask
     from intel_cli.gathering import gather
-    from intel_core.run import data_dir_or_default
+    from intel_core.reading.data_dir import data_dir_or_default
 
     asked = read_metrics(metrics, everything=everything)
     found: list[tuple[Run, list[Measured]]] = []

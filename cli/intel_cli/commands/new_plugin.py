@@ -133,7 +133,7 @@ def _holder_of(name: str) -> str:
     """Who has the name, the distribution or the package already; empty if nobody has. Nothing is imported."""
     from importlib import metadata, util
 
-    from intel_core.plugins import available
+    from intel_core.components.discovery import available
 
     for component in available("mappings"):
         if component.name == name:
@@ -166,8 +166,8 @@ def project_files(
     import datetime
     import json
 
+    from intel_core.components.discovery import API_LEVEL
     from intel_core.errors import SpecError
-    from intel_core.plugins import API_LEVEL
 
     if author is not None and (not author.strip() or not author.isprintable()):
         raise SpecError(f"{author[:60]!r} is no author's name")

@@ -12,8 +12,9 @@ from intel_cli.groups import SuggestingGroup
 from intel_cli.telling import json_text
 
 if TYPE_CHECKING:
-    from intel_core.plugins import Component
-    from intel_core.spec import ComponentSpec
+    from pydantic import BaseModel
+
+    from intel_core.components.discovery import Component
 
 __all__ = ["plugins"]
 
@@ -45,10 +46,10 @@ def list_(kind: str | None, as_json: bool, check: bool) -> None:
     Status is OK, BROKEN, CONFLICT (two distributions offer the name), TOO NEW or TOO OLD (for this core), or
     DISABLED.
     """
-    from intel_core.plugins import KINDS, available, canonical_kind
+    from intel_core.components.discovery import available, canonical_kind, kinds
 
-    kinds = (*KINDS, "hooks") if kind is None else (kind if kind in ("hook", "hooks") else canonical_kind(kind),)
-    rows = [_row(component) for name in kinds for component in available("hooks" if name == "hook" else name)]
+    wanted = (*kinds(), "hooks", "commands") if kind is None else (canonical_kind(kind),)
+    rows = [_row(component) for name in wanted for component in available(name)]
     if as_json:
         click.echo(json_text(rows))
     else:
@@ -59,10 +60,11 @@ def list_(kind: str | None, as_json: bool, check: bool) -> None:
 
 def _row(component: Component) -> dict[str, Any]:
     """A component as it is after an attempt to import it, torch kept out."""
-    from intel_core.plugins import load, probe
+    from intel_core.components.discovery import PLAIN
+    from intel_core.components.loading import load, probe
 
     tried = probe(component)
-    usable = tried.status in ("OK", "CONFLICT") and tried.kind != "hooks"
+    usable = tried.is_live and tried.kind not in PLAIN
     return {
         "kind": tried.kind,
         "name": tried.name,
@@ -75,7 +77,7 @@ def _row(component: Component) -> dict[str, Any]:
     }
 
 
-def _summary(spec_class: type[ComponentSpec]) -> str:
+def _summary(spec_class: type[BaseModel]) -> str:
     """First line of the class's own docstring."""
     text = (spec_class.__doc__ or "").strip()
     return text.splitlines()[0] if text else ""
@@ -110,7 +112,8 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Explain one component and every setting it takes."""
-    from intel_core.plugins import canonical_kind, load
+    from intel_core.components.discovery import canonical_kind
+    from intel_core.components.loading import load
 
     name = name.partition(":")[0].strip()
     found = _find_all(name, None if kind is None else canonical_kind(kind))
@@ -130,20 +133,20 @@ def _find_all(name: str, kind: str | None) -> list[Component]:
     Raises:
         PluginError: if there is none, or the only ones cannot be used.
     """
+    from intel_core.components.discovery import available, find, kinds, singular
     from intel_core.errors import PluginError, did_you_mean
-    from intel_core.plugins import KINDS, available, find
 
-    kinds = (kind,) if kind else KINDS
-    having = [k for k in kinds if any(name in (c.name, c.qualified) for c in available(k))]
+    wanted = (kind,) if kind else kinds()
+    having = [k for k in wanted if any(name in (c.name, c.qualified) for c in available(k))]
     if not having:
-        names = {c.name for k in kinds for c in available(k)}
-        what = kind[:-1] if kind else "component"
+        names = {c.name for k in wanted for c in available(k)}
+        what = singular(kind) if kind else "component"
         raise PluginError(f"no {what} is called {name!r}{did_you_mean(name, names, say='names')}")
     return [find(k, name) for k in having]
 
 
-def _describe(component: Component, spec_class: type[ComponentSpec]) -> dict[str, Any]:
-    from intel_core.spec import field_lines
+def _describe(component: Component, spec_class: type[BaseModel]) -> dict[str, Any]:
+    from intel_cli.fields import field_lines
 
     fields = [
         dict(zip(("name", "type", "default", "description"), line, strict=True)) for line in field_lines(spec_class)
@@ -174,8 +177,8 @@ def _example(kind: str, name: str, fields: list[dict[str, str]]) -> str:
 
 
 def _parses(kind: str, text: str) -> bool:
+    from intel_core.components.spec import parse_spec
     from intel_core.errors import SpecError
-    from intel_core.spec import parse_spec
 
     try:
         parse_spec(kind, text)

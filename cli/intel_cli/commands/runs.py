@@ -54,7 +54,7 @@ def _inside(path: Path) -> list[Path]:
 
 def read_run(path: Path) -> dict[str, Any]:
     """What is said of a run in a list; ``problem`` is the reason where it cannot be read, else None."""
-    from intel_core.spec import short_text
+    from intel_core.components.spec import short_text
 
     row: dict[str, Any] = dict.fromkeys(
         ("name", "mapping", "data", "status", "step", "steps", "test_elbo", "active_units", "created", "problem")

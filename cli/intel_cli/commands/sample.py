@@ -38,8 +38,8 @@ def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, 
     RUN is a run directory, or the name of a run in runs/.
     """
     from intel_cli.files import save_examples, suffix_of
-    from intel_core.devices import pick_device
-    from intel_core.run import load_run
+    from intel_core.compute.device import pick_device
+    from intel_core.runs.run import load_run
 
     trained = load_run(run, device=str(pick_device(device)))
     images = len(trained.model.x_shape) == 3

@@ -27,18 +27,19 @@ def schema(kind: str, name: str | None) -> None:
     if kind == "run":
         if name is not None:
             raise click.UsageError(f"a run has one schema; leave out {name!r}")
-        from intel_core.runspec import RunSpec
+        from intel_core.recipe.runspec import RunSpec
 
         content = RunSpec.model_json_schema()
     else:
-        from intel_core import plugins
+        from intel_core.components import discovery as plugins
+        from intel_core.components import loading
         from intel_core.errors import did_you_mean
 
-        kinds = [kind_[:-1] for kind_ in plugins.KINDS]
-        if kind not in (*plugins.KINDS, *kinds):
+        kinds = [kind_[:-1] for kind_ in plugins.kinds()]
+        if kind not in (*plugins.kinds(), *kinds):
             raise click.UsageError(f"no schema is called {kind!r}{did_you_mean(kind, ['run', *kinds], say='kinds')}")
         if name is None:
             names = {component.name for component in plugins.available(kind)}
             raise click.UsageError(f"which {kind.removesuffix('s')}?{did_you_mean('', names, say='names')}")
-        content = plugins.load(kind, name).model_json_schema()
+        content = loading.load(kind, name).model_json_schema()
     click.echo(json_text({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}))

@@ -13,7 +13,7 @@ from intel_cli.completion import ComponentName, RunPath
 
 if TYPE_CHECKING:
     from intel_cli.progress import Progress
-    from intel_core.run import Run
+    from intel_core.runs.run import Run
 
 __all__ = ["train"]
 
@@ -147,9 +147,9 @@ def train(
     from intel_cli.replicates import train_replicates
     from intel_cli.settings import run_spec
     from intel_cli.summary import show_plan, show_summary, summary_of
-    from intel_core.rundir import GROUP_FILE
-    from intel_core.train import fit
-    from intel_core.train import resume as continue_run
+    from intel_core.fitting.fit import fit
+    from intel_core.fitting.resume import resume as continue_run
+    from intel_core.runs.folder import GROUP_FILE
 
     spec = None if resume is not None else run_spec(config, settings)
     if spec is not None and dry_run:
@@ -166,7 +166,7 @@ def train(
         else:
             run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress])
     if resume is not None and (run.path.parent / GROUP_FILE).is_file():
-        from intel_core.replicates import summarise_again
+        from intel_core.replicates.fitting import summarise_again
 
         summarise_again(run.path.parent)
     interrupted = run.status == "interrupted"

@@ -12,15 +12,15 @@ from intel_cli.pictures.points import label_name
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Backdrop, chosen_planes
 from intel_cli.report.svg import Frame, dots, frame, window, wrap
-from intel_core.data import to_float
+from intel_core.data.values import to_float
 from intel_core.errors import DataError
-from intel_core.runspec import stream
+from intel_core.randomness import stream
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.data import Dataset
-    from intel_core.run import Run
+    from intel_core.data.dataset import Dataset
+    from intel_core.runs.run import Run
 
 __all__ = ["Scene"]
 

@@ -14,13 +14,13 @@ from intel_cli.pictures.images import image_grid, image_pairs
 from intel_cli.pictures.latent import latent_panels
 from intel_cli.pictures.style import save
 from intel_cli.pictures.vectors import vector_pairs, vector_samples
-from intel_core.data import to_float
+from intel_core.data.values import to_float
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.data import Dataset
-    from intel_core.run import Run
+    from intel_core.data.dataset import Dataset
+    from intel_core.runs.run import Run
 
 __all__ = ["draw_all", "save_latent", "save_reconstructions", "save_samples"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from intel_core.compose import Compose, parts_of, properties_of
-from intel_core.mapping import Clustering
-from intel_core.properties import Locus, Properties
+from intel_core.mappings.compose import Compose, parts_of, properties_of
+from intel_core.mappings.contract import Clustering
+from intel_core.mappings.properties import Locus, Properties
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.mapping import Mapping
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["Part", "clusterings_of", "elements", "places_of", "planes_of"]
 

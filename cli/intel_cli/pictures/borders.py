@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from intel_core.mapping import Clustering, Mapping
+    from intel_core.mappings.contract import Clustering, Mapping
 
 __all__ = ["draw_borders", "draw_cuts", "shares_in"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from intel_core.properties import Locus
+    from intel_core.mappings.properties import Locus
 
 __all__ = ["Grid", "broken", "cartesian", "lift", "place_in", "polar"]
 
@@ -68,7 +68,7 @@ def place_in(plane: tuple[int, int], place: Locus, reach: float) -> Tensor | Non
     Returns:
         A line ``(n, 2)``, a point ``(1, 2)``, or None where the two do not meet, or the plane lies inside.
 
-    >>> from intel_core.properties import Locus
+    >>> from intel_core.mappings.properties import Locus
     >>> place_in((2, 3), Locus((3,), (0.5,)), 1.0)[0].tolist()
     [-1.0, 0.5]
     """

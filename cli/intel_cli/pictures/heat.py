@@ -8,13 +8,13 @@ import torch
 from matplotlib.ticker import MaxNLocator
 
 from intel_cli.pictures.style import figure
-from intel_core.hoyer import hoyer
+from intel_core.helpers.hoyer import hoyer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from intel_core.mapping import Mapping
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["draw_heat"]
 

@@ -13,15 +13,15 @@ from intel_cli.pictures.borders import draw_borders, draw_cuts
 from intel_cli.pictures.points import by_label, coordinate_names, draw_points, set_limits
 from intel_cli.pictures.prior import DASHES, RADII, draws, precise, z_plane
 from intel_cli.pictures.style import GREY, INK, figure, styled
-from intel_core.compose import clustering_of, parts_of
-from intel_core.mapping import Declared
+from intel_core.mappings.compose import clustering_of, parts_of
+from intel_core.mappings.contract import Declared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from intel_core.mapping import Mapping
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["latent_panels", "plane_of"]
 

@@ -15,14 +15,14 @@ from intel_cli.pictures.points import MOST_CLASSES, Group, by_cluster, coordinat
 from intel_cli.pictures.prior import z_plane
 from intel_cli.pictures.shades import by_angle, by_level
 from intel_cli.pictures.style import INK, figure
-from intel_core.compose import properties_of
+from intel_core.mappings.compose import properties_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from intel_core.mapping import Clustering, Mapping
+    from intel_core.mappings.contract import Clustering, Mapping
 
 __all__ = ["draw_planes"]
 

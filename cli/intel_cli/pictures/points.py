@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from intel_cli.pictures.style import BLUE, LIGHT, class_style
-from intel_core.compose import clustering_of
+from intel_core.mappings.compose import clustering_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from intel_core.mapping import Clustering, Mapping
+    from intel_core.mappings.contract import Clustering, Mapping
 
 __all__ = [
     "MOST_CLASSES",

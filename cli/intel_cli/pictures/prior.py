@@ -11,7 +11,7 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.mapping import Mapping
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["DASHES", "RADII", "draws", "precise", "z_plane"]
 

@@ -12,7 +12,7 @@ from contourpy import contour_generator
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.mapping import Clustering
+    from intel_core.mappings.contract import Clustering
 
 __all__ = ["Regions", "label_places", "regions", "seams"]
 

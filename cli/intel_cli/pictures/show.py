@@ -14,13 +14,13 @@ from intel_cli.pictures.planes import draw_planes
 from intel_cli.pictures.prior import draws, precise
 from intel_cli.pictures.space import draw_space
 from intel_cli.pictures.style import styled
-from intel_core.compose import properties_of
-from intel_core.mapping import Levelled
+from intel_core.mappings.compose import properties_of
+from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from intel_core.mapping import Mapping
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["MOST_ROWS", "Shown", "mapping_figure"]
 

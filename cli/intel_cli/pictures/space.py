@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from intel_core.mapping import Mapping
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["draw_space"]
 

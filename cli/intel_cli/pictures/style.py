@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from intel_core.checkpoint import write_bytes
+from intel_core.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,21 +11,21 @@ import torch
 
 from intel_cli.pictures.acting import elements
 from intel_cli.report.took import Clusters, Compared, Evidence, Levels, Shape, Sparse
-from intel_core.data import to_float
-from intel_core.evaluation import ACTIVE_VARIANCE
-from intel_core.hoyer import gaussian_floor, hoyer_score
-from intel_core.labels import as_classes
-from intel_core.mapping import Clustering, Levelled
-from intel_core.model import Posterior
-from intel_core.runspec import stream
+from intel_core.data.values import to_float
+from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
+from intel_core.helpers.labels import as_classes
+from intel_core.mappings.contract import Clustering, Levelled
+from intel_core.model.vae import Posterior
+from intel_core.randomness import stream
+from intel_core.training.scoring import ACTIVE_VARIANCE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from intel_cli.pictures.acting import Part
-    from intel_core.measuring import Measured
-    from intel_core.metrics import Number
-    from intel_core.run import Encoding, Run
+    from intel_core.evaluation.measurement import Number
+    from intel_core.evaluation.measuring import Measured
+    from intel_core.runs.run import Encoding, Run
 
 __all__ = ["bounds_of", "dims_text", "evidence_of", "from_metrics", "likelihoods", "near_each_other", "paired"]
 

@@ -20,9 +20,11 @@ from intel_cli.report.took import Verdict, verdict
 from intel_cli.report.vectors import as_drawn, beside_data, joined, units_note
 from intel_cli.report.walks import Walks, spread_rows, walks
 from intel_cli.telling import quoted
-from intel_core.data import MemorySpec, Supported, to_float
+from intel_core.data.dataset import Supported
+from intel_core.data.values import to_float
 from intel_core.errors import DataError, RunError
-from intel_core.measuring import measurements
+from intel_core.evaluation.measuring import measurements
+from intel_core.reading.arrays import MemorySpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from torch import Tensor
 
-    from intel_core.data import Dataset
-    from intel_core.run import Run
+    from intel_core.data.dataset import Dataset
+    from intel_core.runs.run import Run
 
 __all__ = ["Page", "Picture", "gather", "usable_data"]
 

@@ -19,12 +19,12 @@ from intel_cli.pictures.prior import RADII, draws, precise, z_plane
 from intel_cli.pictures.seams import label_places, regions, seams
 from intel_cli.pictures.style import LIGHT
 from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
-from intel_core.mapping import Levelled
+from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.mapping import Mapping
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["Backdrop", "Latent", "LegendEntry", "Plane", "chosen_planes", "latent"]
 

@@ -14,9 +14,9 @@ from intel_cli.summary import FIRST_ROWS, HIDDEN, UNITS
 from intel_cli.telling import json_text
 
 if TYPE_CHECKING:
-    from intel_core.measuring import Measured
-    from intel_core.metrics import Number
-    from intel_core.run import Run
+    from intel_core.evaluation.measurement import Number
+    from intel_core.evaluation.measuring import Measured
+    from intel_core.runs.run import Run
 
 __all__ = ["Diagnosis", "MetricRow", "MetricTable", "diagnosis_of", "metric_tables"]
 

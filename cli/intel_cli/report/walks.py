@@ -12,13 +12,13 @@ from intel_cli.pictures.points import label_name
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.svg import Frame, dots, frame, line, squared, window, wrap
 from intel_cli.report.vectors import as_drawn
-from intel_core.data import to_float
+from intel_core.data.values import to_float
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.data import Dataset
-    from intel_core.run import Run
+    from intel_core.data.dataset import Dataset
+    from intel_core.runs.run import Run
 
 __all__ = ["STEPS", "Base", "Walk", "Walks", "spread_rows", "walks"]
 

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from intel_core.geometry import project_to_sphere, widened
-from intel_core.properties import Hoelder, Locus, Properties
+from intel_core.helpers.geometry import project_to_sphere, widened
+from intel_core.mappings.properties import Hoelder, Locus, Properties
 
 __all__ = ["SphereMapping"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intel_core.labels import as_classes
+from intel_core.helpers.labels import as_classes
 
 __all__ = ["best_matching", "describe_clusters", "normalised_mutual_information"]
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from intel_cluster.diagnosis import describe_clusters
 from intel_cluster.split import Split
-from intel_core.geometry import widened
-from intel_core.properties import Hoelder, Properties
+from intel_core.helpers.geometry import widened
+from intel_core.mappings.properties import Hoelder, Properties
 
 __all__ = ["ClusterMapping", "LearnedClusterMapping"]
 
@@ -31,7 +31,7 @@ class ClusterMapping(nn.Module):
     radix, the first cut most significant. A product of bijections is a bijection, so g is a homeomorphism
     of :math:`R^d` and Theorem 1 of the paper holds with equality: the mapping costs nothing in KL.
 
-    It offers every capability of `intel_core.mapping` except `Regularised`: `Declared`, `Clustering`,
+    It offers every capability of `intel_core.mappings.contract` except `Regularised`: `Declared`, `Clustering`,
     `Invertible`, `Annealed` and `Diagnosable`. Half precision is computed in float32.
 
     Source: Miao et al., section 6.2 and appendix C.2.

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding
 
 from intel_cluster.displacement import Displacement, solve
 from intel_cluster.split import Split, as_parameter
-from intel_core.properties import Locus
+from intel_core.mappings.properties import Locus
 
 __all__ = ["SectorSplit"]
 

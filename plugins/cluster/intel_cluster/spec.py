@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 from typing_extensions import Self
 
-from intel_core.mapping import MappingSpec
+from intel_core.mappings.contract import MappingSpec
 from intel_core.schedules import ConstantSpec, GeometricSpec, LinearSpec
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from intel_cluster.displacement import Displacement
-from intel_core.properties import Locus
+from intel_core.mappings.properties import Locus
 
 __all__ = ["Split"]
 

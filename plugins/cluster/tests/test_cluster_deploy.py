@@ -6,7 +6,7 @@ import pytest
 import torch
 from intel_cluster import ClusterSpec
 
-from intel_core.mapping import Clustering, Declared, Diagnosable, Invertible, Mapping, Regularised
+from intel_core.mappings.contract import Clustering, Declared, Diagnosable, Invertible, Mapping, Regularised
 
 SPECS = {
     "k3": {"k": 3},

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from intel_cluster import ClusterSpec
 from intel_cluster.diagnosis import best_matching, describe_clusters
 
-from intel_core.compose import clustering_of, diagnose
-from intel_core.mapping import load_mapping
+from intel_core.mappings.building import load_mapping
+from intel_core.mappings.compose import clustering_of, diagnose
 
 HALF = torch.tensor([0.5, 0.5])
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from intel_core.data import Dataset, Examples, check_examples, make_dataset
+from intel_core.data.dataset import Dataset, Examples
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.arrays import check_examples, make_dataset
 from intel_datasets.files import check_suffix, encode_labels, find_path
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def load(spec: ArraysSpec, data_dir: Path | None) -> Dataset:
         DataError: if a file is missing, is not of numbers, or does not fit.
 
     >>> import os, tempfile
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.save(os.path.join(folder, "x.npy"), np.random.default_rng(0).normal(size=(50, 3)))
     ...     data = load(parse_spec("datasets", "arrays:path=x.npy"), Path(folder))

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from intel_core.data import Dataset
+from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, did_you_mean
-from intel_core.torchvision_compat import import_with_torchvision
+from intel_core.helpers.torchvision_compat import import_with_torchvision
 from intel_datasets.downloading import patiently
 from intel_datasets.files import find_path
 from intel_datasets.images import decode
@@ -62,7 +62,7 @@ def load(spec: CelebASpec, data_dir: Path | None) -> Dataset:
         DataError: if files are missing, or an image that is looked at is damaged.
         SpecError: if what is to lie in memory does not fit.
 
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> load(parse_spec("datasets", "celeba"), Path("nowhere"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     intel_core.errors.DataError: celeba: img_align_celeba and 2 text files are not in nowhere/celeba; give the ...
@@ -104,7 +104,7 @@ def attributes(spec: CelebASpec, data_dir: Path | None = None) -> Attributes:
         DataError: if files are missing, or say nothing of an image.
 
     >>> import tempfile
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as root:
     ...     folder = Path(root) / "celeba"
     ...     (folder / "img_align_celeba").mkdir(parents=True)

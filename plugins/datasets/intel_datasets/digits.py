@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from intel_core.data import Dataset, Split, make_dataset
+from intel_core.data.dataset import Dataset, Split
+from intel_core.reading.arrays import make_dataset
 from intel_datasets.selection import select_classes
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def load(spec: DigitsSpec) -> Dataset:
     Images ``(n, 1, 8, 8)`` float32: counts 0 … 16 divided by 16; with `binarize`, 1 where that is at least
     0.5. Labels ``(n,)``. Split at random, without stratification.
 
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> data = load(parse_spec("datasets", "digits:classes=[0,1]"))
     >>> data.x_shape, len(data.train), data.support
     ((1, 8, 8), 288, 'unit')

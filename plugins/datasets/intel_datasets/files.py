@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from intel_core import data
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.arrays import split_rows as random_split
 
 __all__ = ["Shares", "check_suffix", "encode_labels", "find_path", "split_rows"]
 
@@ -123,11 +123,11 @@ def split_rows(name: str, n: int, spec: Shares) -> tuple[Tensor, Tensor, Tensor]
     Raises:
         DataError: for too few rows.
 
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> [len(rows) for rows in split_rows("x", 100, parse_spec("datasets", "table:path=x.csv,test=0.2"))]
     [70, 10, 20]
     """
-    return data.split_rows(name, n, spec.validation, spec.test, spec.split_seed)
+    return random_split(name, n, spec.validation, spec.test, spec.split_seed)
 
 
 def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from intel_core.data import Dataset
+from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError
 from intel_datasets.files import find_path, split_rows
 from intel_datasets.streaming import ImageFiles, dataset_of_images
@@ -40,7 +40,7 @@ def load(spec: ImagesSpec, data_dir: Path | None) -> Dataset:
         SpecError: if those that are to lie in memory cannot.
 
     >>> import tempfile
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for i in range(10):
     ...         Image.new("L", (20, 30), color=20 * i).save(Path(folder) / f"{i}.png")

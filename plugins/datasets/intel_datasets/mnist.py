@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from intel_core.data import Dataset, Split
+from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError
-from intel_core.torchvision_compat import import_with_torchvision
+from intel_core.helpers.torchvision_compat import import_with_torchvision
 from intel_datasets.downloading import patiently
 from intel_datasets.files import find_path
 from intel_datasets.selection import in_proportion, labels_of, select_classes, take
@@ -51,7 +51,7 @@ def load(spec: MNISTSpec, data_dir: Path | None) -> Dataset:
     Raises:
         DataError: if files are missing and cannot be downloaded, are damaged, or a class has too few images.
 
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> load(parse_spec("datasets", "mnist:download=false"), Path("nowhere"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     intel_core.errors.DataError: mnist: train-images-idx3-ubyte and 3 more files are not in nowhere/...

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from intel_core.data import Split
+from intel_core.data.dataset import Split
 from intel_core.errors import DataError
 
 __all__ = ["in_proportion", "select_classes", "take"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from intel_core.data import DatasetSpec
+from intel_core.data.dataset import DatasetSpec
 from intel_core.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Self
 
-    from intel_core.data import Dataset, Examples
+    from intel_core.data.dataset import Dataset, Examples
     from intel_datasets.celeba import Attributes
 
 __all__ = [

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intel_core.budget import fits_beside, require_bytes
-from intel_core.data import Dataset, Split, StreamedSplit
+from intel_core.compute.memory import fits_beside, require_bytes
+from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError
+from intel_core.reading.streamed import StreamedSplit
 
 __all__ = ["ImageFiles", "Stream", "dataset_of_images"]
 
@@ -28,7 +29,7 @@ _SAMPLE = 64
 
 
 class ImageFiles:
-    """Image files of one shape, read by row number; the `intel_core.data.Rows` of a folder.
+    """Image files of one shape, read by row number; the `intel_core.reading.ahead.Rows` of a folder.
 
     Args:
         name: of the data set, for messages.
@@ -177,7 +178,7 @@ def dataset_of_images(
         parts: the files to train, validate and test on.
         labels: integers ``(n,)`` of each part, or None.
         stream: whether the first part stays on disk; ``auto``: if in memory it would take more than
-            `intel_core.budget.RESIDENT_SHARE` of it.
+            `intel_core.compute.memory.RESIDENT_SHARE` of it.
         class_names: names of the labels.
         advice: what makes the images in memory fewer or smaller, for messages.
 

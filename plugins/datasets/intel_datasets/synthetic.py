@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intel_core.data import Dataset, Split
+from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, did_you_mean
 
 __all__ = [

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from intel_core.data import Dataset, Examples, Split, check_examples, support_of
+from intel_core.data.dataset import Dataset, Examples, Split
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.arrays import check_examples, support_of
 from intel_datasets.files import check_suffix, encode_labels, find_path, split_rows
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
         DataError: if the file cannot be read, or a column is missing, not numeric, incomplete or constant.
 
     >>> import os, tempfile
-    >>> from intel_core.spec import parse_spec
+    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "t.csv"
     ...     _ = file.write_text("a,b,kind" + "".join(f"\n{i},{i * i},{'xy'[i % 2]}" for i in range(20)))

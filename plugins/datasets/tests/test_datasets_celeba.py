@@ -12,8 +12,8 @@ from intel_datasets.spec import ATTRIBUTES
 from PIL import Image
 
 from intel_core import DataError, SpecError, parse_spec
-from intel_core.data import StreamedSplit
-from intel_core.torchvision_compat import import_with_torchvision
+from intel_core.helpers.torchvision_compat import import_with_torchvision
+from intel_core.reading.streamed import StreamedSplit
 
 RNG = np.random.default_rng(0)
 N = 12

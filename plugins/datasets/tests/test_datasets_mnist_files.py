@@ -8,7 +8,7 @@ import torch
 from intel_datasets import mnist
 
 from intel_core import DataError, parse_spec
-from intel_core.torchvision_compat import import_with_torchvision
+from intel_core.helpers.torchvision_compat import import_with_torchvision
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 

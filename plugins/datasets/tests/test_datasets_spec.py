@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from intel_datasets import spec as specs
 
 from intel_core import SpecError, available, format_spec, parse_spec
-from intel_core.plugins import load as load_class
+from intel_core.components.loading import load as load_class
 
 NAMES = [c.name for c in available("datasets") if c.distribution == "intelvae-datasets"]
 NEEDS_PATH = {"arrays": "x.npy", "table": "x.csv", "images": "folder"}

@@ -12,8 +12,10 @@ import torch
 from intel_datasets import images, streaming
 from PIL import Image
 
-from intel_core import DataError, SpecError, budget, fit, hookimpl, parse_spec, resume, runspec
-from intel_core.data import StreamedSplit
+from intel_core import DataError, SpecError, fit, hookimpl, parse_spec, resume
+from intel_core.fitting import estimate as budget
+from intel_core.reading.streamed import StreamedSplit
+from intel_core.recipe import runspec
 
 N = 130
 TRAIN = 104

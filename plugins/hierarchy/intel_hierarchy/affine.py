@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from intel_core.geometry import widened
-from intel_core.properties import Properties
+from intel_core.helpers.geometry import widened
+from intel_core.mappings.properties import Properties
 from intel_hierarchy.mapping import HierarchyMapping
 from intel_hierarchy.network import Network
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from intel_core.properties import Hoelder, Properties
+from intel_core.mappings.properties import Hoelder, Properties
 from intel_hierarchy.mapping import HierarchyMapping
 from intel_hierarchy.network import Network, spectral_norm
 

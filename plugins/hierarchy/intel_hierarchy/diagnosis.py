@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intel_core.labels import as_classes
+from intel_core.helpers.labels import as_classes
 
 __all__ = ["class_share", "describe_levels", "evenly_spaced", "shares_of_variance"]
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from intel_core.geometry import widened
-from intel_core.properties import Properties
+from intel_core.helpers.geometry import widened
+from intel_core.mappings.properties import Properties
 from intel_hierarchy.diagnosis import describe_levels, evenly_spaced, shares_of_variance
 from intel_hierarchy.network import Network
 
@@ -23,7 +23,7 @@ class HierarchyMapping(nn.Module):
     .. math:: z_0 = y_0, \qquad z_i = f_i(z_{i-1}, y_i), \qquad z = [z_0, z_1, \dots, z_{L-1}]
 
     Level i occupies the same dimensions in y and in z, and depends on the blocks 0 to i of y alone. A subclass says
-    what :math:`f_i` is. It offers `Declared`, `Levelled` and `Diagnosable` of `intel_core.mapping`. Half precision
+    what :math:`f_i` is. It offers `Declared`, `Levelled` and `Diagnosable` of `intel_core.mappings.contract`. Half precision
     is computed in float32.
 
     Source: Miao et al., appendix B.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intel_core.networks import glorot_
+from intel_core.model.networks import glorot_
 
 __all__ = ["ACTIVATIONS", "Activation", "Network", "spectral_norm"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
-from intel_core.mapping import MappingSpec
+from intel_core.mappings.contract import MappingSpec
 
 if TYPE_CHECKING:
     from intel_hierarchy.mapping import HierarchyMapping

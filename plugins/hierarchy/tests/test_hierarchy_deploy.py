@@ -6,7 +6,16 @@ import pytest
 import torch
 from intel_hierarchy import HierarchySpec
 
-from intel_core.mapping import Annealed, Clustering, Declared, Diagnosable, Invertible, Levelled, Mapping, Regularised
+from intel_core.mappings.contract import (
+    Annealed,
+    Clustering,
+    Declared,
+    Diagnosable,
+    Invertible,
+    Levelled,
+    Mapping,
+    Regularised,
+)
 
 SPECS = {
     "paper": {"levels": 3},

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from intel_hierarchy import HierarchySpec
 from intel_hierarchy.diagnosis import class_share, describe_levels, evenly_spaced, shares_of_variance
 
-from intel_core.compose import diagnose
-from intel_core.labels import MAX_CLASSES
-from intel_core.mapping import load_mapping
+from intel_core.helpers.labels import MAX_CLASSES
+from intel_core.mappings.building import load_mapping
+from intel_core.mappings.compose import diagnose
 
 
 def normal(*shape, seed=0):

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intel_hierarchy import HierarchySpec
 
-from intel_core.mapping import Levelled, load_mapping
+from intel_core.mappings.building import load_mapping
+from intel_core.mappings.contract import Levelled
 
 
 def normal(*shape, seed=0):

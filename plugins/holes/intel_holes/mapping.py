@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 from typing_extensions import Self
 
-from intel_core.geometry import project_to_sphere, widened
-from intel_core.properties import Hoelder, Locus, Properties
+from intel_core.helpers.geometry import project_to_sphere, widened
+from intel_core.mappings.properties import Hoelder, Locus, Properties
 from intel_holes.loops import Loops
 
 __all__ = ["HolesMapping"]
@@ -41,7 +41,7 @@ class HolesMapping(nn.Module):
         y_dim: number of dimensions of y.
         scale: factor on the two coordinates of z.
         eps: ε of the projection.
-        form: of the projection, see `intel_core.geometry.project_to_sphere`.
+        form: of the projection, see `intel_core.helpers.geometry.project_to_sphere`.
 
     Raises:
         ValueError: if y has 1 dimension only.

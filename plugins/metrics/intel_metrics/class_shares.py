@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from intel_core.errors import RunError
-from intel_core.measuring import Subject
-from intel_core.metrics import Measurement, Number
+from intel_core.evaluation.measurement import Measurement, Number
+from intel_core.evaluation.subject import Subject
 from intel_metrics.classifiers import classifier_of, settings_for
 from intel_metrics.examples import grey_notes, is_images, take, treated
 from intel_metrics.shares import share_error

@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from intel_core import checkpoint
-from intel_core.data import Split
-from intel_core.labels import as_classes
-from intel_core.measuring import Subject
-from intel_core.metrics import NotApplicableError
-from intel_core.runspec import stream
+from intel_core import files
+from intel_core.data.dataset import Split
+from intel_core.evaluation.measurement import NotApplicableError
+from intel_core.evaluation.subject import Subject
+from intel_core.helpers.labels import as_classes
+from intel_core.randomness import stream
+from intel_core.runs import checkpoint
 from intel_metrics.examples import is_images, require_images, take, treated
 
 __all__ = [
@@ -272,8 +273,8 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
         "torch": torch.__version__,
         "hash": checkpoint.weights_digest(trained.net),
     }
-    checkpoint.write_bytes(weights, checkpoint.to_bytes(trained.net.state_dict()))
-    checkpoint.write_text(record, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    files.write_bytes(weights, checkpoint.to_bytes(trained.net.state_dict()))
+    files.write_text(record, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     return Classifier(trained.net, about)
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from intel_core.compose import clustering_of
-from intel_core.labels import as_classes
-from intel_core.measuring import Subject
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
+from intel_core.helpers.labels import as_classes
+from intel_core.mappings.compose import clustering_of
 from intel_metrics.shares import share_error
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor
 
-from intel_core.compose import diagnose, parts_of
-from intel_core.mapping import Levelled
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.mappings.compose import diagnose, parts_of
+from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:
     from intel_core import Mapping, Subject

@@ -8,10 +8,11 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor
 
-from intel_core.data import Split, to_float
+from intel_core.data.dataset import Split
+from intel_core.data.values import to_float
 from intel_core.errors import RunError
-from intel_core.measuring import Subject
-from intel_core.metrics import NotApplicableError
+from intel_core.evaluation.measurement import NotApplicableError
+from intel_core.evaluation.subject import Subject
 
 __all__ = ["Sides", "grey_notes", "is_images", "require_images", "sides", "take", "treated"]
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
-from intel_core import checkpoint
-from intel_core.measuring import Subject
+from intel_core import files
+from intel_core.evaluation.subject import Subject
+from intel_core.runs import checkpoint
 from intel_metrics.examples import require_images
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def real_features(subject: Subject, extract: Extractor, x: Tensor) -> Floats:
         return known
     found = features_of(subject, extract, x)
     # Networks compute in float32, so nothing is lost by keeping that.
-    checkpoint.write_bytes(path, checkpoint.to_bytes({"features": torch.from_numpy(found).float()}))
+    files.write_bytes(path, checkpoint.to_bytes({"features": torch.from_numpy(found).float()}))
     return found
 
 

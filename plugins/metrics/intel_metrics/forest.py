@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from intel_core.labels import as_classes
-from intel_core.measuring import Subject
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
+from intel_core.helpers.labels import as_classes
 from intel_metrics.features import Floats
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from intel_core.measuring import Subject
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
 from intel_metrics.examples import grey_notes, sides
 from intel_metrics.features import Floats, features_of, make_extractor, real_features
 

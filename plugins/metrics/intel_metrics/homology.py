@@ -29,9 +29,9 @@ from pydantic import JsonValue
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from intel_core.compose import properties_of
-from intel_core.data import Shaped
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.data.dataset import Shaped
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.mappings.compose import properties_of
 from intel_metrics.confidence import resamples_for
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from intel_core.errors import RunError
-from intel_core.metrics import NotApplicableError
-from intel_core.torchvision_compat import import_with_torchvision
+from intel_core.evaluation.measurement import NotApplicableError
+from intel_core.helpers.torchvision_compat import import_with_torchvision
 
 __all__ = ["WEIGHTS", "InceptionExtractor", "find_weights"]
 
@@ -35,7 +35,7 @@ def find_weights(path: str | None = None) -> Path:
 
     >>> find_weights("nowhere.pth")
     Traceback (most recent call last):
-    intel_core.metrics.NotApplicableError: there is no file 'nowhere.pth' with the weights of pytorch-fid's Inception
+    intel_core.evaluation.measurement.NotApplicableError: there is no file 'nowhere.pth' with the weights of pytorch-fid's Inception
     """
     named = path or os.environ.get("INTEL_INCEPTION")
     if named:

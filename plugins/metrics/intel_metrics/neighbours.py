@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from intel_core.measuring import Subject
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
 from intel_metrics.examples import grey_notes, sides
 from intel_metrics.features import Floats, features_of, make_extractor, real_features
 from intel_metrics.shares import share_error

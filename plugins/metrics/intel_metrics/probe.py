@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from intel_core.errors import DataError
-from intel_core.labels import as_classes
-from intel_core.measuring import Subject
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
+from intel_core.helpers.labels import as_classes
 from intel_metrics.examples import take
 from intel_metrics.features import Floats
 from intel_metrics.forest import balanced_accuracy

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from intel_core.hoyer import gaussian_floor, hoyer_of_rows, hoyer_score, varying
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.helpers.hoyer import gaussian_floor, hoyer_of_rows, hoyer_score, varying
 
 if TYPE_CHECKING:
     from intel_core import Subject

@@ -9,9 +9,10 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from intel_core.data import Supported, to_float
+from intel_core.data.dataset import Supported
+from intel_core.data.values import to_float
 from intel_core.errors import PluginError
-from intel_core.metrics import Measurement, NotApplicableError, Number
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 
 if TYPE_CHECKING:
     from intel_core import Subject

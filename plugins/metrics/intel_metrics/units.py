@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from intel_core.evaluation import ACTIVE_VARIANCE
-from intel_core.metrics import Measurement, NotApplicableError, Number
-from intel_core.model import Posterior
+from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.model.vae import Posterior
+from intel_core.training.scoring import ACTIVE_VARIANCE
 
 if TYPE_CHECKING:
     from intel_core import Subject

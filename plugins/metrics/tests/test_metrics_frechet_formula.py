@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from intel_metrics import frechet_distance, frechet_of_moments
 from intel_metrics.frechet import Moments, jackknife_error, moments
 
-from intel_core.torchvision_compat import import_with_torchvision
+from intel_core.helpers.torchvision_compat import import_with_torchvision
 
 
 def rows(seed, n, d, spread=1.0):

@@ -9,7 +9,7 @@ import torch
 from intel_metrics.inception import WEIGHTS, InceptionExtractor, find_weights
 
 from intel_core import NotApplicableError, RunError
-from intel_core.torchvision_compat import import_with_torchvision
+from intel_core.helpers.torchvision_compat import import_with_torchvision
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from intel_core import Measured, Subject, fit, load_run, make_dataset, measure, parse_spec
-from intel_core.hoyer import gaussian_floor
+from intel_core.helpers.hoyer import gaussian_floor
 
 BY_NAME = {
     "likelihood": "particles=20",

@@ -8,7 +8,7 @@ import pytest
 from intel_metrics.specs import latent, likelihood, topology
 
 from intel_core import SpecError, parse_spec
-from intel_core.metrics import MetricSpec
+from intel_core.evaluation.metric import MetricSpec
 
 SPECS = [getattr(module, name) for module in (latent, likelihood, topology) for name in module.__all__]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from intel_sparse.spec import SparseSpec
 
 if TYPE_CHECKING:
-    from intel_core.hoyer import gaussian_floor, hoyer, hoyer_score
+    from intel_core.helpers.hoyer import gaussian_floor, hoyer, hoyer_score
     from intel_sparse.mapping import SparseMapping
     from intel_sparse.sparsity import hoyer_ceiling, sparsity_loss
 
@@ -19,10 +19,10 @@ __version__ = "0.1.0"
 
 _HOME_OF = {
     "SparseMapping": "intel_sparse.mapping",
-    "gaussian_floor": "intel_core.hoyer",
-    "hoyer": "intel_core.hoyer",
+    "gaussian_floor": "intel_core.helpers.hoyer",
+    "hoyer": "intel_core.helpers.hoyer",
     "hoyer_ceiling": "intel_sparse.sparsity",
-    "hoyer_score": "intel_core.hoyer",
+    "hoyer_score": "intel_core.helpers.hoyer",
     "sparsity_loss": "intel_sparse.sparsity",
 }
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intel_core.hoyer import gaussian_floor, hoyer_score
-from intel_core.labels import as_classes
+from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
+from intel_core.helpers.labels import as_classes
 
 __all__ = ["describe_sparsity", "mean_jaccard_distance"]
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from intel_core.geometry import widened
-from intel_core.networks import glorot_
-from intel_core.properties import Properties
+from intel_core.helpers.geometry import widened
+from intel_core.mappings.properties import Properties
+from intel_core.model.networks import glorot_
 from intel_sparse.diagnosis import describe_sparsity
 from intel_sparse.sparsity import hoyer_ceiling, sparsity_loss
 

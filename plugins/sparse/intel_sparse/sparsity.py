@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from intel_core.geometry import widened
+from intel_core.helpers.geometry import widened
 
 __all__ = ["hoyer_ceiling", "sparsity_loss"]
 

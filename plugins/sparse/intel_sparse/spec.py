@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from intel_core.mapping import MappingSpec
+from intel_core.mappings.contract import MappingSpec
 
 if TYPE_CHECKING:
     from intel_sparse.mapping import SparseMapping

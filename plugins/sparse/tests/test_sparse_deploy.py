@@ -6,7 +6,7 @@ import pytest
 import torch
 from intel_sparse import SparseSpec
 
-from intel_core.mapping import Annealed, Clustering, Declared, Diagnosable, Invertible, Mapping, Regularised
+from intel_core.mappings.contract import Annealed, Clustering, Declared, Diagnosable, Invertible, Mapping, Regularised
 
 SPECS = {
     "default": {},
@@ -86,7 +86,7 @@ def test_autocast_keeps_the_loss_in_float32(mapping):
 
 def test_inside_a_composition():
     from intel_core import load_mapping
-    from intel_core.compose import Compose
+    from intel_core.mappings.compose import Compose
 
     first, second = SparseSpec(gamma=2).build(D), SparseSpec(gamma=3).build(D)
     both = Compose([first, second])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intel_sparse import SparseSpec, gaussian_floor, hoyer
 
-from intel_core.properties import Properties
+from intel_core.mappings.properties import Properties
 
 
 def normal(*shape, seed=0):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from intel_sparse import gaussian_floor, hoyer, hoyer_ceiling, hoyer_score
 
-from intel_core import hoyer as scores
+from intel_core.helpers import hoyer as scores
 
 
 def test_the_scores_are_the_core_s():

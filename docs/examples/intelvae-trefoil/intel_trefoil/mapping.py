@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from intel_core import Hoelder, Locus, Properties
-from intel_core.geometry import project_to_sphere, widened
+from intel_core.helpers.geometry import project_to_sphere, widened
 from torch import Tensor, nn
 
 __all__ = ["TrefoilMapping"]

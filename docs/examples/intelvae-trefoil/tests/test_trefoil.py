@@ -1,6 +1,6 @@
 """Does the mapping keep the contract, and what it declares?"""
 
-from intel_core.testing import conformance, property_tests
+from intel_conformance import conformance, property_tests
 
 SPECS = ["trefoil", "trefoil:eps=1", "trefoil:eps=1e-6"]
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from intel_core.metrics import Measurement, MetricSpec
+from intel_core.evaluation.measurement import Measurement
+from intel_core.evaluation.metric import MetricSpec
 
 if TYPE_CHECKING:
-    from intel_core.measuring import Subject
+    from intel_core.evaluation.subject import Subject
 
 __all__ = ["CertaintySpec", "FrechetSpec", "PRDCSpec"]
 

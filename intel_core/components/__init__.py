@@ -1,0 +1,1 @@
+"""What is installed, and how is it written as text?"""

@@ -1,0 +1,268 @@
+"""What is installed? Entry points of every distribution, read as metadata; nothing is imported.
+
+A *component* is a spec class that a distribution registers under a name in one of the entry-point groups
+``intelvae.<kind>``. Which kinds there are is itself read from a group, ``intelvae.kinds``: each entry names a kind and
+the class from which all specs of that kind derive, so that a distribution can add a kind of its own. Two more groups
+hold what is not described by a spec: ``intelvae.hooks`` and ``intelvae.commands``. The components, kinds and commands
+of this project are found in the same way: there is no privileged path.
+
+Environment variables:
+    INTEL_PLUGINS: comma-separated allow-list of distributions or components; all others are disabled.
+    INTEL_DISABLE_PLUGINS: comma-separated list of what to disable; ``*`` disables everything outside the core.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import Any
+
+from intel_core.errors import PluginError, SpecError, did_you_mean
+
+__all__ = [
+    "API_LEVEL",
+    "CORE",
+    "KINDS",
+    "PLAIN",
+    "Component",
+    "available",
+    "canonical_kind",
+    "find",
+    "kinds",
+    "refresh",
+    "singular",
+]
+
+API_LEVEL = 1
+"""Level of the plugin API that this core speaks; plugins of this level and of the one before it load."""
+
+CORE = "intelvae-core"
+GROUP_PREFIX = "intelvae."
+KINDS = "kinds"
+"""The group whose entries name the kinds of components."""
+PLAIN = ("commands", "hooks", KINDS)
+"""Groups whose entries are no specs of a kind: commands, modules with hook functions, and the kinds themselves."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One registered name, as its distribution's metadata tells it.
+
+    Attributes:
+        kind: which sort of component, e.g. ``mappings``; also the entry-point group without its prefix.
+        name: the name a user types.
+        distribution: the distribution that offers it, e.g. ``intelvae-cluster``.
+        version: that distribution's version.
+        value: where the spec class lives, ``module:Class``.
+        api: plugin API level that the distribution declares (1 unless it says otherwise).
+        status: ``OK``, ``CONFLICT`` (two distributions offer the name), ``TOO NEW``, ``TOO OLD``, ``DISABLED``
+            or, once it was tried, ``BROKEN``.
+        reason: why the status is not ``OK``, and what to do.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    value: str
+    api: int = 1
+    status: str = "OK"
+    reason: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it can be loaded, by its bare name or as ``distribution/name``."""
+        return self.status in ("OK", "CONFLICT")
+
+    @property
+    def qualified(self) -> str:
+        """``distribution/name``, which is never ambiguous."""
+        return f"{self.distribution}/{self.name}"
+
+
+# --- reading metadata ------------------------------------------------------------------------------------------
+
+registered: dict[tuple[str, str], tuple[Component, type[Any]]] = {}
+"""What `intel_core.register` made known in this process, by kind and name."""
+
+
+def _words(variable: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in os.environ.get(variable, "").split(",")) if word)
+
+
+@functools.lru_cache(maxsize=16)
+def _entries(path: tuple[str, ...]) -> dict[str, tuple[Component, ...]]:
+    """All entries of this project's groups by kind; `path` is the cache key, since installing changes what it holds.
+
+    Each distribution is read behind a guard of its own: `importlib.metadata.entry_points` fails altogether where
+    the metadata of one is damaged.
+    """
+    found: dict[str, list[Component]] = {}
+    seen: set[str] = set()
+    for dist in metadata.distributions():
+        try:
+            name, level, entries = _read_distribution(dist)
+        except Exception as error:
+            where = getattr(dist, "_path", dist)
+            warnings.warn(f"{where} is damaged and left out ({type(error).__name__}: {error})", stacklevel=4)
+            continue
+        # The same distribution seen twice (an editable install beside its build folder) is one; the first counts.
+        canonical = re.sub(r"[-_.]+", "-", name).lower()
+        if not entries or canonical in seen:
+            continue
+        seen.add(canonical)
+        for entry in entries:
+            kind = entry.group.removeprefix(GROUP_PREFIX)
+            component = Component(kind, entry.name, name, dist.version, entry.value, level)
+            if component not in found.setdefault(kind, []):
+                found[kind].append(component)
+    return {kind: tuple(sorted(items, key=lambda c: (c.name, c.distribution))) for kind, items in found.items()}
+
+
+def _read_distribution(dist: metadata.Distribution) -> tuple[str, int, list[metadata.EntryPoint]]:
+    """Name, API level and entries in this project's groups; no entries for what has nothing to do with it."""
+    if GROUP_PREFIX not in (dist.read_text("entry_points.txt") or ""):
+        return "", 1, []
+    for key in ("Name", "Version"):
+        if key not in dist.metadata:
+            raise ValueError(f"its metadata has no {key}")
+    entries = [entry for entry in dist.entry_points if entry.group.startswith(GROUP_PREFIX)]
+    levels = [int(e.name) for e in entries if e.group == f"{GROUP_PREFIX}api" and e.name.isdecimal()]
+    return dist.metadata["Name"], max(levels, default=1), entries
+
+
+def _installed(kind: str) -> tuple[Component, ...]:
+    inner = tuple(component for (k, _), (component, _) in registered.items() if k == kind)
+    return _entries(tuple(sys.path)).get(kind, ()) + inner
+
+
+def refresh() -> None:
+    """Forget what was read, e.g. after an installation within this process."""
+    importlib.invalidate_caches()
+    _entries.cache_clear()
+
+
+def _matches(component: Component, words: Iterable[str]) -> bool:
+    return any(word in (component.name, component.distribution, component.qualified) for word in words)
+
+
+def _check_switches() -> None:
+    """A misspelt name in a switch must not silently do nothing."""
+    known = [c for kind in (*kinds(), *PLAIN) for c in _installed(kind)]
+    for variable in ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS"):
+        for word in _words(variable):
+            if word != "*" and not any(_matches(c, [word]) for c in known):
+                names = {c.distribution for c in known} | {c.name for c in known}
+                raise PluginError(f"{variable} names {word!r}, which is not installed{did_you_mean(word, names)}")
+
+
+def _judge(component: Component) -> Component:
+    """Status from metadata and switches alone, before anything is imported."""
+    allow, deny = _words("INTEL_PLUGINS"), _words("INTEL_DISABLE_PLUGINS")
+    inside_core = component.distribution == CORE
+    if _matches(component, deny) or ("*" in deny and not inside_core):
+        return replace(component, status="DISABLED", reason="by INTEL_DISABLE_PLUGINS or --no-plugin")
+    if allow and not inside_core and not _matches(component, allow):
+        return replace(component, status="DISABLED", reason="not in INTEL_PLUGINS")
+    if component.api > API_LEVEL:
+        reason = f"needs plugin API {component.api}, this core speaks {API_LEVEL}: pip install -U {CORE}"
+        return replace(component, status="TOO NEW", reason=reason)
+    if component.api < API_LEVEL - 1:
+        reason = f"made for plugin API {component.api}, this core speaks {API_LEVEL}: "
+        return replace(component, status="TOO OLD", reason=f"{reason}pip install -U {component.distribution}")
+    return component
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of components that are installed, by the plural under which they are listed.
+
+    >>> {"mappings", "datasets", "metrics"} <= set(kinds())
+    True
+    """
+    return tuple(sorted({component.name for component in _installed(KINDS)}))
+
+
+def singular(kind: str) -> str:
+    """The word for one component of a kind.
+
+    >>> singular("mappings"), singular("studies")
+    ('mapping', 'study')
+    """
+    return f"{kind[:-3]}y" if kind.endswith("ies") else kind.removesuffix("s")
+
+
+def canonical_kind(kind: str) -> str:
+    """The plural name of a kind; singular names are understood.
+
+    >>> canonical_kind("mapping")
+    'mappings'
+
+    Raises:
+        SpecError: for a kind that does not exist.
+    """
+    known = (*kinds(), *PLAIN)
+    aliases = {singular(one): one for one in known} | {"data": "datasets"}
+    if kind in known:
+        return kind
+    if kind in aliases:
+        return aliases[kind]
+    raise SpecError(f"no kind of component is called {kind!r}{did_you_mean(kind, known)}")
+
+
+def available(kind: str) -> list[Component]:
+    """Every component of a kind that is installed, from metadata alone: nothing is imported.
+
+    Args:
+        kind: one of `kinds`, singular or plural, ``"hooks"`` or ``"commands"``.
+
+    Raises:
+        SpecError: for an unknown kind.
+        PluginError: if ``INTEL_PLUGINS`` or ``INTEL_DISABLE_PLUGINS`` names something that is not installed.
+
+    >>> [c.distribution for c in available("mappings") if c.name == "identity"]
+    ['intelvae-core']
+    """
+    kind = canonical_kind(kind)
+    _check_switches()
+    judged = [_judge(component) for component in _installed(kind)]
+    live: dict[str, list[str]] = {}
+    for component in judged:
+        if component.status == "OK":
+            live.setdefault(component.name, []).append(component.qualified)
+    return [
+        replace(c, status="CONFLICT", reason=f"say {' or '.join(live[c.name])}")
+        if c.status == "OK" and kind != "hooks" and len(live[c.name]) > 1
+        else c
+        for c in judged
+    ]
+
+
+def find(kind: str, name: str) -> Component:
+    """The one usable component of that name, bare or as ``distribution/name``; metadata only.
+
+    Raises:
+        PluginError: if the name is unknown, ambiguous, disabled or not of this core's API level.
+    """
+    kind = canonical_kind(kind)
+    everything = available(kind)
+    candidates = [c for c in everything if name in (c.name, c.qualified)]
+    if not candidates:
+        names = [c.name for c in everything if c.status != "DISABLED"]
+        shown = name if len(name) <= 60 else f"{name[:60]}…"
+        raise PluginError(f"no {singular(kind)} is called {shown!r}{did_you_mean(name, names, say=kind)}")
+    usable = [c for c in candidates if c.status == "OK" or (c.status == "CONFLICT" and "/" in name)]
+    if len(usable) == 1:
+        return usable[0]
+    first = candidates[0]
+    if any(c.status == "CONFLICT" for c in candidates):
+        raise PluginError(f"{singular(kind)} {name!r} is offered by several distributions: {first.reason}")
+    raise PluginError(
+        f"{singular(kind)} {name!r} of {first.distribution} {first.version} is {first.status}: {first.reason}"
+    )

@@ -1,0 +1,188 @@
+"""Which class stands behind a component's name? Imported on first use, each behind a guard of its own."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from intel_core.components import discovery
+from intel_core.components.discovery import (
+    CORE,
+    KINDS,
+    PLAIN,
+    Component,
+    available,
+    canonical_kind,
+    find,
+    singular,
+)
+from intel_core.errors import PluginError, SpecError
+
+__all__ = ["base_of", "import_value", "load", "name_of", "probe", "register"]
+
+
+def base_of(kind: str) -> type[BaseModel]:
+    """The class from which every spec of a kind derives, as the group ``intelvae.kinds`` names it.
+
+    >>> base_of("mapping").__name__
+    'MappingSpec'
+
+    Raises:
+        SpecError: for an unknown kind.
+        PluginError: if the class cannot be imported, or says that it is of another kind.
+    """
+    kind = canonical_kind(kind)
+    offered = [component for component in available(KINDS) if component.name == kind and component.is_live]
+    if not offered:
+        raise PluginError(f"{kind} have no specs that can be loaded")
+    # Where a stranger takes a name of the core's, every component of that kind would otherwise be lost.
+    component = min(offered, key=lambda one: one.distribution != CORE)
+    base = _value_of(component)
+    if not (isinstance(base, type) and issubclass(base, BaseModel) and getattr(base, "kind", None) == kind):
+        raise PluginError(f"{component.value} of {component.distribution} is not the base class of {kind}")
+    return base
+
+
+def register(kind: str, name: str, spec_class: type[Any]) -> None:
+    """Make a spec class known by name in this process only, for a notebook or a test.
+
+    An installed plugin registers by entry point instead, and needs no call.
+
+    Raises:
+        SpecError: if the class is not a spec of that kind, or the name cannot be typed in a spec.
+    """
+    kind = canonical_kind(kind)
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise SpecError(f"{name!r} is no name for a component: use letters, digits and . + - _ only")
+    value = f"{getattr(spec_class, '__module__', '?')}:{getattr(spec_class, '__qualname__', repr(spec_class))}"
+    component = Component(kind, name, "this-process", "0", value)
+    _check_class(component, spec_class)
+    discovery.registered[kind, name] = (component, spec_class)
+
+
+_broken: dict[str, str] = {}
+
+
+def load(kind: str, name: str) -> type[BaseModel]:
+    """The spec class registered under a name, imported now.
+
+    Raises:
+        PluginError: as `find`, and if the plugin cannot be imported or is not a spec of this kind; the cause
+            is chained.
+    """
+    return _load(find(kind, name))
+
+
+def _load(component: Component) -> type[BaseModel]:
+    try:
+        return _check_class(component, _value_of(component))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        _broken[component.qualified] = reason
+        raise PluginError(
+            f"{singular(component.kind)} {component.name!r} of {component.distribution} {component.version} is BROKEN "
+            f"({reason}); mend it, or: pip uninstall {component.distribution}"
+        ) from error
+
+
+def _value_of(component: Component) -> object:
+    """What a component's entry names: registered in this process, or imported now."""
+    local = discovery.registered.get((component.kind, component.name))
+    if local is not None and local[0].distribution == component.distribution:
+        return local[1]
+    return import_value(component.value)
+
+
+def import_value(value: str) -> object:
+    """What ``module:attribute`` names, imported now."""
+    module, _, attribute = value.partition(":")
+    found: object = importlib.import_module(module)
+    for part in attribute.split(".") if attribute else ():
+        found = getattr(found, part)
+    return found
+
+
+def _check_class(component: Component, spec_class: object) -> type[BaseModel]:
+    """The class, if it is a spec of the component's kind; for a kind, if it is the base of one."""
+    if component.kind == KINDS:
+        if isinstance(spec_class, type) and issubclass(spec_class, BaseModel) and "kind" in vars(spec_class):
+            return spec_class
+        raise SpecError(f"{component.value} is no base class of specs: it names no kind of its own")
+    base = base_of(component.kind)
+    if not (isinstance(spec_class, type) and issubclass(spec_class, base)):
+        raise SpecError(f"{component.value} is not a subclass of {base.__name__}")
+    return spec_class
+
+
+class _NoTorch:
+    """A finder that refuses torch, so that looking at plugins never pays for it."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "torch" or name.startswith("torch."):
+            raise ImportError(
+                "importing a spec must not import torch; import what needs it in its methods, or under TYPE_CHECKING",
+                name="torch",
+            )
+
+
+def probe(component: Component) -> Component:
+    """Try to import one component and tell its status; torch stays out, whatever the plugin wants.
+
+    >>> probe(find("mappings", "identity")).status
+    'OK'
+    """
+    if component.status not in ("OK", "CONFLICT"):
+        return component
+    guard = _NoTorch()
+    sys.meta_path.insert(0, guard)
+    try:
+        if component.kind in PLAIN:
+            import_value(component.value)
+        else:
+            _load(component)
+    except ImportError as error:
+        if component.kind in PLAIN and error.name == "torch":
+            return component  # only specs are promised to be light
+        return replace(component, status="BROKEN", reason=f"ImportError: {error}")
+    except PluginError:
+        return replace(component, status="BROKEN", reason=_broken[component.qualified])
+    except Exception as error:
+        return replace(component, status="BROKEN", reason=f"{type(error).__name__}: {error}")
+    finally:
+        sys.meta_path.remove(guard)
+    return component
+
+
+def name_of(kind: str, spec_class: type[BaseModel]) -> str:
+    """The name under which a spec class is registered, ``distribution/name`` where the bare name is ambiguous.
+
+    Raises:
+        PluginError: if it is not registered.
+    """
+    kind = canonical_kind(kind)
+    home = spec_class.__module__.partition(".")[0]
+    value = f"{spec_class.__module__}:{spec_class.__qualname__}"
+    # Metadata first; a class that a package re-exports under another path is compared after loading, and one of
+    # another package only where that is imported already.
+    live = [c for c in available(kind) if c.is_live and _may_hold(c, home)]
+    for component in sorted(live, key=lambda c: c.value != value):
+        try:
+            found = _load(component)
+        except PluginError:
+            continue  # a broken neighbour is no reason to refuse
+        if found is spec_class:
+            return component.qualified if component.status == "CONFLICT" else component.name
+    raise PluginError(
+        f"{spec_class.__name__} is registered under no name; install its distribution, or call "
+        f"intel_core.register({kind!r}, NAME, {spec_class.__name__})"
+    )
+
+
+def _may_hold(component: Component, package: str) -> bool:
+    module = component.value.partition(":")[0].strip()
+    return module in sys.modules or module.partition(".")[0] == package

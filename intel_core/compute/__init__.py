@@ -1,0 +1,1 @@
+"""Where, in which number format and how fast is it computed?"""

@@ -1,0 +1,1 @@
+"""What is a data set, and which rows has a step?"""

@@ -1,0 +1,216 @@
+"""What is a data set? Three splits of examples, in memory or (to train on) on disk, and the spec that loads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+from intel_core.components.spec import ComponentSpec
+from intel_core.errors import PluginError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from intel_core.data.batches import Batches, RowsOf
+from intel_core.data.values import fingerprint
+
+__all__ = [
+    "Dataset",
+    "DatasetSpec",
+    "Examples",
+    "Shaped",
+    "Split",
+    "Support",
+    "Supported",
+    "Unsplit",
+]
+
+Support = Literal["binary", "unit", "real"]
+"""Which values x takes: {0, 1}, the interval [0, 1], or any real number."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples `x` of shape ``(n, D)`` or ``(n, C, H, W)`` and, where known, integer labels ``(n,)``.
+
+    `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`). Where
+    `digest` is given it is the fingerprint of the examples, else their bytes are.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+    digest: str = ""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of examples, then the shape of one."""
+        return tuple(self.x.shape)
+
+    def read(self, rows: Tensor) -> Tensor:
+        """The examples at row numbers ``(m,)`` as they are stored, ``(m, *x_shape)``.
+
+        Raises:
+            DataError: if they lie on disk and one cannot be read.
+        """
+        return self.x[rows]
+
+    def batches(self, rows: RowsOf, steps: int, device: torch.device) -> Batches:
+        """The examples of each step of a training.
+
+        Args:
+            rows: row numbers of each step.
+            steps: how many steps there are, so that nothing is read ahead of the last one.
+            device: where the examples are wanted.
+
+        Raises:
+            SpecError: if they are read ahead by a number of workers that is none.
+
+        >>> import torch
+        >>> batches = Split(torch.arange(6.0)[:, None]).batches(
+        ...     lambda step: torch.tensor([step, 5 - step]), 3, torch.device("cpu")
+        ... )
+        >>> batches.at(1).tolist()
+        [[1.0], [4.0]]
+        """
+        from intel_core.data.batches import Resident
+
+        return Resident(self.x.to(device), rows)
+
+    def bytes_ahead(self, batch_size: int) -> float:
+        """Bytes of the batches that wait in memory while training; 0 where all examples lie there anyway.
+
+        >>> import torch
+        >>> Split(torch.zeros(10, 2)).bytes_ahead(5)
+        0.0
+        """
+        return 0.0
+
+    def fingerprint(self) -> str:
+        """First 16 hexadecimal digits of a SHA-256 by which a run knows its data again."""
+        return self.digest or fingerprint(self.x)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training, validation and test data of one shape.
+
+    Attributes:
+        name: for people to read.
+        train: what is fitted; a `StreamedSplit` where it does not lie in memory.
+        validation: what early stopping and the reported curve look at.
+        test: looked at once, at the end.
+        support: which values x takes; decides the default likelihood.
+        class_names: names of the labels, if any.
+        scaling: mean and standard deviation of each column where vectors were standardised, else None.
+        columns: names of the values of vectors, if they have names.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    support: Support
+    class_names: tuple[str, ...] = ()
+    scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    columns: tuple[str, ...] = ()
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of one example: ``(D,)`` or ``(C, H, W)``."""
+        return self.train.shape[1:]
+
+    def summary(self) -> dict[str, Any]:
+        """What a run directory keeps of a data set: sizes, shape and a fingerprint of the training data."""
+        return {
+            "name": self.name,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+            "shape": list(self.x_shape),
+            "support": self.support,
+            "classes": list(self.class_names),
+            "scaling": None if self.scaling is None else {"mean": self.scaling[0], "std": self.scaling[1]},
+            "columns": list(self.columns),
+            "fingerprint": self.train.fingerprint(),
+        }
+
+
+class DatasetSpec(ComponentSpec):
+    """Base of every data set's spec, registered under the entry-point group ``intelvae.datasets``."""
+
+    kind: ClassVar[str] = "datasets"
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """The data.
+
+        Args:
+            data_dir: where files lie that the spec does not name itself, if the user said so.
+
+        Raises:
+            DataError: if it is missing or malformed.
+        """
+        raise PluginError(f"{type(self).__name__} does not define load(data_dir)")
+
+
+# --- optional capabilities of a data set's spec -------------------------------------------------------------------
+
+
+@runtime_checkable
+class Supported(Protocol):
+    """A data set whose examples lie on a known curve or surface, from which distances can be measured.
+
+    Found by ``isinstance`` on a data set's spec, as the capabilities of mappings are. Points are in the units of the
+    data before any standardisation (`intel_core.Run.original_units`).
+    """
+
+    def distance_to_support(self, points: Tensor) -> Tensor:
+        """Euclidean distance of each point ``(n, D)`` to the curve or surface, ``(n,)``."""
+        ...
+
+    def along_support(self, n: int) -> Tensor:
+        """`n` points spread evenly over the curve's length or the surface's area, ``(n, D)``; no random number."""
+        ...
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A data set of known topology."""
+
+    @property
+    def betti(self) -> tuple[int, ...]:
+        """Betti numbers (b0, b1, …) of the set near which the examples lie; higher ones are 0."""
+        ...
+
+
+class Examples(NamedTuple):
+    """Examples that a trained model is asked about, in their own order and units.
+
+    Attributes:
+        x: ``(n, D)`` or ``(n, C, H, W)``.
+        labels: integers ``(n,)``, where they are known.
+        class_names: names of the labels, if any.
+        columns: names of the D values, if they have names.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Unsplit(Protocol):
+    """A data set whose examples can be had as they lie in a file: all of them, in order, neither split nor scaled."""
+
+    def examples(self, data_dir: Path | None) -> Examples:
+        """One example or more.
+
+        Raises:
+            DataError: if they cannot be read.
+        """
+        ...

@@ -1,0 +1,322 @@
+"""Do some runs differ by more than their seeds? Groups that differ in the seed alone are tested against the first."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from intel_core.components.spec import short_text
+from intel_core.errors import SpecError
+from intel_core.evaluation.measurement import Number
+from intel_core.evaluation.measuring import Measured, measurements
+from intel_core.evaluation.statistics import holm, welch
+from intel_core.runs.run import Run
+
+__all__ = [
+    "Cell",
+    "Comparison",
+    "Group",
+    "Row",
+    "Verdict",
+    "compare",
+    "group_runs",
+    "numbers_of",
+]
+
+_NO_SETTING = (
+    *("seed", "name", "device", "devices", "nodes", "strategy"),
+    *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
+)
+"""What runs of one group may differ in: the seed, and what does not touch the result."""
+_FROM_TRAINING: dict[str, dict[str, Any]] = {
+    "elbo": {"unit": "nats per example", "better": "higher", "about": "evidence lower bound on test data"},
+    "log_likelihood": {"unit": "nats per example", "about": "E log p(x|z) on test data"},
+    "kl": {"unit": "nats per example", "about": "KL of q(y|x) from the prior on test data"},
+    "active_units": {"about": "dimensions of y whose posterior mean varies by more than 0.01"},
+}
+
+
+class Group(NamedTuple):
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: what sets it apart from the other groups, in a few words.
+        runs: its runs, by seed, one of each.
+        again: runs with the seed of one of those: copies or repetitions, which are no further evidence.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    again: tuple[Run, ...] = ()
+
+
+Verdict = Literal["better", "worse", "differs", "within noise", "no test", "reference"]
+
+
+class Cell(NamedTuple):
+    """One number of one group.
+
+    Attributes:
+        mean: over the runs that have it.
+        std: standard deviation over them (n - 1 in the denominator); None for a single run.
+        values: of each run.
+        p: Holm-adjusted p-value of Welch's test against the first group; None where there is no test.
+        verdict: ``better``, ``worse`` or ``differs`` where p is below the level, ``within noise`` where it is not, and
+            ``no test`` where there are not two runs on both sides, or neither side varies.
+    """
+
+    mean: float
+    std: float | None
+    values: tuple[float, ...]
+    p: float | None = None
+    verdict: Verdict = "no test"
+
+
+class Row(NamedTuple):
+    """One number over all groups.
+
+    Attributes:
+        metric: the metric's spec as text, or ``training`` for what every run knows of itself.
+        number: name of the number.
+        unit: its unit.
+        better: which direction is better, if any.
+        cells: by group; None where no run of it has the number.
+    """
+
+    metric: str
+    number: str
+    unit: str
+    better: str | None
+    cells: tuple[Cell | None, ...]
+
+
+class Comparison(NamedTuple):
+    """Groups of runs side by side; the first is the one that the others are tested against.
+
+    Attributes:
+        groups: in the order in which they were given.
+        rows: a number each.
+        level: below which p-value a difference counts.
+        tests: how many tests the p-values are adjusted over.
+        notes: what a reader must know, in sentences: runs that do not count, numbers that are not of one protocol.
+    """
+
+    groups: tuple[Group, ...]
+    rows: tuple[Row, ...]
+    level: float
+    tests: int
+    notes: tuple[str, ...] = ()
+
+
+def group_runs(runs: Iterable[Run]) -> list[Group]:
+    """Runs by their data and all their settings but the seed, in the order in which each kind came first.
+
+    Of several runs with one seed the first counts: the others are the same run once more.
+
+    The name of a group says what sets it apart: the settings in which the groups differ, the mapping first.
+    """
+    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        # A file's name says nothing of what was in it when the run was trained.
+        data = ("fingerprint", run.fingerprint)
+        found.setdefault((*_settings(run, "spec"), data), []).append(run)
+    resolved = [dict(_settings(members[0], "spec")) for members in found.values()]
+    asked = {name for members in found.values() for name, _ in _settings(members[0], "asked")}
+    names = _names(resolved, asked)
+    if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults, or the data
+        names = _names([dict(key) for key in found], {name for key in found for name, _ in key})
+    return [_group(name, members) for name, members in zip(names, found.values(), strict=True)]
+
+
+def _group(name: str, members: Iterable[Run]) -> Group:
+    first: dict[int, Run] = {}
+    again = [run for run in members if first.setdefault(run.seed, run) is not run]
+    return Group(name, tuple(run for _, run in sorted(first.items())), tuple(again))
+
+
+def _settings(run: Run, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
+    """Settings of a run as text, resolved or as asked for, without those that seeds of one group differ in."""
+    settings = run.info.get(which) or run.info["spec"]
+    if which == "spec":
+        settings = settings | {"restarts": run.restarts}  # a resolved spec has a start that was chosen
+    return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
+
+
+def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[str]:
+    """What sets some settings apart from each other, among those named; the mapping first."""
+    every = sorted({name for key in settings for name in key}, key=lambda name: (name != "mapping", name))
+    differ = [n for n in every if n in among and len({key.get(n) for key in settings}) > 1] or ["mapping"]
+    return [
+        ", ".join(key.get(n, "identity") if n == "mapping" else f"{n}={key.get(n, '–')}" for n in differ)
+        for key in settings
+    ]
+
+
+_FEW, _MANY = 3, 4
+"""Seeds of a group, and how many times as many beside it, from which on Welch's test claims plainly too often."""
+_KINDS = {"data": "datasets", "likelihood": "likelihoods", "objective": "objectives", "mapping": "mappings"}
+_KINDS |= {"encoder": "networks", "decoder": "networks"}
+
+
+def _text(setting: str, value: Any) -> str:
+    """A setting as a user would type it, without the fields that are at their default."""
+    values = value if isinstance(value, list) else [value]
+    if setting not in _KINDS or not all(isinstance(one, str) for one in values):
+        return str(value)
+    return " → ".join(short_text(_KINDS[setting], one) for one in values) or "identity"
+
+
+def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
+    """Every number known of a run, by metric (as text) and name: its final ones, and what is stored of metrics.
+
+    What is not finite is no number, and is left out.
+    """
+    return _numbers(run, _stored(run))
+
+
+def _stored(run: Run) -> dict[str, Measured]:
+    """What is stored of metrics, by their text; the latest where defaults of another version give one text twice."""
+    by_age = sorted(measurements(run), key=lambda measured: measured.created)
+    return {short_text("metrics", one.metric): one for one in by_age if one.measurement is not None}
+
+
+def _numbers(run: Run, stored: dict[str, Measured]) -> dict[tuple[str, str], Number]:
+    test = run.metrics.get("test", {})
+    found = {
+        ("training", name): Number(value=float(test[name]), **about)
+        for name, about in _FROM_TRAINING.items()
+        if isinstance(test.get(name), int | float) and math.isfinite(test[name])
+    }
+    for metric, measured in stored.items():
+        if measured.measurement is not None:
+            found |= {(metric, name): number for name, number in measured.measurement.numbers.items()}
+    return found
+
+
+def _protocols(run: Run, stored: dict[str, Measured]) -> dict[str, dict[str, str]]:
+    """By metric, whatever has to be one and the same for its numbers to be held against each other, as text."""
+    data = {"data": run.fingerprint}
+    found = {"training": {**data, "likelihood": str(run.info["spec"].get("likelihood"))}}
+    for metric, measured in stored.items():
+        said = measured.measurement.protocol if measured.measurement is not None else {}
+        own = {name: json.dumps(value, sort_keys=True) for name, value in said.items() if name != "fingerprint"}
+        found[metric] = {**own, **data, "version": f"{measured.distribution} {measured.version}"}
+    return found
+
+
+def _notes(
+    groups: Sequence[Group], rows: Sequence[Row], protocols: Sequence[dict[str, dict[str, str]]]
+) -> tuple[str, ...]:
+    """Which runs do not count, and which numbers are not of one protocol, or not there."""
+    notes = [
+        f"{run.path} has seed {run.seed} of {group.name} once more, and does not count."
+        for group in groups
+        for run in group.again
+    ]
+    for metric in dict.fromkeys(row.metric for row in rows):
+        known = [said[metric] for said in protocols if metric in said]
+        differ = [
+            name for name in dict.fromkeys(n for one in known for n in one) if len({one.get(name) for one in known}) > 1
+        ]
+        if differ:
+            short = metric.partition(":")[0]
+            notes.append(f"{short}: not by one protocol everywhere; what differs: {', '.join(differ)}.")
+    return (*notes, *_uneven(groups), *_missing(groups, rows))
+
+
+def _uneven(groups: Sequence[Group]) -> list[str]:
+    """Welch's test is approximate: a few seeds beside many are held for different too often."""
+    first = groups[0]
+    beside = [group for group in groups[1:] if len(group.runs) > 1]
+    pairs = [sorted((len(first.runs), len(group.runs))) for group in beside if len(first.runs) > 1]
+    if not any(few <= _FEW and many >= _MANY * few for few, many in pairs):
+        return []
+    return ["With two or three seeds beside many a difference is claimed up to 2.5 times as often as the level says."]
+
+
+def _missing(groups: Sequence[Group], rows: Sequence[Row]) -> list[str]:
+    """Which metrics say nothing of some group, which says something of another."""
+    lacking: dict[str, list[str]] = {}
+    for metric in dict.fromkeys(row.metric for row in rows):
+        columns = zip(*(row.cells for row in rows if row.metric == metric), strict=True)
+        names = [group.name for group, cells in zip(groups, columns, strict=True) if not any(cells)]
+        if names:
+            lacking.setdefault(", ".join(names), []).append(metric.partition(":")[0])
+    return [f"Nothing is known of {names} by {', '.join(metrics)}." for names, metrics in lacking.items()]
+
+
+def compare(
+    groups: Sequence[Group], *, level: float = 0.05, only: Callable[[tuple[str, str]], bool] | None = None
+) -> Comparison:
+    """Every number of some groups side by side, each tested against the first group.
+
+    The test is Welch's, on the values of the seeds; p-values are adjusted by Holm's method over all tests of the
+    comparison, so that with no difference anywhere one is claimed with a probability of about `level`: nearly so for
+    groups of one size, up to two and a half times as often for two seeds beside twenty, which a note says.
+
+    Args:
+        groups: groups of runs, the first being the reference.
+        level: below which p-value a difference counts.
+        only: says of a metric (as text) and the name of a number whether it is compared; what is left out does not
+            count among the tests.
+
+    Raises:
+        SpecError: if the level is not in (0, 1), or there is no group.
+    """
+    if not 0 < level < 1:
+        raise SpecError(f"the level is {level:g}, expected a number between 0 and 1, e.g. 0.05")
+    if not groups:
+        raise SpecError("there is no run to compare")
+    stored = [[_stored(run) for run in group.runs] for group in groups]
+    known = [
+        [_numbers(*each) for each in zip(group.runs, kept, strict=True)]
+        for group, kept in zip(groups, stored, strict=True)
+    ]
+    protocols = [
+        _protocols(*each)
+        for group, kept in zip(groups, stored, strict=True)
+        for each in zip(group.runs, kept, strict=True)
+    ]
+    keys = dict.fromkeys(key for runs in known for numbers in runs for key in numbers if only is None or only(key))
+    rows = [_row(key, known) for key in sorted(keys, key=lambda key: key[0] != "training")]
+    places = [(i, j) for i, row in enumerate(rows) for j, cell in enumerate(row.cells) if cell and cell.p is not None]
+    adjusted = holm([p for i, j in places if (p := _p(rows[i].cells[j])) is not None])
+    for (i, j), p in zip(places, adjusted, strict=True):
+        rows[i] = _judged(rows[i], j, p, level)
+    return Comparison(tuple(groups), tuple(rows), level, len(places), _notes(groups, rows, protocols))
+
+
+def _p(cell: Cell | None) -> float | None:
+    return None if cell is None else cell.p
+
+
+def _row(key: tuple[str, str], known: list[list[dict[tuple[str, str], Number]]]) -> Row:
+    samples = [tuple(numbers[key].value for numbers in runs if key in numbers) for runs in known]
+    cells: list[Cell | None] = []
+    for i, values in enumerate(samples):
+        if not values:
+            cells.append(None)
+            continue
+        p = welch(samples[0], values) if i else None
+        std = statistics.stdev(values) if len(values) > 1 else None
+        cells.append(Cell(math.fsum(values) / len(values), std, values, p, "no test" if i else "reference"))
+    first = next(numbers[key] for runs in known for numbers in runs if key in numbers)
+    return Row(*key, first.unit, first.better, tuple(cells))
+
+
+def _judged(row: Row, place: int, p: float, level: float) -> Row:
+    reference, cell = row.cells[0], row.cells[place]
+    assert reference is not None
+    assert cell is not None
+    verdict: Verdict
+    if p >= level:
+        verdict = "within noise"
+    elif row.better is None:
+        verdict = "differs"
+    else:
+        verdict = "better" if (cell.mean > reference.mean) == (row.better == "higher") else "worse"
+    judged = cell._replace(p=p, verdict=verdict)
+    return row._replace(cells=(*row.cells[:place], judged, *row.cells[place + 1 :]))

@@ -1,0 +1,215 @@
+"""What do metrics say of a trained run? Asks each, and keeps what it said in the run directory.
+
+A measurement is stored in ``RUN/evaluation/``, one file for each metric and setting, as soon as it is made: what was
+measured once is read again, and an evaluation that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from intel_core import files
+from intel_core.components import discovery as plugins
+from intel_core.components import loading
+from intel_core.components.spec import format_spec, parse_spec
+from intel_core.errors import IntelError, RunError
+from intel_core.evaluation.measurement import Measurement, NotApplicableError
+from intel_core.evaluation.metric import MetricSpec
+from intel_core.evaluation.subject import Subject
+from intel_core.runs import checkpoint
+from intel_core.runs.run import Run
+
+__all__ = [
+    "Measured",
+    "measure",
+    "measurements",
+    "usual_metrics",
+]
+
+FOLDER = "evaluation"
+
+
+class Measured(BaseModel):
+    """What one metric said of one run, as it is stored.
+
+    Attributes:
+        metric: its whole spec as text.
+        name: its name, e.g. ``frechet``.
+        distribution: who offers it.
+        version: in which version.
+        weights: hash of the weights that were measured.
+        data: hash of all parts of the data and their labels; empty where none were loaded.
+        created: when.
+        seconds: how long it took.
+        status: ``measured``; ``not applicable`` or ``failed`` with a `reason`, neither of which is kept.
+        measurement: the numbers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metric: str
+    name: str
+    distribution: str
+    version: str
+    weights: str
+    data: str = ""
+    created: str
+    seconds: float
+    status: Literal["measured", "not applicable", "failed"] = "measured"
+    reason: str = ""
+    measurement: Measurement | None = None
+
+
+def usual_metrics() -> list[MetricSpec]:
+    """Every installed metric that takes seconds, with its default settings; one that will not load is left out."""
+    found: list[MetricSpec] = []
+    for component in plugins.available("metrics"):
+        if component.status != "OK":
+            continue
+        try:
+            spec = parse_spec("metrics", component.name)
+        except IntelError:
+            continue
+        assert isinstance(spec, MetricSpec)
+        if spec.cost == "seconds":
+            found.append(spec)
+    return found
+
+
+def measure(
+    subject: Subject,
+    metrics: Iterable[MetricSpec],
+    *,
+    again: bool = False,
+    asked: Callable[[MetricSpec], None] | None = None,
+) -> Iterator[Measured]:
+    """Ask metrics one after another; each answer is stored before it is given.
+
+    Args:
+        subject: the run.
+        metrics: what to ask.
+        again: measure anew what is stored already.
+        asked: called before a metric is asked.
+
+    Raises:
+        RunError: if the directory cannot be written.
+    """
+    weights = checkpoint.weights_digest(subject.run.model)
+    questions = []
+    for spec in metrics:
+        text = format_spec(spec, explicit=True)
+        component = plugins.find("metrics", loading.name_of("metrics", type(spec)))
+        path = _path(subject.run, component, text, weights)
+        questions.append((spec, text, component, path, None if again else _read(path)))
+    stored = [known for *_, known in questions]
+    if None in stored and any(known is not None and known.data for known in stored):
+        # All answers of one call are about the same data: what is stored is held against those that are there now.
+        with contextlib.suppress(IntelError):
+            _ = subject.dataset
+    for spec, text, component, path, known in questions:
+        if known is not None and known.data and subject.data_digest() not in ("", known.data):
+            known = None  # the training part, by which a run knows its data, may be the same and the test part not
+        if known is not None:
+            yield known
+            continue
+        _require_folder(path.parent)  # before the work, not after it
+        if asked is not None:
+            asked(spec)
+        found = _ask(subject, spec, component, text, weights)
+        if found.status == "measured":
+            _write(path, found)
+        yield found
+
+
+def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text: str, weights: str) -> Measured:
+    start = time.perf_counter()
+    said: dict[str, Any]
+    try:
+        measurement = spec.measure(subject)
+        if not isinstance(measurement, Measurement):
+            raise TypeError(f"measure() returned {type(measurement).__name__}, expected a Measurement")
+        said = {"measurement": measurement}
+    except NotApplicableError as error:
+        said = {"status": "not applicable", "reason": str(error)}
+    except IntelError as error:
+        said = {"status": "failed", "reason": str(error)}
+    except Exception as error:  # one plugin's fault must not lose the others' numbers
+        said = {"status": "failed", "reason": f"{component.distribution} {component.version}: {_one_line(error)}"}
+    return Measured(
+        metric=text,
+        name=component.name,
+        distribution=component.distribution,
+        version=component.version,
+        weights=weights,
+        data=subject.data_digest(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        seconds=round(time.perf_counter() - start, 3),
+        **said,
+    )
+
+
+def measurements(run: Run) -> list[Measured]:
+    """What is stored for the weights that a run has now, by name of the metric; what is damaged is left out.
+
+    Where several versions of a metric have answered one question, the latest answer counts alone.
+    """
+    folder = run.path / FOLDER
+    if not folder.is_dir():
+        return []
+    weights = checkpoint.weights_digest(run.model)
+    found = [_read(path) for path in sorted(folder.glob("*.json"))]
+    latest: dict[tuple[str, str], Measured] = {}
+    for one in found:
+        if one is None or one.weights != weights:
+            continue
+        key = (one.distribution, one.metric)
+        if key not in latest or latest[key].created <= one.created:
+            latest[key] = one
+    return list(latest.values())
+
+
+def _path(run: Run, component: plugins.Component, text: str, weights: str) -> Path:
+    """A file for each metric, setting and state of the weights; a later version of the metric measures anew."""
+    key = f"{component.qualified} {component.version}|{text}|{weights}"
+    name = re.sub(r"\W+", "-", component.name)
+    return run.path / FOLDER / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
+
+
+def _read(path: Path) -> Measured | None:
+    """A stored measurement, if there is one that can be understood."""
+    try:
+        return Measured.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, ValueError):
+        return None
+
+
+def _require_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise RunError(f"{folder} cannot be written to, and what is measured could not be kept")
+
+
+def _write(path: Path, found: Measured) -> None:
+    files.write_text(path, json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):  # of a number that is not finite, say; its first line tells only how many
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in (error.title, *first["loc"]))
+        return f"{where}: {first['msg']}, got {str(first['input'])[:80]}"
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

@@ -1,0 +1,88 @@
+"""Is a difference more than noise? Welch's test, Holm's adjustment, means and standard deviations."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+__all__ = [
+    "holm",
+    "mean_and_std",
+    "welch",
+]
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
+    r"""Two-sided p-value of Welch's test that two samples have the same mean.
+
+    .. math:: t = \frac{\bar a - \bar b}{\sqrt{s_a^2/n_a + s_b^2/n_b}}, \qquad
+        \nu = \frac{(s_a^2/n_a + s_b^2/n_b)^2}{(s_a^2/n_a)^2/(n_a-1) + (s_b^2/n_b)^2/(n_b-1)}
+
+    Args:
+        first: at least two numbers.
+        second: at least two numbers.
+
+    Returns:
+        None where a sample has fewer than two numbers or none of the two varies by more than rounding: there is no
+        noise to hold against.
+
+    Source: Welch, Biometrika 34, 1947.
+
+    >>> welch([1.0, 1.1, 0.9], [2.0, 2.1, 1.9]) < 0.001
+    True
+    >>> welch([1.0], [2.0, 2.1]) is None
+    True
+    """
+    if min(len(first), len(second)) < 2 or not (_varies(first) or _varies(second)):
+        return None
+    from scipy import stats
+
+    largest = max(abs(value) for value in (*first, *second))  # so that no variance over- or underflows
+    scaled = ([value / largest for value in values] for values in (first, second))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy's, where one of the two does not vary: the other's noise is enough
+        return float(stats.ttest_ind(*scaled, equal_var=False).pvalue)
+
+
+def _varies(values: Sequence[float]) -> bool:
+    return max(values) - min(values) > 1e-12 * max(abs(value) for value in values)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    r"""p-values adjusted so that among all of them one false alarm has at most the probability that is compared with.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{1, (m - j + 1)\, p_{(j)}\}
+
+    Source: Holm, Scandinavian Journal of Statistics 6, 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def mean_and_std(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Mean and standard deviation (n - 1 in the denominator) over rows of every number that all rows have.
+
+    The standard deviation of one row is None.
+
+    >>> mean_and_std([{"elbo": 1.0, "name": "a"}, {"elbo": 3.0, "name": "b"}])
+    {'elbo': {'mean': 2.0, 'std': 1.4142135623730951}}
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    rows = list(rows)
+    for name in rows[0] if rows else ():
+        values = [row.get(name) for row in rows]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            numbers = [float(cast(float, value)) for value in values]
+            mean = math.fsum(numbers) / len(numbers) if all(map(math.isfinite, numbers)) else math.nan
+            spread = math.sqrt(sum((x - mean) ** 2 for x in numbers) / (len(numbers) - 1)) if len(rows) > 1 else None
+            found[name] = {"mean": mean, "std": spread}
+    return found

@@ -1,0 +1,181 @@
+"""What may a metric look at? A trained run, its data, encodings and generated examples, each made once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from intel_core.data.dataset import Dataset, Split
+from intel_core.data.values import fingerprint
+from intel_core.errors import RunError
+from intel_core.evaluation.measurement import NotApplicableError
+from intel_core.model.vae import InteLVAE
+from intel_core.randomness import stream
+from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.runs.run import Encoding, Run
+
+__all__ = [
+    "Prior",
+    "Subject",
+]
+
+_ROWS = 1000
+_Value = TypeVar("_Value")
+
+
+class Prior(NamedTuple):
+    """Draws of the generator's input, on the CPU.
+
+    Attributes:
+        y: draws of N(0, I), ``(n, y_dim)``.
+        z: g of them, ``(n, z_dim)``.
+    """
+
+    y: Tensor
+    z: Tensor
+
+
+class Subject:
+    """What a metric may look at: a trained run, its data, encodings and generated examples, each made once.
+
+    Args:
+        run: the run.
+        dataset: its data, where they are in memory already.
+        data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+        cache_dir: where metrics keep what serves more runs than one (a classifier of the data set, statistics of real
+            images); by default ``INTEL_CACHE_DIR``, else ``~/.cache/intelvae``.
+        tell: called with what is being done and the share of it that is done, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        dataset: Dataset | None = None,
+        data_dir: Path | None = None,
+        cache_dir: Path | None = None,
+        tell: Callable[[str, float], None] | None = None,
+    ) -> None:
+        self.run = run
+        self._dataset = dataset
+        self._data_dir = data_dir
+        self._cache_dir = cache_dir
+        self._made: dict[tuple[Any, ...], Any] = {}
+        self.tell = tell if tell is not None else lambda what, share: None
+
+    @property
+    def model(self) -> InteLVAE:
+        """The trained model, in evaluation mode."""
+        return self.run.model
+
+    @functools.cached_property
+    def dataset(self) -> Dataset:
+        """The data the run was trained on.
+
+        Raises:
+            DataError: if they are not to be had here.
+            RunError: if they are others than those it was trained on.
+        """
+        dataset = self._dataset if self._dataset is not None else self.run.dataset(self._data_dir)
+        self.run.require_its_data(dataset)
+        return dataset
+
+    @property
+    def loaded(self) -> Dataset | None:
+        """The data where they are in memory already: given, or asked for by a metric."""
+        return self._dataset if self._dataset is not None else self.__dict__.get("dataset")
+
+    @property
+    def data_dir(self) -> Path | None:
+        """Where data files lie."""
+        return data_dir_or_default(self._data_dir)
+
+    def split(self, name: str = "test") -> Split:
+        """The ``train``, ``validation`` or ``test`` part of the data."""
+        split: Split = getattr(self.dataset, name)
+        return split
+
+    def labels(self, name: str = "test") -> Tensor:
+        """Class labels of a part, ``(n,)``.
+
+        Raises:
+            NotApplicableError: if the data have none.
+        """
+        labels = self.split(name).labels
+        if labels is None:
+            raise NotApplicableError(f"{self.dataset.name} has no labels")
+        return labels
+
+    def encode(self, name: str = "test", limit: int | None = None, *, seed: int = 0) -> Encoding:
+        """Posterior means, samples and z of a part of the data, or of its first `limit` examples.
+
+        Raises:
+            RunError: if some of it is not finite.
+        """
+        split = self.split(name)
+        n = len(split) if limit is None else min(limit, len(split))
+
+        def encode() -> Encoding:
+            found = self.run.encode(split.read(torch.arange(n)), seed=seed)
+            if not all(bool(torch.isfinite(values).all()) for values in found):
+                raise RunError(f"{self.run.path} encodes some {name} examples as numbers that are not finite")
+            return found
+
+        return self._once(("encode", name, n, seed), encode)
+
+    @torch.no_grad()
+    def prior(self, n: int, *, seed: int = 0) -> Prior:
+        """`n` draws of the prior and their z; the first of them are the same whatever n is above a thousand."""
+
+        def draw() -> Prior:
+            model, device = self.model, self.run.model_device
+            generator = torch.Generator(device).manual_seed(stream(seed, "sample"))
+            y = torch.cat([model.sample_prior(len(rows), generator) for rows in torch.split(torch.arange(n), _ROWS)])
+            return Prior(y.cpu(), torch.cat([model.mapping(rows) for rows in torch.split(y, _ROWS)]).cpu())
+
+        return self._once(("prior", n, seed), draw)
+
+    def generated(self, n: int, *, seed: int = 0) -> Tensor:
+        """`n` new examples, the mean of p(x|z) at draws of the prior, ``(n, *x_shape)``."""
+        return self._once(("generated", n, seed), lambda: self.run.decode(self.prior(n, seed=seed).z))
+
+    def cache(self, name: str) -> Path:
+        """A folder of that name for what serves more runs than this one; it exists."""
+        root = self._cache_dir or Path(os.environ.get("INTEL_CACHE_DIR") or Path.home() / ".cache" / "intelvae")
+        path = root / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path} cannot be made: {error.strerror}; set INTEL_CACHE_DIR to another folder") from error
+        return path
+
+    def generator(self, seed: int, name: str) -> torch.Generator:
+        """A generator on the CPU for one use of randomness."""
+        return torch.Generator().manual_seed(stream(seed, name))
+
+    def data_digest(self) -> str:
+        """Hash of the data in memory, all parts and labels; empty where nothing has asked for them yet."""
+        dataset = self.loaded
+        return "" if dataset is None else self._once(("digest",), lambda: _digest_of_data(dataset))
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[], _Value]) -> _Value:
+        if key not in self._made:
+            self._made[key] = make()
+        found: _Value = self._made[key]
+        return found
+
+
+def _digest_of_data(dataset: Dataset) -> str:
+    digest = hashlib.sha256(dataset.train.fingerprint().encode())
+    for split in (dataset.train, dataset.validation, dataset.test):
+        if split is not dataset.train:
+            digest.update(split.fingerprint().encode())
+        digest.update(b"-" if split.labels is None else fingerprint(split.labels).encode())
+    return digest.hexdigest()[:16]

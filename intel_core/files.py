@@ -1,0 +1,78 @@
+"""How is a file written whole or not at all? Under another name, synced, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from intel_core.errors import RunError
+
+__all__ = [
+    "sync",
+    "write_bytes",
+    "write_text",
+]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        RunError: if the disk does not take it.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As `write_text`, for bytes.
+
+    Raises:
+        RunError: if the disk does not take it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_synced(temporary, content)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RunError(f"{path} cannot be written: {reason_of(error)}") from error
+
+
+def reason_of(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has all of a file, if there is one.
+
+    Raises:
+        RunError: if the disk does not take it.
+    """
+    try:
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {reason_of(error)}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """A rename is kept by the folder; Windows opens no folders, and keeps it by itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

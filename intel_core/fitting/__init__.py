@@ -1,0 +1,1 @@
+"""How does a spec become a run? Everything around the trainer: arguments, signals, restarts, checkpoints."""

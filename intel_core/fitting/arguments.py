@@ -1,0 +1,90 @@
+"""What do the arguments of `fit` ask for? A spec, and the data where they are arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from intel_core.components import discovery as plugins
+from intel_core.components import loading
+from intel_core.components.spec import parse_spec
+from intel_core.data.dataset import Dataset
+from intel_core.data.values import fingerprint
+from intel_core.errors import IntelError, SpecError
+from intel_core.fitting.estimate import require_memory
+from intel_core.reading.arrays import MemorySpec, make_dataset
+from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import RunSpec, make_run_spec
+
+__all__ = [
+    "prepare",
+    "read_arguments",
+]
+
+
+def read_arguments(
+    spec: RunSpec | None, data: Any, labels: Any, settings: dict[str, Any]
+) -> tuple[RunSpec, Dataset | None]:
+    """What the arguments of `fit` ask for: a spec that is not resolved, and the data where they are an array.
+
+    Raises:
+        SpecError: where they say two things at once, or something that no run has.
+    """
+    if spec is not None and settings:
+        raise SpecError("give fit() a whole spec or settings, not both")
+    dataset = None
+    if isinstance(data, str | os.PathLike):
+        data = os.fspath(data)
+        _refuse_path(data)
+    if hasattr(data, "to_numpy"):
+        data = data.to_numpy()
+    if isinstance(data, np.ndarray | torch.Tensor | list):
+        dataset = make_dataset("data", data, labels)
+        x = dataset.train.x
+        total = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
+        data = MemorySpec(examples=total, shape=dataset.x_shape, fingerprint=fingerprint(x))
+    elif labels is not None:
+        raise SpecError("labels= goes with data= as an array; a named data set brings its own")
+    if spec is None:
+        spec = make_run_spec(**settings, **({} if data is None else {"data": data}))
+    elif data is not None:
+        spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
+    return spec, dataset
+
+
+def _refuse_path(data: str) -> None:
+    """A file says not how it is to be read.
+
+    Raises:
+        SpecError: naming the data sets that read files.
+    """
+    known = [component for component in plugins.available("datasets") if component.status == "OK"]
+    if any(data.strip() in (component.name, component.qualified) for component in known) or not os.path.exists(data):
+        return
+    readers = []
+    for component in known:
+        with contextlib.suppress(IntelError):
+            readers += [component.name] if "path" in loading.load("datasets", component.name).model_fields else []
+    forms = ", ".join(f'"{name}:path={data}"' for name in readers) or "none that is installed"
+    raise SpecError(f"data={data!r} is a file or a folder; say which data set reads it: {forms}")
+
+
+def prepare(
+    spec: RunSpec, data_dir: str | Path | None = None, dataset: Dataset | None = None
+) -> tuple[RunSpec, Dataset]:
+    """The resolved spec and its data, without training.
+
+    Raises:
+        IntelError: as `fit`.
+    """
+    if dataset is None:
+        dataset = spec.data.load(data_dir_or_default(data_dir))
+    spec = resolve(spec, dataset)
+    require_memory(spec, dataset)
+    return spec, dataset

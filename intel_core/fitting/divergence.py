@@ -1,0 +1,168 @@
+"""Where did it go wrong? Replays the last steps with instruments once a value is not finite.
+
+Checking every step would stop the device each time. The trainer keeps a snapshot of some hundred steps ago
+instead; when a logged mean is not finite, the steps since then are taken again, every layer watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from intel_core.processes.peers import Peers
+    from intel_core.training.trainer import Trainer
+
+__all__ = ["Finding", "Snapshot", "find_culprit"]
+
+
+class Snapshot:
+    """A copy of everything that a step changes."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.step = trainer.step
+        self._model = _copied(dict(trainer.model.state_dict()))
+        self._optimizer = _copied(trainer.optimizer.state_dict())
+        self._noise = trainer.noise.get_state()
+
+    def restore(self, trainer: Trainer) -> None:
+        """Put the trainer back to where the snapshot was taken."""
+        trainer.model.load_state_dict(self._model)
+        trainer.optimizer.load_state_dict(self._optimizer)
+        trainer.noise.set_state(self._noise)
+        trainer.step = self.step
+
+
+def _copied(value: Any) -> Any:
+    """A copy of nested tensors; not a deep copy, which takes all that a tensor is a view of."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+class Finding:
+    """The first step that is not finite: what, in which layer, on which batch."""
+
+    def __init__(self, step: int, what: str, layer: str, batch: dict[str, Tensor]) -> None:
+        self.step = step
+        self.what = what
+        self.layer = layer
+        self.batch = batch
+
+
+def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Finding | None:
+    """Replay from a snapshot up to step `until` and return the first thing that is not finite, if it comes again."""
+    snapshot.restore(trainer)
+    model = trainer.model
+    watch = _Watch()
+    handles = [module.register_forward_hook(watch.module(name)) for name, module in model.named_modules() if name]
+    plain_map = model.map
+    # A mapping with auxiliary losses is not called as a module, so no hook of its own would see its output.
+    watched = watch.mapping(plain_map, type(model.mapping).__name__)
+    setattr(model, "map", watched)  # noqa: B010  # an attribute of this object that hides the method
+    try:
+        with trainer.batches:  # this is the end of the run, and streamed data begins to be read at the snapshot
+            return _replay(trainer, watch, until)
+    finally:
+        for handle in handles:
+            handle.remove()
+        delattr(model, "map")
+
+
+def _replay(trainer: Trainer, watch: _Watch, until: int) -> Finding | None:
+    """Take steps under watch until something is not finite."""
+    model = trainer.model
+    while trainer.step < until:
+        step = trainer.step + 1  # as logged lines count: the number of steps with this one
+        x, noise = trainer.draw()
+        watch.clear()
+        terms = trainer.take_step(x, noise)
+        batch = {"x": x, "noise": noise}
+        values = terms.numbers()
+        values["loss"] = values.pop("loss")  # last: it is named only where no part of it is to blame
+        finding = _judged(step, model, watch, values, batch)
+        if trainer.peers is not None:
+            finding = _shared(finding, trainer.peers, batch)
+        if finding is not None:
+            return finding
+    return None
+
+
+def _judged(
+    step: int, model: nn.Module, watch: _Watch, values: dict[str, Tensor], batch: dict[str, Tensor]
+) -> Finding | None:
+    """What a step that was just taken says, if it is not finite."""
+    bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
+    if bad or watch.outputs:
+        what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
+        return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
+    wrong = [name for name, p in model.named_parameters() if p.grad is not None and not _finite(p.grad)]
+    if wrong:
+        return Finding(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
+    if not all(_finite(p) for p in model.parameters()):
+        return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
+    return None
+
+
+def _shared(own: Finding | None, peers: Peers, batch: dict[str, Tensor]) -> Finding | None:
+    """What the first of several processes found that found something in its rows, with the whole batch."""
+    said = peers.exchange(None if own is None else (own.what.startswith("a "), own.step, own.what, own.layer))
+    found = sorted((one for one in said if one is not None), key=lambda one: one[0])  # a term before a gradient
+    if not found:
+        return None
+    whole = {"x": peers.gather(batch["x"]), "noise": peers.gather(batch["noise"], 1)}
+    return Finding(*found[0][1:], whole)
+
+
+_Map = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
+_TERMS = "the likelihood or the KL term"
+
+
+class _Watch:
+    """Notes, during one step, which outputs are not finite, and the order in which gradients come back."""
+
+    def __init__(self) -> None:
+        self.outputs: list[str] = []
+        self.gradients: list[tuple[str, bool]] = []
+
+    def clear(self) -> None:
+        self.outputs.clear()
+        self.gradients.clear()
+
+    def see(self, label: str, output: object) -> None:
+        if not isinstance(output, Tensor):
+            return
+        if not _finite(output):
+            # Children run before their parents, so the first that is noted is the innermost layer.
+            self.outputs.append(label)
+        if output.requires_grad:
+            note = lambda gradient: self.gradients.append((label, _finite(gradient)))  # noqa: E731
+            output.register_hook(note)  # type: ignore[no-untyped-call]  # torch's own gap
+
+    def module(self, name: str) -> Callable[[nn.Module, object, object], None]:
+        return lambda module, inputs, output: self.see(f"{name} ({type(module).__name__})", output)
+
+    def mapping(self, plain: _Map, kind: str) -> _Map:
+        def watched(y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            z, losses = plain(y)
+            self.see(f"mapping ({kind})", z)
+            return z, losses
+
+        return watched
+
+    def blame(self) -> str:
+        """The layer that was given a finite gradient and passed on one that is not."""
+        finite = [is_finite for _, is_finite in self.gradients]
+        if all(finite):
+            return ""  # no layer passed it on: it arose at a parameter
+        broken = finite.index(False)
+        return self.gradients[broken - 1][0] if broken > 0 else _TERMS
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())

@@ -1,0 +1,113 @@
+"""Will it fit into memory? An estimate before any of it is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from intel_core.compute.device import pick_device
+
+if TYPE_CHECKING:
+    from intel_core.data.dataset import Dataset
+    from intel_core.recipe.runspec import RunSpec
+from intel_core.compute.memory import SMALLER, memory_there, require_bytes
+
+__all__ = [
+    "estimate",
+    "fit_at_once",
+    "require_memory",
+]
+
+_PER_PARAMETER = 28
+"""Bytes: weight, gradient, two moments of Adam, and the snapshot of all but the gradient, in float32."""
+_PER_ACTIVATION = 8
+"""Bytes: a value and its gradient."""
+_MANY_ROWS = 4096
+
+
+def require_memory(spec: RunSpec, dataset: Dataset) -> None:
+    """Refuse a run that plainly cannot fit into the memory of its device.
+
+    Raises:
+        SpecError: with the estimate and what is there, in GiB.
+    """
+    require_bytes("training", estimate(spec, dataset), pick_device(spec.device), SMALLER)
+
+
+def fit_at_once(spec: RunSpec, dataset: Dataset, models: int) -> bool:
+    """Whether so many models of a resolved spec can plausibly be trained at once on its device."""
+    there = memory_there(pick_device(spec.device))
+    return there is None or models * estimate(spec, dataset) <= there
+
+
+def estimate(spec: RunSpec, dataset: Dataset) -> float:
+    """Bytes that the weights, the optimiser and one step of a resolved spec take at least, and what is read ahead.
+
+    The networks are built without memory behind them; parts that cannot be built so count for nothing.
+    """
+    assert spec.encoder is not None
+    assert spec.decoder is not None
+    assert spec.likelihood is not None
+    assert spec.latent is not None
+    shape, latent, rows = dataset.x_shape, spec.latent, min(spec.batch_size, len(dataset.train))
+    particles = int(getattr(spec.objective, "particles", 1))
+    x_numbers = math.prod(shape)
+    total = float(_PER_ACTIVATION * rows * (x_numbers + particles * (latent + x_numbers)))
+    total += dataset.train.bytes_ahead(rows)
+    with _without_memory():
+        with contextlib.suppress(Exception):  # whatever is wrong with a mapping, building it says
+            total += sum(_size(part.build(latent)) for part in spec.mapping)
+        per_value = 1
+        with contextlib.suppress(Exception):
+            per_value = spec.likelihood.build().params_per_value
+        encoder, decoder = spec.encoder, spec.decoder
+        out_shape = (shape[0] * per_value, *shape[1:])
+        total += _network(lambda: encoder.build_encoder(shape, 2 * latent), shape, rows)
+        total += _network(lambda: decoder.build_decoder(latent, out_shape), (latent,), rows * particles)
+    return total
+
+
+@contextlib.contextmanager
+def _without_memory() -> Iterator[None]:
+    """Tensors of this block have shapes and no values; the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+        yield
+
+
+def _network(build: Callable[[], nn.Module], shape: tuple[int, ...], rows: int) -> float:
+    """Bytes of one network and of what passes through it."""
+    try:
+        net = build()
+    except Exception:
+        return 0.0  # it does not fit the data, or cannot be built without memory; building it says so
+    return _size(net) + float(_PER_ACTIVATION * sum(_outputs(net, shape, rows)))
+
+
+def _outputs(net: nn.Module, shape: tuple[int, ...], rows: int) -> list[int]:
+    """How many numbers each layer gives; convolutions count only where there are many rows.
+
+    To follow these through their layers torch imports for a second what it needs for tensors without values.
+    """
+    if rows < _MANY_ROWS:
+        return [rows * layer.out_features for layer in net.modules() if isinstance(layer, nn.Linear)]
+    found: list[int] = []
+    for module in net.modules():
+        if not list(module.children()):
+            module.register_forward_hook(lambda module, inputs, output: found.append(_numel(output)))
+    with contextlib.suppress(Exception):
+        net.eval()(torch.empty(rows, *shape))
+    return found
+
+
+def _numel(output: object) -> int:
+    return output.numel() if isinstance(output, Tensor) else 0
+
+
+def _size(part: object) -> float:
+    count = sum(parameter.numel() for parameter in part.parameters()) if isinstance(part, nn.Module) else 0
+    return float(_PER_PARAMETER * count)

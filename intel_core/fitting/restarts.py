@@ -1,0 +1,75 @@
+"""Which of several starts is worth going on with? Short trials, judged by the objective on validation data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from intel_core.compute.device import pick_device
+from intel_core.data.dataset import Dataset
+from intel_core.errors import DivergenceError
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.processes.peers import Peers, agreeing
+from intel_core.randomness import stream
+from intel_core.recipe.building import build_model
+from intel_core.recipe.runspec import RunSpec
+from intel_core.training.trainer import Trainer
+
+__all__ = ["choose_start"]
+
+
+def choose_start(
+    spec: RunSpec, dataset: Dataset, tried: Callable[[dict[str, Any]], None], peers: Peers | None = None
+) -> tuple[RunSpec, list[dict[str, Any]]]:
+    """The spec of the run whose seed did best, and what was tried.
+
+    The seed decides the initial weights, the order of the data and the noise. The first start has the run's own seed,
+    the others have seeds derived from it; each is trained for a share of the run (`RunSpec.trial`), under the run's own
+    schedules, and judged on validation data by what it was trained for, the objective with the weights of that step:
+    in the middle of a warm-up, the whole KL weight would favour starts that have collapsed. The labels play no part.
+    The run that goes on is the one of that seed from its first step: a trial only chooses.
+
+    Args:
+        spec: a resolved run spec.
+        dataset: the data.
+        tried: called after each trial with its record.
+        peers: the processes that share each batch, if there are others.
+
+    Returns:
+        The same spec with the chosen seed and ``restarts=1``; and a record of each trial: ``start``, ``of``, ``seed``,
+        ``step``, ``loss`` (nats per example; infinite where it diverged).
+
+    Raises:
+        DivergenceError: if every start diverged.
+    """
+    assert spec.steps is not None
+    length = max(1, int(spec.steps * spec.trial))
+    records: list[dict[str, Any]] = []
+    for start in range(spec.restarts):
+        seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")
+        candidate = spec.model_copy(update={"seed": seed, "restarts": 1})
+        loss = _trial(candidate, dataset, length, spec.seed, peers)
+        record = {"start": start, "of": spec.restarts, "seed": seed, "step": length, "loss": loss}
+        tried(record)
+        records.append(record)
+    best = min(records, key=lambda record: record["loss"])
+    if not math.isfinite(best["loss"]):
+        raise DivergenceError(f"all {spec.restarts} starts diverged; try a smaller learning rate or clip_norm=10")
+    return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
+
+
+def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, peers: Peers | None) -> float:
+    """The loss of one start, under evaluation noise that is the same for all."""
+    with agreeing(peers):
+        model = build_model(spec, dataset.x_shape).to(pick_device(spec.device) if peers is None else peers.device)
+        trainer = Trainer(spec, model, dataset, make_hooks(installed=False), peers)
+    if peers is not None:
+        peers.share(model)
+    try:
+        with trainer.batches:
+            trainer.advance(length)
+    except DivergenceError:
+        return math.inf
+    loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
+    return loss if math.isfinite(loss) else math.inf

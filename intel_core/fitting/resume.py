@@ -1,0 +1,87 @@
+"""How does an interrupted run go on? As if it had never stopped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from intel_core.compute.heap import freed_memory_kept
+from intel_core.compute.memory import out_of_memory_told
+from intel_core.errors import RunError, SpecError
+from intel_core.fitting.fit import _hooks, _train, _trainer
+from intel_core.fitting.resuming import go_on
+from intel_core.processes.peers import Peers, agreeing
+from intel_core.processes.starting import joined
+from intel_core.reading.arrays import make_dataset
+from intel_core.runs.folder import RunFolder
+from intel_core.runs.run import Run
+
+__all__ = [
+    "resume",
+]
+
+
+@out_of_memory_told()
+@freed_memory_kept()
+def resume(
+    path: str | Path,
+    *,
+    data: Any = None,
+    labels: Any = None,
+    data_dir: str | Path | None = None,
+    hooks: Iterable[object] = (),
+    devices: int | None = None,
+    nodes: int | None = None,
+) -> Run:
+    """Continue an interrupted run from its newest whole checkpoint, as if it had never stopped.
+
+    A damaged checkpoint is passed over with a warning. A run that was killed before its first one begins again.
+
+    Args:
+        path: the run directory.
+        data: the same arrays again, for a run that was trained on arrays.
+        labels: as in `fit`.
+        data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+        hooks: as in `fit`.
+        devices: processes on each machine, if other than before; the result is the same but for rounding.
+        nodes: machines, if other than before.
+
+    Raises:
+        RunError: if the run is finished, in use by another process, has no usable checkpoint, or its data has changed.
+        SpecError: if so many processes cannot be started here.
+    """
+    folder = RunFolder(Path(path))
+    asked = folder.read_description()["spec"]  # or there is no directory to lock
+    counts = devices or asked.get("devices", 1), nodes or asked.get("nodes", 1)
+    if min(counts) < 1:
+        raise SpecError(f"devices={counts[0]}, nodes={counts[1]}: expected 1 or more of each")
+    with joined(*counts, asked.get("device", "auto")) as peers:
+        return _resume(folder, data, labels, Path(data_dir) if data_dir else None, hooks, peers)
+
+
+def _resume(
+    folder: RunFolder, data: Any, labels: Any, data_dir: Path | None, hooks: Iterable[object], peers: Peers | None
+) -> Run:
+    """As `resume`, together with the processes that share each batch, if there are others."""
+    path, first = folder.path, peers is None or peers.rank == 0
+    with contextlib.ExitStack() as locks:
+        with agreeing(peers):
+            if first:
+                locks.enter_context(folder.locked())
+            run = Run(folder)
+            if run.status == "finished":
+                raise RunError(
+                    f"{path} is finished at step {run.spec.steps:,}; there is nothing to resume: for a longer "
+                    "training, begin a new run with more steps"
+                )
+            dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
+            run.require_its_data(dataset)
+            trainer = _trainer(run.spec, dataset, _hooks(hooks, peers), peers)
+        with agreeing(peers):
+            if first:
+                go_on(trainer, folder, run.info)
+        if peers is not None:
+            trainer.follow_first()
+        return _train(trainer, folder if first else None, run.info)

@@ -1,0 +1,77 @@
+"""From where does an interrupted run go on? Its newest checkpoint that is whole and its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+from intel_core.errors import RunError
+from intel_core.runs import checkpoint
+from intel_core.runs.folder import RunFolder
+from intel_core.training.trainer import Trainer
+
+__all__ = ["go_on", "identity"]
+
+_DECIDING = ("mapping", "likelihood", "objective", "encoder", "decoder", "latent", "batch_size", "seed")
+
+
+def identity(info: dict[str, Any]) -> str:
+    """Which run a checkpoint belongs to: a digest of what decides it, as ``run.json`` holds it.
+
+    >>> identity({"spec": {"seed": 1}, "data": {}}) == identity({"spec": {"seed": 2}, "data": {}})
+    False
+    """
+    decides = {key: info["spec"].get(key) for key in _DECIDING} | {"data": info["data"].get("fingerprint")}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
+    """Bring a fresh trainer to where its run was saved last, and the folder with it.
+
+    A checkpoint that cannot be used is put aside with a warning and the one before is taken. A run that was killed
+    before its first checkpoint begins again, which gives the same run.
+
+    Args:
+        trainer: as at the first step.
+        folder: the run directory, locked.
+        info: the content of its ``run.json``.
+
+    Raises:
+        RunError: if there is no usable checkpoint, or one of a later format; nothing is changed then.
+    """
+    found = checkpoint.listed(folder.checkpoints)
+    chosen, problems = _first_usable(trainer, found, identity(info))
+    if chosen is None:
+        due = trainer.spec.save_every or trainer.spec.evaluate_every or trainer.steps
+        if found or any(record["step"] > due for record in folder.records()):
+            raise RunError("; ".join([f"{folder.checkpoints} holds no checkpoint that can be used", *problems]))
+        warnings.warn(f"{folder.path} was not saved yet; it begins again with its first step", stacklevel=3)
+    for problem in problems:
+        assert chosen is not None
+        warnings.warn(f"{problem}; going on from {chosen.name}", stacklevel=3)
+    checkpoint.put_aside_after(folder.checkpoints, trainer.step)
+    checkpoint.prune(folder.checkpoints, trainer.spec.keep_checkpoints)
+    folder.clear_leftovers()
+    folder.forget_after(trainer.step)
+
+
+def _first_usable(trainer: Trainer, found: list[Path], run: str) -> tuple[Path | None, list[str]]:
+    problems: list[str] = []
+    for path in reversed(found):
+        try:
+            step, tensors, state = checkpoint.load(path)
+            if state.get("run", run) != run:
+                raise RunError(f"checkpoint {path} belongs to another run, or run.json has been changed")
+            try:
+                trainer.load_state(step, tensors, state)
+            except RunError as error:
+                raise RunError(f"{path}: {error}") from error
+            return path, problems
+        except checkpoint.NewerFormatError:
+            raise
+        except RunError as error:
+            problems.append(str(error))
+    return None, problems

@@ -1,0 +1,1 @@
+"""What do authors of mappings and metrics share?"""

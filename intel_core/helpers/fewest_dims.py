@@ -1,0 +1,71 @@
+"""In how many dimensions can a mapping be built?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from intel_core.errors import PluginError, SpecError
+from intel_core.mappings.building import build_mapping
+from intel_core.mappings.contract import MappingSpec
+
+if TYPE_CHECKING:
+    from intel_core.mappings.contract import Mapping
+
+__all__ = ["build_seeded", "in_the_fewest", "sizes_to_try"]
+
+_FEWEST = 2
+_TRIED = 15
+_FURTHER = (18, 22, 30, 46, 62, 126)
+"""Beyond those, these much larger numbers of dimensions are tried."""
+
+
+def sizes_to_try(specs: Sequence[MappingSpec]) -> list[int]:
+    """Numbers of dimensions worth trying, from two on; enough for the dimensions that the first spec names.
+
+    >>> from intel_core import parse_spec
+    >>> sizes_to_try([parse_spec("mappings", "identity:dims=4-6")])[:3]
+    [7, 8, 9]
+    """
+    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)  # later ones may read what an earlier one has added
+    return [*range(first, first + _TRIED), *(first + d for d in _FURTHER)]
+
+
+def build_seeded(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping:
+    """The composition of some specs, its parameters drawn from a seed; the process's random state is left alone.
+
+    Raises:
+        SpecError: if there is no such mapping for `y_dim` dimensions.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return build_mapping(specs, y_dim)
+
+
+def in_the_fewest(specs: Sequence[MappingSpec], seed: int = 0) -> Iterator[Mapping]:
+    """The mapping in each number of dimensions that it takes, fewest first; two are the fewest that are tried.
+
+    Raises:
+        SpecError: with the last reason, if it takes none of those that are tried.
+        PluginError: if the plugin breaks its contract.
+
+    >>> from intel_core import parse_spec
+    >>> next(in_the_fewest([parse_spec("mappings", "identity")])).y_dim
+    2
+    """
+    why: SpecError | None = None
+    found = False
+    for y_dim in sizes_to_try(specs):
+        try:
+            mapping = build_seeded(specs, y_dim, seed)
+        except PluginError:
+            raise
+        except SpecError as error:
+            why = error
+            continue
+        found = True
+        yield mapping
+    if not found:
+        raise SpecError(f"{why}; give --latent") from why

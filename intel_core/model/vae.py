@@ -1,0 +1,116 @@
+"""How do the parts form a VAE? Encode to y, map to z, decode to x."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from intel_core.compute.precision import apply_in
+from intel_core.mappings.contract import Mapping, Regularised
+from intel_core.model.likelihoods import Likelihood
+
+if TYPE_CHECKING:
+    from intel_core.processes.peers import Peers
+
+
+__all__ = [
+    "InteLVAE",
+    "Posterior",
+]
+
+
+class Posterior(NamedTuple):
+    """A diagonal Gaussian q(y|x) for each example, both of shape ``(n, y_dim)``."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        """``mean + noise * std``, noise of shape ``(..., n, y_dim)``."""
+        return torch.addcmul(self.mean, noise, torch.exp(0.5 * self.log_variance))
+
+    def kl(self) -> Tensor:
+        r""":math:`\frac12 (\mu^2 + \sigma^2 - 1 - \log\sigma^2)`, KL to N(0, I) per dimension, ``(n, y_dim)``, nats.
+
+        >>> float(Posterior(torch.tensor([[1.0]]), torch.tensor([[0.0]])).kl())
+        0.5
+        """
+        # expm1 keeps a KL near zero exact: it can never come out negative by rounding.
+        return 0.5 * (self.mean.square() + (torch.expm1(self.log_variance) - self.log_variance))
+
+    def mean_kl(self) -> Tensor:
+        """The KL summed over dimensions, mean over examples: one scalar, nats per example."""
+        doubled = self.mean.square() + (torch.expm1(self.log_variance) - self.log_variance)
+        return doubled.sum() * (0.5 / self.mean.shape[0])
+
+
+class InteLVAE(nn.Module):
+    """x → q(y|x) → y → z = g(y) → p(x|z), and N(0, I) → y → z → p(x|z) for new data.
+
+    Args:
+        encoder: module ``(n, *x_shape) -> (n, 2 y_dim)``: means, then log-variances.
+        mapping: a `Mapping`, the same object on both paths.
+        decoder: module ``(n, z_dim) -> (n, *params_shape)``.
+        likelihood: what the decoder's output means.
+        x_shape: shape of one example.
+        precision: ``float32``, or ``bfloat16`` for what encoder and decoder multiply; all else stays as it is.
+
+    Source: Miao et al., section 4.
+    """
+
+    mapping: Mapping
+    likelihood: Likelihood
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        mapping: Mapping,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        x_shape: Sequence[int],
+        precision: str = "float32",
+    ) -> None:
+        super().__init__()
+        self.precision = precision
+        self.x_shape = tuple(x_shape)
+        self.y_dim = mapping.y_dim
+        self.z_dim = mapping.z_dim
+        self.encoder = encoder
+        self.mapping = mapping
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.regularisers = dict(mapping.regularisers) if isinstance(mapping, Regularised) else {}
+        self.peers: Peers | None = None  # processes that hold the other rows of a training batch
+        self.calls: dict[str, Callable[[Tensor], Tensor]] = {}  # what is called instead of a network of that name
+
+    def encode(self, x: Tensor) -> Posterior:
+        """q(y|x) of each example of ``(n, *x_shape)``."""
+        mean, log_variance = self._apply_network("encoder", x).chunk(2, dim=-1)
+        return Posterior(mean, log_variance)
+
+    def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``z = g(y)`` and the mapping's auxiliary losses, computed in the same pass."""
+        if self.regularisers:
+            mapping = cast(Regularised, self.mapping)
+            if self.peers is not None and self.peers.computing:
+                return self.peers.map_whole(mapping, y)
+            return mapping.map_with_regularisers(y)
+        return self.mapping(y), {}
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The likelihood's parameters for z of shape ``(..., z_dim)``; leading dimensions are kept."""
+        if z.dim() == 2:
+            return self._apply_network("decoder", z)
+        params = self._apply_network("decoder", z.flatten(0, -2))
+        return params.reshape(*z.shape[:-1], *params.shape[1:])
+
+    def _apply_network(self, name: str, x: Tensor) -> Tensor:
+        return apply_in(self.precision, self.calls.get(name) or getattr(self, name), x)
+
+    def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` draws of y from N(0, I), ``(n, y_dim)``."""
+        like = next(self.parameters())
+        return torch.randn(n, self.y_dim, generator=generator, dtype=like.dtype, device=like.device)

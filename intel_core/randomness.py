@@ -1,0 +1,23 @@
+"""Where does randomness come from? Named streams, each with a seed of its own that follows from the run's."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+__all__ = [
+    "stream",
+]
+
+
+def stream(seed: int, name: str) -> int:
+    """The seed of one named random stream of a run, independent of all others.
+
+    >>> stream(0, "noise") != stream(0, "order") != stream(1, "order")
+    True
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,249 @@
+"""How are files read ahead of the step? By workers, a few batches at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from intel_core.data.batches import RowsOf
+from intel_core.data.values import to_float
+from intel_core.errors import DataError, IntelError, SpecError
+
+__all__ = [
+    "BATCHES_AHEAD",
+    "WORKERS",
+    "Rows",
+    "Streamed",
+    "worker_count",
+]
+
+WORKERS = "INTEL_WORKERS"
+"""Environment variable: how many processes read ahead; 0 reads in the training process itself."""
+
+_MOST_BY_DEFAULT = 8
+_MOST = 256
+BATCHES_AHEAD = 2
+"""Batches that each worker has read or is reading."""
+
+
+class Rows(Protocol):
+    """Examples that lie on disk and are read by row number, in several processes at once.
+
+    An object of this kind is pickled where processes are not forked, so it holds paths, not open files.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of examples, then the shape of one."""
+        ...
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one value: 1 for uint8, 4 for float32."""
+        ...
+
+    def read(self, rows: Sequence[int]) -> Tensor:
+        """The examples at some rows as they are stored, uint8 or float32, ``(len(rows), *x_shape)``.
+
+        Raises:
+            DataError: naming the file that cannot be read, or does not fit the others.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """As `Split.fingerprint`: the same on every machine, and found without reading all examples."""
+        ...
+
+
+class Streamed:
+    """Examples on disk, read ahead by workers; what is in memory is a few batches, however many examples there are.
+
+    Workers start at the first batch that is asked for, and anew where a step is asked for that does not follow the last
+    one (a run that goes on, a replay): reading begins at that step, nothing before it is read.
+
+    Args:
+        source: the examples.
+        rows: row numbers of each step, on the CPU.
+        steps: how many steps there are.
+        device: where the examples are wanted.
+        workers: processes that read ahead; 0 reads when asked.
+
+    Attributes:
+        waited: seconds that `at` has spent waiting for data, altogether.
+    """
+
+    rows_device = torch.device("cpu")
+
+    def __init__(self, source: Rows, rows: RowsOf, steps: int, device: torch.device, workers: int) -> None:
+        self._source, self._rows, self._steps = source, rows, steps
+        self._device, self._workers = device, workers
+        self.waited = 0.0
+        self._coming: Iterator[Any] | None = None
+        self._next = -1
+        self._last: tuple[int, Tensor] | None = None
+        self._processes: list[Any] = []
+
+    def at(self, step: int) -> Tensor:
+        """As `Batches.at`."""
+        if self._last is not None and self._last[0] == step:
+            return to_float(self._last[1].clone())
+        started = time.perf_counter()
+        if self._coming is None or step != self._next:
+            self._begin(step)
+        assert self._coming is not None
+        found = next(self._coming)
+        if isinstance(found, IntelError):
+            self.close()
+            raise type(found)(f"{found}; once it is replaced, resume goes on from what was saved")
+        self._next = step + 1
+        x: Tensor = found.to(self._device, non_blocking=True)
+        self._last = (step, x)
+        self.waited += time.perf_counter() - started
+        return to_float(x)
+
+    def for_rows(self, rows: RowsOf) -> Streamed:
+        """As `Batches.for_rows`."""
+        return Streamed(self._source, rows, self._steps, self._device, self._workers)
+
+    def _begin(self, step: int) -> None:
+        self.close()
+        before = set(multiprocessing.active_children())
+        ahead: dict[str, Any] = {}
+        if self._workers:
+            ahead = {
+                "prefetch_factor": BATCHES_AHEAD,
+                "multiprocessing_context": _context(),
+                "worker_init_fn": _be_a_worker,
+            }
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # as many as were asked for
+            try:
+                self._coming = iter(
+                    DataLoader(
+                        _Reader(self._source),
+                        batch_size=None,  # an item is a whole batch
+                        sampler=_Steps(self._rows, step, self._steps),
+                        num_workers=self._workers,
+                        generator=torch.Generator(),  # or the loader would draw from the global one
+                        pin_memory=self._device.type == "cuda",
+                        **ahead,
+                    )
+                )
+            except OSError as error:
+                raise DataError(f"{self._workers} workers cannot be started: {error}; {_ADVICE}") from error
+            finally:
+                self._processes = [child for child in multiprocessing.active_children() if child not in before]
+        self._next = step
+
+    def close(self) -> None:
+        """As `Batches.close`: no process is left behind."""
+        # Not left to its finaliser, since an exception's traceback may hold the iterator for a while.
+        shut_down = getattr(self._coming, "_shutdown_workers", None)
+        self._coming = self._last = None
+        if shut_down is not None:
+            shut_down()
+        for process in self._processes:
+            if process.is_alive():  # busy for longer than the loader waits
+                process.kill()
+            process.join()
+        self._processes = []
+
+    def __enter__(self) -> Streamed:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        died = _death_of_a_worker(error)  # which is raised wherever the process happens to be
+        if died is not None:
+            raise died from None
+
+
+class _Steps(Sampler[Any]):
+    """Row numbers of the steps from one on, as the loader asks for them."""
+
+    def __init__(self, rows: RowsOf, start: int, end: int) -> None:
+        self._rows, self._start, self._end = rows, start, end
+
+    def __iter__(self) -> Iterator[Any]:
+        for step in range(self._start, max(self._end, self._start + 1)):
+            yield self._rows(step).numpy()  # an array is sent to a worker as it is, a tensor through shared memory
+
+
+class _Reader(Dataset[Any]):
+    """Reads whole batches; what a user can mend is an answer, since the loader would bury it under a traceback."""
+
+    def __init__(self, source: Rows) -> None:
+        self._source = source
+
+    def __getitem__(self, rows: Any) -> Tensor | IntelError:
+        try:
+            x = self._source.read(rows.reshape(-1).tolist())
+        except IntelError as error:
+            return error
+        return x.reshape(*rows.shape, *x.shape[1:])
+
+
+# --- workers -----------------------------------------------------------------------------------------------------
+
+
+def worker_count() -> int:
+    """How many processes read ahead: ``INTEL_WORKERS``, else one less than there are cores, from 1 to 8.
+
+    Where processes cannot be forked it is 0 unless said otherwise: a script that is not written for it would otherwise
+    be run again by each worker.
+
+    Raises:
+        SpecError: if the variable is no number, or too large.
+
+    >>> worker_count() >= 0
+    True
+    """
+    asked = os.environ.get(WORKERS, "").strip()
+    if asked:
+        if not asked.isdecimal() or int(asked) > _MOST:
+            raise SpecError(f"{WORKERS}={asked!r} is no number of workers; expected 0 to {_MOST}")
+        return int(asked)
+    if _context() is None:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_BY_DEFAULT, max(1, cores - 1))
+
+
+_ADVICE = f"set {WORKERS}=0 to read in the training process; what was saved stays, and resume goes on from it"
+
+
+def _context() -> str | None:
+    """Workers are forked where that is usual, so that they run nothing of the user's script; elsewhere as is usual."""
+    return "fork" if sys.platform == "linux" else None
+
+
+def _be_a_worker(index: int) -> None:
+    """The trainer decides when a run ends, and a worker does not outlive it, nor hold the lock of its directory."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(Exception):  # Linux only; elsewhere the loader's own watchdog ends it within seconds
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _death_of_a_worker(error: BaseException | None) -> DataError | None:
+    """What became of a worker, in one line, if that is what an error says."""
+    reason = str(error).strip().partition("\n")[0]
+    if not isinstance(error, RuntimeError) or not reason.startswith("DataLoader worker"):
+        return None
+    return DataError(f"a process that reads ahead has died ({reason.rstrip('. ')}); {_ADVICE}")

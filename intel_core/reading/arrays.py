@@ -1,0 +1,205 @@
+"""How do arrays become a data set? Checked, converted, and split at random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from intel_core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
+
+__all__ = [
+    "MemorySpec",
+    "check_examples",
+    "check_labels",
+    "make_dataset",
+    "split_rows",
+    "support_of",
+]
+
+_LEAST_SIDE = 8
+"""Height and width from which images with 1, 3 or 4 last are taken for images with their channels last."""
+
+
+class MemorySpec(DatasetSpec):
+    """Arrays that were passed from Python: named for the record, cannot be loaded again."""
+
+    examples: int = Field(ge=0, description="number of examples")
+    shape: tuple[int, ...] = Field(description="shape of one example")
+    fingerprint: str = Field("", description="SHA-256 of the training data, first 16 digits")
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """Always refused: the arrays are not kept."""
+        raise DataError(
+            f"this data ({self.examples} examples of shape {list(self.shape)}) was passed as arrays from Python and "
+            "is not kept; pass data=… again"
+        )
+
+
+def support_of(x: Tensor) -> Support:
+    """The smallest of ``binary``, ``unit`` and ``real`` that holds all values.
+
+    >>> import torch
+    >>> support_of(torch.tensor([0.0, 0.5, 1.0]))
+    'unit'
+    """
+    if x.dtype.is_floating_point and (float(x.min()) < 0 or float(x.max()) > 1):
+        return "real"
+    top = 255 if not x.dtype.is_floating_point else 1
+    return "binary" if bool(((x == 0) | (x == top)).all()) else "unit"
+
+
+def make_dataset(
+    name: str,
+    x: Any,
+    labels: Any = None,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    split_seed: int = 0,
+    support: Support | None = None,
+    class_names: tuple[str, ...] = (),
+) -> Dataset:
+    """A data set from arrays, checked and split at random.
+
+    Args:
+        name: for messages.
+        x: array or tensor ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images; real, or uint8 that stands
+            for ``x / 255`` (where it holds 0 and 1 alone, for a mask).
+        labels: integers ``(n,)``, or None.
+        validation: share of the examples held out to watch training.
+        test: share held out for the final numbers.
+        split_seed: seed of the split, independent of the run's seed so that all runs see the same split.
+        support: which values x takes; found from the data if None.
+        class_names: names of the labels.
+
+    Raises:
+        DataError: for values that are not finite, constant data, a wrong shape, too few examples or shares that
+            are none.
+
+    >>> import numpy as np
+    >>> data = make_dataset("noise", np.random.default_rng(0).normal(size=(100, 3)))
+    >>> len(data.train), len(data.validation), len(data.test), data.support
+    (80, 10, 10, 'real')
+    """
+    x = check_examples(name, x)
+    labels = check_labels(name, labels, len(x))
+    rows = split_rows(name, len(x), validation, test, split_seed)
+    train, held_out, last = (Split(x[r], None if labels is None else labels[r]) for r in rows)
+    return Dataset(name, train, held_out, last, support or support_of(x), class_names)
+
+
+def split_rows(name: str, n: int, validation: float, test: float, split_seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Row numbers of the training, validation and test part, as `make_dataset` splits `n` examples.
+
+    Raises:
+        DataError: for too few examples or shares that are none.
+
+    >>> [len(rows) for rows in split_rows("x", 100, validation=0.1, test=0.2, split_seed=0)]
+    [70, 10, 20]
+    """
+    import torch
+
+    if not (0 <= validation < 1 and 0 <= test < 1):
+        raise DataError(f"{name}: shares validation={validation:g} and test={test:g} are not in [0, 1)")
+    n_test, n_validation = max(1, round(n * test)), max(1, round(n * validation))
+    if n - n_test - n_validation < 2:
+        raise DataError(f"{name}: {n} examples are too few to train on; at least 4 are needed, hundreds make sense")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(split_seed))
+    train, held_out, last = torch.split(order, [n - n_test - n_validation, n_validation, n_test])
+    return train, held_out, last
+
+
+def check_examples(name: str, x: Any) -> Tensor:
+    """Examples as a float32 or uint8 tensor of 2 or 4 dimensions, checked.
+
+    Raises:
+        DataError: naming what is wrong and where.
+    """
+    import numpy as np
+    import torch
+
+    values: Tensor
+    if isinstance(x, torch.Tensor):
+        values = x.detach()
+    else:
+        array = _as_array(name, x)
+        if array.dtype.kind not in "buif":
+            raise DataError(f"{name}: values are of type {array.dtype}, expected numbers")
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is checked below
+            array = (
+                np.require(array, requirements=["C", "W"]) if array.dtype == np.uint8 else array.astype(np.float32, "C")
+            )
+        values = torch.from_numpy(array)
+    return _check_values(name, values.unsqueeze(1) if values.dim() in (1, 3) else values)
+
+
+def _as_array(name: str, x: Any) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    try:
+        return np.asarray(x)
+    except (TypeError, ValueError):
+        raise DataError(f"{name}: no array of numbers; are the rows of different lengths?") from None
+
+
+def _check_values(name: str, x: Tensor) -> Tensor:
+    import torch
+
+    if x.is_complex() or x.layout != torch.strided:
+        raise DataError(f"{name}: a {x.dtype} tensor of layout {x.layout}; expected dense real numbers")
+    if x.dim() not in (2, 4):
+        raise DataError(f"{name}: shape {tuple(x.shape)}; expected (n, D) for vectors or (n, C, H, W) for images")
+    if x.dim() == 4 and x.shape[3] in (1, 3, 4) and min(x.shape[1:3]) >= _LEAST_SIDE:
+        n, height, width, channels = x.shape
+        raise DataError(
+            f"{name}: shape {tuple(x.shape)} has its channels last; expected (n, C, H, W), "
+            f"here {(n, channels, height, width)}: numpy.moveaxis(x, 3, 1) makes it"
+        )
+    if x.shape[0] < 4:
+        raise DataError(f"{name}: {x.shape[0]} examples are too few to train on; at least 4 are needed")
+    if x[0].numel() == 0:
+        raise DataError(f"{name}: examples of shape {tuple(x.shape[1:])} are empty")
+    if x.dtype != torch.uint8:
+        x = x.to(torch.float32)
+        bad = ~torch.isfinite(x).flatten(1).all(1)
+        if bool(bad.any()):
+            first = int(bad.nonzero()[0])
+            raise DataError(
+                f"{name}: {int(bad.sum())} of {len(x)} examples hold NaN or infinity, the first is row {first}"
+            )
+    if bool((x == x.flatten()[0]).all()):
+        raise DataError(f"{name}: every value is {x.flatten()[0].item():g}; constant data cannot be modelled")
+    # Bytes stand for x / 255; bytes of 0 and 1 alone are a mask, not an almost black image.
+    return x * 255 if x.dtype == torch.uint8 and int(x.max()) == 1 else x
+
+
+def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
+    """Labels as an integer tensor ``(n,)``, or None.
+
+    Raises:
+        DataError: if their number or type does not fit.
+    """
+    import numpy as np
+    import torch
+
+    if labels is None:
+        return None
+    if isinstance(labels, torch.Tensor):
+        labels = labels.detach().cpu()
+        array = (labels.double() if labels.is_floating_point() else labels).numpy()
+    else:
+        array = _as_array(name, labels)
+    if array.shape != (n,):
+        raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
+    if array.dtype.kind not in "bui":
+        words = "; numpy.unique(labels, return_inverse=True)[1] makes them" if array.dtype.kind in "US" else ""
+        raise DataError(f"{name}: labels are of type {array.dtype}, expected integers{words}")
+    return torch.from_numpy(array.astype(np.int64))

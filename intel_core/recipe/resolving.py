@@ -1,0 +1,112 @@
+"""What do the data settle of a run spec? Every choice that was left open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from intel_core.errors import DataError, SpecError
+from intel_core.mappings.contract import MappingSpec
+from intel_core.model.contract import LikelihoodSpec, NetworkSpec
+from intel_core.model.specs import BernoulliSpec, ConvSpec, GaussianSpec, MLPSpec
+from intel_core.schedules import ConstantSpec, LinearSpec, ScheduleSpec
+
+if TYPE_CHECKING:
+    from intel_core.data.dataset import Dataset
+from intel_core.data.batches import steps_per_epoch
+from intel_core.recipe.runspec import DEFAULT_STEPS, MOST_STEPS, RunSpec
+
+__all__ = [
+    "DEFAULT_STEPS",
+    "MOST_STEPS",
+    "resolve",
+]
+
+WARMUP_SHARE = 0.5
+"""Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
+
+
+def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
+    """The same spec with every open choice settled by the data and, for the precision, by the device.
+
+    Raises:
+        DataError: if the likelihood cannot explain the values of x.
+        SpecError: if so many epochs are more steps than a run can have, a trial is set where nothing is tried, or the
+            device is not here and the precision hangs on it.
+    """
+    if spec.restarts == 1 and spec.trial != RunSpec.model_fields["trial"].default:
+        raise SpecError(f"trial={spec.trial:g} is the length of each start's trial; say restarts=N for N starts")
+    shape = dataset.x_shape
+    encoder = spec.encoder or spec.decoder or _default_network(shape)
+    per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
+    steps = spec.steps or (spec.epochs * per_epoch if spec.epochs else DEFAULT_STEPS)
+    if steps > MOST_STEPS:
+        raise SpecError(
+            f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
+        )
+    evaluate_every = spec.evaluate_every or max(1, steps // 20)
+    schedules = dict(spec.schedules)
+    schedules.setdefault("kl", _default_kl_weight(shape, steps))
+    for name, schedule in _advised(spec.mapping, steps, schedules).items():
+        schedules.setdefault(name, schedule)
+    likelihood = spec.likelihood or _default_likelihood(dataset)
+    if dataset.support not in likelihood.supports:
+        raise DataError(
+            f"likelihood {likelihood} explains values in {' or '.join(_VALUES[s] for s in likelihood.supports)}, "
+            f"but {dataset.name} has {_VALUES[dataset.support]}; use gaussian or laplace"
+        )
+    from intel_core.compute.precision import pick_precision
+
+    decoder = spec.decoder or encoder
+    return spec.model_copy(
+        update={
+            "encoder": encoder,
+            "decoder": decoder,
+            "precision": pick_precision(spec.precision, spec.device, encoder, decoder),
+            "likelihood": likelihood,
+            "latent": spec.latent or (10 if len(shape) == 3 else min(2, shape[0])),
+            "steps": steps,
+            "epochs": None,
+            "schedules": schedules,
+            "evaluate_every": evaluate_every,
+            "save_every": spec.save_every or evaluate_every,
+            "name": spec.name or spec.label,
+        }
+    )
+
+
+def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
+    """What the mappings advise; auxiliary losses of one name in several are numbered as in a composition.
+
+    There is one strength for all: where they disagree about it, none is heard, and each is whole from the first step.
+    """
+    advice = [part.advised_schedules(steps, settled) for part in mapping]
+    strengths = {of_part["strength"] for of_part in advice if "strength" in of_part}
+    if len(strengths) > 1:
+        advice = [{name: s for name, s in of_part.items() if name != "strength"} for of_part in advice]
+    count = Counter(name for of_part in advice for name in of_part)
+    return {
+        name if count[name] == 1 or name == "strength" else f"{name}{i}": schedule
+        for i, of_part in enumerate(advice)
+        for name, schedule in of_part.items()
+    }
+
+
+def _default_kl_weight(shape: tuple[int, ...], steps: int) -> ScheduleSpec:
+    """A warm-up on vectors, where the ELBO collapses without one; none on images, as in the paper."""
+    if len(shape) == 3:
+        return ConstantSpec()
+    return LinearSpec(steps=max(1, int(steps * WARMUP_SHARE)))
+
+
+_VALUES = {"binary": "{0, 1}", "unit": "[0, 1]", "real": "real numbers"}
+
+
+def _default_network(shape: tuple[int, ...]) -> NetworkSpec:
+    if len(shape) == 3 and min(shape[1:]) >= 48:
+        return ConvSpec(channels=(64, 128, 256), last_stride=2)
+    return MLPSpec() if len(shape) == 3 or shape[0] > 16 else MLPSpec(hidden=(64, 64))
+
+
+def _default_likelihood(dataset: Dataset) -> LikelihoodSpec:
+    return GaussianSpec() if dataset.support == "real" else BernoulliSpec()

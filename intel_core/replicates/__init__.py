@@ -1,0 +1,1 @@
+"""How are many seeds trained at once?"""

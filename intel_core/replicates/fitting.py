@@ -1,0 +1,281 @@
+"""How far do results hang on the seed? The same run for several seeds, with means and spreads of its numbers.
+
+Replicate r is the run of seed ``spec.seed + r`` in all respects, up to rounding where they are trained as one stack
+(`intel_core.replicates.stacked_runs`), to the last bit where one after another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from intel_core.compute.device import pick_device
+from intel_core.compute.heap import freed_memory_kept
+from intel_core.compute.memory import out_of_memory_told
+from intel_core.data.dataset import Dataset
+from intel_core.errors import DivergenceError, RunError, SpecError
+from intel_core.evaluation.statistics import mean_and_std
+from intel_core.fitting.arguments import prepare, read_arguments
+from intel_core.fitting.estimate import fit_at_once
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.keeping import finish, keep
+from intel_core.fitting.restarts import choose_start
+from intel_core.fitting.signals import interrupt_on_signals, stop_on_signals
+from intel_core.processes.starting import process_count
+from intel_core.recipe.building import build_model
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import RunSpec
+from intel_core.replicates.stacked_runs import Group, Replicate
+from intel_core.runs.folder import GROUP_FILE, RunFolder
+from intel_core.runs.run import Run
+
+__all__ = ["Replicates", "check_replicates", "fit_replicates", "group_name", "summarise_again"]
+
+FORMAT = 1
+_LARGEST = 1000
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """The runs of several seeds, and what they have in common.
+
+    Attributes:
+        path: the folder in which their run directories lie, ``seed-<s>`` each.
+        runs: by seed; those that diverged or were not come to are among them.
+        summary: the content of ``replicates.json``: ``seeds``, ``stacked`` and, where not, ``why_not``; ``status``;
+            ``runs`` with folder, status and test ELBO of each; and of the finished runs ``validation``, ``test`` and
+            ``mapping``, a ``mean`` and a ``std`` (n - 1 in the denominator) of every number, in nats per example.
+    """
+
+    path: Path
+    runs: list[Run]
+    summary: dict[str, Any]
+
+
+@out_of_memory_told()
+@freed_memory_kept()
+def fit_replicates(
+    replicates: int,
+    spec: RunSpec | None = None,
+    *,
+    data: Any = None,
+    labels: Any = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    hooks: Iterable[object] = (),
+    watchers: Iterable[object] = (),
+    stack: bool = True,
+    **settings: Any,
+) -> Replicates:
+    """Train the same run with several seeds: ``seed``, ``seed + 1``, …, at once where the models can be stacked.
+
+    Each seed leaves the run directory that `intel_core.fit` with that seed leaves, and can be read, and continued if
+    it was interrupted, as any other. A seed that diverges does not end the others. With early stopping each seed
+    stops where it would alone. `RunSpec.restarts` chooses a start for each seed, one seed after another.
+
+    One after another are trained: models whose mapping or networks do not go through `torch.func.vmap`, runs with a
+    hook that watches every step, and models that would not fit into memory all at once.
+
+    Args:
+        replicates: how many seeds, at most 1000.
+        spec: as in `intel_core.fit`, as are `data`, `labels`, `data_dir` and `settings`.
+        data: see `spec`.
+        labels: see `spec`.
+        run_dir: a new directory for all runs; by default ``runs/<name>``.
+        data_dir: see `spec`.
+        hooks: objects whose hooks are called for every replicate. In a stack they may read, not exchange its parts.
+        watchers: objects whose hooks are called once for all: of a stack with the means over replicates (and
+            ``elbo_std``), otherwise of one run after another.
+        stack: False trains one after another.
+        **settings: fields of `RunSpec`.
+
+    Raises:
+        DivergenceError: if every seed diverged.
+        IntelError: for anything else that the caller can mend.
+
+    >>> import tempfile, torch
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> group = fit_replicates(3, mapping="identity", data=x, steps=20, run_dir=tempfile.mkdtemp())
+    >>> [run.path.name for run in group.runs], sorted(group.summary["test"]["elbo"])
+    (['seed-0', 'seed-1', 'seed-2'], ['mean', 'std'])
+    """
+    asked, given = read_arguments(spec, data, labels, settings)
+    if process_count(asked.devices, asked.nodes) != (1, 1):
+        raise SpecError(
+            "replicates are trained in one process; leave out devices and nodes, or train one seed at a time"
+        )
+    seeds = check_replicates(asked, replicates)
+    resolved, dataset = prepare(asked, data_dir, given)
+    trained = [_Planned(asked, seed, dataset) for seed in seeds]
+    watching = make_hooks(watchers, installed=False)
+    for plan in trained:
+        plan.build(list(hooks), watching)
+        # One copy of the data on an accelerator.
+        plan.trainer.batches = trained[0].trainer.batches.for_rows(plan.trainer.rows)
+    descriptions = [plan.description() for plan in trained]
+    group: Group | str = "one after another was asked for"
+    if stack and replicates > 1:
+        at_once = fit_at_once(resolved, dataset, replicates)
+        group = _stacked(trained, watching) if at_once else "all at once would not fit into memory"
+    # Only now, when nothing that the user can mend is left, is anything written.
+    name, why_not = group_name(asked, replicates), "" if isinstance(group, Group) else group
+    folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, name)
+    with contextlib.ExitStack() as locks:
+        for plan, description in zip(trained, descriptions, strict=True):
+            plan.begin(folder.path, description, locks)
+        # From here on a process that is killed leaves a group, each of whose runs can be continued.
+        folder.write(GROUP_FILE, _summary(name, {plan.seed: plan.run for plan in trained}, why_not))
+        if isinstance(group, Group):
+            group.folder = folder.path
+            with stop_on_signals(group):
+                group.train()
+            for plan in trained:
+                plan.end()
+        else:
+            _train_in_turn(trained, list(watchers))
+    summary = _summary(name, {plan.seed: plan.run for plan in trained}, why_not)
+    folder.write(GROUP_FILE, summary)
+    failures = [plan.trainer.failure for plan in trained]
+    if all(failure is not None for failure in failures):
+        raise DivergenceError(f"all {replicates} replicates diverged, the first thus: {failures[0]}")
+    return Replicates(folder.path, [plan.run for plan in trained], summary)
+
+
+def check_replicates(spec: RunSpec, replicates: int) -> list[int]:
+    """The seeds of some replicates of a run: ``seed``, ``seed + 1``, ….
+
+    Raises:
+        SpecError: if there are too many or too few.
+    """
+    if not 1 <= replicates <= _LARGEST:
+        raise SpecError(f"{replicates} replicates were asked for, expected 1 to {_LARGEST:,}")
+    if spec.seed + replicates > 2**63:
+        raise SpecError(f"seeds end at {2**63 - 1}, which leaves no room for {replicates} of them from {spec.seed} on")
+    return list(range(spec.seed, spec.seed + replicates))
+
+
+def group_name(spec: RunSpec, replicates: int) -> str:
+    """The folder in ``runs`` of some replicates: the run's name, or its label with all seeds.
+
+    >>> from intel_core.recipe.runspec import make_run_spec
+    >>> group_name(make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]", seed=3), 10)
+    'memory-identity-seeds3-12'
+    """
+    return spec.name or f"{spec.label.rpartition('seed')[0]}seeds{spec.seed}-{spec.seed + replicates - 1}"
+
+
+class _Planned:
+    """One replicate from its spec to its run directory."""
+
+    trainer: Replicate
+    folder: RunFolder
+    run: Run
+
+    def __init__(self, asked: RunSpec, seed: int, dataset: Dataset) -> None:
+        name = f"{asked.name[:75]}-seed{seed}" if asked.name else None
+        self.asked = asked.model_copy(update={"seed": seed, "name": name})
+        self.seed, self.dataset = seed, dataset
+        self.trials: list[dict[str, Any]] = []
+
+    def build(self, hooks: list[object], watching: pluggy.PluginManager) -> None:
+        """Choose a start where several are tried, and build the model and its trainer."""
+        spec = resolve(self.asked, self.dataset)
+        if spec.restarts > 1:
+            with interrupt_on_signals():
+                spec, self.trials = choose_start(spec, self.dataset, lambda record: watching.hook.tried(record=record))
+        model = build_model(spec, self.dataset.x_shape).to(pick_device(spec.device))
+        self.trainer = Replicate(spec, model, self.dataset, make_hooks(hooks))
+
+    def description(self) -> dict[str, Any]:
+        """The content of ``run.json``."""
+        return RunFolder.description(self.asked, self.trainer.spec, self.dataset, self.trainer.model, self.trials)
+
+    def begin(self, group: Path, description: dict[str, Any], locks: contextlib.ExitStack) -> None:
+        """Make the run directory, and keep other processes from it for as long as `locks` is open."""
+        self.folder = RunFolder.create(group / f"seed-{self.seed}", "")
+        locks.enter_context(self.folder.locked())
+        self.folder.describe(description)
+        keep(self.trainer, self.folder, description)
+        self.run = Run(self.folder)
+
+    def end(self) -> None:
+        """Write the final weights and numbers, or that it diverged."""
+        self.run = finish(self.trainer, self.folder, self.trainer.failure)
+
+
+def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group | str:
+    """All in one stack, before the first step; or why there can be none, nothing having changed."""
+    group = Group([plan.trainer for plan in trained], watching)
+    why_not = group.why_not()
+    if not why_not:
+        return group
+    group.disband()
+    return why_not
+
+
+def _train_in_turn(trained: list[_Planned], watchers: list[object]) -> None:
+    """Train one after another; where one is interrupted the rest is left at its beginning."""
+    for plan in trained:
+        trainer = plan.trainer
+        for index, watcher in enumerate(watchers):
+            trainer.hooks.register(watcher, name=f"watcher-{index}")
+        with stop_on_signals(trainer):
+            trainer.guarded(trainer.train)
+        plan.end()
+        if plan.run.status == "interrupted":
+            return
+
+
+def _entry(seed: int, run: Run | None) -> dict[str, Any]:
+    """What the summary says of one seed."""
+    metrics = run.metrics if run is not None else {}
+    return {
+        "seed": seed,
+        "folder": f"seed-{seed}",
+        "status": run.status if run is not None else "missing",
+        "step": metrics.get("step", 0),
+        "test_elbo": metrics.get("test", {}).get("elbo"),
+        **({"problem": metrics["problem"]} if "problem" in metrics else {}),
+    }
+
+
+def _summary(name: str, runs: dict[int, Run | None], why_not: str) -> dict[str, Any]:
+    """What is said of the runs of some seeds, of which some may be gone."""
+    entries = [_entry(seed, run) for seed, run in runs.items()]
+    done = [run.metrics for run in runs.values() if run is not None and run.status == "finished"]
+    ended = all(entry["status"] in ("finished", "diverged") for entry in entries)
+    return {
+        "format": FORMAT,
+        "name": name,
+        "seeds": list(runs),
+        "status": "finished" if ended else "interrupted",
+        "stacked": not why_not,
+        **({"why_not": why_not} if why_not else {}),
+        "runs": entries,
+        **{part: mean_and_std(metrics[part] for metrics in done) for part in ("validation", "test", "mapping")},
+        "seconds": mean_and_std({"seconds": metrics["seconds"]} for metrics in done).get("seconds"),
+    }
+
+
+def summarise_again(path: str | Path) -> Replicates:
+    """The summary of a group, some of whose runs have been continued one by one, as it is now; it is written, too.
+
+    Raises:
+        RunError: if the folder holds no group, or its summary is damaged.
+    """
+    folder = RunFolder(Path(path))
+    before = folder.read(GROUP_FILE)
+    try:
+        folders = {int(entry["seed"]): folder.path / str(entry["folder"]) for entry in before["runs"]}
+        name = str(before["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder.path / GROUP_FILE} is damaged: {error!r}") from error
+    runs = {seed: Run(RunFolder(one)) if (one / "run.json").is_file() else None for seed, one in folders.items()}
+    summary = _summary(name, runs, str(before.get("why_not", "")))
+    folder.write(GROUP_FILE, summary)
+    return Replicates(folder.path, [run for run in runs.values() if run is not None], summary)

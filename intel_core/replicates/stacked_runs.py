@@ -1,0 +1,379 @@
+"""How are several seeds trained at once? As one stack of models, each with the data and the noise of its own seed.
+
+A step is taken by all together; whatever lies between steps (lines, evaluations, checkpoints, early stopping,
+divergence) each replicate does for itself, with the code of a run alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pluggy
+import torch
+from torch import Tensor
+
+from intel_core.compute.threads import is_small, one_thread
+from intel_core.data.batches import Order
+from intel_core.data.dataset import Dataset
+from intel_core.errors import DivergenceError
+from intel_core.evaluation.statistics import mean_and_std
+from intel_core.model.objectives import Terms
+from intel_core.model.vae import InteLVAE
+from intel_core.recipe.runspec import RunSpec
+from intel_core.replicates.stacked_models import Evaluate, Stack, agrees, ways
+from intel_core.training.hooks import hookimpl
+from intel_core.training.trainer import Trainer
+
+__all__ = [
+    "Group",
+    "Replicate",
+]
+
+
+class Replicate(Trainer):
+    """A trainer whose steps its group may take; all that lies between steps is its own.
+
+    Attributes:
+        records: the newest line of each kind, as the group's means need it.
+        failure: why it diverged, if it did.
+    """
+
+    def __init__(self, spec: RunSpec, model: InteLVAE, dataset: Dataset, hooks: pluggy.PluginManager) -> None:
+        super().__init__(spec, model, dataset, hooks)
+        self.records: dict[str, dict[str, Any]] = {}
+        self.failure: DivergenceError | None = None
+        hooks.register(self, name="replicate")
+
+    @hookimpl
+    def logged(self, record: dict[str, Any]) -> None:
+        """Remember a line."""
+        self.records["train"] = record
+
+    @hookimpl
+    def evaluated(self, record: dict[str, Any]) -> None:
+        """Remember an evaluation."""
+        self.records["validation"] = record
+
+    @property
+    def watched(self) -> bool:
+        """Whether some plugin wants to see each step, which a group does not show."""
+        return bool(self.hooks.hook.step_end.get_hookimpls())
+
+    def begin(self) -> None:
+        """As `Trainer.train` does before its first step."""
+        self._begin()
+
+    def update_weights(self) -> dict[str, float]:
+        """The weights of the current step."""
+        if self.step <= self._changing_until:
+            self._update_weights()
+        return self._weights
+
+    def stepped(self, step: int) -> None:
+        """A step was taken."""
+        self.step = step
+        if self._annealed and step <= self._changing_until:
+            self._update_strength()
+
+    def follow(self, leader: Replicate, seconds: float, window: Sequence[dict[str, Tensor]]) -> None:
+        """Catch up with the group: its weights, and the terms since the last line."""
+        self.seconds, self._weights = seconds, dict(leader._weights)
+        self.optimizer.param_groups[0]["lr"] = leader.optimizer.param_groups[0]["lr"]
+        self._window = list(window)
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[None]:
+        """Within it, mappings act with their whole strength."""
+        for part in self._annealed:
+            part.set_strength(1.0)
+        try:
+            yield
+        finally:
+            self._update_strength()
+
+    def guarded(self, action: Callable[[], None]) -> None:
+        """Do something that may find that this replicate has diverged."""
+        if self.failure is None:
+            try:
+                action()
+            except DivergenceError as error:
+                self.failure = error
+
+    log, pause, end = Trainer._log, Trainer._pause, Trainer._end
+
+    @property
+    def going(self) -> bool:
+        """Whether it takes further steps."""
+        return self.stop_reason is None and self.failure is None
+
+
+class Group:
+    """Several replicates as one stack, trained together.
+
+    A replicate that stops early or diverges leaves the stack, with the weights of that moment, and the others go on.
+
+    Args:
+        replicates: of one spec but for the seed, at step 0.
+        watchers: told as the hooks of a run are, of the means over the replicates that are still going; what they
+            take for the trainer is this group.
+
+    Attributes:
+        folder: where the run directories lie, for the watchers to know.
+        stop_reason: set by `stop` to end all replicates after the current step.
+    """
+
+    def __init__(self, replicates: Sequence[Replicate], watchers: pluggy.PluginManager) -> None:
+        first = replicates[0]
+        self.replicates, self._going = list(replicates), list(replicates)
+        self.hooks = watchers
+        self.spec, self.dataset, self.model, self.device = first.spec, first.dataset, first.model, first.device
+        self.peers = first.peers  # none, but what watchers ask a trainer they may ask this
+        self.batch_size, self.steps_per_epoch, self.steps = first.batch_size, first.steps_per_epoch, first.steps
+        self.folder: Path | None = None
+        self.step, self.seconds = 0, 0.0
+        self.stop_reason: str | None = None
+        self._window: list[dict[str, Tensor]] = []
+        self.batches = first.batches.for_rows(self.rows)
+        self._restack()
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training data so far."""
+        return self.step / self.steps_per_epoch
+
+    def stop(self, reason: str) -> None:
+        """End all replicates after the current step."""
+        self.stop_reason = reason
+
+    # --- the stack ---------------------------------------------------------------------------------------------
+
+    def _restack(self) -> None:
+        """Stack the tensors of those that are going: weights, buffers and what the optimiser remembers."""
+        trainers = self._going
+        first = trainers[0]
+        self._stack = Stack([trainer.model for trainer in trainers])
+        self._ways = ways(self._stack, first.objective)
+        self._evaluate: Evaluate = self._ways[0]
+        plain = first.optimizer
+        # torch's own: its counts are shared with the states of the replicates.
+        self._optimizer = torch.optim.Adam(self._stack.parameters, **plain.defaults)
+        own = [list(trainer.model.parameters()) for trainer in trainers]
+        for index, parameter in enumerate(self._stack.parameters):
+            states = [trainer.optimizer.state[of[index]] for trainer, of in zip(trainers, own, strict=True)]
+            if not states[0]:
+                zeros = torch.zeros_like(parameter, requires_grad=False)
+                shared = {"step": torch.zeros((), dtype=torch.float32, device=_place_of_steps(plain, parameter))}
+                stacked = {"exp_avg": zeros, "exp_avg_sq": zeros.clone()}
+            else:
+                shared = {"step": states[0]["step"].clone()}
+                stacked = {key: torch.stack([state[key] for state in states]) for key in states[0] if key not in shared}
+            self._optimizer.state[parameter] = {**shared, **stacked}
+            for r, state in enumerate(states):
+                state.update(shared, **{key: value[r] for key, value in stacked.items()})
+        shape = (len(trainers), first.objective.particles, self.batch_size, first.model.y_dim)
+        self._noise = torch.empty(shape, device=self.device)
+        self._draws = list(zip(self._noise.unbind(), [trainer.noise for trainer in trainers], strict=True))
+        self._order = Order(self._orders, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
+        self.batches.close()  # it reads ahead for those that were going
+
+    def _leave(self) -> None:
+        """Let those that have stopped go, with tensors of their own."""
+        still = [trainer for trainer in self._going if trainer.going]
+        if len(still) == len(self._going):
+            return
+        chosen = self._ways.index(self._evaluate)
+        self._stack.release()
+        for trainer in self._going:
+            for state in trainer.optimizer.state.values():
+                state.update({key: value.clone() for key, value in state.items()})
+        rows = torch.tensor([trainer.going for trainer in self._going], device=self.device)
+        self._window = [_of(numbers, rows) for numbers in self._window]
+        self._going = still
+        if still:
+            self._restack()
+            self._evaluate = self._ways[chosen]
+
+    def _orders(self, epoch: int) -> Tensor:
+        """The order of the examples in an epoch for each replicate, ``(R, examples)``."""
+        return torch.stack([trainer.order(epoch) for trainer in self._going])
+
+    def rows(self, step: int) -> Tensor:
+        """The row numbers of a step's batches, ``(R, n)``, as `Trainer.rows`."""
+        return self._order(step)
+
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        """Batches ``(R, n, *x_shape)`` and noise ``(R, particles, n, y_dim)`` of the current step."""
+        for rows, generator in self._draws:
+            rows.normal_(generator=generator)
+        return self.batches.at(self.step), self._noise
+
+    # --- the loop ----------------------------------------------------------------------------------------------
+
+    def why_not(self) -> str:
+        """Why these replicates cannot be trained as a stack; empty where they can.
+
+        The fastest way of evaluation that agrees with single models is chosen, under the weights and strengths of the
+        first step and under whole ones, which it may have to do with later; no step is taken, no noise used up.
+        """
+        if any(trainer.watched for trainer in self.replicates):
+            return "a hook watches every step"
+        if self.spec.compile:
+            return "networks are compiled for one model"
+        first, reasons = self._going[0], []
+        kept = [trainer.noise.get_state() for trainer in self._going]
+        weights = first.update_weights()
+        was_training = first.model.training
+        for trainer in self._going:
+            trainer.model.train()
+        x, noise = self._draw()
+        for way in self._ways:
+            reason = agrees(self._stack, first.objective, way, x, noise, weights)
+            if not reason:
+                with contextlib.ExitStack() as whole:
+                    for trainer in self._going:
+                        whole.enter_context(trainer.whole())
+                    everything = dict.fromkeys(weights, 1.0)
+                    reason = agrees(self._stack, first.objective, way, x, noise, everything)
+            if not reason:
+                self._evaluate = way
+                break
+            reasons.append(reason)
+        for trainer, state in zip(self._going, kept, strict=True):
+            trainer.model.train(was_training)
+            trainer.noise.set_state(state)
+        self.batches.close()
+        return reasons[-1] if len(reasons) == len(self._ways) else ""
+
+    def disband(self) -> None:
+        """Give every replicate tensors of its own, as if there had been no group; before the first step."""
+        self._stack.release()
+        for trainer in self._going:
+            trainer.optimizer.state.clear()
+
+    def take_step(self) -> Terms:
+        """One gradient step of every replicate; terms of shape ``(R,)``."""
+        first = self._going[0]
+        weights = first.update_weights()
+        lr = first.optimizer.param_groups[0]["lr"]
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        x, noise = self._draw()
+        for parameter in self._stack.parameters:
+            parameter.grad = None
+        terms = self._evaluate(x, noise, weights)
+        torch.autograd.backward(terms.loss, torch.ones_like(terms.loss))
+        if first.spec.clip_norm is not None:
+            _clip_each(self._stack.parameters, first.spec.clip_norm)
+        self._optimizer.step()
+        self.step += 1
+        for trainer in self._going:
+            trainer.stepped(self.step)
+        return terms
+
+    def train(self) -> None:
+        """Take all steps, logging, evaluating and saving for each replicate as `Trainer.train` does."""
+        every = self.spec.evaluate_every or self.steps
+        for trainer in self.replicates:
+            trainer.begin()
+        self.hooks.hook.run_start(trainer=self)
+        with self.batches:
+            while self.step < self.steps and self._going and self.stop_reason is None:
+                self.advance(self._going[0].next_pause())
+                self._catch_up()
+                for trainer in self._going:
+                    trainer.guarded(trainer.pause)
+                if self.step % every == 0 or self.step == self.steps:
+                    self.hooks.hook.evaluated(trainer=self, record=self._mean_record("validation"))
+                self._leave()
+        self._pass_on_stop()  # asked for where no step has followed
+        if self._going:
+            self._stack.release()
+        for trainer in self.replicates:
+            if trainer.failure is None:
+                trainer.end()
+        self.hooks.hook.run_end(trainer=self)
+
+    @torch.enable_grad()
+    def advance(self, until: int) -> None:
+        """Take steps up to a number, or until one or all are to stop, logging on the way."""
+        rows = len(self._going) * self.batch_size * self._going[0].objective.particles
+        with one_thread(is_small(self.model, rows)):
+            self._advance(until)
+
+    def _advance(self, until: int) -> None:
+        log_every = self.spec.log_every
+        started = time.perf_counter() - self.seconds
+        while self.step < until and self.stop_reason is None:
+            self._window.append(self.take_step().numbers())
+            if self.step % log_every == 0 or self.step == self.steps:
+                self.seconds = time.perf_counter() - started
+                self._log()
+                if not all(trainer.going for trainer in self._going):
+                    break
+            if self._going[0].is_due():
+                break
+        self.seconds = time.perf_counter() - started
+
+    def _log(self) -> None:
+        """A line for each replicate, from the means of the window: one row says as much as all."""
+        self._catch_up(means=True)
+        self._window.clear()
+        for trainer in self._going:
+            trainer.guarded(trainer.log)
+        self.hooks.hook.logged(trainer=self, record=self._mean_record("train"))
+
+    @torch.no_grad()
+    def _catch_up(self, *, means: bool = False) -> None:
+        """Tell every replicate its step and its own terms since the last line, or their means."""
+        leader, rows = next((one for one in self._going if one.failure is None), self._going[0]), self._window
+        if means and rows:
+            rows = [_merged(rows)]
+        columns = [[_of(numbers, r) for numbers in rows] for r in range(len(self._going))]
+        for trainer, window in zip(self._going, columns, strict=True):
+            if trainer.failure is None:  # which is where it was found
+                trainer.follow(leader, self.seconds, window)
+        self._pass_on_stop()
+
+    def _pass_on_stop(self) -> None:
+        for trainer in self._going:
+            if self.stop_reason is not None:
+                trainer.stop(self.stop_reason)
+
+    def _mean_record(self, kind: str) -> dict[str, Any]:
+        """The newest lines of all that go on, as one of means; ``elbo_std`` is the ELBO's spread."""
+        records = [trainer.records[kind] for trainer in self._going if trainer.failure is None]
+        if not records:
+            numbers = dict.fromkeys(("elbo", "elbo_std", "log_likelihood", "kl"), math.nan)
+            return {"kind": kind, "step": self.step, "weights": {}, **numbers}
+        found = mean_and_std(records)
+        means = {name: value["mean"] for name, value in found.items()}
+        return {**records[0], **means, "step": self.step, "elbo_std": found["elbo"]["std"]}
+
+
+def _place_of_steps(optimizer: torch.optim.Optimizer, parameter: Tensor) -> torch.device:
+    """Where Adam counts steps: beside the parameters if it is fused, else on the CPU."""
+    return parameter.device if optimizer.defaults.get("fused") else torch.device("cpu")
+
+
+def _clip_each(parameters: Sequence[Tensor], largest: float) -> None:
+    """Scale the gradient of each model to a norm of at most `largest`, as `torch.nn.utils.clip_grad_norm_` does."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = [torch.linalg.vector_norm(gradient.reshape(len(gradient), -1), dim=1) for gradient in gradients]
+    factor = (largest / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor.view(-1, *[1] * (gradient.dim() - 1)))
+
+
+def _merged(rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean over steps."""
+    return {name: torch.stack([row[name] for row in rows]).mean(0) for name in rows[0]}
+
+
+def _of(numbers: dict[str, Tensor], r: int | Tensor) -> dict[str, Tensor]:
+    """The numbers of one model, or of some."""
+    return {name: value[r] for name, value in numbers.items()}

@@ -1,0 +1,261 @@
+"""Which files make a run directory, and how is each written and read?
+
+``run.json`` (what was asked, the resolved spec, versions, data summary), ``metrics.jsonl`` (a line per logged step and
+evaluation), ``metrics.json`` (final numbers), ``model.safetensors`` (the final weights) and ``checkpoints/``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from intel_core import files
+from intel_core.runs import checkpoint
+from intel_core.runs import lock
+from intel_core.components import discovery as plugins, loading
+from intel_core.data.dataset import Dataset
+from intel_core.errors import RunError, did_you_mean
+from intel_core.model.vae import InteLVAE
+from intel_core.recipe.runspec import RunSpec
+from intel_core.components.spec import ComponentSpec
+
+__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "versions"]
+
+FORMAT = 1
+GROUP_FILE = "replicates.json"
+"""In a folder that holds the runs of several seeds and is none."""
+_LEFTOVER = ".*.tmp"
+"""What `files.write_bytes` has not yet renamed."""
+_COMPONENT = {"kind", "name", "distribution", "version"}
+
+
+class RunFolder:
+    """The files of one run directory, and how each is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints lie."""
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """One JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @classmethod
+    def create(cls, wanted: Path | None, name: str) -> RunFolder:
+        """A new empty directory: the wanted one, or the first free of runs/NAME, runs/NAME-2, …
+
+        Raises:
+            RunError: if the wanted one is in use or cannot be made.
+        """
+        try:
+            if wanted is not None:
+                if wanted.exists() and not wanted.is_dir():
+                    raise RunError(f"{wanted} is a file; choose another run directory")
+                if wanted.exists() and not _is_blank(wanted):
+                    raise RunError(f"{wanted} already exists and is not empty; choose another run directory")
+                wanted.mkdir(parents=True, exist_ok=True)
+                return cls(wanted)
+            root = Path("runs")
+            root.mkdir(exist_ok=True)
+            for number in range(1, 10_000):
+                path = root / (name if number == 1 else f"{name}-{number}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except (OSError, ValueError) as error:
+            where = getattr(error, "filename", None) or wanted or Path("runs") / name
+            raise RunError(f"run directory {where} cannot be made: {getattr(error, 'strerror', error)}") from error
+        raise RunError(f"runs/{name} and 9,998 numbered ones are taken; choose --run-dir")
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from writing here for a while; see `intel_core.runs.lock`."""
+        return lock.locked(self.path)
+
+    def describe(self, content: dict[str, Any]) -> None:
+        """Write ``run.json``, from which on this is a run, and begin the log.
+
+        Raises:
+            RunError: if another process was faster, or the disk does not take it, and the directory is gone then.
+        """
+        if (self.path / "run.json").exists():
+            raise RunError(f"{self.path} has just become the directory of another run; choose another one")
+        self.clear_leftovers()
+        try:
+            self.write("run.json", content)
+            files.write_text(self.log, "")
+        except BaseException:
+            for name in (self.log.name, "run.json", lock.NAME):
+                (self.path / name).unlink(missing_ok=True)
+            self.clear_leftovers()
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+            raise
+
+    def clear_leftovers(self) -> None:
+        """Remove what a process that was killed had begun to write."""
+        for path in self.path.glob(_LEFTOVER):
+            path.unlink(missing_ok=True)
+
+    @staticmethod
+    def description(
+        asked: RunSpec, spec: RunSpec, dataset: Dataset, model: InteLVAE, trials: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """The content of ``run.json``: what was asked for, what the data and `trials` made of it, who takes part.
+
+        Raises:
+            PluginError: if a component is registered under no name and could not be loaded again.
+        """
+        components = components_of(spec)  # first, since it says best what is not registered
+        return {
+            "format": FORMAT,
+            "name": spec.name,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "spec": spec.model_dump(mode="json"),
+            "asked": asked.model_dump(mode="json", exclude_unset=True),
+            "device": str(next(model.parameters()).device),
+            "components": components,
+            "versions": versions(),
+            "data": dataset.summary(),
+            **({"trials": list(trials)} if trials else {}),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Write one JSON file, whole or not at all."""
+        files.write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one JSON file.
+
+        Raises:
+            RunError: if it is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            if (self.path / GROUP_FILE).is_file():
+                raise RunError(f"{self.path} holds several runs; choose one of them: {self.path}/seed-…") from None
+            raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from None
+        if not isinstance(content, dict):
+            raise RunError(f"{path} is damaged: it does not hold an object")
+        return content
+
+    def read_description(self) -> dict[str, Any]:
+        """The content of ``run.json``.
+
+        Raises:
+            RunError: if it is missing, of a later format, or does not hold what is read from it.
+        """
+        info = self.read("run.json")
+        version, data, parts = info.get("format", 0), info.get("data"), info.setdefault("components", [])
+        if isinstance(version, int) and version > FORMAT:
+            raise RunError(f"{self.path} has format {version}, this core reads up to {FORMAT}: upgrade it")
+        shape = data.get("shape") if isinstance(data, dict) else None
+        sound = {
+            "format": isinstance(version, int),
+            "spec": isinstance(info.get("spec"), dict),
+            "data": isinstance(shape, list) and bool(shape) and all(isinstance(n, int) and n > 0 for n in shape),
+            "components": isinstance(parts, list)
+            and all(isinstance(part, dict) and part.keys() >= _COMPONENT for part in parts),
+        }
+        for key, is_sound in sound.items():
+            if not is_sound:
+                raise RunError(f"{self.path}/run.json is damaged: {key!r} is missing or not what was written there")
+        return info
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``."""
+        try:
+            with self.log.open("a", encoding="utf-8") as stream_:
+                stream_.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.log} cannot be written: {error.strerror}; resume goes on when it can be") from error
+
+    def records(self) -> list[dict[str, Any]]:
+        """All whole lines of ``metrics.jsonl``."""
+        if not self.log.exists():
+            return []
+        found = []
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError as error:
+            raise RunError(f"{self.log} cannot be read: {error.strerror}") from error
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # the last line of a process that was killed
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                found.append(record)
+        return found
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of steps that a continued run takes again."""
+        kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
+        files.write_text(self.log, "".join(kept))
+
+
+def _is_blank(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a process left that was killed before its run began."""
+    return all(path.name == lock.NAME or path.match(_LEFTOVER) for path in folder.iterdir())
+
+
+def _nearby(path: Path) -> str:
+    if path.is_file() and (path.parent / "run.json").is_file():
+        return f"; it is a file of the run {path.parent}"
+    parent = path.parent
+    names = [p.name for p in parent.iterdir() if (p / "run.json").is_file()] if parent.is_dir() else []
+    return did_you_mean(path.name, names, say="runs there") if names else ""
+
+
+def components_of(spec: RunSpec) -> list[dict[str, str]]:
+    """Kind, name, distribution and version of every component that takes part in a run."""
+    parts: list[ComponentSpec | None] = [
+        *spec.mapping,
+        spec.data,
+        spec.likelihood,
+        spec.encoder,
+        spec.decoder,
+        spec.objective,
+        *spec.schedules.values(),
+    ]
+    found = {}
+    for part in parts:
+        if part is not None:
+            component = plugins.find(part.kind, loading.name_of(part.kind, type(part)))
+            found[component.kind, component.qualified] = {
+                "kind": component.kind,
+                "name": component.name,
+                "distribution": component.distribution,
+                "version": component.version,
+            }
+    return list(found.values())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of what computes, and of every InteL-VAE distribution that is installed."""
+    names = {"torch", "numpy", "pydantic", "intelvae-core"}
+    names |= {c.distribution for kind in (*plugins.kinds(), "commands", "hooks") for c in plugins.available(kind)}
+    found = {}
+    for name in sorted(names - {"this-process"}):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}

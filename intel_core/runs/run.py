@@ -1,0 +1,359 @@
+"""What can a trained model do, read back from its run directory?
+
+Encode, decode, reconstruct, sample, and tell its numbers, on another machine too.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from intel_core.runs import checkpoint
+from intel_core.components import discovery as plugins
+from intel_core.compute.memory import require_bytes
+from intel_core.data.dataset import Dataset, Examples
+from intel_core.data.values import to_float
+from intel_core.errors import DataError, PluginError, RunError, SpecError, did_you_mean
+from intel_core.model.vae import InteLVAE
+from intel_core.recipe.building import build_model
+from intel_core.runs.folder import RunFolder
+from intel_core.randomness import stream
+from intel_core.recipe.runspec import RunSpec, make_run_spec
+from intel_core.reading.data_dir import data_dir_or_default
+
+__all__ = [
+    "Encoding",
+    "Run",
+    "load_run",
+]
+
+_ROWS = 1000
+
+
+class Encoding(NamedTuple):
+    """What the encoder says of some examples, on the CPU.
+
+    Attributes:
+        mean: means of q(y|x), ``(n, y_dim)``.
+        std: standard deviations of q(y|x), ``(n, y_dim)``.
+        y: one sample of q(y|x) each, ``(n, y_dim)``.
+        z: g of the samples, ``(n, z_dim)``.
+        z_mean: g of the means, ``(n, z_dim)``: the usual features.
+    """
+
+    mean: Tensor
+    std: Tensor
+    y: Tensor
+    z: Tensor
+    z_mean: Tensor
+
+
+class Run:
+    """A trained model and everything known about it.
+
+    Args:
+        folder: its directory.
+        model: the model where it is already in memory; read from the directory on first use otherwise.
+        device: where to compute.
+        info: the content of ``run.json`` where it is known.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        model: InteLVAE | None = None,
+        device: str = "cpu",
+        info: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._info = folder.read_description() if info is None else info
+        self._device = device
+        if model is not None:
+            self.__dict__["model"] = model
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.status})"
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self._folder.path
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The content of ``run.json``."""
+        return self._info
+
+    @property
+    def seed(self) -> int:
+        """The seed that was asked for; of a run with restarts, the best start has another one in its spec."""
+        trials = self._info.get("trials")
+        return int((trials[0] if trials else self._info["spec"])["seed"])
+
+    @property
+    def restarts(self) -> int:
+        """How many starts were tried for this run."""
+        return max(1, len(self._info.get("trials", [])))
+
+    @functools.cached_property
+    def spec(self) -> RunSpec:
+        """The resolved spec.
+
+        Raises:
+            PluginError: naming the distribution and version that a missing component needs.
+        """
+        self._require_components()
+        try:
+            return make_run_spec(**self._info["spec"])
+        except SpecError as error:
+            raise RunError(f"{self.path}/run.json cannot be understood: {error}") from error
+
+    def _require_components(self) -> None:
+        for needed in self._info["components"]:
+            try:
+                plugins.find(needed["kind"], needed["name"])
+            except PluginError as error:
+                if any(needed["name"] == c.name for c in plugins.available(needed["kind"])):
+                    continue  # ambiguous or disabled: loading the spec says so in full
+                raise PluginError(
+                    f"{self.path} needs {needed['kind'][:-1]} {needed['name']!r} of {needed['distribution']} "
+                    f"{needed['version']}, which is not installed: pip install {needed['distribution']}"
+                ) from error
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Final numbers, in nats per example; empty for a run that has not ended."""
+        return self._folder.read("metrics.json") if (self.path / "metrics.json").exists() else {}
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``interrupted``, ``diverged``, or ``unfinished`` where nothing was said."""
+        return str(self.metrics.get("status", "unfinished"))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every logged line and evaluation, oldest first."""
+        return self._folder.records()
+
+    @functools.cached_property
+    def model(self) -> InteLVAE:
+        """The trained model in evaluation mode.
+
+        Raises:
+            RunError: if there are no weights, or they do not fit.
+        """
+        model = build_model(self.spec, self._info["data"]["shape"])
+        try:
+            model.load_state_dict(self._weights())
+        except RuntimeError as error:
+            raise RunError(f"the weights in {self.path} do not fit its spec: {str(error).splitlines()[0]}") from error
+        return model.to(self._device).eval()
+
+    def _weights(self) -> dict[str, Tensor]:
+        path = self.path / "model.safetensors"
+        if path.exists():
+            try:
+                return safetensors.torch.load_file(path)
+            except (safetensors.SafetensorError, OSError) as error:
+                raise RunError(f"{path} is damaged: {error}") from error
+        if self.status == "diverged" and not checkpoint.listed(self._folder.checkpoints):
+            raise RunError(f"{self.path} diverged at step {self.metrics.get('step')}, before its first checkpoint")
+        return checkpoint.load(checkpoint.latest(self._folder.checkpoints)[0])[1]["model"]
+
+    def dataset(self, data_dir: Path | None = None) -> Dataset:
+        """The data the run was trained on, loaded again.
+
+        Raises:
+            DataError: if it is not to be had here.
+        """
+        return self.spec.data.load(data_dir_or_default(data_dir))
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the training examples it was trained on."""
+        return str(self._info["data"].get("fingerprint"))
+
+    def require_its_data(self, dataset: Dataset) -> None:
+        """Refuse data that are not those the run was trained on.
+
+        Raises:
+            RunError: if the training examples differ, or the units that they were standardised from.
+        """
+        then, now = self._info["data"], dataset.summary()
+        differs = {
+            "fingerprint": self.fingerprint != now["fingerprint"],
+            "mean or spread": _scaled_otherwise(then.get("scaling"), now["scaling"]),
+            "columns": then.get("columns", now["columns"]) != now["columns"],
+        }
+        for what, it_does in differs.items():
+            if it_does:
+                raise RunError(f"{self.path} was trained on other data: the {what} of the training examples differs")
+
+    def standardise(self, raw: Tensor) -> Tensor:
+        """Values in their original units as the model knows them; unchanged where the data was not standardised."""
+        scaling = self._info["data"].get("scaling")
+        if scaling is None:
+            return raw
+        # In float64, or large offsets would cost the digits that matter.
+        mean, std = (torch.tensor(scaling[key], dtype=torch.float64) for key in ("mean", "std"))
+        found = (raw.double() - mean) / std
+        return found if raw.dtype == torch.float64 else found.float()
+
+    def original_units(self, x: Tensor) -> Tensor:
+        """The inverse of `standardise`: samples and reconstructions in the units of the data file."""
+        scaling = self._info["data"].get("scaling")
+        return x if scaling is None else x * torch.tensor(scaling["std"]) + torch.tensor(scaling["mean"])
+
+    def adapt(self, examples: Examples) -> Examples:
+        """Examples in their own units as the model knows its data.
+
+        Columns are found by their names, where both have names; values are standardised as the training data was;
+        labels get the numbers that their names have in the training data, and names that are new there the next ones.
+
+        Raises:
+            DataError: if a column is missing, or the shape or the values do not fit the model.
+        """
+        data = self._info["data"]
+        x, known = examples.x, tuple(data.get("columns", ()))
+        x = x.unsqueeze(1) if x.dim() == 1 else x
+        if known and examples.columns:
+            missing = [name for name in known if name not in examples.columns]
+            if missing:
+                raise DataError(
+                    f"there is no column {missing[0]!r}{did_you_mean(missing[0], examples.columns, say='columns')}; "
+                    f"the run was trained on {', '.join(known)}"
+                )
+            x = x[:, [examples.columns.index(name) for name in known]]
+        if data.get("scaling") is not None and x.shape[1:] == self.model.x_shape:
+            x = self.standardise(x).float()
+        classes, labels = list(data.get("classes", ())), examples.labels
+        if labels is not None and classes and examples.class_names:
+            classes += [name for name in examples.class_names if name not in classes]
+            labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
+        return Examples(self.check(x), labels, tuple(classes) or examples.class_names, known)
+
+    # --- what the model does -----------------------------------------------------------------------------------
+
+    def encode(self, x: Any, *, seed: int = 0) -> Encoding:
+        """Means and samples of q(y|x), and z, for examples ``(n, *x_shape)``, arrays or tensors.
+
+        Raises:
+            DataError: if the shape or the values do not fit the model.
+        """
+        values = self.check(x)
+        generator = torch.Generator(self.model_device).manual_seed(stream(seed, "encode"))
+        draws = iter(torch.split(self.model.sample_prior(len(values), generator), _ROWS))
+
+        def rows(x: Tensor) -> tuple[Tensor, ...]:
+            posterior = self.model.encode(to_float(x))
+            y = posterior.rsample(next(draws))
+            std = torch.exp(0.5 * posterior.log_variance)
+            return posterior.mean, std, y, self.model.mapping(y), self.model.mapping(posterior.mean)
+
+        return Encoding(*self._by_rows(rows, values))
+
+    def decode(self, z: Any) -> Tensor:
+        """The mean of p(x|z) for z of shape ``(n, z_dim)``.
+
+        Raises:
+            DataError: if z has another shape.
+        """
+        z = _as_tensor("z", z).to(torch.float32)
+        if z.dim() != 2 or z.shape[1] != self.model.z_dim:
+            raise DataError(f"z has shape {tuple(z.shape)}, expected (n, {self.model.z_dim})")
+        return self._by_rows(lambda part: (self.model.likelihood.mean(self.model.decode(part)),), z)[0]
+
+    def reconstruct(self, x: Any) -> Tensor:
+        """The mean of p(x|z) at z = g(mean of q(y|x)), the shape of x."""
+        return self.decode(self.encode(x).z_mean)
+
+    def sample(self, n: int, *, seed: int = 0, noise: bool = False) -> Tensor:
+        """`n` new examples: y from N(0, I), z = g(y), then the mean of p(x|z), or a draw from it with `noise`.
+
+        Raises:
+            DataError: if n is not positive.
+            SpecError: if so many cannot fit into memory.
+        """
+        if not hasattr(n, "__index__") or n < 1:  # integers of NumPy and torch have one, too
+            raise DataError(f"{n} samples were asked for; expected a whole number, at least 1")
+        size = 4.0 * n * (self.model.y_dim + math.prod(self.model.x_shape))
+        require_bytes(f"{n:,} samples", size, torch.device("cpu"), "Draw fewer at a time")
+        generator = torch.Generator(self.model_device).manual_seed(stream(seed, "sample"))
+        likelihood = self.model.likelihood
+
+        def rows(y: Tensor) -> tuple[Tensor]:
+            params = self.model.decode(self.model.mapping(y))
+            return (likelihood.sample(params, generator) if noise else likelihood.mean(params),)
+
+        return self._by_rows(rows, self.model.sample_prior(n, generator))[0]
+
+    @property
+    def model_device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    def check(self, x: Any) -> Tensor:
+        """Examples as a tensor of the model's shape.
+
+        Raises:
+            DataError: if the shape or the values do not fit.
+        """
+        values = _as_tensor("examples", x)
+        shape = self.model.x_shape
+        if values.dim() == len(shape) and shape[0] == 1:
+            values = values.unsqueeze(1)
+        if values.shape[1:] != shape:
+            raise DataError(f"examples have shape {tuple(values.shape[1:])}, the run was trained on {shape}")
+        if values.dtype == torch.uint8 and self._info["data"].get("support") == "binary" and int(values.max()) <= 1:
+            values = values * 255  # a mask, as in the data it was trained on
+        if values.dtype != torch.uint8:
+            values = values.to(torch.float32)
+            if not bool(torch.isfinite(values).all()):
+                raise DataError("examples hold NaN or infinity")
+        return values
+
+    @torch.no_grad()
+    def _by_rows(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
+        """Apply a function to some rows at a time, so that memory does not grow with n."""
+        self.model.eval()
+        parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
+        return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
+
+
+def _scaled_otherwise(then: dict[str, Any] | None, now: dict[str, Any] | None) -> bool:
+    """Whether columns were standardised by other numbers, up to how another machine rounds."""
+    if then is None or now is None:
+        return then is not now
+    (mean, std), (other_mean, other_std) = (
+        [torch.tensor(one[key], dtype=torch.float64) for key in ("mean", "std")] for one in (then, now)
+    )
+    if mean.shape != other_mean.shape:
+        return True
+    return bool((((mean - other_mean).abs() > 1e-6 * std) | ((std - other_std).abs() > 1e-6 * std)).any())
+
+
+def _as_tensor(what: str, values: Any) -> Tensor:
+    try:
+        tensor = values if isinstance(values, Tensor) else torch.tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"{what} must be an array of numbers, not {type(values).__name__}") from None
+    if tensor.is_complex() or tensor.layout != torch.strided:
+        raise DataError(f"{what} must be dense real numbers, not {tensor.dtype} of layout {tensor.layout}")
+    return tensor
+
+
+def load_run(path: str | Path, *, device: str = "cpu") -> Run:
+    """A run from its directory.
+
+    Raises:
+        RunError: if it is not a run directory.
+    """
+    return Run(RunFolder(Path(path)), device=device)

@@ -1,0 +1,113 @@
+"""What do property-based tests draw? Latents, Gaussians and specs, as hypothesis strategies.
+
+Tensors come from a drawn integer seed through a generator of their own, so that an example is its seed: it can be
+repeated and shrunk, which draws from torch's global state inside a test could not.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
+
+import torch
+from hypothesis import reject
+from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
+from torch import Tensor
+
+from intel_core.components.discovery import available
+from intel_core.components.loading import load
+from intel_core.errors import IntelError
+from intel_core.mappings.contract import MappingSpec
+from intel_core.model.vae import Posterior
+
+__all__ = ["gaussians", "latents", "specs"]
+
+_SEEDS = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def latents(
+    draw: Callable[[Any], Any],
+    y_dim: int,
+    *,
+    rows: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    most: float = 1e6,
+) -> Tensor:
+    """Rows of y of shape ``(rows, y_dim)``: standard normal draws, some of them scaled, on axes or at the origin.
+
+    Args:
+        draw: hypothesis' own.
+        y_dim: number of dimensions.
+        rows: how many; 1 to 40 if None.
+        dtype: of y.
+        most: the largest scale; the smallest is 1e-30.
+    """
+    n = draw(st.integers(1, 40)) if rows is None else rows
+    generator = torch.Generator().manual_seed(draw(_SEEDS))
+    y = torch.randn(n, y_dim, generator=generator, dtype=torch.float64)
+    size = draw(st.sampled_from([s for s in (1.0, 1e-30, 1e-7, 1e-3, 30.0, 1e3, 1e6) if s <= most]))
+    kind = draw(st.sampled_from(["inside", "axes", "origin"]))
+    if kind == "axes":
+        keep = torch.randint(0, y_dim, (n,), generator=generator)
+        y = torch.where(torch.arange(y_dim) == keep[:, None], y, 0.0)
+    elif kind == "origin":
+        y[torch.randint(0, n, (1,), generator=generator)] = 0.0
+    rows_of_y: Tensor = (size * y).to(dtype)
+    return rows_of_y
+
+
+@st.composite
+def gaussians(draw: Callable[[Any], Any], y_dim: int, *, dtype: torch.dtype = torch.float64) -> Posterior:
+    """A diagonal Gaussian posterior of shape ``(1, y_dim)``: the prior itself, and some near it and far."""
+    far = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]))
+    generator = torch.Generator().manual_seed(draw(_SEEDS))
+    mean, spread = torch.randn(2, 1, y_dim, generator=generator, dtype=torch.float64) * far
+    return Posterior(mean.to(dtype), (spread - far).clamp(-6, 2).to(dtype))
+
+
+def specs(*choices: str | type[MappingSpec], y_dim: int = 4) -> st.SearchStrategy[MappingSpec]:
+    """Specs with drawn settings that can be built for `y_dim` dimensions.
+
+    Args:
+        choices: spec classes or the names of installed mappings; all that are installed if none is given.
+        y_dim: number of dimensions that they have to fit.
+
+    >>> specs("circle").validate()
+    """
+    names: tuple[Any, ...] = choices or tuple(c.name for c in available("mappings") if c.status == "OK")
+    classes = [cast(type[MappingSpec], name if inspect.isclass(name) else load("mappings", name)) for name in names]
+    return st.one_of([_of_class(spec_class, y_dim) for spec_class in classes])
+
+
+@st.composite
+def _of_class(draw: Callable[[Any], Any], spec_class: type[MappingSpec], y_dim: int) -> MappingSpec:
+    """Each field at its default or drawn from its type and bounds; what does not fit is drawn again."""
+    values: dict[str, Any] = {}
+    for name, field in spec_class.model_fields.items():
+        if name == "dims" or (not field.is_required() and draw(st.booleans())):
+            continue
+        values[name] = draw(_of_field(field))
+    try:
+        spec = spec_class.model_validate(values)
+        with torch.random.fork_rng(devices=[]):
+            spec.build(y_dim)
+    except (ValueError, IntelError):
+        reject()
+    return spec
+
+
+def _of_field(field: FieldInfo) -> st.SearchStrategy[Any]:
+    """Values of its type within its bounds, which say nothing of None."""
+    parts = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
+    choices: list[st.SearchStrategy[Any]] = [st.none()] if NoneType in parts else []
+    for part in parts:
+        if part is not NoneType:
+            kind: Any = part
+            for item in field.metadata:
+                kind = Annotated[kind, item]
+            choices.append(st.from_type(kind))
+    return st.one_of(choices)

@@ -1,0 +1,324 @@
+"""What is being checked? A mapping that can be built afresh, and seeded draws to check it with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from intel_conformance.check import LEVELS, Level
+from intel_conformance.outcomes import Broken, Skipped
+from intel_conformance.places import is_pair, problem_of
+from intel_core.components.spec import parse_spec
+from intel_core.compute.device import pick_device
+from intel_core.errors import IntelError, PluginError, SpecError
+from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
+from intel_core.mappings.compose import MappingModule, as_module, properties_of
+from intel_core.mappings.contract import Mapping, MappingSpec
+from intel_core.mappings.properties import Locus, Properties
+from intel_core.randomness import stream
+
+__all__ = ["Checkable", "Subject"]
+
+Checkable = str | MappingSpec | Sequence[str | MappingSpec] | Mapping | Callable[[int], Mapping]
+"""A spec or its text, several of them to be composed, a mapping that is built already, or what builds one."""
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_MOVED = 0.1
+_TRIED = (2, 3, 4, 5, 6, 8, 10, 16, 1)
+"""Numbers of dimensions that are tried on what builds a mapping but is no spec."""
+
+
+class Subject:
+    """A mapping under examination.
+
+    Every check gets mappings of its own from `mapping`, so that what one does to them reaches no other, and draws of
+    its own from `draw`, so that leaving one check out changes no other.
+
+    Args:
+        what: see `Checkable`.
+        y_dim: number of dimensions of y; the fewest from 2 on that it takes if None.
+        seed: of parameters and draws.
+        device: where it is computed; the draws are the same on each.
+        dtypes: the precisions in which checks that are not about one are run.
+        level: how many draws.
+
+    Raises:
+        SpecError: if there is no such mapping, or an argument is none of its choices.
+        PluginError: if its plugin will not load or breaks its contract when the mapping is built.
+    """
+
+    def __init__(
+        self,
+        what: Checkable,
+        *,
+        y_dim: int | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        dtypes: Sequence[str] = ("float32", "float64"),
+        level: Level = "standard",
+    ) -> None:
+        if isinstance(dtypes, str):
+            dtypes = [dtypes]
+        if not dtypes:
+            raise SpecError(f"no dtype is named; choices: {', '.join(DTYPES)}")
+        if y_dim is not None and (not isinstance(y_dim, int) or y_dim < 1):
+            raise SpecError(f"y_dim={y_dim!r}: expected a number of dimensions, 1 or more")
+        for name in dtypes:
+            if name not in DTYPES:
+                raise SpecError(f"no dtype {name!r}; choices: {', '.join(DTYPES)}")
+        self.seed, self.device, self.level = seed, pick_device(device), level
+        self.dtypes = tuple(DTYPES[name] for name in dtypes)
+        self.specs, self._build = _recipe(what)
+        self.given = what if self.specs is None and isinstance(what, Mapping) and not isinstance(what, type) else None
+        self._built: dict[bool, MappingModule] = {}
+        self.y_dim = self._choose_dims(y_dim)
+        self.z_dim = self.fresh(moved=False).z_dim
+        self.label = _label(what, self.specs)
+
+    def _choose_dims(self, y_dim: int | None) -> int:
+        if self.given is not None:
+            if y_dim not in (None, self.given.y_dim):
+                raise SpecError(f"the mapping has {self.given.y_dim} dimensions of y, not {y_dim}")
+            return self.given.y_dim
+        if y_dim is not None:
+            return y_dim
+        if self.specs is not None:
+            return next(in_the_fewest(self.specs, self.seed)).y_dim
+        why: SpecError | None = None
+        for tried in _TRIED:
+            try:
+                return self._build(tried, self.seed).y_dim
+            except PluginError:
+                raise
+            except SpecError as error:
+                why = why or error
+        assert why is not None
+        raise why
+
+    # --- mappings ----------------------------------------------------------------------------------------------
+
+    def fresh(self, *, moved: bool = True) -> MappingModule:
+        """The mapping, built anew from the same seed.
+
+        Args:
+            moved: with its parameters moved, as training would move them, by about a tenth: a fault may hide behind
+                a symmetric start, such as a last layer of zeros. A mapping that was given as an object is left as is.
+        """
+        if self.given is not None:
+            return as_module(_copied(self.given))
+        mapping = as_module(self._build(self.y_dim, stream(self.seed, "mapping")))
+        if moved:
+            self.move(mapping)
+        return mapping
+
+    def mapping(self, dtype: torch.dtype = torch.float64, *, moved: bool = True) -> MappingModule:
+        """As `fresh`, in that precision, on the device and ready for `call`; a copy of one that is built once."""
+        if moved not in self._built:
+            self._built[moved] = self.fresh(moved=moved)
+        try:
+            mapping = copy.deepcopy(self._built[moved])
+        except Exception as error:  # deploy.copy tells it
+            if self.given is not None and any(value.dtype != dtype for value in _floating(self._built[moved])):
+                # Whoever gave it wants it back as it was.
+                raise Skipped(f"it cannot be copied, so it is not tried in {dtype}") from error
+            mapping = self.fresh(moved=moved)
+        return mapping.to(device=self.device, dtype=dtype)
+
+    def another(self) -> MappingModule:
+        """One whose parameters are drawn from another seed."""
+        return as_module(self._build(self.y_dim, stream(self.seed, "another")))
+
+    def move(self, mapping: nn.Module) -> None:
+        """Move the parameters of a mapping, as `fresh` does."""
+        generator = torch.Generator().manual_seed(stream(self.seed, "moved"))
+        with torch.no_grad():
+            for parameter in mapping.parameters():
+                if isinstance(parameter, nn.parameter.UninitializedParameter):
+                    raise PluginError(
+                        f"{type(mapping).__name__} has parameters without a shape; give layers their sizes"
+                    )
+                if parameter.requires_grad and parameter.is_floating_point():
+                    noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
+                    parameter.add_(_MOVED * (1 + parameter.abs()) * noise)
+
+    @cached_property
+    def promised(self) -> Properties:
+        """What the mapping promises, as it stands."""
+        found = properties_of(self.mapping())
+        if not isinstance(found, Properties):
+            raise Broken(f"properties is {type(found).__name__}, expected intel_core.Properties")
+        return found
+
+    @cached_property
+    def declared(self) -> Properties:
+        """What it promises, less places that are none, of which structure.places tells."""
+
+        def real(places: tuple[Locus, ...], *, seams: bool) -> tuple[Locus, ...]:
+            fit = [place for place in places if not problem_of(place, self.y_dim)]
+            return tuple(place for place in fit if (place.codimension == 1) == seams)
+
+        promised = self.promised
+        return replace(
+            promised,
+            planes=tuple(plane for plane in promised.planes if is_pair(plane, self.y_dim)),
+            seams=real(promised.seams, seams=True),
+            centres=real(promised.centres, seams=False),
+        )
+
+    # --- draws -------------------------------------------------------------------------------------------------
+
+    def generator(self, name: str) -> torch.Generator:
+        """The random stream of that name, on the CPU."""
+        return torch.Generator().manual_seed(stream(self.seed, name))
+
+    def draw(self, name: str, *shape: int) -> Tensor:
+        """Standard normal y of shape ``(*shape, y_dim)``, float64."""
+        values = torch.randn(*shape, self.y_dim, generator=self.generator(name), dtype=torch.float64)
+        return values.to(self.device)
+
+    def draw_wide(self, name: str, n: int) -> Tensor:
+        """As `draw`, every second row from further out than the prior goes, where a posterior can be."""
+        y = self.draw(name, n)
+        y[1::2] *= 2.5
+        return y
+
+    def at_least(self, level: Level) -> Subject:
+        """The same with the draws of a level, if that is a higher one than its own."""
+        if LEVELS.index(level) <= LEVELS.index(self.level):
+            return self
+        other = copy.copy(self)
+        other.level = level
+        return other
+
+    def size(self, quick: int, standard: int, deep: int) -> int:
+        """The one of the three that belongs to this level."""
+        return (quick, standard, deep)[LEVELS.index(self.level)]
+
+    # --- use ---------------------------------------------------------------------------------------------------
+
+    def call(self, mapping: Callable[[Tensor], Any], y: Tensor, *, doing: str = "") -> Tensor:
+        """``mapping(y)``; whatever it raises, or returns that is no tensor of the right shape, is its fault.
+
+        Raises:
+            Broken: then.
+        """
+        about = f"y of shape {tuple(y.shape)}, {str(y.dtype).removeprefix('torch.')}"
+        after = f" {doing}" if doing else ""
+        try:
+            z = mapping(y)
+        except Exception as error:
+            said = str(error).strip().partition("\n")[0][:200]
+            raise Broken(f"raised {type(error).__name__} for {about}{after}: {said}") from error
+        if not isinstance(z, Tensor):
+            raise Broken(f"returned {type(z).__name__} for {about}{after}, expected a tensor")
+        expected = (*y.shape[:-1], self.z_dim)
+        if tuple(z.shape) != expected:
+            raise Broken(
+                f"z has shape {tuple(z.shape)} for {about}{after}, expected {expected}",
+                likely="an operation over dimension 0, or a squeeze(); use dim=-1 and y[..., i]",
+            )
+        return z
+
+    def repro(self, id: str) -> str:
+        """What to type to see a check fail again."""
+        dtypes = [name for name, dtype in DTYPES.items() if dtype in self.dtypes]
+        fewer = len(dtypes) < len(DTYPES)
+        if self.specs is None:
+            more = (f", device={str(self.device)!r}" if self.device.type != "cpu" else "") + (
+                f", dtypes={dtypes}" if fewer else ""
+            )
+            settings = f"y_dim={self.y_dim}, only=[{id!r}], level={self.level!r}, seed={self.seed}{more}"
+            return f"check_mapping({self.label}, {settings})"
+        texts = " ".join(_quoted(str(spec)) for spec in self.specs)
+        more = (f" --device {self.device}" if self.device.type != "cpu" else "") + (
+            "".join(f" --dtype {name}" for name in dtypes) if fewer else ""
+        )
+        return f"intel check {texts} --latent {self.y_dim} --only {id} --level {self.level} --seed {self.seed}{more}"
+
+
+def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, int], Mapping]]:
+    """The specs, if there are any, and how to build the mapping from a number of dimensions and a seed."""
+    if isinstance(what, str | MappingSpec):
+        what = [what]
+    if isinstance(what, Sequence):
+        if not what:
+            raise SpecError("no mapping is named")
+        parsed = [parse_spec("mappings", part) if isinstance(part, str) else part for part in what]
+        if all(isinstance(part, MappingSpec) for part in parsed):
+            specs = cast(tuple[MappingSpec, ...], tuple(parsed))
+            return specs, lambda y_dim, seed: _told(specs, y_dim, seed)
+        if any(isinstance(part, Mapping) for part in parsed):
+            raise SpecError(
+                "mappings that are built already are checked one at a time; compose them with Compose([...])"
+            )
+    elif isinstance(what, type) and issubclass(what, MappingSpec):
+        raise SpecError(f"{what.__name__} is the class of a spec; give {what.__name__}()")
+    elif callable(what) and (isinstance(what, type) or not isinstance(what, Mapping)):
+        return None, lambda y_dim, seed: _built(what, y_dim, seed)
+    elif isinstance(what, Mapping):
+        return None, lambda y_dim, seed: what
+    raise SpecError(f"{what!r:.80} is no mapping, no spec of one and builds none")
+
+
+def _told(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping:
+    """The composition; whatever its plugin raises that is no answer to a user is the plugin's fault."""
+    try:
+        return build_seeded(specs, y_dim, seed)
+    except IntelError:
+        raise
+    except Exception as error:
+        names = " then ".join(str(spec) for spec in specs)
+        raise PluginError(f"{names}: build({y_dim}) raised {type(error).__name__}: {error}") from error
+
+
+def _floating(mapping: nn.Module) -> Iterator[Tensor]:
+    return (value for value in (*mapping.parameters(), *mapping.buffers()) if value.is_floating_point())
+
+
+def _built(factory: Callable[[int], Any], y_dim: int, seed: int) -> Mapping:
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            mapping = factory(y_dim)
+    except IntelError:
+        raise
+    except ValueError as error:
+        raise SpecError(f"{_name(factory)}({y_dim}): {error}") from error
+    except TypeError as error:
+        raise SpecError(
+            f"{_name(factory)}({y_dim}) raised TypeError: {error}; give a mapping, or what builds one from y_dim"
+        ) from error
+    except Exception as error:
+        raise PluginError(f"{_name(factory)}({y_dim}) raised {type(error).__name__}: {error}") from error
+    if not isinstance(mapping, Mapping):
+        raise PluginError(
+            f"{_name(factory)}({y_dim}) gives {type(mapping).__name__}, which lacks y_dim, z_dim or a call"
+        )
+    return mapping
+
+
+def _copied(mapping: Mapping) -> Mapping:
+    try:
+        return copy.deepcopy(mapping)
+    except Exception:  # deploy.copy tells it; everything else can still be checked
+        return mapping
+
+
+def _label(what: Any, specs: Sequence[MappingSpec] | None) -> str:
+    if specs is not None:
+        return " then ".join(str(spec) for spec in specs)
+    return _name(what) if isinstance(what, type) or not isinstance(what, Mapping) else type(what).__name__
+
+
+def _name(factory: Any) -> str:
+    return str(getattr(factory, "__name__", type(factory).__name__))
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if any(c in text for c in ' []{}"*?$;&|<>()') else text

@@ -1,0 +1,178 @@
+"""What can a plugin's fault, or a user's, not lose? The edges of `fit`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import intel_core
+from intel_core import (
+    DivergenceError,
+    IntelError,
+    MappingSpec,
+    PluginError,
+    SpecError,
+    fit,
+    load_run,
+    make_dataset,
+    parse_spec,
+    register,
+)
+from intel_core.fitting.arguments import read_arguments
+from intel_core.model.specs import ELBOSpec
+from intel_core.recipe.runspec import make_run_spec
+
+X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+SMALL = {"steps": 4, "batch_size": 10, "latent": 2, "encoder": "mlp:hidden=[6]", "device": "cpu"}
+
+
+class Talkative(nn.Module):
+    """The identity, with a diagnosis that goes wrong in a chosen way."""
+
+    def __init__(self, y_dim, fault):
+        super().__init__()
+        self.y_dim = self.z_dim = y_dim
+        self.fault = fault
+
+    def forward(self, y):
+        return y
+
+    def diagnose(self, y, labels):
+        if self.fault == "raises":
+            raise KeyError("no")
+        return {"spread": y.std()}
+
+
+class TalkativeSpec(MappingSpec):
+    """The identity, talking."""
+
+    fault: str = "raises"
+
+    def build(self, y_dim):
+        return Talkative(y_dim, self.fault)
+
+
+@pytest.mark.parametrize("fault", ["raises", "tensor"])
+def test_a_faulty_diagnosis_does_not_lose_the_numbers(fault, tmp_path):
+    register("mappings", "talkative", TalkativeSpec)
+    with pytest.warns(UserWarning, match="diagnosis failed"):
+        run = fit(mapping=f"talkative:fault={fault}", data=X, run_dir=tmp_path / "run", **SMALL)
+    assert run.status == "finished"
+    assert np.isfinite(json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["elbo"])
+
+
+class Norm(nn.Module):
+    """An auxiliary loss whose gradient at its own parameter is NaN."""
+
+    def __init__(self, y_dim):
+        super().__init__()
+        self.y_dim = self.z_dim = y_dim
+        self.u = nn.Parameter(torch.zeros(3))
+        self.regularisers = {"norm": 1.0}
+
+    def forward(self, y):
+        return y
+
+    def map_with_regularisers(self, y):
+        return y, {"norm": (self.u**2).sum() ** 0.5}
+
+
+class NormSpec(MappingSpec):
+    """The identity with a bad norm."""
+
+    def build(self, y_dim):
+        return Norm(y_dim)
+
+
+def test_a_gradient_that_breaks_at_a_parameter_is_blamed_on_it(tmp_path):
+    register("mappings", "norm", NormSpec)
+    with pytest.raises(DivergenceError, match=r"at step 1: a gradient is not finite, first in mapping\.u"):
+        fit(mapping="norm", data=X, run_dir=tmp_path / "run", **SMALL)
+    assert (tmp_path / "run" / "diverged-batch.safetensors").exists()
+
+
+class UnknownSpec(ELBOSpec):
+    """Registered nowhere."""
+
+
+def test_an_unregistered_component_leaves_no_directory(tmp_path):
+    with pytest.raises(PluginError, match=r"UnknownSpec.*intel_core\.register"):
+        fit(objective=UnknownSpec(), data=X, run_dir=tmp_path / "run", **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_masks_of_bytes_are_encoded_as_they_were_trained(tmp_path):
+    mask = np.random.default_rng(1).integers(0, 2, size=(60, 4, 4), dtype=np.uint8)
+    run = fit(data=mask, run_dir=tmp_path / "run", **SMALL)
+    assert torch.equal(run.encode(mask).mean, run.encode(mask.astype(np.float32)).mean)
+    assert torch.equal(run.encode(mask[:1] * 0).mean, run.encode(mask[:1].astype(np.float32) * 0).mean)
+
+
+def test_a_data_frame_and_a_single_column(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abc"))
+    assert fit(data=frame, run_dir=tmp_path / "frame", **SMALL).encode(frame.to_numpy()).mean.shape == (60, 2)
+    settings = SMALL | {"latent": 1}
+    assert fit(data=X[:, 0], run_dir=tmp_path / "column", **settings).encode(X[:, 0]).mean.shape == (60, 1)
+
+
+def test_a_whole_spec_goes_with_arrays(tmp_path):
+    spec = make_run_spec(**SMALL, data="memory:examples=1,shape=[1]")
+    assert fit(spec, data=X, run_dir=tmp_path / "run").info["data"]["shape"] == [3]
+    with pytest.raises(IntelError, match="not both"):
+        fit(spec, data=X, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"mapping": 3}, "mapping=3: expected a text such as name:key=value .*, or a MappingSpec"),
+        ({"mapping": ["identity", None]}, "mapping.1=null: expected a text .*MappingSpec"),
+        ({"data": 5}, "data=5: expected a text .*DatasetSpec"),
+        ({"encoder": {"mlp": {}}}, "encoder={.*: expected a text .*NetworkSpec"),
+        ({"schedules": {"kl": 0.5}}, "schedules.kl=0.5: expected a text .*ScheduleSpec"),
+        ({"objective": IntelError}, "objective=.*: expected a text .*ObjectiveSpec"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_no_component_is_told_how_one_is_written(settings, said):
+    with pytest.raises(IntelError, match=f"^{said}$"):
+        fit(**settings)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_is_told_which_data_sets_read_files(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(SpecError, match=r"data='mine.csv' is a file or a folder; .*\"table:path=mine.csv\""):
+        fit(data=kind("mine.csv"))
+    Path("digits").mkdir()
+    assert read_arguments(None, "digits", None, {})[0].data == parse_spec("datasets", "digits")
+
+
+def test_a_run_keeps_what_was_asked_beside_what_became_of_it(tmp_path):
+    fit(data=X, run_dir=tmp_path / "run", **SMALL)
+    info = load_run(tmp_path / "run").info
+    assert set(info["asked"]) == {*SMALL, "data"}
+    assert info["spec"]["schedules"]["kl"].startswith("linear")
+    assert info["device"] == "cpu"
+
+
+def test_standardised_data_finds_its_units_again(tmp_path):
+    data = make_dataset("x", X)
+    scaled = intel_core.Dataset(
+        "x", data.train, data.validation, data.test, "real", scaling=((1.0, 2.0, 3.0), (2.0, 2.0, 0.5))
+    )
+    assert scaled.summary()["scaling"] == {"mean": (1.0, 2.0, 3.0), "std": (2.0, 2.0, 0.5)}
+    fit(data=X, run_dir=tmp_path / "run", **SMALL)
+    path = tmp_path / "run" / "run.json"
+    info = json.loads(path.read_text())
+    info["data"]["scaling"] = scaled.summary()["scaling"]
+    path.write_text(json.dumps(info))
+    run = load_run(tmp_path / "run")
+    raw = torch.tensor([[3.0, 2.0, 3.5]])
+    assert run.standardise(raw).tolist() == [[1.0, 0.0, 1.0]]
+    assert torch.equal(run.original_units(run.standardise(raw)), raw)

@@ -1,0 +1,109 @@
+"""Is the best of several starts chosen, by validation data alone, and is the run that of its seed?"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from intel_core import DivergenceError, RunError, fit, hookimpl, resume
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.restarts import choose_start
+from intel_core.randomness import stream
+from intel_core.reading.arrays import make_dataset
+from intel_core.recipe.building import build_model
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.scoring import evaluate
+from intel_core.training.trainer import Trainer
+
+X = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
+
+
+def settings(**more: Any) -> dict[str, Any]:
+    return {"mapping": "identity", "data": X, "latent": 2, "steps": 40, "evaluate_every": 20, **more}
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+
+    @hookimpl
+    def tried(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+
+
+def weights_of(path: Path) -> bytes:
+    return (path / "model.safetensors").read_bytes()
+
+
+def test_the_run_is_that_of_the_best_seed(tmp_path: Path) -> None:
+    listener = Listener()
+    run = fit(**settings(restarts=3, seed=5), run_dir=tmp_path / "best", hooks=[listener])
+    trials = listener.records
+    assert [record["seed"] for record in trials] == [5, stream(5, "start/1"), stream(5, "start/2")]
+    assert {record["step"] for record in trials} == {8}
+    assert len({record["loss"] for record in trials}) == 3
+    best = min(trials, key=lambda record: record["loss"])
+    assert run.spec.seed == best["seed"]
+    assert run.spec.restarts == 1
+    fit(**settings(seed=best["seed"]), run_dir=tmp_path / "alone")
+    assert weights_of(run.path) == weights_of(tmp_path / "alone")
+
+
+def test_trials_are_on_record(tmp_path: Path) -> None:
+    run = fit(**settings(restarts=2, seed=5), run_dir=tmp_path / "run")
+    info = json.loads((run.path / "run.json").read_text())
+    assert len(info["trials"]) == 2
+    assert (info["asked"]["restarts"], info["asked"]["seed"]) == (2, 5)
+    alone = fit(**settings(), run_dir=tmp_path / "alone")
+    assert "trials" not in json.loads((alone.path / "run.json").read_text())
+
+
+def test_a_trial_is_judged_by_what_it_was_trained_for() -> None:
+    """The objective on validation data under the weights of the step at which it ends, here by hand."""
+    dataset = make_dataset("data", X)
+    spec = resolve(make_run_spec(**(settings(restarts=2) | {"data": "circle"})), dataset)
+    weight = spec.schedules["kl"].at(7)
+    assert 0 < weight < 0.5
+    _, trials = choose_start(spec, dataset, lambda record: None)
+    for trial in trials:
+        own = spec.model_copy(update={"seed": trial["seed"]})
+        trainer = Trainer(own, build_model(own, (3,)), dataset, make_hooks(installed=False))
+        trainer.advance(8)
+        found = evaluate(trainer.model, trainer.objective, dataset.validation, spec.seed)
+        assert trial["loss"] == pytest.approx(weight * found["kl"] - found["log_likelihood"], rel=1e-5)
+
+
+def test_an_interrupted_run_goes_on_with_the_chosen_start(tmp_path: Path) -> None:
+    class Stop:
+        @hookimpl
+        def logged(self, trainer: Any, record: dict[str, Any]) -> None:
+            trainer.stop("signal SIGTERM")
+
+    whole = fit(**settings(restarts=2, log_every=10), run_dir=tmp_path / "whole")
+    part = fit(**settings(restarts=2, log_every=10), run_dir=tmp_path / "part", hooks=[Stop()])
+    assert part.status == "interrupted"
+    again = resume(tmp_path / "part", data=X)
+    assert weights_of(again.path) == weights_of(whole.path)
+    with pytest.raises(RunError, match="finished"):
+        resume(tmp_path / "part", data=X)
+
+
+def test_when_every_start_diverges_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DivergenceError, match="all 2 starts diverged"):
+        fit(**settings(restarts=2, data=X * 1e30), run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_that_diverges_loses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from intel_core.fitting import restarts
+
+    honest = restarts._trial
+    monkeypatch.setattr(restarts, "_trial", lambda spec, *rest: math.inf if spec.seed == 0 else honest(spec, *rest))
+    run = fit(**settings(restarts=2), run_dir=tmp_path / "run")
+    assert run.spec.seed == stream(0, "start/1")

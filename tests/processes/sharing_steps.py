@@ -1,0 +1,181 @@
+"""What one process and several must agree on: the runs of `test_distributed.py`, and a script that makes them.
+
+``python sharing_steps.py FOLDER`` makes each in FOLDER, by as many processes as torchrun starts.
+``python sharing_steps.py FOLDER FAULT`` starts two processes by itself, and something goes wrong in the second one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from intel_core import IntelError, MappingSpec, RunError, fit, hookimpl, register, resume
+from intel_core.data.batches import Resident
+from intel_core.data.values import to_float
+from intel_core.fitting.arguments import prepare, read_arguments
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.processes.peers import Peers
+from intel_core.processes.starting import is_first, joined
+from intel_core.recipe.building import build_model
+from intel_core.training.trainer import Trainer
+
+VECTORS = torch.randn(240, 3, generator=torch.Generator().manual_seed(0))
+VECTORS[:, 0] += 3 * (VECTORS[:, 1] > 0)
+IMAGES = torch.randint(0, 256, (120, 1, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+OUTLIER = VECTORS.clone()
+OUTLIER[7] = 1e30
+
+
+class Spread(nn.Module):
+    """A stranger's mapping, whose loss looks at pairs of rows: no mean over rows of anything."""
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__()
+        self.y_dim = self.z_dim = y_dim
+        self.scale = nn.Parameter(torch.ones(y_dim))
+        self.unused = nn.Parameter(torch.ones(2))
+        self.regularisers = {"spread": 0.5}
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return y * self.scale
+
+    def map_with_regularisers(self, y: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        z = self(y)
+        rows = z.flatten(0, -2)
+        return z, {"spread": torch.exp(-(rows[:, None] - rows).square().sum(-1)).mean().log()}
+
+
+class SpreadSpec(MappingSpec):
+    """See `Spread`."""
+
+    def build(self, y_dim: int) -> Spread:
+        return Spread(y_dim)
+
+
+class Failing(Spread):
+    """Fails on the second of two processes, one way or another, at some step."""
+
+    calls = 0
+    fault = ""
+
+    def map_with_regularisers(self, y: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        Failing.calls += self.training
+        if Failing.calls == 5 and os.environ.get("LOCAL_RANK") == "1":
+            if self.fault == "dies":
+                os._exit(0)
+            if self.fault == "raises":
+                raise RunError("the disk of this machine is full")
+            raise ZeroDivisionError("a bug")
+        return super().map_with_regularisers(y)
+
+
+class FailingSpec(MappingSpec):
+    """See `Failing`."""
+
+    def build(self, y_dim: int) -> Failing:
+        return Failing(y_dim)
+
+
+class StopAt:
+    """Asks for the end at some step, as a signal would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl
+    def evaluated(self, trainer: Trainer) -> None:
+        if trainer.step == self.step:
+            trainer.stop("signal TEST")
+
+
+SMALL = {"batch_size": 24, "steps": 30, "evaluate_every": 10, "log_every": 7, "device": "cpu", "seed": 3}
+DENSE = {**SMALL, "latent": 3, "encoder": "mlp:hidden=[16]", "data": VECTORS, "likelihood": "gaussian"}
+CONV = {**SMALL, "latent": 2, "encoder": "conv:channels=[4,8]", "data": IMAGES, "precision": "float32"}
+CASES: dict[str, dict[str, Any]] = {
+    "identity": {**DENSE},  # with the warm-up of the KL term that vectors get
+    "clipped": {**DENSE, "clip_norm": 0.2},
+    "sparse": {**DENSE, "mapping": "sparse:gamma=30"},
+    "paper": {**DENSE, "mapping": "sparse:gamma=30,normalisation=paper,target=latent"},
+    "composed": {**DENSE, "mapping": ["cluster:k=2,dims=0-1", "sparse:gamma=5"]},
+    "cluster": {**DENSE, "mapping": "cluster:k=3"},  # its strength grows over half a run
+    "learned": {**DENSE, "mapping": "cluster:k=3,learnable=true"},
+    "iwae": {**DENSE, "mapping": "sparse:gamma=5", "objective": "iwae:particles=3"},
+    "stranger": {**DENSE, "mapping": "spread"},
+    "conv": {**CONV},
+    "stopping": {**DENSE, "patience": 1, "learning_rate": 0.3, "evaluate_every": 2, "schedules": {"kl": "constant"}},
+    "restarts": {**DENSE, "restarts": 2},
+    "saving": {**DENSE, "save_minutes": 1e-9, "keep_checkpoints": 40},
+}
+EXACT = ("identity", "sparse", "paper", "iwae", "stranger", "learned", "conv")
+
+
+@contextmanager
+def double() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def exact_steps(case: str, peers: Peers | None, *, gathering: bool = True) -> dict[str, torch.Tensor]:
+    """The weights and buffers after five steps in float64."""
+    settings = dict(CASES[case])
+    asked, given = read_arguments(None, settings.pop("data"), None, settings)
+    spec, dataset = prepare(asked, None, given)
+    model = build_model(spec, dataset.x_shape).double()
+    trainer = Trainer(spec, model, dataset, make_hooks(installed=False), peers)
+    trainer.batches = Resident(to_float(dataset.train.x).double(), trainer.rows)
+    if not gathering:
+        model.peers = None
+    with double():
+        for _ in range(5):
+            trainer.take_step(*trainer.draw())
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def make(folder: Path, peers: Peers | None) -> None:
+    """Every run, and the exact steps."""
+    for case, settings in CASES.items():
+        fit(run_dir=folder / case, **settings)
+    for case in EXACT:
+        state = exact_steps(case, peers)
+        if is_first():
+            torch.save(state, folder / f"{case}.pt")
+    if peers is not None:
+        state = exact_steps("sparse", peers, gathering=False)
+        if is_first():
+            torch.save(state, folder / "ungathered.pt")
+    fit(run_dir=folder / "interrupted", hooks=[StopAt(20)], **CASES["sparse"])
+    try:
+        fit(run_dir=folder / "diverged", **{**DENSE, "data": OUTLIER})
+    except IntelError as error:
+        if is_first():
+            (folder / "diverged.txt").write_text(str(error))
+
+
+register("mappings", "spread", SpreadSpec)
+register("mappings", "failing", FailingSpec)
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    folder = Path(sys.argv[1])
+    if len(sys.argv) > 2:
+        Failing.fault = sys.argv[2]
+        try:
+            fit(mapping="failing", run_dir=folder, devices=2, **DENSE)
+        except IntelError as error:
+            print(f"process {int(not is_first())} ended: {error}", flush=True)
+        sys.exit()
+    with joined(1, 1, "cpu") as peers:
+        make(folder / "two", peers)
+        resume(folder / "one" / "interrupted", data=VECTORS)

@@ -1,0 +1,329 @@
+"""Data sets from arrays: what is refused, how they are split, which values they hold."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intel_core import DataError, Dataset, DatasetSpec, PluginError, Split, make_dataset, parse_spec
+from intel_core.data.values import fingerprint, to_float
+from intel_core.reading.arrays import check_examples, check_labels, support_of
+
+RNG = np.random.default_rng(0)
+REAL = RNG.normal(size=(20, 3))
+BYTES = RNG.integers(0, 256, size=(20, 3), dtype=np.uint8)
+
+
+def with_value(value: float, *rows: int) -> np.ndarray:
+    x = REAL.copy()
+    x[list(rows), 1] = value
+    return x
+
+
+def read_only(x: np.ndarray) -> np.ndarray:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+# --- examples --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (with_value(np.nan, 7), "1 of 20 examples hold NaN or infinity, the first is row 7"),
+        (with_value(np.inf, 4, 9), "2 of 20 examples hold NaN or infinity, the first is row 4"),
+        (with_value(-np.inf, 0), "1 of 20 examples hold NaN or infinity, the first is row 0"),
+        (with_value(1e300, 5), "1 of 20 examples hold NaN or infinity, the first is row 5"),  # none in float32
+        (torch.tensor(with_value(np.nan, 7)), "1 of 20 examples hold NaN or infinity, the first is row 7"),
+        (torch.full((9, 1, 4, 4), torch.nan), "9 of 9 examples hold NaN or infinity, the first is row 0"),
+        (np.zeros((20, 3)), "every value is 0; constant data cannot be modelled"),
+        (np.full((20, 2, 2), 7, np.uint8), "every value is 7; constant data cannot be modelled"),
+        (np.full((20, 3), -2.5), "every value is -2.5; constant data cannot be modelled"),
+        (np.zeros((0, 3)), "0 examples are too few to train on; at least 4 are needed"),
+        ([], "0 examples are too few"),
+        (REAL[:3], "3 examples are too few to train on; at least 4 are needed"),
+        (3.0, "shape (); expected (n, D) for vectors or (n, C, H, W) for images"),
+        (np.zeros((5, 2, 2, 2, 2)), "shape (5, 2, 2, 2, 2); expected (n, D)"),
+        (
+            np.zeros((20, 9, 8, 3)),
+            "shape (20, 9, 8, 3) has its channels last; expected (n, C, H, W), here (20, 3, 9, 8)",
+        ),
+        (np.zeros((20, 32, 32, 1), np.uint8), "shape (20, 32, 32, 1) has its channels last"),
+        (np.zeros((20, 0)), "examples of shape (0,) are empty"),
+        (np.zeros((20, 3, 0, 5)), "examples of shape (3, 0, 5) are empty"),
+        (np.array([["a", "b"]] * 9), "values are of type <U1, expected numbers"),
+        ("abc", "values are of type <U3, expected numbers"),
+        ([["1", "2"]] * 9, "values are of type <U1, expected numbers"),
+        ([[1, None]] * 9, "values are of type object, expected numbers"),
+        (REAL.astype(complex), "values are of type complex128, expected numbers"),
+        (np.array(["2020-01-01"] * 9, "datetime64[D]"), "values are of type datetime64[D], expected numbers"),
+        ([[1, 2], [3]] * 9, "no array of numbers; are the rows of different lengths?"),
+        (torch.ones(9, 2, dtype=torch.complex64), "a torch.complex64 tensor of layout torch.strided; expected dense"),
+        (torch.eye(9).to_sparse(), "a torch.float32 tensor of layout torch.sparse_coo; expected dense real numbers"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "x",
+)
+def test_examples_that_are_refused(x: Any, message: str) -> None:
+    for call in (check_examples, make_dataset):
+        with pytest.raises(DataError, match=f"^mine: {re.escape(message)}"):
+            call("mine", x)
+
+
+KINDS = [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.uint16, np.uint32, np.int64, np.uint64, bool]
+
+
+@pytest.mark.parametrize("dtype", [*KINDS, ">f4", ">i2"], ids=str)
+def test_numbers_of_any_type_become_float32(dtype: Any) -> None:
+    array = (REAL > 0).astype(dtype)
+    x = check_examples("mine", array)
+    assert x.dtype == torch.float32
+    assert torch.equal(x, torch.tensor(REAL > 0, dtype=torch.float32))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int32, torch.bool], ids=str)
+def test_tensors_of_any_type_become_float32(dtype: torch.dtype) -> None:
+    x = torch.tensor(REAL > 0).to(dtype)
+    assert torch.equal(check_examples("mine", x), x.to(torch.float32))
+
+
+@pytest.mark.parametrize("x", [BYTES, torch.tensor(BYTES), read_only(BYTES), BYTES[::-1, ::-1], BYTES.T.copy().T])
+def test_bytes_stay_bytes(x: Any) -> None:
+    found = check_examples("mine", x)
+    assert found.dtype == torch.uint8
+    assert np.array_equal(found.numpy(), np.asarray(x))
+
+
+@pytest.mark.parametrize("x", [REAL.tolist(), read_only(REAL), REAL[::-1], np.asfortranarray(REAL), torch.tensor(REAL)])
+def test_arrays_of_any_layout(x: Any) -> None:
+    assert np.array_equal(check_examples("mine", x).numpy(), np.asarray(x, dtype=np.float32))
+
+
+def test_tensors_lose_their_gradient() -> None:
+    x = torch.tensor(REAL, requires_grad=True)
+    assert not check_examples("mine", x).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("given_shape", "shape"),
+    [
+        ((20,), (20, 1)),
+        ((20, 3), (20, 3)),
+        ((20, 4, 5), (20, 1, 4, 5)),
+        ((20, 3, 4, 5), (20, 3, 4, 5)),
+        ((20, 9, 7, 3), (20, 9, 7, 3)),
+        ((20, 3, 9, 3), (20, 3, 9, 3)),
+        ((20, 9, 9, 2), (20, 9, 9, 2)),
+    ],
+)
+def test_shapes(given_shape: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    x = RNG.normal(size=given_shape)
+    assert check_examples("mine", x).shape == shape
+    assert make_dataset("mine", x).x_shape == shape[1:]
+
+
+@pytest.mark.parametrize("x", [REAL.astype(np.float32), BYTES], ids=["real", "bytes"])
+def test_the_array_that_was_passed_stays_as_it_was_and_is_not_shared(x: np.ndarray) -> None:
+    mine, before = x.copy(), x.copy()
+    data = make_dataset("mine", mine)
+    kept = data.train.x.clone()
+    assert np.array_equal(mine, before)
+    mine[:] = 1
+    assert torch.equal(data.train.x, kept)
+
+
+# --- labels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(19, int), "labels of shape (19,) for 20 examples; expected (20,)"),
+        (np.zeros((20, 1), int), "labels of shape (20, 1) for 20 examples"),
+        (3, "labels of shape () for 20 examples"),
+        ([], "labels of shape (0,) for 20 examples"),
+        (["a"] * 20, "labels are of type <U1, expected integers; numpy.unique"),
+        ([0.0] * 20, "labels are of type float64, expected integers"),
+        (torch.zeros(20), "labels are of type float64, expected integers"),
+        (torch.zeros(20, dtype=torch.bfloat16), "labels are of type float64, expected integers"),
+        ([None] * 20, "labels are of type object, expected integers"),
+        ([[1], [1, 2]] * 10, "no array of numbers; are the rows of different lengths?"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "labels",
+)
+def test_labels_that_are_refused(labels: Any, message: str) -> None:
+    for call in (lambda: check_labels("mine", labels, 20), lambda: make_dataset("mine", REAL, labels)):
+        with pytest.raises(DataError, match=f"^mine: {re.escape(message)}"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint32, bool, ">i4"], ids=str)
+def test_labels_of_any_integer_type(dtype: Any) -> None:
+    labels = (np.arange(20) % 2).astype(dtype)
+    for given_labels in (labels, labels.tolist(), torch.tensor((np.arange(20) % 2), dtype=torch.int16)):
+        found = check_labels("mine", given_labels, 20)
+        assert found is not None
+        assert found.dtype == torch.int64
+        assert found.tolist() == [0, 1] * 10
+
+
+def test_no_labels() -> None:
+    assert check_labels("mine", None, 20) is None
+    assert make_dataset("mine", REAL).train.labels is None
+
+
+# --- splits ----------------------------------------------------------------------------------------------------
+
+shares = st.floats(0, 0.4)
+
+
+def rows_of(data: Dataset) -> list[list[int]]:
+    return [split.x[:, 0].int().tolist() for split in (data.train, data.validation, data.test)]
+
+
+def numbered(n: int) -> np.ndarray:
+    return np.stack([np.arange(n), -np.arange(n)], axis=1).astype(np.float32)
+
+
+@given(n=st.integers(10, 300), validation=shares, test=shares, seed=st.integers(0, 2**31))
+def test_every_example_is_in_exactly_one_split(n: int, validation: float, test: float, seed: int) -> None:
+    labels = np.arange(n) * 3
+    data = make_dataset("mine", numbered(n), labels, validation=validation, test=test, split_seed=seed)
+    train, held_out, last = rows_of(data)
+    assert sorted(train + held_out + last) == list(range(n))
+    assert (len(held_out), len(last)) == (max(1, round(n * validation)), max(1, round(n * test)))
+    for split in (data.train, data.validation, data.test):
+        assert split.labels is not None
+        assert split.labels.tolist() == [3 * row for row in split.x[:, 0].int().tolist()]
+        assert len(split) == len(split.labels)
+
+
+def test_a_split_follows_from_its_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = rows_of(make_dataset("mine", numbered(100)))
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert rows_of(make_dataset("other", numbered(100))) == first
+    assert torch.equal(torch.get_rng_state(), state)
+    assert rows_of(make_dataset("mine", numbered(100), split_seed=1)) != first
+    assert first[0] != sorted(first[0])
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(4, (2, 1, 1)), (5, (3, 1, 1)), (100, (80, 10, 10)), (1001, (801, 100, 100))])
+def test_sizes_by_default(n: int, sizes: tuple[int, ...]) -> None:
+    assert tuple(map(len, rows_of(make_dataset("mine", numbered(n))))) == sizes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"validation": 0.5, "test": 0.5}, "20 examples are too few to train on"),
+        ({"validation": 0.95}, "20 examples are too few to train on"),
+        ({"validation": -0.1}, "shares validation=-0.1 and test=0.1 are not in [0, 1)"),
+        ({"test": 1.0}, "shares validation=0.1 and test=1 are not in [0, 1)"),
+        ({"test": float("nan")}, "shares validation=0.1 and test=nan are not in [0, 1)"),
+    ],
+)
+def test_shares_that_leave_nothing(options: dict[str, float], message: str) -> None:
+    with pytest.raises(DataError, match=f"^mine: {re.escape(message)}"):
+        make_dataset("mine", REAL, **options)  # type: ignore[arg-type]
+
+
+# --- values ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "support"),
+    [
+        ([0, 1, 1, 0], torch.float32, "binary"),
+        ([0, 0.5, 1, 0], torch.float32, "unit"),
+        ([0.2, 0.5], torch.float32, "unit"),
+        ([0, 1 + 1e-6], torch.float32, "real"),
+        ([-1e-30, 1], torch.float32, "real"),
+        ([-3, 5], torch.float64, "real"),
+        ([0, 255], torch.uint8, "binary"),
+        ([0, 254], torch.uint8, "unit"),
+    ],
+)
+def test_support(values: list[float], dtype: torch.dtype, support: str) -> None:
+    x = torch.tensor(values, dtype=dtype).unsqueeze(1)
+    assert support_of(x) == support
+    assert make_dataset("mine", x.repeat(4, 1)).support == support
+
+
+@pytest.mark.parametrize("support", ["binary", "unit", "real"])
+def test_support_that_the_caller_knows_better(support: Any) -> None:
+    assert make_dataset("mine", REAL, support=support).support == support
+
+
+def test_bytes_as_floats() -> None:
+    x = torch.arange(256, dtype=torch.uint8)
+    before = x.clone()
+    found = to_float(x)
+    assert torch.equal(x, before)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, torch.arange(256) / 255)
+
+
+def test_floats_as_floats() -> None:
+    x = torch.tensor(REAL, dtype=torch.float32)
+    before = x.clone()
+    assert torch.equal(to_float(x), before)
+    assert torch.equal(x, before)
+
+
+# --- the record ------------------------------------------------------------------------------------------------
+
+
+def test_summary() -> None:
+    data = make_dataset("mine", BYTES, np.arange(20) % 2, class_names=("even", "odd"))
+    assert data.summary() == {
+        "name": "mine",
+        "train": 16,
+        "validation": 2,
+        "test": 2,
+        "shape": [3],
+        "support": "unit",
+        "classes": ["even", "odd"],
+        "scaling": None,
+        "columns": [],
+        "fingerprint": fingerprint(data.train.x),
+    }
+
+
+def test_a_fingerprint_changes_with_the_data_and_with_nothing_else() -> None:
+    x = torch.tensor(REAL)
+    marks = [fingerprint(x), fingerprint(x.clone()), fingerprint(x.T.contiguous().T), fingerprint(x.requires_grad_())]
+    assert len(set(marks)) == 1
+    assert re.fullmatch("[0-9a-f]{16}", marks[0])
+    other = x.detach().clone()
+    other[19, 2] = torch.nextafter(other[19, 2], torch.tensor(9.0, dtype=other.dtype))
+    assert fingerprint(other) != marks[0]
+
+
+def test_arrays_in_memory_cannot_be_loaded_again() -> None:
+    spec = parse_spec("datasets", "memory:examples=20,shape=[3]")
+    assert isinstance(spec, DatasetSpec)
+    with pytest.raises(DataError, match=r"20 examples of shape \[3\]\) was passed as arrays .* pass data=… again"):
+        spec.load(None)
+
+
+def test_a_spec_without_load() -> None:
+    with pytest.raises(PluginError, match=r"DatasetSpec does not define load\(data_dir\)"):
+        DatasetSpec().load(None)
+
+
+def test_a_split_counts_its_examples() -> None:
+    assert len(Split(torch.zeros(7, 1, 2, 2))) == 7
+
+
+def test_bytes_of_0_and_1_are_a_mask() -> None:
+    mask = np.random.default_rng(0).integers(0, 2, size=(20, 4, 4), dtype=np.uint8)
+    data = make_dataset("mask", mask)
+    assert data.support == "binary"
+    assert to_float(data.train.x).unique().tolist() == [0.0, 1.0]
