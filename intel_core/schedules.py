@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat
 from intel_core.components.spec import ComponentSpec
 from intel_core.errors import PluginError
 
-__all__ = ["ConstantSpec", "CosineSpec", "GeometricSpec", "LinearSpec", "ScheduleSpec"]
+__all__ = ["ConstantScheduleSpec", "CosineScheduleSpec", "GeometricScheduleSpec", "LinearScheduleSpec", "ScheduleSpec"]
 
 
 class ScheduleSpec(ComponentSpec):
@@ -28,7 +28,7 @@ class ScheduleSpec(ComponentSpec):
         return None
 
 
-class ConstantSpec(ScheduleSpec):
+class ConstantScheduleSpec(ScheduleSpec):
     """The same weight at every step."""
 
     value: NonNegativeFloat = Field(1.0, description="the weight")
@@ -58,19 +58,19 @@ class _Ramp(ScheduleSpec):
         return min(max((step - self.delay) / self.steps, 0.0), 1.0)
 
 
-class LinearSpec(_Ramp):
+class LinearScheduleSpec(_Ramp):
     """From `start` to `end` in a straight line: the usual KL warm-up."""
 
     def at(self, step: int) -> float:
         """``start + (end - start) * progress``.
 
-        >>> [LinearSpec(steps=4).at(s) for s in (0, 1, 4, 9)]
+        >>> [LinearScheduleSpec(steps=4).at(s) for s in (0, 1, 4, 9)]
         [0.0, 0.25, 1.0, 1.0]
         """
         return self.start + (self.end - self.start) * self._progress(step)
 
 
-class CosineSpec(_Ramp):
+class CosineScheduleSpec(_Ramp):
     """From `start` to `end` along half a cosine: it falls unless told otherwise, as a learning rate should."""
 
     start: NonNegativeFloat = Field(1.0, description="weight before the ramp")
@@ -79,13 +79,13 @@ class CosineSpec(_Ramp):
     def at(self, step: int) -> float:
         """``end + (start - end) (1 + cos(pi progress)) / 2``.
 
-        >>> CosineSpec(end=0.1, steps=10).at(10)
+        >>> CosineScheduleSpec(end=0.1, steps=10).at(10)
         0.1
         """
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self._progress(step))) / 2
 
 
-class GeometricSpec(_Ramp):
+class GeometricScheduleSpec(_Ramp):
     """From `start` to `end` by equal factors: for weights that matter by their order of magnitude."""
 
     start: float = Field(0.01, gt=0, description="weight before the ramp")
@@ -94,7 +94,7 @@ class GeometricSpec(_Ramp):
     def at(self, step: int) -> float:
         """``start (end / start) ** progress``.
 
-        >>> [round(GeometricSpec(start=0.01, steps=2).at(s), 6) for s in (0, 1, 2)]
+        >>> [round(GeometricScheduleSpec(start=0.01, steps=2).at(s), 6) for s in (0, 1, 2)]
         [0.01, 0.1, 1.0]
         """
         progress = self._progress(step)

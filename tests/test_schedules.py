@@ -14,7 +14,7 @@ from intel_core import IntelError, ScheduleSpec, fit, hookimpl, make_dataset, pa
 from intel_core.mappings.contract import MappingSpec
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
-from intel_core.schedules import ConstantSpec, CosineSpec, LinearSpec
+from intel_core.schedules import ConstantScheduleSpec, CosineScheduleSpec, LinearScheduleSpec
 
 STEPS = 48
 DATA = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
@@ -44,7 +44,7 @@ def test_known_values(text, expected):
 weights = st.floats(0, 1e6)
 ramps = st.builds(
     lambda kind, **values: kind(**values),
-    kind=st.sampled_from([LinearSpec, CosineSpec]),
+    kind=st.sampled_from([LinearScheduleSpec, CosineScheduleSpec]),
     start=weights,
     end=weights,
     steps=st.integers(1, 10**6),
@@ -55,7 +55,7 @@ ramps = st.builds(
 @given(ramp=ramps, step=st.integers(0, 3 * 10**6))
 def test_ramps_follow_their_formula(ramp, step):
     progress = min(max((step - ramp.delay) / ramp.steps, 0), 1)
-    share = progress if isinstance(ramp, LinearSpec) else (1 - math.cos(math.pi * progress)) / 2
+    share = progress if isinstance(ramp, LinearScheduleSpec) else (1 - math.cos(math.pi * progress)) / 2
     expected = (1 - share) * ramp.start + share * ramp.end
     assert ramp.at(step) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
@@ -76,7 +76,7 @@ def test_ramps_stay_between_their_ends_never_turn_and_settle(ramp, steps):
 
 @given(value=weights, step=st.integers(0, 10**9))
 def test_constants_are_settled_from_the_start(value, step):
-    schedule = ConstantSpec(value=value)
+    schedule = ConstantScheduleSpec(value=value)
     assert (schedule.at(step), schedule.settled) == (value, 0)
 
 
@@ -149,7 +149,7 @@ def train(folder, hook=None, **settings):
 
 def test_kl_weight_is_applied_at_every_step(tmp_path):
     noted, _ = train(tmp_path / "run", schedules={"kl": "linear:start=0.1,end=0.9,steps=8,delay=5"})
-    schedule = LinearSpec(start=0.1, end=0.9, steps=8, delay=5)
+    schedule = LinearScheduleSpec(start=0.1, end=0.9, steps=8, delay=5)
     assert [w["kl"] for w in noted.used] == [schedule.at(step) for step in range(STEPS)]
     assert [w["kl"] for w in noted.shown] == [w["kl"] for w in noted.used]
     assert noted.used[0]["kl"] == 0.1
@@ -160,7 +160,7 @@ def test_the_default_warm_up_is_half_of_the_steps(tmp_path):
     noted, run = train(tmp_path / "run")
     assert [w["kl"] for w in noted.used] == pytest.approx([min(step / 24, 1) for step in range(STEPS)])
     assert noted.settled == 24
-    assert run.spec.schedules["kl"] == LinearSpec(steps=24)
+    assert run.spec.schedules["kl"] == LinearScheduleSpec(steps=24)
 
 
 @pytest.mark.parametrize(("settings", "warm_up"), [({"steps": 400}, 200), ({"steps": 1}, 1), ({"epochs": 8}, 12)])
@@ -168,18 +168,18 @@ def test_the_default_warm_up_counts_steps(settings, warm_up):
     spec = resolve(
         make_run_spec(data="memory:examples=60,shape=[3]", batch_size=16, **settings), make_dataset("d", DATA)
     )
-    assert spec.schedules == {"kl": LinearSpec(steps=warm_up)}
+    assert spec.schedules == {"kl": LinearScheduleSpec(steps=warm_up)}
 
 
 def test_images_have_no_warm_up_by_default():
     images = np.random.default_rng(0).integers(0, 256, size=(60, 1, 4, 4), dtype=np.uint8)
     spec = resolve(make_run_spec(data="memory:examples=60,shape=[1,4,4]"), make_dataset("d", images))
-    assert spec.schedules == {"kl": ConstantSpec(value=1)}
+    assert spec.schedules == {"kl": ConstantScheduleSpec(value=1)}
 
 
 def test_learning_rate_reaches_the_optimiser_at_every_step(tmp_path):
     noted, _ = train(tmp_path / "run", learning_rate=0.02, schedules={"lr": "cosine:start=1,end=0.05,steps=30"})
-    schedule = CosineSpec(start=1, end=0.05, steps=30)
+    schedule = CosineScheduleSpec(start=1, end=0.05, steps=30)
     assert [rate for (rate,) in noted.rates] == pytest.approx([0.02 * schedule.at(step) for step in range(STEPS)])
     assert all("lr" not in used for used in noted.used)
     assert [w["lr"] for w in noted.shown] == pytest.approx([schedule.at(step) for step in range(STEPS)])

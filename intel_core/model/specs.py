@@ -24,7 +24,7 @@ __all__ = [
     "GaussianSpec",
     "IWAESpec",
     "LaplaceSpec",
-    "LinearSpec",
+    "LinearNetworkSpec",
     "MLPSpec",
 ]
 
@@ -105,7 +105,7 @@ class MLPSpec(NetworkSpec):
         return mlp_decoder(in_features, self.hidden, out_shape, self.activation)
 
 
-class LinearSpec(NetworkSpec):
+class LinearNetworkSpec(NetworkSpec):
     """One affine layer: with a Gaussian likelihood, probabilistic PCA, whose evidence is known exactly."""
 
     def build_encoder(self, x_shape: tuple[int, ...], out_features: int) -> nn.Module:

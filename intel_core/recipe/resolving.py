@@ -9,7 +9,7 @@ from intel_core.errors import DataError, SpecError
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec
 from intel_core.model.specs import BernoulliSpec, ConvSpec, GaussianSpec, MLPSpec
-from intel_core.schedules import ConstantSpec, LinearSpec, ScheduleSpec
+from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
@@ -95,8 +95,8 @@ def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, Sc
 def _default_kl_weight(shape: tuple[int, ...], steps: int) -> ScheduleSpec:
     """A warm-up on vectors, where the ELBO collapses without one; none on images, as in the paper."""
     if len(shape) == 3:
-        return ConstantSpec()
-    return LinearSpec(steps=max(1, int(steps * WARMUP_SHARE)))
+        return ConstantScheduleSpec()
+    return LinearScheduleSpec(steps=max(1, int(steps * WARMUP_SHARE)))
 
 
 _VALUES = {"binary": "{0, 1}", "unit": "[0, 1]", "real": "real numbers"}

@@ -22,7 +22,7 @@ from intel_core.components.settings_file import read_settings
 from intel_core.components.spec import ComponentSpec
 from intel_core.mappings.building import IdentitySpec
 from intel_core.model.specs import ConvSpec, ELBOSpec, GaussianSpec, MLPSpec
-from intel_core.schedules import LinearSpec
+from intel_core.schedules import LinearScheduleSpec
 
 CORE = [(kind, c.name) for kind in plugins.kinds() for c in plugins.available(kind) if c.distribution == plugins.CORE]
 
@@ -251,7 +251,7 @@ def test_singular_and_plural_kinds(kind: str) -> None:
 )
 def test_settings_from_a_file(tmp_path: Path, file: str, content: str) -> None:
     (tmp_path / file).write_text(content)
-    assert parse_spec("schedules", f"linear:@{tmp_path / file}") == LinearSpec(steps=10, end=2.5)
+    assert parse_spec("schedules", f"linear:@{tmp_path / file}") == LinearScheduleSpec(steps=10, end=2.5)
 
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:

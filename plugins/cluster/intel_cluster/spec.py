@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 from typing_extensions import Self
 
 from intel_core.mappings.contract import MappingSpec
-from intel_core.schedules import ConstantSpec, GeometricSpec, LinearSpec
+from intel_core.schedules import ConstantScheduleSpec, GeometricScheduleSpec, LinearScheduleSpec
 
 if TYPE_CHECKING:
     from intel_cluster.mapping import ClusterMapping
@@ -141,15 +141,15 @@ class ClusterSpec(MappingSpec):
         They wait for an eighth of the training, and for the KL term to have its whole weight: without it nothing
         keeps the posteriors from all going to one side, which the proportions would follow.
 
-        >>> kl = {"kl": LinearSpec(steps=300)}
+        >>> kl = {"kl": LinearScheduleSpec(steps=300)}
         >>> ClusterSpec(learnable=True).advised_schedules(1000, kl)["proportions"].delay
         300
         """
         if not (self.learnable and self.estimator == "mass"):
-            return {"strength": GeometricSpec(start=START, steps=max(1, int(steps * GROWTH)))}
+            return {"strength": GeometricScheduleSpec(start=START, steps=max(1, int(steps * GROWTH)))}
         warmed_up = settled["kl"].settled if "kl" in settled else 0
         wait = max(int(steps * PATIENCE), min(warmed_up or 0, steps))
-        return {"strength": ConstantSpec(), "proportions": LinearSpec(delay=wait, steps=1)}
+        return {"strength": ConstantScheduleSpec(), "proportions": LinearScheduleSpec(delay=wait, steps=1)}
 
     def build(self, y_dim: int) -> ClusterMapping:
         """The mapping for `y_dim` dimensions; those that are not cut pass through.

@@ -7,7 +7,7 @@ import torch
 from intel_cluster import ClusterMapping, ClusterSpec, LearnedClusterMapping
 
 from intel_core import Regularised, SpecError, fit, parse_spec
-from intel_core.schedules import ConstantSpec
+from intel_core.schedules import ConstantScheduleSpec
 
 SPECS = [{"k": 3}, {"k": 2, "split": "line"}, {"k": [2, 3]}]
 
@@ -128,7 +128,7 @@ def test_a_run_is_advised_to_wait_and_a_user_may_say_otherwise(tmp_path):
     asked = {"strength": "linear:steps=8", "proportions": "constant"}
     run = fit(mapping=two[0], data=x, latent=2, steps=16, schedules=asked, run_dir=tmp_path / "one")
     assert [run.spec.schedules["proportions"].at(0), run.spec.schedules["strength"].at(4)] == [1, 0.5]
-    image = ClusterSpec(k=2, learnable=True).advised_schedules(800, {"kl": ConstantSpec()})["proportions"]
+    image = ClusterSpec(k=2, learnable=True).advised_schedules(800, {"kl": ConstantScheduleSpec()})["proportions"]
     assert [image.at(step) for step in (100, 101)] == [0, 1]
     fixed = ClusterSpec(k=2).advised_schedules(100, {})
     assert list(fixed) == ["strength"]

@@ -16,7 +16,7 @@ from intel_core.components.loading import name_of
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.errors import PluginError
 from intel_core.mappings.contract import MappingSpec
-from intel_core.schedules import ConstantSpec, ScheduleSpec
+from intel_core.schedules import ConstantScheduleSpec, ScheduleSpec
 
 _CLAUSE = "contract: the spec of a plugin"
 
@@ -88,7 +88,7 @@ def schedules(subject: Subject) -> None:
     for spec in _specs(subject):
         for steps in (1, 1000):
             try:
-                advised = spec.advised_schedules(steps, {"kl": ConstantSpec()})
+                advised = spec.advised_schedules(steps, {"kl": ConstantScheduleSpec()})
                 wrong = {name: found for name, found in advised.items() if not isinstance(found, ScheduleSpec)}
                 values = [found.at(step) for found in advised.values() for step in (0, steps) if not wrong]
             except Exception as error:
