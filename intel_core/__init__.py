@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from intel_core.evaluation.measuring import measurements as measurements
     from intel_core.evaluation.measuring import usual_metrics as usual_metrics
     from intel_core.evaluation.metric import MetricSpec as MetricSpec
+    from intel_core.evaluation.run import Run as Run
+    from intel_core.evaluation.run import load_run as load_run
     from intel_core.evaluation.subject import Prior as Prior
     from intel_core.evaluation.subject import Subject as Subject
     from intel_core.fitting.fit import fit as fit
@@ -67,8 +69,6 @@ if TYPE_CHECKING:
     from intel_core.recipe.runspec import RunSpec as RunSpec
     from intel_core.replicates.fitting import Replicates as Replicates
     from intel_core.replicates.fitting import fit_replicates as fit_replicates
-    from intel_core.runs.run import Run as Run
-    from intel_core.runs.run import load_run as load_run
     from intel_core.schedules import ScheduleSpec as ScheduleSpec
     from intel_core.training.hooks import hookimpl as hookimpl
 
@@ -117,6 +117,10 @@ _HOMES = {
         "usual_metrics",
     ),
     "evaluation.metric": ("MetricSpec",),
+    "evaluation.run": (
+        "Run",
+        "load_run",
+    ),
     "evaluation.subject": (
         "Prior",
         "Subject",
@@ -159,10 +163,6 @@ _HOMES = {
     "replicates.fitting": (
         "Replicates",
         "fit_replicates",
-    ),
-    "runs.run": (
-        "Run",
-        "load_run",
     ),
     "schedules": ("ScheduleSpec",),
     "training.hooks": ("hookimpl",),

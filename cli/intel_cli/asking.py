@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
     from intel_core.evaluation.measuring import Measured
     from intel_core.evaluation.metric import MetricSpec
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["ask"]
 

@@ -12,10 +12,10 @@ from intel_cli.completion import named_run
 from intel_core.components import discovery as plugins
 from intel_core.components.spec import parse_spec
 from intel_core.errors import RunError, SpecError
+from intel_core.evaluation.run import load_run
 from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
 from intel_core.mappings.compose import properties_of
 from intel_core.mappings.contract import Mapping, MappingSpec
-from intel_core.runs.run import load_run
 
 __all__ = ["Chosen", "chosen_mapping"]
 

@@ -17,7 +17,7 @@ from intel_core.errors import DataError, RunError, did_you_mean
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["save_arrays", "save_examples", "suffix_of"]
 

@@ -11,7 +11,7 @@ from intel_cli.telling import note, quoted
 from intel_core.errors import RunError
 
 if TYPE_CHECKING:
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["gather"]
 
@@ -30,8 +30,8 @@ def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = Fa
         RunError: if a path holds no run, or none has ended.
     """
     from intel_core.compute.device import pick_device
+    from intel_core.evaluation.run import load_run
     from intel_core.runs.folder import GROUP_FILE
-    from intel_core.runs.run import load_run
 
     chosen = str(pick_device(device))
     found: dict[Path, Run] = {}

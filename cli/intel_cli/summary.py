@@ -12,8 +12,8 @@ from intel_cli.describe import facts, number, warmup
 from intel_cli.telling import json_text, quoted
 
 if TYPE_CHECKING:
+    from intel_core.evaluation.run import Run
     from intel_core.recipe.runspec import RunSpec
-    from intel_core.runs.run import Run
     from intel_core.training.trainer import Trainer
 
 __all__ = ["console", "four_digits", "show_plan", "show_summary", "summary_of"]

@@ -13,7 +13,7 @@ from intel_core.errors import SpecError
 from intel_core.evaluation.measurement import Number
 from intel_core.evaluation.measuring import Measured, measurements
 from intel_core.evaluation.statistics import holm, welch
-from intel_core.runs.run import Run
+from intel_core.runs.stored_run import StoredRun
 
 __all__ = [
     "Cell",
@@ -49,8 +49,8 @@ class Group(NamedTuple):
     """
 
     name: str
-    runs: tuple[Run, ...]
-    again: tuple[Run, ...] = ()
+    runs: tuple[StoredRun, ...]
+    again: tuple[StoredRun, ...] = ()
 
 
 Verdict = Literal["better", "worse", "differs", "within noise", "no test", "reference"]
@@ -111,14 +111,14 @@ class Comparison(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def group_runs(runs: Iterable[Run]) -> list[Group]:
+def group_runs(runs: Iterable[StoredRun]) -> list[Group]:
     """Runs by their data and all their settings but the seed, in the order in which each kind came first.
 
     Of several runs with one seed the first counts: the others are the same run once more.
 
     The name of a group says what sets it apart: the settings in which the groups differ, the mapping first.
     """
-    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    found: dict[tuple[tuple[str, str], ...], list[StoredRun]] = {}
     for run in runs:
         # A file's name says nothing of what was in it when the run was trained.
         data = ("fingerprint", run.fingerprint)
@@ -131,13 +131,13 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     return [_group(name, members) for name, members in zip(names, found.values(), strict=True)]
 
 
-def _group(name: str, members: Iterable[Run]) -> Group:
-    first: dict[int, Run] = {}
+def _group(name: str, members: Iterable[StoredRun]) -> Group:
+    first: dict[int, StoredRun] = {}
     again = [run for run in members if first.setdefault(run.seed, run) is not run]
     return Group(name, tuple(run for _, run in sorted(first.items())), tuple(again))
 
 
-def _settings(run: Run, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
+def _settings(run: StoredRun, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
     """Settings of a run as text, resolved or as asked for, without those that seeds of one group differ in."""
     settings = run.info.get(which) or run.info["spec"]
     if which == "spec":
@@ -169,7 +169,7 @@ def _text(setting: str, value: Any) -> str:
     return " → ".join(short_text(_KINDS[setting], one) for one in values) or "identity"
 
 
-def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
+def numbers_of(run: StoredRun) -> dict[tuple[str, str], Number]:
     """Every number known of a run, by metric (as text) and name: its final ones, and what is stored of metrics.
 
     What is not finite is no number, and is left out.
@@ -177,13 +177,13 @@ def numbers_of(run: Run) -> dict[tuple[str, str], Number]:
     return _numbers(run, _stored(run))
 
 
-def _stored(run: Run) -> dict[str, Measured]:
+def _stored(run: StoredRun) -> dict[str, Measured]:
     """What is stored of metrics, by their text; the latest where defaults of another version give one text twice."""
     by_age = sorted(measurements(run), key=lambda measured: measured.created)
     return {short_text("metrics", one.metric): one for one in by_age if one.measurement is not None}
 
 
-def _numbers(run: Run, stored: dict[str, Measured]) -> dict[tuple[str, str], Number]:
+def _numbers(run: StoredRun, stored: dict[str, Measured]) -> dict[tuple[str, str], Number]:
     test = run.metrics.get("test", {})
     found = {
         ("training", name): Number(value=float(test[name]), **about)
@@ -196,7 +196,7 @@ def _numbers(run: Run, stored: dict[str, Measured]) -> dict[tuple[str, str], Num
     return found
 
 
-def _protocols(run: Run, stored: dict[str, Measured]) -> dict[str, dict[str, str]]:
+def _protocols(run: StoredRun, stored: dict[str, Measured]) -> dict[str, dict[str, str]]:
     """By metric, whatever has to be one and the same for its numbers to be held against each other, as text."""
     data = {"data": run.fingerprint}
     found = {"training": {**data, "likelihood": str(run.info["spec"].get("likelihood"))}}

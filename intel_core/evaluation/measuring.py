@@ -28,7 +28,7 @@ from intel_core.evaluation.measurement import Measurement, NotApplicableError
 from intel_core.evaluation.metric import MetricSpec
 from intel_core.evaluation.subject import Subject
 from intel_core.runs import checkpoint
-from intel_core.runs.run import Run
+from intel_core.runs.stored_run import StoredRun
 
 __all__ = [
     "Measured",
@@ -159,7 +159,7 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
     )
 
 
-def measurements(run: Run) -> list[Measured]:
+def measurements(run: StoredRun) -> list[Measured]:
     """What is stored for the weights that a run has now, by name of the metric; what is damaged is left out.
 
     Where several versions of a metric have answered one question, the latest answer counts alone.
@@ -179,7 +179,7 @@ def measurements(run: Run) -> list[Measured]:
     return list(latest.values())
 
 
-def _path(run: Run, component: plugins.Component, text: str, weights: str) -> Path:
+def _path(run: StoredRun, component: plugins.Component, text: str, weights: str) -> Path:
     """A file for each metric, setting and state of the weights; a later version of the metric measures anew."""
     key = f"{component.qualified} {component.version}|{text}|{weights}"
     name = re.sub(r"\W+", "-", component.name)

@@ -19,7 +19,7 @@ from intel_core.evaluation.measurement import NotApplicableError
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.reading.data_dir import data_dir_or_default
-from intel_core.runs.run import Encoding, Run
+from intel_core.runs.stored_run import Encoding, StoredRun
 
 __all__ = [
     "Prior",
@@ -56,7 +56,7 @@ class Subject:
 
     def __init__(
         self,
-        run: Run,
+        run: StoredRun,
         *,
         dataset: Dataset | None = None,
         data_dir: Path | None = None,

@@ -14,6 +14,7 @@ from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DivergenceError, RunError
+from intel_core.evaluation.run import Run
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.fitting.keeping import finish, keep, load_best
@@ -24,7 +25,6 @@ from intel_core.processes.starting import joined
 from intel_core.recipe.building import build_model
 from intel_core.recipe.runspec import RunSpec
 from intel_core.runs.folder import RunFolder
-from intel_core.runs.run import Run
 from intel_core.training.trainer import Trainer
 
 __all__ = [

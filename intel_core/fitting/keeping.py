@@ -12,13 +12,13 @@ import torch
 from intel_core import files
 from intel_core.data.values import to_float
 from intel_core.errors import DivergenceError
+from intel_core.evaluation.run import Run
 from intel_core.fitting.resuming import identity
 from intel_core.fitting.signals import is_signal
 from intel_core.mappings.compose import diagnose
 from intel_core.model.vae import InteLVAE
 from intel_core.runs import checkpoint
 from intel_core.runs.folder import RunFolder
-from intel_core.runs.run import Run
 from intel_core.training.hooks import hookimpl
 from intel_core.training.scoring import evaluate
 from intel_core.training.trainer import Trainer

@@ -10,13 +10,13 @@ from typing import Any
 from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
 from intel_core.errors import RunError, SpecError
+from intel_core.evaluation.run import Run
 from intel_core.fitting.fit import _hooks, _train, _trainer
 from intel_core.fitting.resuming import go_on
 from intel_core.processes.peers import Peers, agreeing
 from intel_core.processes.starting import joined
 from intel_core.reading.arrays import make_dataset
 from intel_core.runs.folder import RunFolder
-from intel_core.runs.run import Run
 
 __all__ = [
     "resume",

@@ -19,6 +19,7 @@ from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DivergenceError, RunError, SpecError
+from intel_core.evaluation.run import Run
 from intel_core.evaluation.statistics import mean_and_std
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.estimate import fit_at_once
@@ -32,7 +33,6 @@ from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec
 from intel_core.replicates.stacked_runs import Group, Replicate
 from intel_core.runs.folder import GROUP_FILE, RunFolder
-from intel_core.runs.run import Run
 
 __all__ = ["Replicates", "check_replicates", "fit_replicates", "group_name", "summarise_again"]
 

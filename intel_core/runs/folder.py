@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from intel_core import files
-from intel_core.runs import checkpoint
-from intel_core.runs import lock
-from intel_core.components import discovery as plugins, loading
+from intel_core.components import discovery as plugins
+from intel_core.components import loading
+from intel_core.components.spec import ComponentSpec
 from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError, did_you_mean
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.runspec import RunSpec
-from intel_core.components.spec import ComponentSpec
+from intel_core.runs import lock
 
 __all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "versions"]
 

@@ -9,13 +9,13 @@ import torch
 
 from intel_core import DivergenceError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.compute import compiling
+from intel_core.evaluation.run import Run
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.processes.peers import Peers
 from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
-from intel_core.runs.run import Run
 from intel_core.training.trainer import Trainer
 
 IMAGES = np.random.default_rng(1).integers(0, 256, size=(200, 9, 9), dtype=np.uint8)

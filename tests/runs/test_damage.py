@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 
-from intel_core import IntelError, RunError, fit, hookimpl, load_run, resume
+from intel_core import IntelError, RunError, files, fit, hookimpl, load_run, resume
 from intel_core.runs import checkpoint
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
@@ -276,7 +276,7 @@ def test_a_folder_in_which_a_run_was_killed_before_it_began_is_blank(tmp_path: P
 
 def writes_of(monkeypatch: pytest.MonkeyPatch, fail_at: int | None, code: int) -> list[str]:
     """Names of the files written from now on; the one of a number fails, half of it written."""
-    plain, seen = checkpoint.write_synced, []
+    plain, seen = files.write_synced, []
 
     def write(path: Path, content: bytes) -> None:
         seen.append(path.name)
@@ -285,7 +285,8 @@ def writes_of(monkeypatch: pytest.MonkeyPatch, fail_at: int | None, code: int) -
             raise OSError(code, os.strerror(code))
         plain(path, content)
 
-    monkeypatch.setattr(checkpoint, "write_synced", write)
+    for module in (files, checkpoint):
+        monkeypatch.setattr(module, "write_synced", write)
     return seen
 
 

@@ -12,7 +12,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-import intel_core.runs.run
+import intel_core
+import intel_core.runs.stored_run
 from intel_core import DataError, IntelError, RunError, fit, hookimpl, load_run, make_dataset, register
 from intel_core.components import discovery as plugins
 from intel_core.mappings.contract import MappingSpec
@@ -169,7 +170,7 @@ def test_taking_some_rows_at_a_time_does_not_change_results(kind, rows, trained,
         }
 
     whole = results()
-    monkeypatch.setattr(intel_core.runs.run, "_ROWS", rows)
+    monkeypatch.setattr(intel_core.runs.stored_run, "_ROWS", rows)
     for name, part in results().items():
         torch.testing.assert_close(part, whole[name], rtol=1e-4, atol=1e-5, msg=name)
 
@@ -447,7 +448,7 @@ def test_data_is_split_as_make_dataset_does(trained):
 
 # --- nothing in a run can run code -------------------------------------------------------------------------------
 
-SOURCES = sorted(Path(intel_core.runs.run.__file__).parent.rglob("*.py"))
+SOURCES = sorted(Path(intel_core.__file__).parent.rglob("*.py"))
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("yaml", "unsafe_load"), ("numpy", "load")}
 
@@ -485,6 +486,4 @@ def test_the_search_for_pickles_finds_them(source):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_nothing_is_ever_unpickled_or_evaluated(path):
-    # One check pickles a mapping and reads back what it has just made itself.
-    allowed = ["pickle"] if path.parts[-3:] == ("testing", "checks", "deploy.py") else []
-    assert forbidden(path.read_text(encoding="utf-8")) == allowed
+    assert not forbidden(path.read_text(encoding="utf-8"))

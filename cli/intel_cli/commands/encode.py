@@ -67,8 +67,8 @@ def encode(
     from intel_core.components.spec import parse_spec
     from intel_core.compute.device import pick_device
     from intel_core.data.dataset import DatasetSpec, Unsplit
+    from intel_core.evaluation.run import load_run
     from intel_core.reading.data_dir import data_dir_or_default
-    from intel_core.runs.run import load_run
 
     trained = load_run(run, device=str(pick_device(device)))
     chosen = (split,) if split else SPLITS if data else ("test",)

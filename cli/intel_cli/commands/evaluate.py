@@ -13,7 +13,7 @@ from intel_cli.completion import RunPath
 
 if TYPE_CHECKING:
     from intel_core.evaluation.measuring import Measured
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["evaluate"]
 

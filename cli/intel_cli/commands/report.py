@@ -51,9 +51,9 @@ def report(
     from intel_cli.report.page import render
     from intel_cli.telling import json_text
     from intel_core.errors import RunError
+    from intel_core.evaluation.run import load_run
     from intel_core.files import write_text
     from intel_core.reading.data_dir import data_dir_or_default
-    from intel_core.runs.run import load_run
 
     target = output or run / "report.html"
     suffix_of(target, (".html", ".htm"))

@@ -39,7 +39,7 @@ def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, 
     """
     from intel_cli.files import save_examples, suffix_of
     from intel_core.compute.device import pick_device
-    from intel_core.runs.run import load_run
+    from intel_core.evaluation.run import load_run
 
     trained = load_run(run, device=str(pick_device(device)))
     images = len(trained.model.x_shape) == 3

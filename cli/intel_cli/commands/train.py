@@ -13,7 +13,7 @@ from intel_cli.completion import ComponentName, RunPath
 
 if TYPE_CHECKING:
     from intel_cli.progress import Progress
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["train"]
 

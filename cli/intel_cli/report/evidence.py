@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from intel_cli.pictures.acting import Part
     from intel_core.evaluation.measurement import Number
     from intel_core.evaluation.measuring import Measured
-    from intel_core.runs.run import Encoding, Run
+    from intel_core.evaluation.run import Run
+    from intel_core.runs.stored_run import Encoding
 
 __all__ = ["bounds_of", "dims_text", "evidence_of", "from_metrics", "likelihoods", "near_each_other", "paired"]
 

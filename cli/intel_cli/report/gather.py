@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from intel_core.data.dataset import Dataset
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["Page", "Picture", "gather", "usable_data"]
 

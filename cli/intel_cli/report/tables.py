@@ -16,7 +16,7 @@ from intel_cli.telling import json_text
 if TYPE_CHECKING:
     from intel_core.evaluation.measurement import Number
     from intel_core.evaluation.measuring import Measured
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["Diagnosis", "MetricRow", "MetricTable", "diagnosis_of", "metric_tables"]
 

@@ -12,7 +12,7 @@ from intel_cli.report.svg import Frame, clipped, dots, frame, line, squared, win
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.runs.run import Run
+    from intel_core.evaluation.run import Run
 
 __all__ = ["as_drawn", "beside_data", "joined", "units_note"]
 

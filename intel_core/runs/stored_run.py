@@ -1,13 +1,13 @@
 """What can a trained model do, read back from its run directory?
 
-Encode, decode, reconstruct, sample, and tell its numbers, on another machine too.
+Encode, decode, reconstruct, sample, and give its numbers, on another machine too. What can be asked of it beyond that
+(metrics, whether the bias took) is `intel_core.evaluation.run.Run`.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,23 +17,23 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from intel_core.runs import checkpoint
 from intel_core.components import discovery as plugins
 from intel_core.compute.memory import require_bytes
 from intel_core.data.dataset import Dataset, Examples
 from intel_core.data.values import to_float
-from intel_core.errors import DataError, PluginError, RunError, SpecError, did_you_mean
+from intel_core.errors import DataError, PluginError, RunError, SpecError
 from intel_core.model.vae import InteLVAE
-from intel_core.recipe.building import build_model
-from intel_core.runs.folder import RunFolder
 from intel_core.randomness import stream
-from intel_core.recipe.runspec import RunSpec, make_run_spec
 from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.recipe.building import build_model
+from intel_core.recipe.runspec import RunSpec, make_run_spec
+from intel_core.runs import checkpoint
+from intel_core.runs.folder import RunFolder
+from intel_core.runs.units import Units, as_tensor
 
 __all__ = [
     "Encoding",
-    "Run",
-    "load_run",
+    "StoredRun",
 ]
 
 _ROWS = 1000
@@ -57,7 +57,7 @@ class Encoding(NamedTuple):
     z_mean: Tensor
 
 
-class Run:
+class StoredRun:
     """A trained model and everything known about it.
 
     Args:
@@ -81,7 +81,7 @@ class Run:
             self.__dict__["model"] = model
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, {self.status})"
+        return f"{type(self).__name__}({str(self.path)!r}, {self.status})"
 
     @property
     def path(self) -> Path:
@@ -187,58 +187,38 @@ class Run:
         Raises:
             RunError: if the training examples differ, or the units that they were standardised from.
         """
-        then, now = self._info["data"], dataset.summary()
-        differs = {
-            "fingerprint": self.fingerprint != now["fingerprint"],
-            "mean or spread": _scaled_otherwise(then.get("scaling"), now["scaling"]),
-            "columns": then.get("columns", now["columns"]) != now["columns"],
-        }
-        for what, it_does in differs.items():
-            if it_does:
-                raise RunError(f"{self.path} was trained on other data: the {what} of the training examples differs")
+        what = self.units.differs_from(dataset.summary())
+        if what:
+            raise RunError(f"{self.path} was trained on other data: the {what} of the training examples differs")
+
+    @functools.cached_property
+    def units(self) -> Units:
+        """The units of the training data, which encoded examples are in."""
+        return Units(self._info["data"])
 
     def standardise(self, raw: Tensor) -> Tensor:
         """Values in their original units as the model knows them; unchanged where the data was not standardised."""
-        scaling = self._info["data"].get("scaling")
-        if scaling is None:
-            return raw
-        # In float64, or large offsets would cost the digits that matter.
-        mean, std = (torch.tensor(scaling[key], dtype=torch.float64) for key in ("mean", "std"))
-        found = (raw.double() - mean) / std
-        return found if raw.dtype == torch.float64 else found.float()
+        return self.units.standardise(raw)
 
     def original_units(self, x: Tensor) -> Tensor:
         """The inverse of `standardise`: samples and reconstructions in the units of the data file."""
-        scaling = self._info["data"].get("scaling")
-        return x if scaling is None else x * torch.tensor(scaling["std"]) + torch.tensor(scaling["mean"])
+        return self.units.original(x)
 
     def adapt(self, examples: Examples) -> Examples:
-        """Examples in their own units as the model knows its data.
-
-        Columns are found by their names, where both have names; values are standardised as the training data was;
-        labels get the numbers that their names have in the training data, and names that are new there the next ones.
+        """Examples in their own units as the model knows its data; see `Units.adapt`.
 
         Raises:
             DataError: if a column is missing, or the shape or the values do not fit the model.
         """
-        data = self._info["data"]
-        x, known = examples.x, tuple(data.get("columns", ()))
-        x = x.unsqueeze(1) if x.dim() == 1 else x
-        if known and examples.columns:
-            missing = [name for name in known if name not in examples.columns]
-            if missing:
-                raise DataError(
-                    f"there is no column {missing[0]!r}{did_you_mean(missing[0], examples.columns, say='columns')}; "
-                    f"the run was trained on {', '.join(known)}"
-                )
-            x = x[:, [examples.columns.index(name) for name in known]]
-        if data.get("scaling") is not None and x.shape[1:] == self.model.x_shape:
-            x = self.standardise(x).float()
-        classes, labels = list(data.get("classes", ())), examples.labels
-        if labels is not None and classes and examples.class_names:
-            classes += [name for name in examples.class_names if name not in classes]
-            labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
-        return Examples(self.check(x), labels, tuple(classes) or examples.class_names, known)
+        return self.units.adapt(examples)
+
+    def check(self, x: Any) -> Tensor:
+        """Examples as a tensor of the model's shape.
+
+        Raises:
+            DataError: if the shape or the values do not fit.
+        """
+        return self.units.check(x)
 
     # --- what the model does -----------------------------------------------------------------------------------
 
@@ -266,7 +246,7 @@ class Run:
         Raises:
             DataError: if z has another shape.
         """
-        z = _as_tensor("z", z).to(torch.float32)
+        z = as_tensor("z", z).to(torch.float32)
         if z.dim() != 2 or z.shape[1] != self.model.z_dim:
             raise DataError(f"z has shape {tuple(z.shape)}, expected (n, {self.model.z_dim})")
         return self._by_rows(lambda part: (self.model.likelihood.mean(self.model.decode(part)),), z)[0]
@@ -300,60 +280,9 @@ class Run:
         """Where the model computes."""
         return next(self.model.parameters()).device
 
-    def check(self, x: Any) -> Tensor:
-        """Examples as a tensor of the model's shape.
-
-        Raises:
-            DataError: if the shape or the values do not fit.
-        """
-        values = _as_tensor("examples", x)
-        shape = self.model.x_shape
-        if values.dim() == len(shape) and shape[0] == 1:
-            values = values.unsqueeze(1)
-        if values.shape[1:] != shape:
-            raise DataError(f"examples have shape {tuple(values.shape[1:])}, the run was trained on {shape}")
-        if values.dtype == torch.uint8 and self._info["data"].get("support") == "binary" and int(values.max()) <= 1:
-            values = values * 255  # a mask, as in the data it was trained on
-        if values.dtype != torch.uint8:
-            values = values.to(torch.float32)
-            if not bool(torch.isfinite(values).all()):
-                raise DataError("examples hold NaN or infinity")
-        return values
-
     @torch.no_grad()
     def _by_rows(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
         """Apply a function to some rows at a time, so that memory does not grow with n."""
         self.model.eval()
         parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
         return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
-
-
-def _scaled_otherwise(then: dict[str, Any] | None, now: dict[str, Any] | None) -> bool:
-    """Whether columns were standardised by other numbers, up to how another machine rounds."""
-    if then is None or now is None:
-        return then is not now
-    (mean, std), (other_mean, other_std) = (
-        [torch.tensor(one[key], dtype=torch.float64) for key in ("mean", "std")] for one in (then, now)
-    )
-    if mean.shape != other_mean.shape:
-        return True
-    return bool((((mean - other_mean).abs() > 1e-6 * std) | ((std - other_std).abs() > 1e-6 * std)).any())
-
-
-def _as_tensor(what: str, values: Any) -> Tensor:
-    try:
-        tensor = values if isinstance(values, Tensor) else torch.tensor(values)
-    except (TypeError, ValueError, RuntimeError):
-        raise DataError(f"{what} must be an array of numbers, not {type(values).__name__}") from None
-    if tensor.is_complex() or tensor.layout != torch.strided:
-        raise DataError(f"{what} must be dense real numbers, not {tensor.dtype} of layout {tensor.layout}")
-    return tensor
-
-
-def load_run(path: str | Path, *, device: str = "cpu") -> Run:
-    """A run from its directory.
-
-    Raises:
-        RunError: if it is not a run directory.
-    """
-    return Run(RunFolder(Path(path)), device=device)
