@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,13 @@ __all__ = [
     "Identity",
     "MappingModule",
     "OnDims",
+    "Part",
     "Wrapped",
     "as_module",
     "bare",
     "clustering_of",
     "diagnose",
+    "elements",
     "parts_of",
     "properties_of",
 ]
@@ -206,17 +208,77 @@ def properties_of(mapping: object) -> Properties:
     return mapping.properties if isinstance(mapping, Declared) else Properties()
 
 
-def parts_of(mapping: Any, dims: tuple[int, ...] | None = None) -> list[tuple[Any, tuple[int, ...]]]:
-    """The elementary mappings inside a mapping that read `y` directly, each with the dimensions it reads.
+class Part(NamedTuple):
+    """One elementary mapping of a composition.
 
-    Of a composition only the first part reads y itself; what follows acts on an already mapped latent.
+    Attributes:
+        mapping: the elementary mapping itself.
+        dims: the dimensions that it reads, of y where nothing before it has touched them.
+        before: all that is applied before it, in turn, each to all dimensions.
+        reads_y: whether all that it reads is y itself.
+        keeps: whether all before it keeps the number of dimensions, so that `dims` name dimensions of y too.
     """
-    dims = tuple(range(mapping.y_dim)) if dims is None else dims
+
+    mapping: Any
+    dims: tuple[int, ...]
+    before: tuple[Any, ...]
+    reads_y: bool
+    keeps: bool
+
+    @property
+    def properties(self) -> Properties:
+        """What it declares, in its own dimensions."""
+        return properties_of(self.mapping)
+
+
+def elements(mapping: Any) -> list[Part]:
+    """Every elementary mapping of a composition, in the order of application.
+
+    Of a composition that acts on some of the dimensions only (`Compose` inside `OnDims`) the first part stands for
+    the whole.
+
+    >>> g = Compose([OnDims(Identity(2), (0, 1), 4), OnDims(Identity(2), (3, 1), 4)])
+    >>> [(part.dims, part.reads_y) for part in elements(g)]
+    [((0, 1), True), ((3, 1), False)]
+    """
+    touched: set[int] = set()
+    parts: list[Part] = []
+    before: tuple[Any, ...] = ()
+    keeps = True
+    for stage in _stages(mapping):
+        part, dims = _innermost(stage)
+        parts.append(Part(part, dims, before, keeps and not touched & set(dims), keeps))
+        touched |= set(dims)
+        before = (*before, stage)
+        keeps = keeps and stage.y_dim == stage.z_dim
+    return parts
+
+
+def _stages(mapping: Any) -> Iterator[Any]:
+    """What is applied one after another to all dimensions."""
     if isinstance(mapping, Compose):
-        return parts_of(mapping.parts[0], dims)
-    if isinstance(mapping, OnDims):
-        return parts_of(mapping.inner, tuple(dims[d] for d in mapping.dims))
-    return [(bare(mapping), dims)]
+        for part in mapping.parts:
+            yield from _stages(part)
+    else:
+        yield mapping
+
+
+def _innermost(stage: Any) -> tuple[Any, tuple[int, ...]]:
+    """The elementary mapping inside a stage that is applied first, and the dimensions of the stage that it reads."""
+    if isinstance(stage, OnDims):
+        part, dims = _innermost(next(_stages(stage.inner)))
+        return part, tuple(stage.dims[d] for d in dims)
+    return bare(stage), tuple(range(stage.y_dim))
+
+
+def parts_of(mapping: Any) -> list[tuple[Any, tuple[int, ...]]]:
+    """The elementary mappings that are applied to y first, each with the dimensions it reads.
+
+    Of a composition only the first part is sure to read y itself; what follows acts on a latent that may be mapped
+    already. `elements` has all of them.
+    """
+    first = elements(mapping)[0]
+    return [(first.mapping, first.dims)]
 
 
 def diagnose(mapping: Mapping, y: Tensor, labels: Tensor | None) -> dict[str, Any]:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch.special import ndtri
 
-from intel_cli.pictures.acting import clusterings_of, places_of
 from intel_cli.pictures.borders import draw_cuts
 from intel_cli.pictures.carried import broken
 from intel_cli.pictures.points import coordinate_names
 from intel_cli.pictures.style import GREY, INK, LIGHT, class_style, figure
+from intel_core.helpers.parts_of_mapping import clusterings_of, places_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

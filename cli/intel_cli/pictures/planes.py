@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from matplotlib.lines import Line2D
 
-from intel_cli.pictures.acting import clusterings_of, places_of
 from intel_cli.pictures.borders import draw_borders
 from intel_cli.pictures.carried import broken, cartesian, lift, place_in, polar
 from intel_cli.pictures.points import MOST_CLASSES, Group, by_cluster, coordinate_names, draw_points, set_limits
 from intel_cli.pictures.prior import z_plane
 from intel_cli.pictures.shades import by_angle, by_level
 from intel_cli.pictures.style import INK, figure
+from intel_core.helpers.parts_of_mapping import clusterings_of, places_of
 from intel_core.mappings.compose import properties_of
 
 if TYPE_CHECKING:

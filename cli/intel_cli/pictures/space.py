@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from intel_cli.pictures.acting import clusterings_of, places_of
 from intel_cli.pictures.carried import broken
 from intel_cli.pictures.points import Group, by_cluster, coordinate_names
 from intel_cli.pictures.shades import by_direction
 from intel_cli.pictures.style import INK, figure
+from intel_core.helpers.parts_of_mapping import clusterings_of, places_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from intel_cli.pictures.acting import elements
 from intel_cli.report.took import Clusters, Compared, Evidence, Levels, Shape, Sparse
 from intel_core.data.values import to_float
 from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
 from intel_core.helpers.labels import as_classes
+from intel_core.mappings.compose import elements
 from intel_core.mappings.contract import Clustering, Levelled
 from intel_core.model.vae import Posterior
 from intel_core.randomness import stream
@@ -22,10 +22,10 @@ from intel_core.training.scoring import ACTIVE_VARIANCE
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_cli.pictures.acting import Part
     from intel_core.evaluation.measurement import Number
     from intel_core.evaluation.measuring import Measured
     from intel_core.evaluation.run import Run
+    from intel_core.mappings.compose import Part
     from intel_core.runs.stored_run import Encoding
 
 __all__ = ["bounds_of", "dims_text", "evidence_of", "from_metrics", "likelihoods", "near_each_other", "paired"]

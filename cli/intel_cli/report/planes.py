@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 from markupsafe import Markup
 
-from intel_cli.pictures.acting import clusterings_of, elements, planes_of
 from intel_cli.pictures.borders import shares_in
 from intel_cli.pictures.latent import plane_of
 from intel_cli.pictures.points import MOST_CLASSES, by_label
@@ -19,6 +18,8 @@ from intel_cli.pictures.prior import RADII, draws, precise, z_plane
 from intel_cli.pictures.seams import label_places, regions, seams
 from intel_cli.pictures.style import LIGHT
 from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
+from intel_core.helpers.parts_of_mapping import clusterings_of, planes_of
+from intel_core.mappings.compose import elements
 from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:

@@ -1,69 +1,24 @@
-"""Where does a mapping act? Its planes, places and clusters, those of later parts of a composition included."""
+"""Where does a mapping act? Its planes, places and clusters, those of later parts of a composition included.
+
+It serves whoever draws or measures a mapping from outside: the command's pictures and the verdict on a run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
-from intel_core.mappings.compose import Compose, parts_of, properties_of
+from intel_core.mappings.compose import Part, elements
 from intel_core.mappings.contract import Clustering
-from intel_core.mappings.properties import Locus, Properties
+from intel_core.mappings.properties import Locus
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from intel_core.mappings.contract import Mapping
 
-__all__ = ["Part", "clusterings_of", "elements", "places_of", "planes_of"]
-
-
-class Part(NamedTuple):
-    """One elementary mapping of a composition.
-
-    Attributes:
-        mapping: the part itself.
-        dims: the dimensions that it reads, of y where nothing before it has touched them.
-        before: all that is applied before it, in turn.
-        reads_y: whether all that it reads is y itself.
-        keeps: whether all before it keeps the number of dimensions, so that `dims` name dimensions of y too.
-    """
-
-    mapping: Any
-    dims: tuple[int, ...]
-    before: tuple[Any, ...]
-    reads_y: bool
-    keeps: bool
-
-    @property
-    def properties(self) -> Properties:
-        """What it declares, in its own dimensions."""
-        return properties_of(self.mapping)
-
-
-def elements(mapping: Mapping) -> list[Part]:
-    """Every elementary mapping, in the order of application."""
-    touched: set[int] = set()
-    found: list[Part] = []
-    before: tuple[Any, ...] = ()
-    keeps = True
-    for stage in _stages(mapping):
-        part, dims = parts_of(stage)[0]
-        found.append(Part(part, dims, before, keeps and not touched & set(dims), keeps))
-        touched |= set(dims)
-        before = (*before, stage)
-        keeps = keeps and stage.y_dim == stage.z_dim
-    return found
-
-
-def _stages(mapping: Any) -> Iterator[Any]:
-    """What is applied one after another to all dimensions."""
-    if isinstance(mapping, Compose):
-        for part in mapping.parts:
-            yield from _stages(part)
-    else:
-        yield mapping
+__all__ = ["clusterings_of", "places_of", "planes_of"]
 
 
 def planes_of(mapping: Mapping) -> list[tuple[int, int]]:
@@ -90,12 +45,12 @@ def places_of(mapping: Mapping) -> tuple[list[Locus], list[Locus]]:
 
 def clusterings_of(mapping: Mapping) -> list[tuple[Clustering, tuple[int, ...]]]:
     """Every part that makes clusters, with the dimensions of y that it reads; a later part's are carried back to y."""
-    found: list[tuple[Clustering, tuple[int, ...]]] = []
-    for part in elements(mapping):
-        if isinstance(part.mapping, Clustering):
-            everything = tuple(range(mapping.y_dim))
-            found.append((part.mapping, part.dims) if part.reads_y else (_CarriedBack(part, mapping.y_dim), everything))
-    return found
+    everything = tuple(range(mapping.y_dim))
+    return [
+        (part.mapping, part.dims) if part.reads_y else (_CarriedBack(part, mapping.y_dim), everything)
+        for part in elements(mapping)
+        if isinstance(part.mapping, Clustering)
+    ]
 
 
 class _CarriedBack:
