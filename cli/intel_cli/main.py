@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from intel_cli import telling
+from intel_cli.arguments.completion import ComponentName
+from intel_cli.arguments.groups import SuggestingGroup
 from intel_cli.commands.check import check
 from intel_cli.commands.compare import compare
 from intel_cli.commands.encode import encode
@@ -23,8 +24,7 @@ from intel_cli.commands.sample import sample
 from intel_cli.commands.schema import schema
 from intel_cli.commands.show import show
 from intel_cli.commands.train import train
-from intel_cli.completion import ComponentName
-from intel_cli.groups import SuggestingGroup
+from intel_cli.output import telling
 
 __all__ = ["intel", "main"]
 

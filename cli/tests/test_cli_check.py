@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from intel_cli.main import intel
-from intel_cli.verdict import MEANINGS
+from intel_cli.output.check_results import MEANINGS
 from intel_conformance.outcomes import Broken
 from intel_conformance.report import STATUSES
 from torch import nn
@@ -268,13 +268,13 @@ def test_a_run_is_checked_as_trained(quick, trained, here):
 
 
 def test_what_repeats_a_failure_of_a_run(quick, trained, monkeypatch):
-    from intel_conformance import check
+    from intel_conformance import catalogue, check
 
     def broken(_):
         raise Broken("no")
 
-    check.all_checks()
-    monkeypatch.setitem(check._REGISTRY, "rows.permute", replace(check._REGISTRY["rows.permute"], run=broken))
+    catalogue.all_checks()
+    monkeypatch.setitem(check.registered, "rows.permute", replace(check.registered["rows.permute"], run=broken))
     run = trained / "points"
     found = json.loads(quick(run, "--only", "rows.permute", "--dtype", "float64", "--json").stdout)
     assert found["results"][0]["repro"] == (

@@ -166,7 +166,7 @@ def test_a_picture_that_cannot_be_written(here):
 
 
 def test_numbers_are_short():
-    from intel_cli.describe import number
+    from intel_cli.output.console import number
 
     assert number(True) == "true"
     assert number([[1, 2], [3.14159, None]]) == "1, 2\n3.14, none"
@@ -175,7 +175,7 @@ def test_numbers_are_short():
 
 
 def test_strict_json():
-    from intel_cli.telling import json_text
+    from intel_cli.output.telling import json_text
 
     assert json.loads(json_text({"a": [float("nan"), (1.5, float("inf"))], 2: None})) == {
         "a": [None, [1.5, None]],
@@ -184,6 +184,6 @@ def test_strict_json():
 
 
 def test_a_constant_kl_weight_is_said():
-    from intel_cli.describe import warmup
+    from intel_cli.output.describe import warmup
 
     assert warmup(types.SimpleNamespace(schedules={}, steps=5)) == "1 throughout, no warm-up"

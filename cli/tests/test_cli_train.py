@@ -193,7 +193,7 @@ def test_a_run_that_ends_within_its_warm_up_is_told(ok):
     ],
 )
 def test_a_file_becomes_the_spec_that_reads_it(here, name, expected):
-    from intel_cli.paths import data_spec
+    from intel_cli.arguments.paths import data_spec
 
     (here / name).write_text("")
     assert data_spec(name) == expected.format(here / name)
@@ -203,7 +203,7 @@ def test_a_file_becomes_the_spec_that_reads_it(here, name, expected):
 
 
 def test_a_data_set_wins_over_a_folder_of_its_name(here):
-    from intel_cli.paths import data_spec
+    from intel_cli.arguments.paths import data_spec
 
     (here / "toy_points").mkdir()
     assert data_spec("toy_points:n=50") == "toy_points:n=50"
@@ -265,7 +265,7 @@ def test_commands_for_copying_are_quoted(ok, here, tiny):
 def test_a_terminal_gets_a_live_display(ok, tiny, monkeypatch):
     import io
 
-    import intel_cli.progress as progress
+    import intel_cli.output.progress as progress
     from rich.console import Console
 
     screen = io.StringIO()
@@ -290,7 +290,7 @@ def test_a_terminal_gets_a_live_display(ok, tiny, monkeypatch):
 def test_the_display_suits_stderr(monkeypatch):
     import sys
 
-    from intel_cli.progress import Lines, Live, Progress, make_progress
+    from intel_cli.output.progress import Lines, Live, Progress, make_progress
 
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert type(make_progress()) is Live

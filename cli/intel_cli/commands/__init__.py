@@ -1,1 +1,1 @@
-"""One module per command; nothing heavy is imported before a command runs."""
+"""Which commands are there? A module for each; nothing heavy is imported before a command runs."""

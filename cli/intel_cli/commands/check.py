@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intel_cli.completion import CheckLevel, CheckNames, MappingOrRun
-from intel_cli.numbers import Integer
+from intel_cli.arguments.completion import CheckLevel, CheckNames, MappingOrRun
+from intel_cli.arguments.numbers import Integer
 
 if TYPE_CHECKING:
     from intel_conformance import Report
-    from intel_conformance.subject import Checkable, Subject
+    from intel_conformance.candidate import Candidate, Checkable
 
-    from intel_cli.chosen import Chosen
+    from intel_cli.arguments.mapping import Chosen
 
 __all__ = ["check"]
 
@@ -39,7 +39,7 @@ class _WithLegend(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Exit statuses, marks and examples."""
-        from intel_cli.verdict import MEANINGS, mark
+        from intel_cli.output.check_results import MEANINGS, mark
 
         with formatter.section("Exit status"):
             formatter.write_dl([(str(status), text) for status, text in _STATUSES.items()])
@@ -127,7 +127,7 @@ def check(
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     report = _check(mappings, level or _LEVEL, only, skip, as_json=as_json, **options)
     if report.exit_code == 3:
-        from intel_cli.telling import note
+        from intel_cli.output.telling import note
 
         note("No check ran, so nothing is known of the mapping.")
     ctx.exit(report.exit_code)
@@ -156,7 +156,7 @@ def _reasons(texts: Sequence[str]) -> dict[str, str]:
     Raises:
         SpecError: if a text is not CHECK=REASON, there is no such check, or one is named twice.
     """
-    from intel_conformance.check import names_of
+    from intel_conformance.catalogue import names_of
 
     from intel_core.errors import SpecError
 
@@ -173,10 +173,11 @@ def _reasons(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _list(level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:
-    from intel_conformance.check import LEVELS, choose, level_of
+    from intel_conformance.catalogue import choose
+    from intel_conformance.levels import LEVELS, level_of
 
-    from intel_cli.telling import json_text
-    from intel_cli.verdict import show_list
+    from intel_cli.output.check_results import show_list
+    from intel_cli.output.telling import json_text
 
     checks = choose(level_of(level or LEVELS[-1]), only, skip)
     if not as_json:
@@ -204,10 +205,10 @@ def _check(
 ) -> Report:
     """Run the checks and tell what they find; all that a user can mend is found before the first."""
     from intel_conformance import check_mapping, iter_checks
-    from intel_conformance.check import level_of
+    from intel_conformance.levels import level_of
 
-    from intel_cli.telling import json_text
-    from intel_cli.verdict import Marks, show_report, tell
+    from intel_cli.output.check_results import Marks, show_report, tell
+    from intel_cli.output.telling import json_text
     from intel_core.compute.device import pick_device
     from intel_core.files import write_text
 
@@ -228,13 +229,13 @@ def _check(
     planned = list(iter_checks(what, y_dim=latent, **settings))
     marks = None
     if planned and not as_json:
-        _show_header(planned[0].subject, mappings, chosen, level, dtypes)
+        _show_header(planned[0].candidate, mappings, chosen, level, dtypes)
         marks = Marks([one.id for one in planned])
     began = time.perf_counter()
     try:
         report = check_mapping(
             what,
-            y_dim=planned[0].subject.y_dim if planned else latent,
+            y_dim=planned[0].candidate.y_dim if planned else latent,
             **settings,
             expected_failures=reasons,
             on_fail="stop" if stop else "collect",
@@ -287,7 +288,7 @@ def _meant(mappings: tuple[str, ...], latent: int | None, seed: int) -> tuple[Ch
     Raises:
         IntelError: if the texts are neither.
     """
-    from intel_cli.chosen import chosen_mapping
+    from intel_cli.arguments.mapping import chosen_mapping
     from intel_core.components.spec import parse_spec
     from intel_core.errors import SpecError
     from intel_core.mappings.contract import MappingSpec
@@ -301,12 +302,12 @@ def _meant(mappings: tuple[str, ...], latent: int | None, seed: int) -> tuple[Ch
 
 
 def _show_header(
-    subject: Subject, texts: Sequence[str], chosen: Chosen | None, level: str, dtypes: Sequence[str]
+    candidate: Candidate, texts: Sequence[str], chosen: Chosen | None, level: str, dtypes: Sequence[str]
 ) -> None:
     """What is checked, of which versions, and how."""
     from importlib import metadata
 
-    from intel_cli.verdict import say
+    from intel_cli.output.check_results import say
 
     specs = chosen.specs if chosen else texts
     parts = [" → ".join(f"{text}{_origin(text)}" for text in specs)]
@@ -314,10 +315,10 @@ def _show_header(
         parts[0] += f", as trained in {chosen.run}"
     for name, distribution in (("core", "intelvae-core"), ("torch", "torch")):
         parts.append(f"{name} {metadata.version(distribution)}")
-    parts += [f"seed {subject.seed}", level]
-    parts += [str(subject.device)] if str(subject.device) != "cpu" else []
+    parts += [f"seed {candidate.seed}", level]
+    parts += [str(candidate.device)] if str(candidate.device) != "cpu" else []
     parts += [dtypes[0]] if len(dtypes) == 1 else []
-    parts.append(f"{subject.y_dim} dimension{'s' if subject.y_dim > 1 else ''} of y, {subject.z_dim} of z")
+    parts.append(f"{candidate.y_dim} dimension{'s' if candidate.y_dim > 1 else ''} of y, {candidate.z_dim} of z")
     say(" · ".join(parts), bold=True)
 
 
@@ -337,7 +338,7 @@ def _repeatable(
     device: str,
     dtypes: Sequence[str],
 ) -> Report:
-    """The report with what was typed here as its subject and in what repeats a check."""
+    """The report with what was typed here as the name of its mapping and in the commands that repeat a check."""
     from dataclasses import replace
 
     typed = ["intel", "check", *mappings]
@@ -350,5 +351,5 @@ def _repeatable(
     results = tuple(
         replace(result, repro=f"{text} --only {result.id}") if result.repro else result for result in report.results
     )
-    subject = f"{' then '.join(chosen.specs)}, as trained in {chosen.run}" if chosen else report.subject
-    return replace(report, subject=subject, results=results)
+    mapping = f"{' then '.join(chosen.specs)}, as trained in {chosen.run}" if chosen else report.mapping
+    return replace(report, mapping=mapping, results=results)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intel_cli import telling
-from intel_cli.chosen_metrics import metric_option, read_metrics
-from intel_cli.completion import RunPath
+from intel_cli.arguments.completion import RunPath
+from intel_cli.arguments.metrics import metric_option, read_metrics
+from intel_cli.output import telling
 
 if TYPE_CHECKING:
     from intel_core.evaluation.comparing import Cell, Comparison, Row
@@ -60,8 +60,8 @@ def compare(
     over seeds; the p-values of all numbers shown are adjusted together by Holm's method. Of several runs with one seed
     the first counts. What was not measured by one protocol everywhere is named below the table.
     """
-    from intel_cli.asking import ask
-    from intel_cli.gathering import gather
+    from intel_cli.arguments.runs import gather
+    from intel_cli.output.measuring import ask
     from intel_core.evaluation.comparing import compare as compare_groups
     from intel_core.evaluation.comparing import group_runs
     from intel_core.reading.data_dir import data_dir_or_default
@@ -106,7 +106,7 @@ def _label(row: Row, rows: tuple[Row, ...]) -> str:
 
 def _cell(cell: Cell | None, runs: int) -> str:
     """Mean and spread, the verdict, and how many of the group's runs have the number where some lack it."""
-    from intel_cli.summary import four_digits
+    from intel_cli.output.console import four_digits
 
     if cell is None:
         return "–"
@@ -139,7 +139,7 @@ def _legend(comparison: Comparison) -> str:
 def _show(comparison: Comparison) -> None:
     from rich.table import Table
 
-    from intel_cli.summary import console
+    from intel_cli.output.console import console
 
     table = Table()
     table.add_column("")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intel_cli.completion import ComponentName, RunPath
-from intel_cli.numbers import Integer
+from intel_cli.arguments.completion import ComponentName, RunPath
+from intel_cli.arguments.numbers import Integer
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset, Examples
@@ -62,8 +62,8 @@ def encode(
     import numpy as np
     import torch
 
-    from intel_cli.files import save_arrays, suffix_of
-    from intel_cli.paths import data_spec
+    from intel_cli.arguments.paths import data_spec
+    from intel_cli.output.files import save_arrays, suffix_of
     from intel_core.components.spec import parse_spec
     from intel_core.compute.device import pick_device
     from intel_core.data.dataset import DatasetSpec, Unsplit

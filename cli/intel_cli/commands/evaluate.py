@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intel_cli import telling
-from intel_cli.chosen_metrics import metric_option, read_metrics
-from intel_cli.completion import RunPath
+from intel_cli.arguments.completion import RunPath
+from intel_cli.arguments.metrics import metric_option, read_metrics
+from intel_cli.output import telling
 
 if TYPE_CHECKING:
     from intel_core.evaluation.measuring import Measured
@@ -60,8 +60,8 @@ def evaluate(
     RUN is a run directory, a folder of replicates, or the name of either in runs/. What was measured before is read
     again, from RUN/evaluation/; Ctrl-C loses the metric in progress only, and the same command goes on.
     """
-    from intel_cli.asking import ask
-    from intel_cli.gathering import gather
+    from intel_cli.arguments.runs import gather
+    from intel_cli.output.measuring import ask
     from intel_core.reading.data_dir import data_dir_or_default
 
     asked = read_metrics(metrics, everything=everything)
@@ -94,7 +94,7 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
     """A table of the numbers of one run, and below it why others are missing."""
     from rich.table import Table
 
-    from intel_cli.summary import console, four_digits
+    from intel_cli.output.console import console, four_digits
 
     out = console()
     out.print(f"{run.info['name']}  {run.path}", style="bold", soft_wrap=True)

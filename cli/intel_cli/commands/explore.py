@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from intel_cli.completion import RunPath
-from intel_cli.numbers import Integer
+from intel_cli.arguments.completion import RunPath
+from intel_cli.arguments.numbers import Integer
 
 __all__ = ["explore"]
 
@@ -40,8 +40,8 @@ def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> No
 
     from intel_cli.explore.scene import Scene
     from intel_cli.explore.server import serve
+    from intel_cli.output.telling import note
     from intel_cli.report.gather import usable_data
-    from intel_cli.telling import note
     from intel_core.evaluation.run import load_run
     from intel_core.reading.data_dir import data_dir_or_default
 

@@ -60,7 +60,7 @@ def new(name: str, parent: Path, licence: str, author: str | None, as_json: bool
     NAME is what users will type, e.g. spiral in intel train --mapping spiral. The project intelvae-NAME holds a working
     example, which its own tests hold to the contract; the places to change are marked.
     """
-    from intel_cli.telling import json_text
+    from intel_cli.output.telling import json_text
     from intel_core.errors import RunError
 
     check_name(name)

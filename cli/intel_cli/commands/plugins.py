@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intel_cli.arguments.completion import ComponentName
+from intel_cli.arguments.groups import SuggestingGroup
 from intel_cli.commands.new_plugin import new
-from intel_cli.completion import ComponentName
-from intel_cli.groups import SuggestingGroup
-from intel_cli.telling import json_text
+from intel_cli.output.telling import json_text
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -87,7 +87,7 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from intel_cli.summary import console
+    from intel_cli.output.console import console
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("kind", "name", "distribution", "version", "api", "status"):
@@ -146,7 +146,7 @@ def _find_all(name: str, kind: str | None) -> list[Component]:
 
 
 def _describe(component: Component, spec_class: type[BaseModel]) -> dict[str, Any]:
-    from intel_cli.fields import field_lines
+    from intel_cli.arguments.fields import field_lines
 
     fields = [
         dict(zip(("name", "type", "default", "description"), line, strict=True)) for line in field_lines(spec_class)
@@ -195,7 +195,7 @@ def _some(field: dict[str, str]) -> str:
 def _show_one(description: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from intel_cli.summary import console
+    from intel_cli.output.console import console
 
     d, out = description, console()
     click.echo(f"{d['name']}  ({d['kind'][:-1]})")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intel_cli.completion import RunPath
+from intel_cli.arguments.completion import RunPath
 
 if TYPE_CHECKING:
     from intel_cli.report.gather import Page
@@ -46,10 +46,10 @@ def report(
 
     RUN is a run directory, or the name of a run in runs/.
     """
-    from intel_cli.files import suffix_of
+    from intel_cli.output.files import suffix_of
+    from intel_cli.output.telling import json_text
     from intel_cli.report.gather import gather
     from intel_cli.report.page import render
-    from intel_cli.telling import json_text
     from intel_core.errors import RunError
     from intel_core.evaluation.run import load_run
     from intel_core.files import write_text

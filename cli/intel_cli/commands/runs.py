@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from intel_cli.telling import json_text, note
+from intel_cli.output.telling import json_text, note
 
 __all__ = ["read_run", "runs"]
 
@@ -113,7 +113,7 @@ def _last_step(path: Path) -> int:
 def _show(found: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    from intel_cli.summary import console
+    from intel_cli.output.console import console
 
     def name_of(path: Path) -> str:
         return f"{path.parent.name}/{path.name}" if path.name.startswith("seed-") else path.name

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from intel_cli.completion import RunPath
-from intel_cli.numbers import Integer
+from intel_cli.arguments.completion import RunPath
+from intel_cli.arguments.numbers import Integer
 
 __all__ = ["sample"]
 
@@ -37,7 +37,7 @@ def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, 
 
     RUN is a run directory, or the name of a run in runs/.
     """
-    from intel_cli.files import save_examples, suffix_of
+    from intel_cli.output.files import save_examples, suffix_of
     from intel_core.compute.device import pick_device
     from intel_core.evaluation.run import load_run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from intel_cli.completion import ComponentName
-from intel_cli.telling import json_text
+from intel_cli.arguments.completion import ComponentName
+from intel_cli.output.telling import json_text
 
 __all__ = ["schema"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intel_cli.completion import MappingOrRun
-from intel_cli.numbers import Integer
+from intel_cli.arguments.completion import MappingOrRun
+from intel_cli.arguments.numbers import Integer
 
 if TYPE_CHECKING:
-    from intel_cli.chosen import Chosen
+    from intel_cli.arguments.mapping import Chosen
 
 __all__ = ["show"]
 
@@ -61,12 +61,12 @@ def show(
     MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
     A run directory, or the name of a run in runs/, shows the mapping as trained.
     """
-    from intel_cli.chosen import chosen_mapping
-    from intel_cli.files import suffix_of
+    from intel_cli.arguments.mapping import chosen_mapping
+    from intel_cli.output.files import suffix_of
+    from intel_cli.output.promises import as_json as promised
+    from intel_cli.output.telling import json_text
     from intel_cli.pictures.show import mapping_figure
     from intel_cli.pictures.style import save
-    from intel_cli.promises import as_json as promised
-    from intel_cli.telling import json_text
 
     if output is not None:
         suffix_of(output, _SUFFIXES)
@@ -96,7 +96,7 @@ def _check_folder(path: Path) -> None:
 
 def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None:
     """What is known of the mapping, a line each, and where the picture is."""
-    from intel_cli.promises import as_lines, parameters_of
+    from intel_cli.output.promises import as_lines, parameters_of
 
     mapping = chosen.mapping
     parameters = parameters_of(mapping)

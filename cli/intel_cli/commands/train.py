@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intel_cli import telling
-from intel_cli.completion import ComponentName, RunPath
+from intel_cli.arguments.completion import ComponentName, RunPath
+from intel_cli.output import telling
 
 if TYPE_CHECKING:
-    from intel_cli.progress import Progress
+    from intel_cli.output.progress import Progress
     from intel_core.evaluation.run import Run
+    from intel_core.recipe.runspec import RunSpec
 
 __all__ = ["train"]
 
@@ -143,10 +144,9 @@ def train(
         _refuse_settings(
             resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **others}
         )
-    from intel_cli.progress import first_alone, hard_interruption, make_progress
-    from intel_cli.replicates import train_replicates
-    from intel_cli.settings import run_spec
-    from intel_cli.summary import show_plan, show_summary, summary_of
+    from intel_cli.arguments.settings import run_spec
+    from intel_cli.output.progress import first_alone, hard_interruption, make_progress
+    from intel_cli.output.summary import show_plan, show_summary, summary_of
     from intel_core.fitting.fit import fit
     from intel_core.fitting.resume import resume as continue_run
     from intel_core.runs.folder import GROUP_FILE
@@ -156,7 +156,7 @@ def train(
         show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
         return
     if spec is not None and replicates is not None:
-        train_replicates(ctx, replicates, spec, run_dir, data_dir, as_json=as_json, quiet=quiet)
+        _train_replicates(ctx, replicates, spec, run_dir, data_dir, as_json=as_json, quiet=quiet)
         return
     progress = make_progress(quiet=quiet)
     with first_alone(ctx), hard_interruption(ctx, progress), progress:
@@ -180,6 +180,43 @@ def train(
             f"Interrupted at step {run.metrics['step']:,} of {run.spec.steps:,} ({run.metrics['stop_reason']})."
         )
         telling.note(f"Continue with: intel train --resume {telling.quoted(run.path)}")
+        ctx.exit(telling.INTERRUPTED)
+
+
+def _train_replicates(
+    ctx: click.Context,
+    replicates: int,
+    spec: RunSpec,
+    run_dir: Path | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train some seeds of a run and tell how they came out; no pictures are drawn."""
+    from intel_cli.output.progress import hard_interruption, make_progress
+    from intel_cli.output.replicates import show_replicates
+    from intel_core.replicates.fitting import check_replicates, fit_replicates
+
+    seeds = check_replicates(spec, replicates)
+    progress = make_progress(quiet=quiet)
+    if not quiet:
+        telling.note(f"{replicates} replicates, seeds {seeds[0]} to {seeds[-1]}")
+    with hard_interruption(ctx, progress), progress:
+        group = fit_replicates(replicates, spec, run_dir=run_dir, data_dir=data_dir, watchers=[progress])
+    summary = group.summary
+    if "why_not" in summary and replicates > 1:
+        telling.note(f"Trained one after another: {summary['why_not']}")
+    for entry in summary["runs"]:
+        if "problem" in entry:
+            telling.note(f"Warning: seed {entry['seed']} is left out: {entry['problem']}")
+    interrupted = summary["status"] == "interrupted"
+    if as_json:
+        click.echo(telling.json_text({"run_dir": str(group.path), **summary, "units": "nats per example"}))
+    elif not quiet and not interrupted:
+        show_replicates(group)
+    if interrupted:
+        telling.note(f"Interrupted. Continue each with: intel train --resume {telling.quoted(group.path)}/seed-…")
         ctx.exit(telling.INTERRUPTED)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from intel_cli.describe import mapping_of
+from intel_cli.output.describe import mapping_of
 from intel_cli.pictures.points import label_name
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Backdrop, chosen_planes

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from intel_cli.describe import mapping_of, number, warmup
-from intel_cli.promises import as_lines
+from intel_cli.output.console import number
+from intel_cli.output.describe import mapping_of, warmup
+from intel_cli.output.promises import as_lines
+from intel_cli.output.telling import quoted
 from intel_cli.report.curves import Chart, charts, steady
 from intel_cli.report.evidence import evidence_of, from_metrics, likelihoods
 from intel_cli.report.images import address, limits_of, sheet
@@ -19,7 +21,6 @@ from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric
 from intel_cli.report.took import Verdict, verdict
 from intel_cli.report.vectors import as_drawn, beside_data, joined, units_note
 from intel_cli.report.walks import Walks, spread_rows, walks
-from intel_cli.telling import quoted
 from intel_core.data.dataset import Supported
 from intel_core.data.values import to_float
 from intel_core.errors import DataError, RunError

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from intel_cli.describe import number
+from intel_cli.output.console import number
+from intel_cli.output.summary import FIRST_ROWS, HIDDEN, UNITS
+from intel_cli.output.telling import json_text
 from intel_cli.pictures.points import label_name
-from intel_cli.summary import FIRST_ROWS, HIDDEN, UNITS
-from intel_cli.telling import json_text
 
 if TYPE_CHECKING:
     from intel_core.evaluation.measurement import Number

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intel_cli.telling import note
+from intel_cli.output.telling import note
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset

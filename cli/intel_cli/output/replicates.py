@@ -1,62 +1,23 @@
-"""How do several seeds come out? Trains replicates and shows their means, their spreads and each seed's ELBO."""
+"""How did several seeds come out? Their means, their spreads and the ELBO of each seed."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from intel_cli import telling
-from intel_cli.progress import hard_interruption, make_progress
+from intel_cli.output import telling
 
 if TYPE_CHECKING:
-    from intel_core.recipe.runspec import RunSpec
     from intel_core.replicates.fitting import Replicates
 
-__all__ = ["show_replicates", "train_replicates"]
-
-
-def train_replicates(
-    ctx: click.Context,
-    replicates: int,
-    spec: RunSpec,
-    run_dir: Path | None,
-    data_dir: Path | None,
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Train some seeds of a run and tell how they came out; no pictures are drawn."""
-    from intel_core.replicates.fitting import check_replicates, fit_replicates
-
-    seeds = check_replicates(spec, replicates)
-    progress = make_progress(quiet=quiet)
-    if not quiet:
-        telling.note(f"{replicates} replicates, seeds {seeds[0]} to {seeds[-1]}")
-    with hard_interruption(ctx, progress), progress:
-        group = fit_replicates(replicates, spec, run_dir=run_dir, data_dir=data_dir, watchers=[progress])
-    summary = group.summary
-    if "why_not" in summary and replicates > 1:
-        telling.note(f"Trained one after another: {summary['why_not']}")
-    for entry in summary["runs"]:
-        if "problem" in entry:
-            telling.note(f"Warning: seed {entry['seed']} is left out: {entry['problem']}")
-    interrupted = summary["status"] == "interrupted"
-    if as_json:
-        click.echo(telling.json_text({"run_dir": str(group.path), **summary, "units": "nats per example"}))
-    elif not quiet and not interrupted:
-        show_replicates(group)
-    if interrupted:
-        telling.note(f"Interrupted. Continue each with: intel train --resume {telling.quoted(group.path)}/seed-…")
-        ctx.exit(telling.INTERRUPTED)
+__all__ = ["show_replicates"]
 
 
 def show_replicates(group: Replicates) -> None:
     """Tables of means and spreads, and each seed's ELBO, on stdout."""
     from rich.table import Table
 
-    from intel_cli.summary import FIRST_ROWS, HIDDEN, UNITS, console
+    from intel_cli.output.console import console
+    from intel_cli.output.summary import FIRST_ROWS, HIDDEN, UNITS
 
     out, summary = console(), group.summary
     finished = [entry for entry in summary["runs"] if entry["status"] == "finished"]

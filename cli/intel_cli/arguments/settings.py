@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intel_cli.paths import data_spec
-from intel_cli.telling import note
+from intel_cli.arguments.paths import data_spec
+from intel_cli.output.telling import note
 from intel_core.components.settings_file import read_settings
 from intel_core.components.spec import parse_spec
 from intel_core.errors import SpecError

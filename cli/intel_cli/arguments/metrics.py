@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intel_cli import telling
-from intel_cli.completion import ComponentName
+from intel_cli.arguments.completion import ComponentName
+from intel_cli.output import telling
 
 if TYPE_CHECKING:
     from intel_core.evaluation.metric import MetricSpec

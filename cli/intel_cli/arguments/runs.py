@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intel_cli.telling import note, quoted
+from intel_cli.output.telling import note, quoted
 from intel_core.errors import RunError
 
 if TYPE_CHECKING:

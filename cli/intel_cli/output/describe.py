@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from intel_core.recipe.runspec import RunSpec
     from intel_core.training.trainer import Trainer
 
-__all__ = ["facts", "header", "mapping_of", "number", "warmup"]
+__all__ = ["facts", "header", "mapping_of", "warmup"]
 
 _VALUES = {"binary": "0 or 1", "unit": "in [0, 1]", "real": "real numbers"}
 
@@ -84,23 +84,3 @@ def warmup(spec: RunSpec, name: str = "kl") -> str:
     if schedule.settled > steps:
         text += f"; the run ENDS BEFORE the warm-up, at weight {schedule.at(steps):.2g}"
     return text
-
-
-def number(value: object) -> str:
-    """A number, a list of numbers or anything else, short enough for a table.
-
-    >>> number([0.51234, 2])
-    '0.512, 2'
-    """
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.2f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
-    if isinstance(value, list | tuple) and any(isinstance(item, list | tuple) for item in value):
-        return "\n".join(number(item) for item in value)
-    if isinstance(value, list | tuple):
-        shown = ", ".join(number(item) for item in value[:12])
-        return f"{shown}, … ({len(value)})" if len(value) > 12 else shown
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {number(item)}" for key, item in value.items())
-    return str(value)

@@ -114,12 +114,12 @@ class CheckLevel(_Text):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The level of that name."""
-        from intel_conformance.check import level_of
+        from intel_conformance.levels import level_of
 
         return level_of(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Levels that begin so."""
-        from intel_conformance.check import LEVELS
+        from intel_conformance.levels import LEVELS
 
         return [CompletionItem(level) for level in LEVELS if level.startswith(incomplete)]

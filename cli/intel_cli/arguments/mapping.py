@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intel_cli.completion import named_run
+from intel_cli.arguments.completion import named_run
 from intel_core.components import discovery as plugins
 from intel_core.components.spec import parse_spec
 from intel_core.errors import RunError, SpecError

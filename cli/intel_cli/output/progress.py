@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from intel_cli.describe import header
-from intel_cli.telling import INTERRUPTED, note, quoted
+from intel_cli.output.describe import header
+from intel_cli.output.telling import INTERRUPTED, note, quoted
 from intel_core.training.hooks import hookimpl
 
 if TYPE_CHECKING:

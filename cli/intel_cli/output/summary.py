@@ -8,37 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intel_cli.describe import facts, number, warmup
-from intel_cli.telling import json_text, quoted
+from intel_cli.output.console import console, number
+from intel_cli.output.describe import facts, warmup
+from intel_cli.output.telling import json_text, quoted
 
 if TYPE_CHECKING:
     from intel_core.evaluation.run import Run
     from intel_core.recipe.runspec import RunSpec
     from intel_core.training.trainer import Trainer
 
-__all__ = ["console", "four_digits", "show_plan", "show_summary", "summary_of"]
+__all__ = ["FIRST_ROWS", "HIDDEN", "UNITS", "show_plan", "show_summary", "summary_of"]
 
 UNITS = "nats per example"
-_WIDE = 200
 FIRST_ROWS = {"elbo": "ELBO", "iwae": "IWAE bound", "log_likelihood": "log-likelihood", "kl": "KL"}
 HIDDEN = ("loss", "kl_per_dim", "active_units")
-
-
-def console() -> Any:
-    """A console on stdout, wide where nobody looks, so that a line in a file is one line."""
-    from rich.console import Console
-
-    found = Console(highlight=False, markup=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=_WIDE)
-
-
-def four_digits(value: float) -> str:
-    """Four significant digits, and whole numbers as they are.
-
-    >>> four_digits(-98.51234), four_digits(10.0), four_digits(0.00012)
-    ('-98.51', '10', '0.00012')
-    """
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def summary_of(run: Run, pictures: list[Path]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What does a user type, and which runs, mappings, metrics and settings are meant by it?"""

@@ -1,0 +1,1 @@
+"""What is a user told, on the terminal and in files, and how?"""
