@@ -1,11 +1,11 @@
-"""How are NumPy files read? Never unpickled; an .npy file is mapped into memory instead of copied."""
+"""How are NumPy files read? Without unpickling; an .npy file is mapped into memory instead of copied."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +13,7 @@ import torch
 from intel_core.data.dataset import Dataset, Examples
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, make_dataset
-from intel_datasets.files import check_suffix, encode_labels, find_path
-
-if TYPE_CHECKING:
-    from intel_datasets.spec import ArraysSpec
+from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
 
 __all__ = ["examples", "load", "read_npy", "read_npz"]
 
@@ -24,75 +21,104 @@ _UNREADABLE = (OSError, ValueError, EOFError, MemoryError, KeyError, zipfile.Bad
 Array = np.ndarray[Any, Any]
 
 
-def load(spec: ArraysSpec, data_dir: Path | None) -> Dataset:
-    """The arrays that the spec names, checked and split.
+def load(
+    path: str,
+    data_dir: Path | None = None,
+    *,
+    key: str | None = None,
+    labels_key: str | None = None,
+    labels: str | None = None,
+    shares: Shares = TENTHS,
+) -> Dataset:
+    """The examples and labels of a file, checked and split.
+
+    Args:
+        path: an .npy or .npz file.
+        data_dir: where a relative path is looked for, after the working directory.
+        key: name of the examples in an .npz file; if None, its only array, or the one called ``x``.
+        labels_key: name of the labels in the .npz file, or None.
+        labels: an .npy file of labels, or None.
+        shares: of the validation and test parts.
 
     Raises:
-        DataError: if a file is missing, is not of numbers, or does not fit.
+        DataError: if a file is missing or holds no numbers, or if the labels do not fit the examples.
 
     >>> import os, tempfile
-    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.save(os.path.join(folder, "x.npy"), np.random.default_rng(0).normal(size=(50, 3)))
-    ...     data = load(parse_spec("datasets", "arrays:path=x.npy"), Path(folder))
+    ...     data = load("x.npy", Path(folder))
     >>> data.x_shape, data.support
     ((3,), 'real')
     """
-    name, x, labels = _read(spec, data_dir)
-    examples = check_examples(name, x)
-    names: tuple[str, ...] = ()
-    if labels is not None:
-        labels, names = encode_labels(name, labels, len(examples))
+    name, x, words = _read(path, data_dir, key, labels_key, labels)
+    checked = check_examples(name, x)
+    numbers, names = (None, ()) if words is None else encode_labels(name, words, len(checked))
     return make_dataset(
         name,
-        examples,
-        labels,
-        validation=spec.validation,
-        test=spec.test,
-        split_seed=spec.split_seed,
+        checked,
+        numbers,
+        validation=shares.validation,
+        test=shares.test,
+        split_seed=shares.seed,
         class_names=names,
     )
 
 
-def examples(spec: ArraysSpec, data_dir: Path | None) -> Examples:
-    """The arrays that the spec names as they are.
+def examples(
+    path: str,
+    data_dir: Path | None = None,
+    *,
+    key: str | None = None,
+    labels_key: str | None = None,
+    labels: str | None = None,
+) -> Examples:
+    """The examples and labels of a file in the file's order: bytes stay bytes, other numbers become float64.
+
+    Args:
+        path: as in `load`.
+        data_dir: as in `load`.
+        key: as in `load`.
+        labels_key: as in `load`.
+        labels: as in `load`.
 
     Raises:
-        DataError: if a file is missing, or is not of numbers.
+        DataError: if a file is missing or holds no numbers.
     """
-    name, x, labels = _read(spec, data_dir)
+    name, x, words = _read(path, data_dir, key, labels_key, labels)
     if x.dtype.kind not in "buif":
         raise DataError(f"{name}: values are of type {x.dtype}, expected numbers")
     values = torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float64))
-    if labels is None:
+    if words is None:
         return Examples(values)
-    numbers, names = encode_labels(name, labels, len(x))
+    numbers, names = encode_labels(name, words, len(x))
     return Examples(values, torch.from_numpy(numbers), names)
 
 
-def _read(spec: ArraysSpec, data_dir: Path | None) -> tuple[str, Array, Array | None]:
-    """The file's name, and the examples and labels in it."""
-    path = find_path("arrays", spec.path, data_dir)
-    labels: Array | None = None
-    if check_suffix("arrays", path, [".npy", ".npz"]) == ".npz":
-        x, labels = read_npz(path, spec.key, spec.labels_key)
+def _read(
+    path: str, data_dir: Path | None, key: str | None, labels_key: str | None, labels: str | None
+) -> tuple[str, Array, Array | None]:
+    """The file's name, the examples, and the labels as they were written."""
+    file = find_path("arrays", path, data_dir)
+    words: Array | None = None
+    if check_suffix("arrays", file, [".npy", ".npz"]) == ".npz":
+        x, words = read_npz(file, key, labels_key)
     else:
-        given = "key" if spec.key is not None else "labels_key"
-        if spec.key is not None or spec.labels_key is not None:
-            raise DataError(f"arrays: {given} is for .npz files, {path.name} holds just one array; leave {given} out")
-        x = read_npy(path)
-    if spec.labels is not None:
-        labels_path = find_path("arrays", spec.labels, data_dir)
-        check_suffix("arrays", labels_path, [".npy"])
-        labels = read_npy(labels_path)
-    return path.name, x, labels
+        given = "key" if key is not None else "labels_key"
+        if key is not None or labels_key is not None:
+            raise DataError(f"arrays: {given} is for .npz files, {file.name} holds just one array; leave {given} out")
+        x = read_npy(file)
+    if labels is not None:
+        labels_file = find_path("arrays", labels, data_dir)
+        check_suffix("arrays", labels_file, [".npy"])
+        words = read_npy(labels_file)
+    return file.name, x, words
 
 
 def read_npy(path: Path) -> Array:
-    """The array of an .npy file, mapped copy-on-write: only what is used is read, and the file never changes.
+    """The array of an .npy file, mapped copy-on-write: only the parts used are read, and the file is never changed.
 
     Raises:
-        DataError: if the file is not an array of numbers or words.
+        DataError: if the file holds no array of numbers or words.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -101,13 +127,13 @@ def read_npy(path: Path) -> Array:
     [0, 1, 2]
     """
     try:
-        found = np.load(path, mmap_mode="c", allow_pickle=False)
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
     except _UNREADABLE as error:
         raise _unreadable(path.name, error) from None
-    if not isinstance(found, np.ndarray):
-        found.close()
+    if not isinstance(array, np.ndarray):
+        array.close()
         raise DataError(f"arrays: {path.name} is an .npz archive by content; rename it to {path.stem}.npz")
-    return found
+    return array
 
 
 def read_npz(path: Path, key: str | None, labels_key: str | None) -> tuple[Array, Array | None]:

@@ -1,7 +1,7 @@
-"""Where is CelebA, which of its faces are there, and what is said of them?
+"""Where is CelebA, which of its faces are there, and which attributes do they have?
 
-Read is the layout that torchvision downloads: ``celeba/img_align_celeba/*.jpg``, ``celeba/list_eval_partition.txt`` and
-``celeba/list_attr_celeba.txt``. A subset is read like the whole: images that are not there are left out.
+The files lie as torchvision downloads them: ``celeba/img_align_celeba/*.jpg``, ``celeba/list_eval_partition.txt`` and
+``celeba/list_attr_celeba.txt``. A subset is enough: images that are listed but missing are left out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,10 +22,7 @@ from intel_core.helpers.torchvision_compat import import_with_torchvision
 from intel_datasets.downloading import patiently
 from intel_datasets.files import find_path
 from intel_datasets.images import decode
-from intel_datasets.streaming import ImageFiles, dataset_of_images
-
-if TYPE_CHECKING:
-    from intel_datasets.spec import CelebASpec
+from intel_datasets.streaming import ImageFiles, Stream, dataset_of_images
 
 __all__ = ["Attributes", "attributes", "load", "read_face"]
 
@@ -36,11 +33,11 @@ Array = np.ndarray[Any, Any]
 
 
 class Attributes(NamedTuple):
-    """What CelebA says of each image of a data set, 1 where an attribute is present and 0 where not.
+    """The attributes of each image of a data set: 1 where an attribute is present, 0 where it is not.
 
     Attributes:
         names: of the attributes, 40 in the official file.
-        train: uint8 ``(n, 40)``, the rows in the order of ``load(spec, data_dir).train``.
+        train: uint8 ``(n, 40)``, its rows in the order of the training part that `load` gives.
         validation: the same of the validation part.
         test: the same of the test part.
     """
@@ -51,35 +48,48 @@ class Attributes(NamedTuple):
     test: Tensor
 
 
-def load(spec: CelebASpec, data_dir: Path | None) -> Dataset:
-    """Faces as uint8 ``(n, 3, size, size)`` in the official partition, labelled by one attribute if the spec names one.
+def load(
+    data_dir: Path | None = None,
+    *,
+    path: str | None = None,
+    download: bool = False,
+    attribute: str | None = None,
+    size: int = 64,
+    examples: int | None = None,
+    stream: Stream = "auto",
+) -> Dataset:
+    """Faces as uint8 ``(n, 3, size, size)`` in the official partition, labelled by one attribute if it is given.
 
     Args:
-        spec: a `CelebASpec`.
-        data_dir: folder that holds ``celeba`` if the spec names none; else ``~/.cache/intelvae``.
+        data_dir: folder that holds ``celeba`` if `path` is None; by default ``~/.cache/intelvae``.
+        path: folder that holds ``celeba``, or None.
+        download: let torchvision download the archive if it is missing.
+        attribute: name of the attribute by which images are labelled, or None.
+        size: height and width, see `read_face`.
+        examples: use only the first so many training images.
+        stream: whether training images stay on disk, see `intel_datasets.streaming.dataset_of_images`.
 
     Raises:
-        DataError: if files are missing, or an image that is looked at is damaged.
-        SpecError: if what is to lie in memory does not fit.
+        DataError: if files are missing, or an image that is checked here is damaged.
+        SpecError: if images that must be in memory do not fit into it.
 
-    >>> from intel_core.components.spec import parse_spec
-    >>> load(parse_spec("datasets", "celeba"), Path("nowhere"))  # doctest: +ELLIPSIS
+    >>> load(Path("nowhere"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     intel_core.errors.DataError: celeba: img_align_celeba and 2 text files are not in nowhere/celeba; give the ...
     """
-    folder = _folder(spec, data_dir)
-    parts = _parts(spec, folder)
+    folder = _folder(data_dir, path, download)
+    parts = _parts(folder, examples)
     labels: list[Tensor | None] = [None, None, None]
     names: tuple[str, ...] = ()
-    if spec.attribute is not None:
-        said, table = _read_attributes(folder)
-        if spec.attribute not in said:
-            hint = did_you_mean(spec.attribute, said, say="attributes")
-            raise DataError(f"celeba: {folder / _ATTRIBUTES} has no attribute {spec.attribute!r}{hint}")
-        column = said.index(spec.attribute)
+    if attribute is not None:
+        known, table = _read_attributes(folder)
+        if attribute not in known:
+            hint = did_you_mean(attribute, known, say="attributes")
+            raise DataError(f"celeba: {folder / _ATTRIBUTES} has no attribute {attribute!r}{hint}")
+        column = known.index(attribute)
         labels = [_rows_of(folder, table, files)[:, column].long() for files in parts]
-        names = (f"not {spec.attribute}", spec.attribute)
-    read = functools.partial(read_face, size=spec.size)
+        names = (f"not {attribute}", attribute)
+    read = functools.partial(read_face, size=size)
     every = ImageFiles.of("celeba", folder / _IMAGES, [file for files in parts for file in files], read)
     ends = np.cumsum([len(files) for files in parts])
     rows = np.split(np.arange(ends[-1]), ends[:-1])
@@ -87,24 +97,27 @@ def load(spec: CelebASpec, data_dir: Path | None) -> Dataset:
         "celeba",
         [every.take(part) for part in rows],
         labels,
-        stream=spec.stream,
+        stream=stream,
         class_names=names,
         advice="a smaller size=…",
     )
 
 
-def attributes(spec: CelebASpec, data_dir: Path | None = None) -> Attributes:
-    r"""All attributes of the images of a data set, in the order in which `load` gives them.
+def attributes(
+    data_dir: Path | None = None, *, path: str | None = None, download: bool = False, examples: int | None = None
+) -> Attributes:
+    r"""All attributes of the images of a data set, in the order in which `load` gives them; no image is read.
 
     Args:
-        spec: a `CelebASpec`; no image is read.
         data_dir: as in `load`.
+        path: as in `load`.
+        download: as in `load`.
+        examples: as in `load`.
 
     Raises:
-        DataError: if files are missing, or say nothing of an image.
+        DataError: if files are missing, or do not list the attributes of an image.
 
     >>> import tempfile
-    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as root:
     ...     folder = Path(root) / "celeba"
     ...     (folder / "img_align_celeba").mkdir(parents=True)
@@ -115,23 +128,23 @@ def attributes(spec: CelebASpec, data_dir: Path | None = None) -> Attributes:
     ...     _ = (folder / "list_attr_celeba.txt").write_text(
     ...         "6\nMale Young\n" + "".join(f"{i}.jpg  {(-1) ** i}  1\n" for i in range(6))
     ...     )
-    ...     found = attributes(parse_spec("datasets", f"celeba:path={root}"))
-    >>> found.names, found.train.tolist(), found.test.tolist()
+    ...     faces = attributes(path=root)
+    >>> faces.names, faces.train.tolist(), faces.test.tolist()
     (('Male', 'Young'), [[1, 1], [0, 1], [1, 1], [0, 1]], [[0, 1]])
     """
-    folder = _folder(spec, data_dir)
+    folder = _folder(data_dir, path, download)
     names, table = _read_attributes(folder)
-    train, validation, test = (_rows_of(folder, table, files) for files in _parts(spec, folder))
+    train, validation, test = (_rows_of(folder, table, files) for files in _parts(folder, examples))
     return Attributes(names, train, validation, test)
 
 
 def read_face(path: Path, size: int) -> Array:
-    """One image as uint8 ``(3, size, size)``: the central 148x148 of it, resized (bilinear, antialiased).
+    """One image as uint8 ``(3, size, size)``: its central 148x148 pixels, resized (bilinear, antialiased).
 
-    These are the pixels of torchvision's ``CenterCrop(148)`` and ``Resize(size)`` on a Pillow image.
+    The result is that of torchvision's ``CenterCrop(148)`` and ``Resize(size)`` on a Pillow image.
 
     Raises:
-        DataError: naming the file, if it cannot be decoded or is smaller.
+        DataError: with the file's name, if it cannot be decoded or is smaller than 148x148.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -161,14 +174,14 @@ def _missing(folder: Path) -> list[str]:
     return [name for name, is_there in there.items() if not is_there]
 
 
-def _folder(spec: CelebASpec, data_dir: Path | None) -> Path:
+def _folder(data_dir: Path | None, path: str | None, download: bool) -> Path:
     """The folder ``celeba``, complete.
 
     Raises:
-        DataError: if it is not, and cannot be downloaded.
+        DataError: if something is missing in it and cannot be downloaded.
     """
-    if spec.path is not None:
-        root = find_path("celeba", spec.path, data_dir, folder=True)
+    if path is not None:
+        root = find_path("celeba", path, data_dir, folder=True)
     else:
         root = data_dir if data_dir is not None else Path.home() / ".cache" / "intelvae"
     folder = root / "celeba"
@@ -180,12 +193,12 @@ def _folder(spec: CelebASpec, data_dir: Path | None) -> Path:
     what = f"{_IMAGES} and 2 text files are" if len(missing) == 3 else f"{' and '.join(missing)} {_is(missing)}"
     problem = f"celeba: {what} not in {folder}"
     advice = f"give the folder that holds celeba/{_IMAGES} by --data-dir or INTEL_DATA_DIR"
-    if not spec.download:
+    if not download:
         raise DataError(f"{problem}; {advice}, or download=true (1.4 GB, for non-commercial research only)")
     try:
         with patiently():
             import_with_torchvision("torchvision.datasets").CelebA(root, split="all", download=True)
-    except Exception as error:  # torchvision and the network fail in many ways; all mean the same to the user
+    except Exception as error:  # torchvision and the network fail in many ways, which are one to the user
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(f"{problem} and cannot be downloaded ({lines[-1][:100]});\n{advice}") from error
     return folder
@@ -195,8 +208,8 @@ def _is(names: list[str]) -> str:
     return "are" if len(names) > 1 else "is"
 
 
-def _parts(spec: CelebASpec, folder: Path) -> list[list[str]]:
-    """The files of each part that are there, in the order of the partition's file.
+def _parts(folder: Path, examples: int | None) -> list[list[str]]:
+    """The files of each part that are there, in the order in which the file of the partition lists them.
 
     Raises:
         DataError: if the file is malformed, or a part has too few images.
@@ -210,8 +223,8 @@ def _parts(spec: CelebASpec, folder: Path) -> list[list[str]]:
             raise DataError(f"celeba: line {number} of {folder / _PARTITION} is {line[:40]!r}, expected 000001.jpg 0")
         if words[0] in there:
             parts[int(words[1])].append(words[0])
-    if spec.examples is not None:
-        parts[0] = parts[0][: spec.examples]
+    if examples is not None:
+        parts[0] = parts[0][:examples]
     for name, files, least in zip(_PARTS, parts, (2, 1, 1), strict=True):
         if len(files) < least:
             raise DataError(f"celeba: {len(files)} images of the {name} part are in {folder / _IMAGES}, too few")

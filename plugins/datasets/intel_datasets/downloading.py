@@ -1,4 +1,4 @@
-"""How does a download end that hangs, and where do torchvision's messages go?"""
+"""How is a hanging download ended, and where do torchvision's messages go?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATIENCE = 30.0  # seconds without an answer before a download is given up
 
 @contextlib.contextmanager
 def patiently() -> Iterator[None]:
-    """Downloads that hang end, and torchvision's messages do not mix with the command's output.
+    """A context in which hanging downloads end, and torchvision's messages stay out of the command's output.
 
     >>> with patiently():
     ...     print("Downloading …")

@@ -1,44 +1,60 @@
-"""Where is the user's file, how are its rows split, and what are its labels?"""
+"""Where is the user's file, how are its rows split, and what do its labels become?"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from intel_core.errors import DataError, did_you_mean
-from intel_core.reading.arrays import split_rows as random_split
+from intel_core.reading.arrays import split_rows
 
-__all__ = ["Shares", "check_suffix", "encode_labels", "find_path", "split_rows"]
+__all__ = ["TENTHS", "Shares", "check_suffix", "encode_labels", "find_path"]
 
 _READERS = {".npy": "arrays", ".npz": "arrays", ".csv": "table", ".tsv": "table", ".parquet": "table"}
 
 
-class Shares(Protocol):
-    """What a spec of the user's own data says about its split."""
+@dataclass(frozen=True)
+class Shares:
+    """How examples are split at random.
 
-    @property
-    def validation(self) -> float:
-        """Share held out to watch training."""
-        ...
+    Attributes:
+        validation: share held out for validation.
+        test: share held out for testing.
+        seed: of the split.
+    """
 
-    @property
-    def test(self) -> float:
-        """Share held out for the final numbers."""
-        ...
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
 
-    @property
-    def split_seed(self) -> int:
-        """Seed of the split."""
-        ...
+    def split_rows(self, name: str, n: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Row numbers of the training, validation and test part, chosen as `make_dataset` chooses them.
+
+        Args:
+            name: of the data set, for messages.
+            n: number of examples.
+
+        Raises:
+            DataError: for too few rows.
+
+        >>> [len(rows) for rows in Shares(test=0.2).split_rows("x", 100)]
+        [70, 10, 20]
+        """
+        return split_rows(name, n, self.validation, self.test, self.seed)
+
+
+TENTHS = Shares()
+"""A tenth of the examples for validation, and a tenth for testing."""
 
 
 def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = False) -> Path:
-    """An existing file or folder: absolute, or relative to the working directory, else to `data_dir`.
+    """An existing file or folder; a relative path starts in the working directory or, failing that, in `data_dir`.
 
     Args:
         name: of the data set, for messages.
@@ -47,7 +63,8 @@ def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = Fal
         folder: whether a folder is expected instead of a file.
 
     Raises:
-        DataError: if there is none, naming the nearest name that exists; or if it is of the other sort.
+        DataError: if there is none, with the most similar name that exists; or if it is a folder instead of a file,
+            or a file instead of a folder.
 
     >>> find_path("arrays", "no_such_file.npy", None)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -64,8 +81,8 @@ def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = Fal
         if candidate.exists():
             hint = _other_reader(candidate)
             is_other = candidate.is_file() or candidate.is_dir()
-            found = f"a {other}" if is_other else "no file, but a device or a pipe"
-            raise DataError(f"{name}: {candidate} is {found}, expected a {sort}{hint}")
+            actual = f"a {other}" if is_other else "no file, but a device or a pipe"
+            raise DataError(f"{name}: {candidate} is {actual}, expected a {sort}{hint}")
     parents = [_deepest_existing(candidate) for candidate in candidates]
     missing = parents[0][1]
     names: list[str] = []
@@ -88,7 +105,7 @@ def _deepest_existing(path: Path) -> tuple[Path, str]:
 
 def _names_in(folder: Path, *, only_folders: bool) -> list[str]:
     try:
-        entries = itertools.islice(folder.iterdir(), 2000)  # more would only slow the message down
+        entries = itertools.islice(folder.iterdir(), 2000)  # more names would only delay the message
         return [e.name for e in entries if not e.name.startswith(".") and (e.is_dir() or not only_folders)]
     except OSError:
         return []
@@ -105,7 +122,7 @@ def check_suffix(name: str, path: Path, accepted: Sequence[str]) -> str:
     """The file's ending in lower case.
 
     Raises:
-        DataError: if it is not one of `accepted`, naming the data set that reads it.
+        DataError: if it is not one of `accepted`; the message names the data set that reads such files, if any.
 
     >>> check_suffix("arrays", Path("x.NPY"), [".npy", ".npz"])
     '.npy'
@@ -117,19 +134,6 @@ def check_suffix(name: str, path: Path, accepted: Sequence[str]) -> str:
     return suffix
 
 
-def split_rows(name: str, n: int, spec: Shares) -> tuple[Tensor, Tensor, Tensor]:
-    """Row numbers of the training, validation and test part, as `make_dataset` chooses them.
-
-    Raises:
-        DataError: for too few rows.
-
-    >>> from intel_core.components.spec import parse_spec
-    >>> [len(rows) for rows in split_rows("x", 100, parse_spec("datasets", "table:path=x.csv,test=0.2"))]
-    [70, 10, 20]
-    """
-    return random_split(name, n, spec.validation, spec.test, spec.split_seed)
-
-
 def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
     """Class indices ``(n,)`` in the sorted order of the distinct labels, and the labels as names.
 
@@ -139,7 +143,7 @@ def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any],
         n: number of examples.
 
     Raises:
-        DataError: for a wrong number, missing values or fractions.
+        DataError: if there are not `n` of them, or some are missing or fractions.
 
     >>> encode_labels("x", np.array(["dog", "cat", "dog"]), 3)
     (array([1, 0, 1]), ('cat', 'dog'))

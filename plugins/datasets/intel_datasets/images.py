@@ -1,4 +1,4 @@
-"""How is a folder of images read? Every file decoded, cropped, resized and given as uint8."""
+"""How is a folder of images read? Each file is decoded, cropped, resized and returned as uint8."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +15,8 @@ from PIL import Image, ImageOps
 
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError
-from intel_datasets.files import find_path, split_rows
-from intel_datasets.streaming import ImageFiles, dataset_of_images
-
-if TYPE_CHECKING:
-    from intel_datasets.spec import ImagesSpec
+from intel_datasets.files import TENTHS, Shares, find_path
+from intel_datasets.streaming import ImageFiles, Stream, dataset_of_images
 
 __all__ = ["decode", "list_images", "load", "read_image"]
 
@@ -30,43 +27,58 @@ _DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 Array = np.ndarray[Any, Any]
 
 
-def load(spec: ImagesSpec, data_dir: Path | None) -> Dataset:
-    """The images of a folder, split; class sub-folders become labels.
+def load(
+    path: str,
+    data_dir: Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int = 3,
+    stream: Stream = "auto",
+    shares: Shares = TENTHS,
+) -> Dataset:
+    """The images of a folder, split; if they lie in sub-folders, those are their classes.
 
-    Of images that are streamed (see `intel_datasets.streaming`) the training part is looked at in a sample only.
+    If training images are streamed (see `intel_datasets.streaming`), only a sample of them is checked here.
+
+    Args:
+        path: the folder.
+        data_dir: where a relative path is looked for, after the working directory.
+        size: height and width, see `read_image`; None leaves all images as they are.
+        channels: 1 for grey, 3 for colour.
+        stream: whether training images stay on disk, see `intel_datasets.streaming.dataset_of_images`.
+        shares: of the validation and test parts.
 
     Raises:
-        DataError: if there are none, one cannot be read, or they differ in size and no size is given.
-        SpecError: if those that are to lie in memory cannot.
+        DataError: if there are no images, one cannot be read, or they differ in size and no size is given.
+        SpecError: if images that must be in memory do not fit into it.
 
     >>> import tempfile
-    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for i in range(10):
     ...         Image.new("L", (20, 30), color=20 * i).save(Path(folder) / f"{i}.png")
-    ...     data = load(parse_spec("datasets", f"images:path={folder},size=16,channels=1"), None)
+    ...     data = load(folder, size=(16, 16), channels=1)
     >>> data.x_shape, len(data.train)
     ((1, 16, 16), 8)
     """
-    folder = find_path("images", spec.path, data_dir, folder=True)
+    folder = find_path("images", path, data_dir, folder=True)
     files, labels, names = list_images(folder)
-    rows = split_rows(folder.name or "images", len(files), spec)
-    images = ImageFiles.of(
-        "images", folder, files, functools.partial(read_image, channels=spec.channels, size=spec.size)
-    )
+    rows = shares.split_rows(folder.name or "images", len(files))
+    images = ImageFiles.of("images", folder, files, functools.partial(read_image, channels=channels, size=size))
     every = None if labels is None else torch.from_numpy(labels)
     return dataset_of_images(
         folder.name or "images",
         [images.take(part.numpy()) for part in rows],
         [None if every is None else every[part] for part in rows],
-        stream=spec.stream,
+        stream=stream,
         class_names=names,
         advice="a size=… or smaller shares validation=… and test=…",
     )
 
 
 def list_images(folder: Path) -> tuple[list[str], Array | None, tuple[str, ...]]:
-    """Files in sorted order, relative to the folder, their labels ``(n,)`` if sub-folders hold them, and class names.
+    """Names of the files in sorted order, relative to the folder; labels ``(n,)`` and names of the classes.
+
+    Labels are None and there are no class names where the files lie in the folder itself.
 
     Raises:
         DataError: if there are no images, or both images and class folders.
@@ -80,9 +92,9 @@ def list_images(folder: Path) -> tuple[list[str], Array | None, tuple[str, ...]]
     >>> files, labels.tolist(), names
     (['cat/1.png', 'dog/1.png'], [0, 1], ('cat', 'dog'))
     """
-    # Text alone: a Path for each of millions of files would take more memory than a streamed run does.
-    with os.scandir(folder) as found:
-        entries = sorted((e for e in found if not e.name.startswith(".")), key=lambda entry: entry.name)
+    # Names are kept as texts: a Path for each of millions of files would take more memory than a streamed run does.
+    with os.scandir(folder) as scanned:
+        entries = sorted((e for e in scanned if not e.name.startswith(".")), key=lambda entry: entry.name)
     files = [entry.name for entry in entries if _is_image(entry)]
     classes = {entry.name: _below(folder / entry.name, entry.name) for entry in entries if entry.is_dir()}
     classes = {name: of_class for name, of_class in classes.items() if of_class}
@@ -100,8 +112,8 @@ def list_images(folder: Path) -> tuple[list[str], Array | None, tuple[str, ...]]
 
 
 def _below(folder: Path, prefix: str) -> list[str]:
-    """All images in a folder and those below it, in the order of their parts, each with the prefix."""
-    found: list[str] = []
+    """All images in a folder and its sub-folders, sorted by the parts of their names, each with the prefix."""
+    images: list[str] = []
     waiting = [(folder, prefix)]
     while waiting:
         place, name = waiting.pop()
@@ -111,10 +123,10 @@ def _below(folder: Path, prefix: str) -> list[str]:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((place / entry.name, f"{name}/{entry.name}"))
                     elif _is_image(entry):
-                        found.append(f"{name}/{entry.name}")
+                        images.append(f"{name}/{entry.name}")
         except PermissionError:
             continue
-    return sorted(found, key=lambda file: file.split("/"))
+    return sorted(images, key=lambda file: file.split("/"))
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
@@ -123,12 +135,12 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 
 
 def read_image(path: Path, channels: int, size: tuple[int, int] | None) -> Array:
-    """One image as uint8 ``(channels, height, width)``, upright as its EXIF says.
+    """One image as uint8 ``(channels, height, width)``, turned upright as its EXIF data tell.
 
-    With a size, the largest centred box of that aspect is cut out and resized (bilinear, antialiased).
+    With a size, the largest centred box of that aspect ratio is cut out and resized (bilinear, antialiased).
 
     Raises:
-        DataError: naming the file, if it cannot be decoded or has more than 8 bits per channel.
+        DataError: with the file's name, if it cannot be decoded or has more than 8 bits per channel.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -144,10 +156,10 @@ def read_image(path: Path, channels: int, size: tuple[int, int] | None) -> Array
 
 
 def decode(name: str, path: Path, channels: int, fit: Callable[[Image.Image], Image.Image]) -> Array:
-    """An image as uint8 ``(channels, height, width)``, upright, and then as `fit` makes it.
+    """An image as uint8 ``(channels, height, width)``: turned upright, then passed through `fit`.
 
     Raises:
-        DataError: naming the file, if it cannot be decoded or has more than 8 bits per channel.
+        DataError: with the file's name, if it cannot be decoded or has more than 8 bits per channel.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -175,7 +187,7 @@ def decode(name: str, path: Path, channels: int, fit: Callable[[Image.Image], Im
 
 
 def _cut_centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The largest centred box with the aspect of `size`, cut so that nothing outside bleeds in when resizing."""
+    """The largest centred box with the aspect ratio of `size`; cut first, so that resizing sees no pixel outside."""
     height, width = size
     box_width = max(1, min(image.width, round(image.height * width / height)))
     box_height = max(1, min(image.height, round(image.width * height / width)))

@@ -1,10 +1,11 @@
-"""Where are MNIST and Fashion-MNIST, and which of their images train, validate and test?"""
+"""Where are MNIST and Fashion-MNIST, and which of their images are for training, validation and testing?"""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,9 +15,6 @@ from intel_core.helpers.torchvision_compat import import_with_torchvision
 from intel_datasets.downloading import patiently
 from intel_datasets.files import find_path
 from intel_datasets.selection import in_proportion, labels_of, select_classes, take
-
-if TYPE_CHECKING:
-    from intel_datasets.spec import MNISTSpec
 
 __all__ = ["load"]
 
@@ -36,38 +34,58 @@ _NAMES = {
 _TRAIN, _VALIDATION, _TEST = 5000, 500, 1000  # per class, in the paper's MNIST-01
 
 
-def load(spec: MNISTSpec, data_dir: Path | None) -> Dataset:
+def load(
+    official: Literal["MNIST", "FashionMNIST"],
+    data_dir: Path | None = None,
+    *,
+    path: str | None = None,
+    download: bool = True,
+    classes: Sequence[int] = (),
+    split: Literal["paper", "balanced"] = "paper",
+    shares: Sequence[float] = (),
+    data_seed: int = 0,
+    examples: int | None = None,
+    binarize: bool = False,
+) -> Dataset:
     """MNIST or Fashion-MNIST as uint8 ``(n, 1, 28, 28)`` with labels ``(n,)``.
 
-    Classes are selected first, then split, then thinned to `shares`, then cut to `examples`.
-    ``split=paper``: the last twelfth of the official training images validates and the official test set
-    tests, 55,000/5,000/10,000 as in the paper. ``split=balanced``: per class the first 5,000 training images,
-    the next 500, and up to the first 1,000 test images, as for the paper's MNIST-01 (its zeros have 980).
+    Classes are selected first; then the images are split, thinned to `shares`, and cut to `examples`.
 
     Args:
-        spec: an `MNISTSpec` or `FashionMNISTSpec`.
-        data_dir: folder that holds ``MNIST/raw`` if the spec names none; else ``~/.cache/intelvae``.
+        official: name of the class in `torchvision.datasets`.
+        data_dir: folder that holds ``MNIST/raw`` if `path` is None; by default ``~/.cache/intelvae``.
+        path: folder that holds ``MNIST/raw``, or None.
+        download: download missing files.
+        classes: labels to keep, relabelled 0, 1, … in this order; all ten if empty.
+        split: ``"paper"``: the last twelfth of the official training images is for validation and the official test
+            set for testing, 55,000/5,000/10,000 as in the paper. ``"balanced"``: per class the first 5,000 training
+            images, the next 500, and up to the first 1,000 test images, as for the paper's MNIST-01 (there are only
+            980 zeros to test on).
+        shares: proportions of the classes, see `intel_datasets.selection.in_proportion`; unchanged if empty.
+        data_seed: seed that chooses which images `shares` leaves out.
+        examples: use only the first so many training images.
+        binarize: make every pixel 0 or 255, which stands for 1, with the threshold 0.5.
 
     Raises:
         DataError: if files are missing and cannot be downloaded, are damaged, or a class has too few images.
 
-    >>> from intel_core.components.spec import parse_spec
-    >>> load(parse_spec("datasets", "mnist:download=false"), Path("nowhere"))  # doctest: +ELLIPSIS
+    >>> load("MNIST", Path("nowhere"), download=False)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     intel_core.errors.DataError: mnist: train-images-idx3-ubyte and 3 more files are not in nowhere/...
     """
-    name = "mnist" if spec.official == "MNIST" else "fashion_mnist"
-    root = _root(name, spec, data_dir)
-    _fetch(name, spec, root)
-    rest, test = (select_classes(_read(name, spec, root, train=train), spec.classes) for train in (True, False))
-    parts = _balanced(name, spec, rest, test) if spec.split == "balanced" else _paper(rest, test)
-    train, validation, test = (in_proportion(part, spec.shares, spec.data_seed) for part in parts)
-    if spec.examples is not None:
-        train = take(train, slice(spec.examples))
-    if spec.binarize:
+    name = "mnist" if official == "MNIST" else "fashion_mnist"
+    root = _root(name, official, path, data_dir)
+    _fetch(name, official, root, download)
+    rest, test = (select_classes(_read(name, official, root, train=train), classes) for train in (True, False))
+    kept = classes or range(10)
+    parts = _balanced(name, kept, rest, test) if split == "balanced" else _paper(rest, test)
+    train, validation, test = (in_proportion(part, shares, data_seed) for part in parts)
+    if examples is not None:
+        train = take(train, slice(examples))
+    if binarize:
         train, validation, test = (Split(_binary(part.x), part.labels) for part in (train, validation, test))
-    names = tuple(_NAMES[spec.official][k] for k in spec.classes or range(10))
-    return Dataset(name, train, validation, test, support="binary" if spec.binarize else "unit", class_names=names)
+    names = tuple(_NAMES[official][k] for k in kept)
+    return Dataset(name, train, validation, test, support="binary" if binarize else "unit", class_names=names)
 
 
 def _paper(rest: Split, test: Split) -> tuple[Split, Split, Split]:
@@ -75,8 +93,7 @@ def _paper(rest: Split, test: Split) -> tuple[Split, Split, Split]:
     return take(rest, slice(cut)), take(rest, slice(cut, None)), test
 
 
-def _balanced(name: str, spec: MNISTSpec, rest: Split, test: Split) -> tuple[Split, Split, Split]:
-    classes = spec.classes or tuple(range(10))
+def _balanced(name: str, classes: Sequence[int], rest: Split, test: Split) -> tuple[Split, Split, Split]:
     train, validation, tested = [], [], []
     for index, digit in enumerate(classes):
         rows = (labels_of(rest) == index).nonzero().flatten()
@@ -105,31 +122,31 @@ def _missing(root: Path, official: str) -> list[str]:
     return [file for file in _FILES if not (root / official / "raw" / file).is_file()]
 
 
-def _root(name: str, spec: MNISTSpec, data_dir: Path | None) -> Path:
-    if spec.path is not None:
-        given = find_path(name, spec.path, data_dir, folder=True)
+def _root(name: str, official: str, path: str | None, data_dir: Path | None) -> Path:
+    if path is not None:
+        given = find_path(name, path, data_dir, folder=True)
     else:
         given = data_dir if data_dir is not None else Path.home() / ".cache" / "intelvae"
     # People also name the folder MNIST, or MNIST/raw, itself.
-    around = {spec.official: given.parent, "raw": given.parent.parent}
+    around = {official: given.parent, "raw": given.parent.parent}
     outer = around.get(given.name, given)
-    return outer if not _missing(outer, spec.official) else given
+    return outer if not _missing(outer, official) else given
 
 
-def _fetch(name: str, spec: MNISTSpec, root: Path) -> None:
-    missing = _missing(root, spec.official)
+def _fetch(name: str, official: str, root: Path, download: bool) -> None:
+    missing = _missing(root, official)
     if not missing:
         return
     more = f" and {len(missing) - 1} more files are" if len(missing) > 1 else " is"
-    problem = f"{name}: {missing[0]}{more} not in {root / spec.official / 'raw'}"
-    advice = f"give the folder that holds {spec.official}/raw by --data-dir or INTEL_DATA_DIR"
-    if not spec.download:
+    problem = f"{name}: {missing[0]}{more} not in {root / official / 'raw'}"
+    advice = f"give the folder that holds {official}/raw by --data-dir or INTEL_DATA_DIR"
+    if not download:
         raise DataError(f"{problem} and download=false; {advice}")
-    new = [folder for folder in (root, root / spec.official, root / spec.official / "raw") if not folder.exists()]
+    new = [folder for folder in (root, root / official, root / official / "raw") if not folder.exists()]
     try:
         with patiently():
-            _official(spec)(root, download=True)
-    except Exception as error:  # torchvision and the network fail in many ways; all mean the same to the user
+            _official(official)(root, download=True)
+    except Exception as error:  # torchvision and the network fail in many ways, which are one to the user
         for folder in reversed(new):
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -137,18 +154,18 @@ def _fetch(name: str, spec: MNISTSpec, root: Path) -> None:
         raise DataError(f"{problem} and cannot be downloaded ({lines[-1][:100]});\n{advice}") from error
 
 
-def _official(spec: MNISTSpec) -> Any:
-    base = getattr(import_with_torchvision("torchvision.datasets"), spec.official)
-    # Without this, torchvision would prefer files of its old format, which are pickles, if there are any.
-    return type(spec.official, (base,), {"_check_legacy_exist": lambda self: False})
+def _official(official: str) -> Any:
+    """The class of `torchvision.datasets`, which never reads the pickles of torchvision's old format."""
+    base = getattr(import_with_torchvision("torchvision.datasets"), official)
+    return type(official, (base,), {"_check_legacy_exist": lambda self: False})
 
 
-def _read(name: str, spec: MNISTSpec, root: Path, *, train: bool) -> Split:
-    folder = root / spec.official / "raw"
+def _read(name: str, official: str, root: Path, *, train: bool) -> Split:
+    folder = root / official / "raw"
     try:
-        images = _official(spec)(root, train=train, download=False)
+        images = _official(official)(root, train=train, download=False)
         x, labels = images.data, images.targets
-    except Exception as error:  # a damaged file: torchvision answers with an AssertionError, IndexError, …
+    except Exception as error:  # for a damaged file torchvision raises an AssertionError, IndexError, …
         raise DataError(f"{name}: a file in {folder} is damaged ({error}); delete it and fetch it again") from error
     expected = 60_000 if train else 10_000
     if tuple(x.shape) != (expected, 28, 28) or tuple(labels.shape) != (expected,):

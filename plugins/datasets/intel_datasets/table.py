@@ -1,4 +1,4 @@
-"""How are tables read? Numeric columns, a label column, and statistics that see training rows only."""
+"""How are tables read? Numeric columns, perhaps a column of labels, and statistics of the training rows only."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,9 @@ import torch
 from intel_core.data.dataset import Dataset, Examples, Split
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, support_of
-from intel_datasets.files import check_suffix, encode_labels, find_path, split_rows
+from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
 
-if TYPE_CHECKING:
-    from intel_datasets.spec import TableSpec
-
-__all__ = ["examples", "load", "moments", "read_table"]
+__all__ = ["Layout", "examples", "load", "moments", "read_table"]
 
 Array = np.ndarray[Any, Any]
 
@@ -29,26 +27,60 @@ _SEPARATORS = (";", "\t", "|", ",")
 _LONGEST_LINE = 1 << 20
 
 
-def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
-    r"""The columns that the spec names, checked, split and standardised.
+@dataclass(frozen=True)
+class Layout:
+    """How a table's file is written, and which of its columns are used.
+
+    Attributes:
+        label: column of labels, if any; it is not modelled.
+        columns: columns to model; all but the label if empty.
+        drop: columns to leave out.
+        header: whether the first line of a text file names the columns.
+        separator: character between the columns of a text file; if None a comma, in .tsv files a tab.
+        decimal: character between the whole and the fractional part of numbers in a text file.
+    """
+
+    label: str | None = None
+    columns: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    header: bool = True
+    separator: str | None = None
+    decimal: str = "."
+
+
+def load(
+    path: str,
+    data_dir: Path | None = None,
+    layout: Layout = Layout(),
+    *,
+    standardize: bool = True,
+    shares: Shares = TENTHS,
+) -> Dataset:
+    r"""The chosen columns of a table, checked, split and standardised.
+
+    Args:
+        path: a .csv, .tsv or .parquet file.
+        data_dir: where a relative path is looked for, after the working directory.
+        layout: how the file is written, and which columns are used.
+        standardize: scale each column to mean 0 and variance 1, measured on the training rows.
+        shares: of the validation and test parts.
 
     Raises:
         DataError: if the file cannot be read, or a column is missing, not numeric, incomplete or constant.
 
     >>> import os, tempfile
-    >>> from intel_core.components.spec import parse_spec
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "t.csv"
     ...     _ = file.write_text("a,b,kind" + "".join(f"\n{i},{i * i},{'xy'[i % 2]}" for i in range(20)))
-    ...     data = load(parse_spec("datasets", "table:path=t.csv,label=kind"), Path(folder))
+    ...     data = load("t.csv", Path(folder), Layout(label="kind"))
     >>> data.x_shape, data.class_names, round(float(data.train.x.std(0)[0]), 1)
     ((2,), ('x', 'y'), 1.0)
     """
-    name, raw = _read(spec, data_dir)
+    name, raw = _read(path, data_dir, layout)
     values: Array = raw.x.numpy()
-    rows = split_rows(name, len(values), spec)
+    rows = shares.split_rows(name, len(values))
     scaling = None
-    if spec.standardize:
+    if standardize:
         scaling = moments(name, values, rows[0].numpy(), raw.columns)
         values = (values - np.array(scaling[0])) / np.array(scaling[1])
     x = check_examples(name, values)
@@ -56,40 +88,45 @@ def load(spec: TableSpec, data_dir: Path | None) -> Dataset:
     return Dataset(name, train, validation, test, support_of(x), raw.class_names, scaling, raw.columns)
 
 
-def examples(spec: TableSpec, data_dir: Path | None) -> Examples:
-    """The columns that the spec names as they lie in the file, float64.
+def examples(path: str, data_dir: Path | None = None, layout: Layout = Layout()) -> Examples:
+    """The chosen columns in the file's order and units, float64.
+
+    Args:
+        path: as in `load`.
+        data_dir: as in `load`.
+        layout: as in `load`.
 
     Raises:
-        DataError: as `load`, but for columns that are constant and for few rows.
+        DataError: if the file cannot be read, or a column is missing, not numeric or incomplete.
     """
-    return _read(spec, data_dir)[1]
+    return _read(path, data_dir, layout)[1]
 
 
-def _read(spec: TableSpec, data_dir: Path | None) -> tuple[str, Examples]:
-    """The file's name, and what the spec chooses of it."""
-    path = find_path("table", spec.path, data_dir)
-    frame = read_table(path, header=spec.header, separator=spec.separator, decimal=spec.decimal)
-    columns = _choose(path.name, list(frame.columns), spec)
+def _read(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, Examples]:
+    """The file's name, and the chosen columns."""
+    file = find_path("table", path, data_dir)
+    frame = read_table(file, header=layout.header, separator=layout.separator, decimal=layout.decimal)
+    columns = _choose(file.name, list(frame.columns), layout)
     labels: torch.Tensor | None = None
     names: tuple[str, ...] = ()
-    if spec.label is not None:
-        numbers, names = _labels(path.name, spec.label, frame[spec.label])
+    if layout.label is not None:
+        numbers, names = _labels(file.name, layout.label, frame[layout.label])
         labels = torch.from_numpy(numbers)
-    x = np.column_stack([_numbers(path.name, column, frame[column]) for column in columns])
-    return path.name, Examples(torch.from_numpy(x), labels, names, tuple(columns))
+    x = np.column_stack([_numbers(file.name, column, frame[column]) for column in columns])
+    return file.name, Examples(torch.from_numpy(x), labels, names, tuple(columns))
 
 
 def read_table(path: Path, *, header: bool = True, separator: str | None = None, decimal: str = ".") -> pd.DataFrame:
-    """A .csv, .tsv or .parquet file, its column names as texts.
+    """A .csv, .tsv or .parquet file; names of columns become texts.
 
     Args:
         path: the file.
-        header: whether the first line of a text file names the columns.
-        separator: between the columns of a text file; by default a comma, a tab in .tsv.
-        decimal: between whole and broken parts of the numbers of a text file.
+        header: as in `Layout`.
+        separator: as in `Layout`.
+        decimal: as in `Layout`.
 
     Raises:
-        DataError: if it cannot be read, is empty, or plainly has no line of names or another separator.
+        DataError: if it cannot be read, is empty, or evidently has no line of names or another separator.
     """
     suffix = check_suffix("table", path, [".csv", ".tsv", ".parquet"])
     try:
@@ -99,7 +136,7 @@ def read_table(path: Path, *, header: bool = True, separator: str | None = None,
             between = separator or _separator(path, suffix)
             first = 0 if header else None
             with warnings.catch_warnings():
-                # Rows longer than the line of names would lose their last values with no more than a warning.
+                # Pandas drops the last values of rows that are longer than the line of names, and only warns.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 frame = pd.read_csv(path, sep=between, decimal=decimal, header=first, index_col=False, low_memory=False)
     except DataError:
@@ -120,25 +157,25 @@ def read_table(path: Path, *, header: bool = True, separator: str | None = None,
 
 
 def _separator(path: Path, suffix: str) -> str:
-    """The usual one of a suffix; a first line that plainly has another is refused, since all of it would be one column.
+    """The usual separator for a suffix.
 
     Raises:
-        DataError: naming what stands there.
+        DataError: if the first line evidently has another one, since the whole table would become a single column.
     """
     usual = "\t" if suffix == ".tsv" else ","
     with path.open(encoding="utf-8", errors="replace") as file:
         line = file.readline(_LONGEST_LINE)
-    found = max(_SEPARATORS, key=line.count)
-    if usual not in line and found in line:
-        said = json.dumps(found) if found in "\t," else found
+    likely = max(_SEPARATORS, key=line.count)
+    if usual not in line and likely in line:
+        written = json.dumps(likely) if likely in "\t," else likely
         raise DataError(
-            f"table: {path.name} seems to have {found!r} between columns, expected {usual!r}; say separator={said}"
+            f"table: {path.name} seems to have {likely!r} between columns, expected {usual!r}; say separator={written}"
         )
     return usual
 
 
 def _check_header(name: str, columns: list[str]) -> None:
-    """Without names the first example would silently become the header."""
+    """Refuse a header of numbers: without a line of names, the first example would silently become the header."""
     numbered = [str(i) for i in range(len(columns))]
     try:
         [float(column) for column in columns]
@@ -150,16 +187,17 @@ def _check_header(name: str, columns: list[str]) -> None:
         )
 
 
-def _choose(name: str, present: Sequence[str], spec: TableSpec) -> list[str]:
-    for key, wanted in (("label", (spec.label,)), ("columns", spec.columns), ("drop", spec.drop)):
+def _choose(name: str, present: Sequence[str], layout: Layout) -> list[str]:
+    """The columns to model, of those that are present."""
+    for key, wanted in (("label", (layout.label,)), ("columns", layout.columns), ("drop", layout.drop)):
         for column in wanted:
             if column is not None and column not in present:
                 hint = did_you_mean(column, present, say="columns")
                 raise DataError(f"table: {name} has no column {column!r} ({key}){hint}")
-    chosen = list(spec.columns) or [c for c in present if c not in spec.drop and c != spec.label]
+    chosen = list(layout.columns) or [c for c in present if c not in layout.drop and c != layout.label]
     if not chosen:
         raise DataError(f"table: no column of {name} is left to model; it has {', '.join(present)}")
-    unnamed = [c for c in chosen if c.startswith("Unnamed: ") and c not in spec.columns]
+    unnamed = [c for c in chosen if c.startswith("Unnamed: ") and c not in layout.columns]
     if unnamed:
         raise DataError(
             f"table: a column of {name} has no name (a row index?); leave it out with drop={unnamed[0]}, "
@@ -202,16 +240,16 @@ def _labels(name: str, column: str, values: pd.Series[Any]) -> tuple[Array, tupl
 
 
 def moments(name: str, x: Array, train: Array, columns: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each column, measured on the training rows only, so that nothing leaks.
+    """Mean and standard deviation of each column, measured on the training rows only: nothing leaks from the others.
 
     Args:
         name: for messages.
         x: numbers ``(n, D)``, float64.
-        train: numbers of the training rows.
+        train: row numbers of the training part.
         columns: names of the D columns.
 
     Raises:
-        DataError: naming the columns that are constant on the training rows.
+        DataError: with the names of columns that are constant on the training rows.
 
     >>> moments("t", np.array([[0.0], [2.0], [9.0]]), np.array([0, 1]), ["a"])
     ((1.0,), (1.0,))

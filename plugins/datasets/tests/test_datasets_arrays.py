@@ -166,6 +166,6 @@ def test_what_cannot_be_used_is_refused_with_the_reason(make, text, message, loa
 
 
 def test_the_spec_has_a_load_of_its_own():
-    from intel_datasets.spec import ArraysSpec
+    from intel_datasets.specs.own import ArraysSpec
 
     assert ArraysSpec.load is not DatasetSpec.load

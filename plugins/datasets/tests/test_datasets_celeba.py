@@ -8,7 +8,7 @@ import pytest
 import torch
 from intel_datasets import celeba
 from intel_datasets.celeba import attributes, read_face
-from intel_datasets.spec import ATTRIBUTES
+from intel_datasets.specs.images import ATTRIBUTES
 from PIL import Image
 
 from intel_core import DataError, SpecError, parse_spec
@@ -51,9 +51,9 @@ def test_the_images_that_are_there_are_parted_as_the_official_file_says(stream, 
     assert (data.x_shape, data.support, data.class_names) == ((3, 64, 64), "unit", ("not Male", "Male"))
     for number, part in enumerate((data.train, data.validation, data.test)):
         rows = there(number)
-        found = part.read(torch.arange(len(part)))
+        images = part.read(torch.arange(len(part)))
         wanted = [read_face(root / "celeba" / "img_align_celeba" / name(i), 64) for i in rows]
-        assert torch.equal(found, torch.from_numpy(np.stack(wanted)))
+        assert torch.equal(images, torch.from_numpy(np.stack(wanted)))
         assert part.labels.tolist() == SAID[rows, ATTRIBUTES.index("Male")].tolist()
 
 
@@ -66,9 +66,9 @@ def test_the_pixels_are_those_of_torchvisions_transforms(root):
 
 
 def test_all_attributes_come_in_the_order_of_the_images(root):
-    found = attributes(parse_spec("datasets", "celeba:examples=4"), root)
-    assert found.names == ATTRIBUTES
-    for part, rows in ((found.train, there(0)[:4]), (found.validation, there(1)), (found.test, there(2))):
+    faces = attributes(root, examples=4)
+    assert faces.names == ATTRIBUTES
+    for part, rows in ((faces.train, there(0)[:4]), (faces.validation, there(1)), (faces.test, there(2))):
         assert part.tolist() == SAID[rows].tolist()
 
 
@@ -173,9 +173,9 @@ def real_celeba():
 
 def test_the_real_faces(real_celeba, load):
     data = load("celeba:attribute=Male,stream=true,size=16", real_celeba)
-    found = attributes(parse_spec("datasets", "celeba"), real_celeba)
-    assert found.names == ATTRIBUTES
-    assert torch.equal(found.train[:, ATTRIBUTES.index("Male")].long(), data.train.labels)
+    faces = parse_spec("datasets", "celeba").attributes(real_celeba)
+    assert faces.names == ATTRIBUTES
+    assert torch.equal(faces.train[:, ATTRIBUTES.index("Male")].long(), data.train.labels)
     assert 0.35 < data.train.labels.float().mean() < 0.5  # 0.42 in the full set
     assert len(data.train) > 3 * len(data.test)
     assert data.train.read(torch.arange(20)).shape == (20, 3, 16, 16)

@@ -13,8 +13,8 @@ def test_all_digits_are_there_once_each_divided_by_16(load):
     data = load("digits")
     x, labels = everything(data)
     bunch = load_digits()
-    found = sorted(zip(x.flatten(1).mul(16).tolist(), labels.tolist(), strict=True))
-    assert found == sorted(zip(bunch["data"].tolist(), bunch["target"].tolist(), strict=True))
+    loaded = sorted(zip(x.flatten(1).mul(16).tolist(), labels.tolist(), strict=True))
+    assert loaded == sorted(zip(bunch["data"].tolist(), bunch["target"].tolist(), strict=True))
     assert (data.x_shape, data.support, x.dtype) == ((1, 8, 8), "unit", torch.float32)
     assert (len(data.train), len(data.validation), len(data.test)) == (1437, 180, 180)
 

@@ -75,8 +75,8 @@ def test_a_folder_is_not_a_file_and_the_other_way_round(places):
     ],
 )
 def test_labels_become_indices_in_sorted_order(values, indices, names):
-    found, found_names = encode_labels("x", np.array(values), 3)
-    assert (found.tolist(), found_names) == (indices, names)
+    encoded, class_names = encode_labels("x", np.array(values), 3)
+    assert (encoded.tolist(), class_names) == (indices, names)
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ def folder(tmp_path):
 def test_pixels_are_kept_as_bytes_in_channel_first_order(folder, load):
     data = load(f"images:path={folder}")
     assert (data.x_shape, data.train.x.dtype, data.support) == ((3, 6, 8), torch.uint8, "unit")
-    found = {bytes(x.numpy().tobytes()) for part in (data.train, data.validation, data.test) for x in part.x}
+    loaded = {bytes(x.numpy().tobytes()) for part in (data.train, data.validation, data.test) for x in part.x}
     original = {np.asarray(Image.open(folder / f"{i}.png")).transpose(2, 0, 1).tobytes() for i in range(10)}
-    assert found == original
+    assert loaded == original
     assert data.train.labels is None
 
 

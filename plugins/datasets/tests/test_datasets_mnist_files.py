@@ -38,7 +38,7 @@ class Complete:
 
 
 def test_a_machine_that_cannot_download_says_where_it_looked_and_what_to_do(load, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(mnist, "_official", lambda spec: Offline)
+    monkeypatch.setattr(mnist, "_official", lambda official: Offline)
     with pytest.raises(DataError) as caught:
         load("mnist", tmp_path / "data")
     message = str(caught.value)
@@ -51,7 +51,7 @@ def test_a_machine_that_cannot_download_says_where_it_looked_and_what_to_do(load
 
 
 def test_download_false_does_not_try(load, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "_official", lambda spec: pytest.fail("tried"))
+    monkeypatch.setattr(mnist, "_official", lambda official: pytest.fail("tried"))
     with pytest.raises(DataError, match=r"fashion_mnist: .* and download=false; .*FashionMNIST/raw by --data-dir"):
         load("fashion_mnist:download=false")
 
@@ -66,7 +66,7 @@ def test_only_what_is_missing_is_named(load, tmp_path):
 
 
 def test_missing_files_are_downloaded_to_the_data_directory(load, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "_official", lambda spec: Complete)
+    monkeypatch.setattr(mnist, "_official", lambda official: Complete)
     data = load("mnist")
     assert (tmp_path / "MNIST" / "raw" / FILES[0]).is_file()
     assert (len(data.train), len(data.validation), len(data.test)) == (55_000, 5_000, 10_000)
@@ -74,21 +74,21 @@ def test_missing_files_are_downloaded_to_the_data_directory(load, tmp_path, monk
 
 def test_without_any_directory_the_cache_is_used(monkeypatch, tmp_path):
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    monkeypatch.setattr(mnist, "_official", lambda spec: Complete)
+    monkeypatch.setattr(mnist, "_official", lambda official: Complete)
     parse_spec("datasets", "mnist").load(None)
     assert (tmp_path / ".cache" / "intelvae" / "MNIST" / "raw" / FILES[0]).is_file()
 
 
 @pytest.mark.parametrize("inner", ["", "MNIST", "MNIST/raw"])
 def test_the_folder_may_be_named_from_outside_or_inside(inner, load, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "_official", lambda spec: Complete)
+    monkeypatch.setattr(mnist, "_official", lambda official: Complete)
     Complete(tmp_path, download=True)
     data = load(f"mnist:download=false,path={tmp_path / inner}", None)
     assert len(data.test) == 10_000
 
 
 def test_a_path_of_its_own_goes_before_the_data_directory_and_must_exist(load, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "_official", lambda spec: Complete)
+    monkeypatch.setattr(mnist, "_official", lambda official: Complete)
     Complete(tmp_path / "mine", download=True)
     assert len(load("mnist:path=mine,download=false").test) == 10_000
     with pytest.raises(DataError, match=r"no folder mime .*did you mean 'mine'"):
@@ -97,7 +97,7 @@ def test_a_path_of_its_own_goes_before_the_data_directory_and_must_exist(load, t
 
 
 def test_a_class_with_too_few_images_is_named(load, tmp_path, monkeypatch):
-    def few(spec):
+    def few(official):
         class Few(Complete):
             def __init__(self, root, train=True, download=False):
                 super().__init__(root, train)
@@ -128,13 +128,12 @@ def test_a_set_of_another_size_is_not_mistaken_for_mnist(load, tmp_path, monkeyp
             self.data = self.data[:100]
 
     Complete(tmp_path, download=True)
-    monkeypatch.setattr(mnist, "_official", lambda spec: Short)
+    monkeypatch.setattr(mnist, "_official", lambda official: Short)
     with pytest.raises(DataError, match=r"shape \(100, 28, 28\).*expected \(60000, 28, 28\)"):
         load("mnist")
 
 
 def test_the_class_used_is_torchvisions_and_reads_its_folder(tmp_path):
-    spec = parse_spec("datasets", "fashion_mnist")
-    official = mnist._official(spec)
+    official = mnist._official("FashionMNIST")
     assert issubclass(official, import_with_torchvision("torchvision.datasets").FashionMNIST)
     assert official.__name__ == "FashionMNIST"

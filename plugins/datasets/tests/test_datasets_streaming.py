@@ -90,22 +90,22 @@ def test_a_streamed_run_is_the_run_in_memory_and_goes_on_in_either_way(folder, t
 
 
 def test_the_fingerprint_is_that_of_names_and_contents_wherever_they_lie(folder, tmp_path, load):
-    def found(place, more=""):
+    def digest(place, more=""):
         return load(f"images:path={place},channels=1,stream=true{more}").summary()["fingerprint"]
 
-    first = found(folder)
+    first = digest(folder)
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
     os.utime(copy / "cat" / "000.png", (1, 1))
-    assert found(copy) == first
-    assert found(copy, ",split_seed=1") != first
-    assert found(copy, ",size=3") != first
+    assert digest(copy) == first
+    assert digest(copy, ",split_seed=1") != first
+    assert digest(copy, ",size=3") != first
     trained = load(f"images:path={copy},channels=1,stream=true").train.rows.file(9)
     (copy / trained).rename(copy / trained.replace(".png", "0.png"))
-    assert found(copy) != first
+    assert digest(copy) != first
     shutil.rmtree(copy)
     fill(copy, values=[3, 200])  # other pictures under the same names
-    assert found(copy) != first
+    assert digest(copy) != first
 
 
 def test_only_a_sample_is_looked_at_when_a_run_begins(folder, load, monkeypatch):

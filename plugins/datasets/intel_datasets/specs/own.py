@@ -1,0 +1,146 @@
+"""Which of the user's own files can be named? Arrays, tables, and folders of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from intel_core.data.dataset import DatasetSpec
+from intel_datasets.specs.fields import (
+    SPLIT_SEED,
+    STREAM,
+    TEST,
+    VALIDATION,
+    Colours,
+    ImageSize,
+    Seed,
+    Share,
+    Stream,
+    Words,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from intel_core.data.dataset import Dataset, Examples
+    from intel_datasets.table import Layout
+
+__all__ = ["ArraysSpec", "ImagesSpec", "TableSpec"]
+
+
+class ArraysSpec(DatasetSpec):
+    """Your numbers from a NumPy file (.npy or .npz): vectors (n, D) or images (n, H, W), (n, C, H, W)."""
+
+    path: str = Field(min_length=1, description=".npy or .npz file; uint8 stands for x/255 (or for 0 and 1)")
+    key: str | None = Field(None, description="array of an .npz file; by default its only one, or x")
+    labels_key: str | None = Field(None, description="array of the .npz file that holds labels")
+    labels: str | None = Field(None, description=".npy file with one label (whole number or word) per example")
+    validation: Share = Field(0.1, description=VALIDATION)
+    test: Share = Field(0.1, description=TEST)
+    split_seed: Seed = Field(0, description=SPLIT_SEED)
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if self.labels is not None and self.labels_key is not None:
+            raise ValueError("labels and labels_key are both given; labels come from one place")
+        return self
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """See `intel_datasets.arrays.load`."""
+        from intel_datasets import arrays
+        from intel_datasets.files import Shares
+
+        shares = Shares(self.validation, self.test, self.split_seed)
+        return arrays.load(
+            self.path, data_dir, key=self.key, labels_key=self.labels_key, labels=self.labels, shares=shares
+        )
+
+    def examples(self, data_dir: Path | None) -> Examples:
+        """See `intel_datasets.arrays.examples`."""
+        from intel_datasets import arrays
+
+        return arrays.examples(self.path, data_dir, key=self.key, labels_key=self.labels_key, labels=self.labels)
+
+
+class TableSpec(DatasetSpec):
+    """Your numeric columns from a .csv, .tsv or .parquet file."""
+
+    path: str = Field(min_length=1, description=".csv, .tsv or .parquet file, one example per row")
+    label: str | None = Field(None, description="column of labels (whole numbers or words); it is not modelled")
+    columns: Words = Field((), description="columns to model; all but the label if empty")
+    drop: Words = Field((), description="columns to leave out")
+    header: bool = Field(True, description="the first line of a text file names the columns; else they are 0, 1, …")
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="character between columns of a text file; by default a comma, in .tsv files a tab",
+    )
+    decimal: Literal[".", ","] = Field(".", description="decimal point or decimal comma in numbers of a text file")
+    standardize: bool = Field(
+        True, description="scale each column to mean 0 and variance 1, measured on the training rows only"
+    )
+    validation: Share = Field(0.1, description=VALIDATION)
+    test: Share = Field(0.1, description=TEST)
+    split_seed: Seed = Field(0, description=SPLIT_SEED)
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        for name in self.columns:
+            if self.columns.count(name) > 1:
+                raise ValueError(f"columns names {name!r} twice")
+            if name in self.drop:
+                raise ValueError(f"{name!r} is in both columns and drop")
+            if name == self.label:
+                raise ValueError(f"{name!r} is both the label and one of the columns to model")
+        if (self.separator or ",") == self.decimal and not self.path.lower().endswith((".tsv", ".parquet")):
+            raise ValueError(f"{self.decimal!r} cannot stand between columns and in numbers; name another separator")
+        return self
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """See `intel_datasets.table.load`."""
+        from intel_datasets import table
+        from intel_datasets.files import Shares
+
+        shares = Shares(self.validation, self.test, self.split_seed)
+        return table.load(self.path, data_dir, self._layout(), standardize=self.standardize, shares=shares)
+
+    def examples(self, data_dir: Path | None) -> Examples:
+        """See `intel_datasets.table.examples`."""
+        from intel_datasets import table
+
+        return table.examples(self.path, data_dir, self._layout())
+
+    def _layout(self) -> Layout:
+        from intel_datasets.table import Layout
+
+        return Layout(self.label, self.columns, self.drop, self.header, self.separator, self.decimal)
+
+
+class ImagesSpec(DatasetSpec):
+    """Your images from a folder; sub-folders, if it has any, are the classes."""
+
+    path: str = Field(min_length=1, description="folder of images, or of one sub-folder of images per class")
+    size: ImageSize = Field(
+        None,
+        description="pixels, 64 or [height,width]: crop the centre to that aspect ratio, then resize; unchanged if "
+        "unset",
+    )
+    channels: Colours = Field(3, description="1 for grey, 3 for colour")
+    stream: Stream = Field("auto", description=STREAM)
+    validation: Share = Field(0.1, description=VALIDATION)
+    test: Share = Field(0.1, description=TEST)
+    split_seed: Seed = Field(0, description=SPLIT_SEED)
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """See `intel_datasets.images.load`."""
+        from intel_datasets import images
+        from intel_datasets.files import Shares
+
+        shares = Shares(self.validation, self.test, self.split_seed)
+        return images.load(
+            self.path, data_dir, size=self.size, channels=self.channels, stream=self.stream, shares=shares
+        )
