@@ -11,32 +11,26 @@ from typing import Any
 import click
 
 from intel_cli.arguments.completion import ComponentName
-from intel_cli.arguments.groups import SuggestingGroup
-from intel_cli.commands.check import check
-from intel_cli.commands.compare import compare
-from intel_cli.commands.encode import encode
-from intel_cli.commands.evaluate import evaluate
-from intel_cli.commands.explore import explore
-from intel_cli.commands.plugins import plugins
-from intel_cli.commands.report import report
-from intel_cli.commands.runs import runs
-from intel_cli.commands.sample import sample
-from intel_cli.commands.schema import schema
-from intel_cli.commands.show import show
-from intel_cli.commands.train import train
+from intel_cli.arguments.groups import InstalledCommands
 from intel_cli.output import telling
 
 __all__ = ["intel", "main"]
 
+_SWITCH = "INTEL_DISABLE_PLUGINS"
 
-class _Intel(SuggestingGroup):
+
+class _Intel(InstalledCommands):
     """The outermost group: whatever goes wrong below it is told here."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Known before the options are parsed, since parsing them is what may fail.
         ctx.meta[telling.WANTS_JSON] = "--json" in args
-        with telling.errors(ctx):
-            return super().parse_args(ctx, args)
+        try:
+            with telling.errors(ctx):
+                return super().parse_args(ctx, args)
+        except BaseException:
+            ctx.close()  # which click does once it has parsed; by then --no-plugin may have changed the environment
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         with telling.errors(ctx), warnings.catch_warnings():
@@ -56,6 +50,22 @@ def _versions(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> N
     ctx.exit()
 
 
+def _debug(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    ctx.meta[telling.DEBUG] = wanted
+
+
+def _leave_out(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    """Disable some plugins before a command is looked up, since a command may be among them."""
+    if names:
+        before = os.environ.get(_SWITCH)
+        os.environ[_SWITCH] = ",".join([*([before] if before else []), *names])
+        ctx.call_on_close(lambda: _restore(before))
+
+
+def _restore(value: str | None) -> None:
+    os.environ.pop(_SWITCH) if value is None else os.environ.__setitem__(_SWITCH, value)
+
+
 @click.group(
     cls=_Intel,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -64,34 +74,30 @@ def _versions(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> N
 @click.option(
     "--no-plugin",
     multiple=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_leave_out,
     metavar="NAME",
-    type=ComponentName(),
-    help="Leave out a component or a distribution, as INTEL_DISABLE_PLUGINS does; may be repeated.",
+    type=ComponentName(plain=True),
+    help="Leave out a component, a command or a distribution, as INTEL_DISABLE_PLUGINS does; may be repeated.",
 )
-@click.option("--debug", is_flag=True, envvar="INTEL_DEBUG", help="Show tracebacks of user errors too (INTEL_DEBUG=1).")
+@click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_debug,
+    envvar="INTEL_DEBUG",
+    help="Show tracebacks of user errors too (INTEL_DEBUG=1).",
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="Show versions and exit."
 )
-@click.pass_context
-def intel(ctx: click.Context, no_plugin: tuple[str, ...], debug: bool) -> None:
+def intel() -> None:
     """InteL-VAEs: variational auto-encoders with an inductive bias, z = g(y).
 
     A run directory is what training leaves behind and what every other command reads.
     """
-    ctx.meta[telling.DEBUG] = debug
-    if no_plugin:
-        variable = "INTEL_DISABLE_PLUGINS"
-        before = os.environ.get(variable)
-        os.environ[variable] = ",".join([*([before] if before else []), *no_plugin])
-        ctx.call_on_close(lambda: _restore(variable, before))
-
-
-def _restore(variable: str, value: str | None) -> None:
-    os.environ.pop(variable) if value is None else os.environ.__setitem__(variable, value)
-
-
-for command in (show, check, train, evaluate, compare, report, explore, sample, encode, runs, plugins, schema):
-    intel.add_command(command)
 
 
 def main() -> None:

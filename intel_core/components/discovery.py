@@ -9,6 +9,9 @@ of this project are found in the same way: there is no privileged path.
 Environment variables:
     INTEL_PLUGINS: comma-separated allow-list of distributions or components; all others are disabled.
     INTEL_DISABLE_PLUGINS: comma-separated list of what to disable; ``*`` disables everything outside the core.
+
+A command does nothing until its name is typed: it is disabled where INTEL_DISABLE_PLUGINS names it or its
+distribution, while ``*`` and the allow-list leave commands alone.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ __all__ = [
     "PLAIN",
     "Component",
     "available",
+    "broken",
     "canonical_kind",
     "find",
     "kinds",
@@ -47,7 +51,8 @@ CORE = "intelvae-core"
 GROUP_PREFIX = "intelvae."
 KINDS = "kinds"
 """The group whose entries name the kinds of components."""
-PLAIN = ("commands", "hooks", KINDS)
+COMMANDS = "commands"
+PLAIN = (COMMANDS, "hooks", KINDS)
 """Groups whose entries are no specs of a kind: commands, modules with hook functions, and the kinds themselves."""
 
 
@@ -166,10 +171,10 @@ def _check_switches() -> None:
 def _judge(component: Component) -> Component:
     """Status from metadata and switches alone, before anything is imported."""
     allow, deny = _words("INTEL_PLUGINS"), _words("INTEL_DISABLE_PLUGINS")
-    inside_core = component.distribution == CORE
-    if _matches(component, deny) or ("*" in deny and not inside_core):
+    is_kept = component.distribution == CORE or component.kind == COMMANDS
+    if _matches(component, deny) or ("*" in deny and not is_kept):
         return replace(component, status="DISABLED", reason="by INTEL_DISABLE_PLUGINS or --no-plugin")
-    if allow and not inside_core and not _matches(component, allow):
+    if allow and not is_kept and not _matches(component, allow):
         return replace(component, status="DISABLED", reason="not in INTEL_PLUGINS")
     if component.api > API_LEVEL:
         reason = f"needs plugin API {component.api}, this core speaks {API_LEVEL}: pip install -U {CORE}"
@@ -265,4 +270,13 @@ def find(kind: str, name: str) -> Component:
         raise PluginError(f"{singular(kind)} {name!r} is offered by several distributions: {first.reason}")
     raise PluginError(
         f"{singular(kind)} {name!r} of {first.distribution} {first.version} is {first.status}: {first.reason}"
+    )
+
+
+def broken(component: Component, error: Exception) -> PluginError:
+    """What a user is told of a component that is installed and cannot be loaded, in a line."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return PluginError(
+        f"{singular(component.kind)} {component.name!r} of {component.distribution} {component.version} is BROKEN "
+        f"({reason}); mend it, or: pip uninstall {component.distribution}"
     )

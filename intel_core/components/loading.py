@@ -17,9 +17,9 @@ from intel_core.components.discovery import (
     PLAIN,
     Component,
     available,
+    broken,
     canonical_kind,
     find,
-    singular,
 )
 from intel_core.errors import PluginError, SpecError
 
@@ -82,12 +82,8 @@ def _load(component: Component) -> type[BaseModel]:
     try:
         return _check_class(component, _value_of(component))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        _broken[component.qualified] = reason
-        raise PluginError(
-            f"{singular(component.kind)} {component.name!r} of {component.distribution} {component.version} is BROKEN "
-            f"({reason}); mend it, or: pip uninstall {component.distribution}"
-        ) from error
+        _broken[component.qualified] = f"{type(error).__name__}: {error}"
+        raise broken(component, error) from error
 
 
 def _value_of(component: Component) -> object:

@@ -21,15 +21,17 @@ class ComponentName(_Text):
     """The text of a component's spec, or its bare name; left to the core to read.
 
     Args:
-        kind: which sort of component; every sort if None.
+        kind: which kind of component; every kind if None.
         files: whether a path may stand in its place.
+        plain: whether commands and hooks are meant as well, which no spec describes.
     """
 
     name = "spec"
 
-    def __init__(self, kind: str | None = None, *, files: bool = False) -> None:
+    def __init__(self, kind: str | None = None, *, files: bool = False, plain: bool = False) -> None:
         self.kind = kind
         self.files = files
+        self.plain = plain
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names that begin so; importing no plugin."""
@@ -37,11 +39,11 @@ class ComponentName(_Text):
         from intel_core.errors import IntelError
 
         try:
-            kinds = (self.kind,) if self.kind else (*plugins.kinds(), "commands", "hooks")
-            found = [c for kind in kinds for c in plugins.available(kind) if c.status in ("OK", "CONFLICT")]
+            kinds = (self.kind,) if self.kind else (*plugins.kinds(), *(("commands", "hooks") if self.plain else ()))
+            live = [component for kind in kinds for component in plugins.available(kind) if component.is_live]
         except IntelError:
             return []
-        names = {c.name if c.status == "OK" else c.qualified: c.distribution for c in found}
+        names = {c.name if c.status == "OK" else c.qualified: c.distribution for c in live}
         items = [CompletionItem(name, help=names[name]) for name in sorted(names) if name.startswith(incomplete)]
         return items or ([CompletionItem(incomplete, type="file")] if self.files else [])
 

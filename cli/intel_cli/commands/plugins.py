@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from intel_cli.arguments.completion import ComponentName
-from intel_cli.arguments.groups import SuggestingGroup
+from intel_cli.arguments.groups import SuggestingGroup, load_command
+from intel_cli.arguments.kinds import KindName, NamesKinds
 from intel_cli.commands.new_plugin import new
 from intel_cli.output.telling import json_text
 
@@ -27,6 +30,7 @@ _EXAMPLES = {
     "schedules": "intel train --schedule kl={}",
     "metrics": "intel evaluate RUN --metric {}",
 }
+"""How a component of a kind is used; for a kind that another distribution has added the spec alone is shown."""
 
 
 @click.group(cls=SuggestingGroup, short_help="See which mappings, data sets, metrics … are installed.")
@@ -34,16 +38,17 @@ def plugins() -> None:
     """See which mappings, data sets and other components are installed, or write one."""
 
 
-@plugins.command("list")
-@click.argument("kind", required=False)
+@plugins.command("list", cls=NamesKinds)
+@click.argument("kind", required=False, type=KindName("hooks", "commands", "kinds"))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-@click.option("--check", is_flag=True, help="Exit with 1 if a component can not be used, unless it is DISABLED.")
+@click.option("--check", is_flag=True, help="Exit with 1 if a component cannot be used, unless it is DISABLED.")
 def list_(kind: str | None, as_json: bool, check: bool) -> None:
     """List components and whether each can be used.
 
-    KIND is mappings, datasets, likelihoods, networks, objectives, schedules, metrics or hooks; all unless it
-    is given.
-    Status is OK, BROKEN, CONFLICT (two distributions offer the name), TOO NEW or TOO OLD (for this core), or
+    KIND is one of the installed kinds (@kinds@), hooks, commands or kinds. Without it all are listed except the kinds
+    themselves.
+
+    The status is OK, BROKEN, CONFLICT (two distributions offer the name), TOO NEW or TOO OLD (for this core), or
     DISABLED.
     """
     from intel_core.components.discovery import available, canonical_kind, kinds
@@ -60,11 +65,16 @@ def list_(kind: str | None, as_json: bool, check: bool) -> None:
 
 def _row(component: Component) -> dict[str, Any]:
     """A component as it is after an attempt to import it, torch kept out."""
+    from intel_cli.output.short_help import short_help
     from intel_core.components.discovery import PLAIN
     from intel_core.components.loading import load, probe
 
     tried = probe(component)
-    usable = tried.is_live and tried.kind not in PLAIN
+    if tried.kind in PLAIN:
+        tried = _checked_command(tried) if tried.kind == "commands" else tried
+        summary = short_help(tried.value, 200) if tried.is_live else ""
+    else:
+        summary = _summary(load(tried.kind, tried.qualified)) if tried.is_live else ""
     return {
         "kind": tried.kind,
         "name": tried.name,
@@ -73,8 +83,20 @@ def _row(component: Component) -> dict[str, Any]:
         "api": tried.api,
         "status": tried.status,
         "reason": tried.reason,
-        "summary": _summary(load(tried.kind, tried.qualified)) if usable else "",
+        "summary": summary,
     }
+
+
+def _checked_command(component: Component) -> Component:
+    """A command as it is once what it names has been looked at; one whose import needs torch is not."""
+    module = component.value.partition(":")[0].strip()
+    if component.is_live and module in sys.modules:
+        try:
+            load_command(component)
+        except Exception as error:
+            cause = error.__cause__ or error
+            return replace(component, status="BROKEN", reason=f"{type(cause).__name__}: {cause}")
+    return component
 
 
 def _summary(spec_class: type[BaseModel]) -> str:
@@ -108,7 +130,7 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
 
 @plugins.command("show")
 @click.argument("name", type=ComponentName())
-@click.option("--kind", help="Which kind, where several have a component of that name.")
+@click.option("--kind", type=KindName(), help="Which kind, where several have a component of that name.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Explain one component and every setting it takes."""
@@ -160,7 +182,7 @@ def _describe(component: Component, spec_class: type[BaseModel]) -> dict[str, An
         "value": component.value,
         "summary": _summary(spec_class),
         "fields": fields,
-        "example": _EXAMPLES[component.kind].format(_example(component.kind, component.name, fields)),
+        "example": _EXAMPLES.get(component.kind, "{}").format(_example(component.kind, component.name, fields)),
     }
 
 
@@ -196,9 +218,10 @@ def _show_one(description: dict[str, Any]) -> None:
     from rich.table import Table
 
     from intel_cli.output.console import console
+    from intel_core.components.discovery import singular
 
     d, out = description, console()
-    click.echo(f"{d['name']}  ({d['kind'][:-1]})")
+    click.echo(f"{d['name']}  ({singular(d['kind'])})")
     click.echo(f"  {d['summary'] or 'no summary'}")
     click.echo(f"  from {d['distribution']} {d['version']}, plugin API {d['api']}, {d['value']}")
     if d["fields"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from intel_cli.arguments.completion import ComponentName
+from intel_cli.arguments.kinds import KindName, NamesKinds
 from intel_cli.output.telling import json_text
 
 __all__ = ["schema"]
@@ -16,13 +17,13 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("kind", default="run")
+@click.command(cls=NamesKinds, epilog=_EPILOG)
+@click.argument("kind", default="run", type=KindName("run"))
 @click.argument("name", required=False, type=ComponentName())
 def schema(kind: str, name: str | None) -> None:
     """Print the JSON Schema of a whole run, or of one component.
 
-    KIND is run, mapping, dataset, likelihood, network, objective, schedule or metric; all but run need a NAME.
+    KIND is run or one of the installed kinds (@kind@). All but run need a NAME.
     """
     if kind == "run":
         if name is not None:
@@ -35,11 +36,13 @@ def schema(kind: str, name: str | None) -> None:
         from intel_core.components import loading
         from intel_core.errors import did_you_mean
 
-        kinds = [kind_[:-1] for kind_ in plugins.kinds()]
-        if kind not in (*plugins.kinds(), *kinds):
-            raise click.UsageError(f"no schema is called {kind!r}{did_you_mean(kind, ['run', *kinds], say='kinds')}")
+        one_of = [plugins.singular(plural) for plural in plugins.kinds()]
+        if kind not in (*plugins.kinds(), *one_of):
+            raise click.UsageError(f"no schema is called {kind!r}{did_you_mean(kind, ['run', *one_of], say='kinds')}")
         if name is None:
             names = {component.name for component in plugins.available(kind)}
-            raise click.UsageError(f"which {kind.removesuffix('s')}?{did_you_mean('', names, say='names')}")
+            raise click.UsageError(
+                f"which {plugins.singular(plugins.canonical_kind(kind))}?{did_you_mean('', names, say='names')}"
+            )
         content = loading.load(kind, name).model_json_schema()
     click.echo(json_text({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}))

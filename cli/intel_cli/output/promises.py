@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from intel_core.mappings.compose import clustering_of, properties_of
+from intel_core.helpers.parts_of_mapping import clustering_of
+from intel_core.mappings.compose import properties_of
 
 if TYPE_CHECKING:
     from intel_core.mappings.contract import Mapping
