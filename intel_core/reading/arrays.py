@@ -1,4 +1,4 @@
-"""How do arrays become a data set? Checked, converted, and split at random."""
+"""How do arrays become a data set? They are checked, converted, and split at random."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
 from intel_core.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
-from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
 
 __all__ = [
     "MemorySpec",
@@ -25,18 +25,22 @@ __all__ = [
 ]
 
 _LEAST_SIDE = 8
-"""Height and width from which images with 1, 3 or 4 last are taken for images with their channels last."""
+"""An array with a last dimension of 1, 3 or 4, and the two before it at least this large, has its channels last."""
 
 
 class MemorySpec(DatasetSpec):
-    """Arrays that were passed from Python: named for the record, cannot be loaded again."""
+    """Arrays that were passed from Python: a run directory records them, but they cannot be loaded again."""
 
     examples: int = Field(ge=0, description="number of examples")
     shape: tuple[int, ...] = Field(description="shape of one example")
     fingerprint: str = Field("", description="SHA-256 of the training data, first 16 digits")
 
     def load(self, data_dir: Path | None) -> Dataset:
-        """Always refused: the arrays are not kept."""
+        """Always raises an error, since the arrays are not kept.
+
+        Raises:
+            DataError: always.
+        """
         raise DataError(
             f"this data ({self.examples} examples of shape {list(self.shape)}) was passed as arrays from Python and "
             "is not kept; pass data=… again"
@@ -71,18 +75,18 @@ def make_dataset(
 
     Args:
         name: for messages.
-        x: array or tensor ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images; real, or uint8 that stands
-            for ``x / 255`` (where it holds 0 and 1 alone, for a mask).
+        x: array or tensor ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images. Real numbers are taken as
+            they are; uint8 stands for ``x / 255``, or for a mask if it holds only 0 and 1.
         labels: integers ``(n,)``, or None.
-        validation: share of the examples held out to watch training.
-        test: share held out for the final numbers.
+        validation: share of the examples held out for validation.
+        test: share of the examples held out for testing.
         split_seed: seed of the split, independent of the run's seed so that all runs see the same split.
-        support: which values x takes; found from the data if None.
+        support: which values x takes; read off the data if None.
         class_names: names of the labels.
 
     Raises:
-        DataError: for values that are not finite, constant data, a wrong shape, too few examples or shares that
-            are none.
+        DataError: for values that are not finite, constant data, a wrong shape, too few examples, or shares that are
+            not in [0, 1).
 
     >>> import numpy as np
     >>> data = make_dataset("noise", np.random.default_rng(0).normal(size=(100, 3)))
@@ -97,10 +101,10 @@ def make_dataset(
 
 
 def split_rows(name: str, n: int, validation: float, test: float, split_seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Row numbers of the training, validation and test part, as `make_dataset` splits `n` examples.
+    """Row numbers of the training, validation and test parts into which `make_dataset` splits `n` examples.
 
     Raises:
-        DataError: for too few examples or shares that are none.
+        DataError: for too few examples, or shares that are not in [0, 1).
 
     >>> [len(rows) for rows in split_rows("x", 100, validation=0.1, test=0.2, split_seed=0)]
     [70, 10, 20]
@@ -118,10 +122,10 @@ def split_rows(name: str, n: int, validation: float, test: float, split_seed: in
 
 
 def check_examples(name: str, x: Any) -> Tensor:
-    """Examples as a float32 or uint8 tensor of 2 or 4 dimensions, checked.
+    """Examples, checked and converted to a float32 or uint8 tensor ``(n, D)`` or ``(n, C, H, W)``.
 
     Raises:
-        DataError: naming what is wrong and where.
+        DataError: for values or shapes that cannot be used; the message tells what is wrong, and in which row.
     """
     import numpy as np
     import torch
@@ -133,7 +137,7 @@ def check_examples(name: str, x: Any) -> Tensor:
         array = _as_array(name, x)
         if array.dtype.kind not in "buif":
             raise DataError(f"{name}: values are of type {array.dtype}, expected numbers")
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is checked below
+        with np.errstate(over="ignore"):  # numbers too large for float32 become infinite, which is checked below
             array = (
                 np.require(array, requirements=["C", "W"]) if array.dtype == np.uint8 else array.astype(np.float32, "C")
             )
@@ -177,15 +181,15 @@ def _check_values(name: str, x: Tensor) -> Tensor:
             )
     if bool((x == x.flatten()[0]).all()):
         raise DataError(f"{name}: every value is {x.flatten()[0].item():g}; constant data cannot be modelled")
-    # Bytes stand for x / 255; bytes of 0 and 1 alone are a mask, not an almost black image.
+    # Bytes stand for x / 255, but bytes of only 0 and 1 are a mask, not an almost black image.
     return x * 255 if x.dtype == torch.uint8 and int(x.max()) == 1 else x
 
 
 def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
-    """Labels as an integer tensor ``(n,)``, or None.
+    """Labels as an integer tensor ``(n,)``, or None if there are none.
 
     Raises:
-        DataError: if their number or type does not fit.
+        DataError: if there are not `n` of them, or they are not integers.
     """
     import numpy as np
     import torch

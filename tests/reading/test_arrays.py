@@ -94,9 +94,9 @@ def test_tensors_of_any_type_become_float32(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("x", [BYTES, torch.tensor(BYTES), read_only(BYTES), BYTES[::-1, ::-1], BYTES.T.copy().T])
 def test_bytes_stay_bytes(x: Any) -> None:
-    found = check_examples("mine", x)
-    assert found.dtype == torch.uint8
-    assert np.array_equal(found.numpy(), np.asarray(x))
+    checked = check_examples("mine", x)
+    assert checked.dtype == torch.uint8
+    assert np.array_equal(checked.numpy(), np.asarray(x))
 
 
 @pytest.mark.parametrize("x", [REAL.tolist(), read_only(REAL), REAL[::-1], np.asfortranarray(REAL), torch.tensor(REAL)])
@@ -166,10 +166,10 @@ def test_labels_that_are_refused(labels: Any, message: str) -> None:
 def test_labels_of_any_integer_type(dtype: Any) -> None:
     labels = (np.arange(20) % 2).astype(dtype)
     for given_labels in (labels, labels.tolist(), torch.tensor((np.arange(20) % 2), dtype=torch.int16)):
-        found = check_labels("mine", given_labels, 20)
-        assert found is not None
-        assert found.dtype == torch.int64
-        assert found.tolist() == [0, 1] * 10
+        checked = check_labels("mine", given_labels, 20)
+        assert checked is not None
+        assert checked.dtype == torch.int64
+        assert checked.tolist() == [0, 1] * 10
 
 
 def test_no_labels() -> None:
@@ -264,10 +264,10 @@ def test_support_that_the_caller_knows_better(support: Any) -> None:
 def test_bytes_as_floats() -> None:
     x = torch.arange(256, dtype=torch.uint8)
     before = x.clone()
-    found = to_float(x)
+    values = to_float(x)
     assert torch.equal(x, before)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, torch.arange(256) / 255)
+    assert values.dtype == torch.float32
+    assert torch.equal(values, torch.arange(256) / 255)
 
 
 def test_floats_as_floats() -> None:

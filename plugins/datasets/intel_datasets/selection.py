@@ -1,4 +1,4 @@
-"""Which examples of a split are kept? Some classes, in some proportion, the first so many."""
+"""Which examples of a split are kept? Those of some classes, in some proportions, or at some rows."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def labels_of(split: Split) -> Tensor:
 
 
 def select_classes(split: Split, classes: Sequence[int]) -> Split:
-    """The examples of some classes, in their old order, re-labelled 0, 1, … in the order of `classes`.
+    """The examples of some classes, in their old order, relabelled 0, 1, … in the order of `classes`.
 
     Args:
         split: examples ``(n, …)`` with labels ``(n,)``.
-        classes: labels to keep; empty keeps everything as it is.
+        classes: labels to keep; if empty, everything is kept as it is.
 
     Raises:
         DataError: if the examples have no labels.
@@ -59,15 +59,15 @@ def select_classes(split: Split, classes: Sequence[int]) -> Split:
 
 
 def in_proportion(split: Split, shares: Sequence[float], seed: int) -> Split:
-    """The largest part of the examples in which class k has the share ``shares[k] / sum(shares)``.
+    """As many of the examples as possible, so that class k has the share ``shares[k] / sum(shares)``.
 
-    The class that limits, ``argmin_k n_k / shares_k``, is kept whole; of each other class,
-    ``round(n_limit shares_k / shares_limit)`` examples chosen at random. The old order is kept.
+    All examples of the class with the smallest ``n_k / shares_k`` are kept; call it l. Of each other class k,
+    ``round(n_l shares_k / shares_l)`` examples are chosen at random. The old order is kept.
 
     Args:
         split: examples ``(n, …)`` with labels ``(n,)`` in ``0 … len(shares) - 1``.
-        shares: a weight of at least 0 for each class, not all 0; empty keeps everything.
-        seed: of the choice.
+        shares: a weight of at least 0 for each class, not all 0; if empty, everything is kept.
+        seed: of the random choice.
 
     Raises:
         DataError: if a class with a share has no examples.

@@ -1,4 +1,4 @@
-"""Which images lie in memory, and how are the others read? Those to train on may stay files, read by row number."""
+"""Which images are in memory, and how are the others read? Training images may stay on disk, read by row number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Values = Literal["any", "binary", "mask"]
 Array = np.ndarray[Any, Any]
 
 _SAMPLE = 64
-"""Training images that are looked at before a streamed run begins, evenly spaced."""
+"""How many training images are checked before a streamed run begins; they are evenly spaced."""
 
 
 class ImageFiles:
@@ -33,13 +33,14 @@ class ImageFiles:
 
     Args:
         name: of the data set, for messages.
-        folder: where the files lie.
-        text: their names relative to it, one after another, and `ends`, where each ends: a list of millions of strings
-            would take more memory than a streamed run, and be copied by each process that reads.
-        ends: see `text`.
+        folder: where the files are.
+        text: their names relative to the folder, joined to one bytes object: a list of millions of strings would take
+            more memory than a streamed run, and would be copied by each process that reads.
+        ends: position in `text` at which each name ends, integers ``(n,)``.
         decode: reads one file as uint8 ``(C, H, W)``; a function that can be pickled.
         like: the file that decided the shape of an image, and that shape.
-        values: what all images hold: bytes of any value; 0 and 255 alone; or 0 and 1 alone, read as 0 and 255.
+        values: what all images hold: ``"any"`` for bytes of any value; ``"binary"`` for 0 and 255 only; ``"mask"`` for
+            0 and 1 only, which are read as 0 and 255.
     """
 
     itemsize = 1
@@ -59,10 +60,10 @@ class ImageFiles:
 
     @classmethod
     def of(cls, name: str, folder: Path, files: Sequence[str], decode: Callable[[Path], Array]) -> ImageFiles:
-        """Files by their names relative to a folder; the first one decides the shape.
+        """Files by their names relative to a folder; the first file decides the shape.
 
         Raises:
-            DataError: if that one cannot be read.
+            DataError: if the first file cannot be read.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -96,13 +97,13 @@ class ImageFiles:
         return self._text[self._ends[row - 1] if row else 0 : self._ends[row]]
 
     def take(self, rows: Array) -> ImageFiles:
-        """The files at some rows, in their order."""
+        """The files at some rows, in the order of the rows."""
         encoded = [self._encoded(row) for row in rows.tolist()]
         ends = np.cumsum([len(file) for file in encoded], dtype=np.int64)
         return self._with(b"".join(encoded), ends, self._values)
 
     def holding(self, values: Values) -> ImageFiles:
-        """The same files, each checked for such values when it is read."""
+        """The same files; each is checked to hold only such values when it is read."""
         return self._with(self._text, self._ends, values)
 
     def _with(self, text: bytes, ends: Array, values: Values) -> ImageFiles:
@@ -117,7 +118,8 @@ class ImageFiles:
         """The images at some rows, uint8 ``(len(rows), C, H, W)``.
 
         Raises:
-            DataError: naming the file that cannot be read, has another size, or holds values that the others do not.
+            DataError: with the file's name, if it cannot be read, has another size, or holds values that the others
+                do not.
         """
         x = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
         for place, row in enumerate(rows):
@@ -145,19 +147,19 @@ class ImageFiles:
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of a SHA-256 of the shape, all names in order, and the bytes of a sample.
 
-        It is the same on every machine, with any version of an image decoder, and whether or not the images are
-        streamed. A damaged file that is replaced by a whole one leaves it as it is, unless it is in the sample, which
-        has been decoded before a run begins: so a run that met the damage can be resumed.
+        It is the same on every machine, with any version of the image decoder, and whether or not the images are
+        streamed. Replacing a damaged file by a whole one changes it only if the file is in the sample. Files of the
+        sample have been decoded before a run begins, so a run that a damaged file ended can always be resumed.
         """
-        found = hashlib.sha256(f"uint8 {self.shape}".encode())
-        found.update(self._ends.astype("<i8").tobytes())
-        found.update(self._text)
+        digest = hashlib.sha256(f"uint8 {self.shape}".encode())
+        digest.update(self._ends.astype("<i8").tobytes())
+        digest.update(self._text)
         for row in self.sample():
             try:
-                found.update((self._folder / self.file(row)).read_bytes())
+                digest.update((self._folder / self.file(row)).read_bytes())
             except OSError as error:
                 raise DataError(f"{self._name}: {self._folder / self.file(row)} cannot be read: {error}") from None
-        return found.hexdigest()[:16]
+        return digest.hexdigest()[:16]
 
 
 def dataset_of_images(
@@ -169,22 +171,22 @@ def dataset_of_images(
     class_names: tuple[str, ...],
     advice: str,
 ) -> Dataset:
-    """A data set of image files, of which those to train on are read into memory or stay where they are.
+    """A data set of image files; its training images are read into memory, or stay on disk ("streamed").
 
-    What is in memory is looked at as a whole, streamed images in a sample: the rest is checked when it is read.
+    Of streamed images only a sample is checked here, the others when they are read; images in memory are all checked.
 
     Args:
         name: of the data set.
-        parts: the files to train, validate and test on.
+        parts: the files for training, validation and testing.
         labels: integers ``(n,)`` of each part, or None.
-        stream: whether the first part stays on disk; ``auto``: if in memory it would take more than
-            `intel_core.compute.memory.RESIDENT_SHARE` of it.
+        stream: whether training images stay on disk; ``"auto"``: if they would take more than
+            `intel_core.compute.memory.RESIDENT_SHARE` of the memory.
         class_names: names of the labels.
-        advice: what makes the images in memory fewer or smaller, for messages.
+        advice: how a user makes the images in memory fewer or smaller, for messages.
 
     Raises:
-        DataError: if an image that is looked at cannot be read or differs in size, or all are of one value.
-        SpecError: if what is to lie in memory does not fit.
+        DataError: if an image that is checked cannot be read or differs in size, or if all hold the same single value.
+        SpecError: if images that must be in memory do not fit into it.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -215,15 +217,16 @@ def dataset_of_images(
 
 
 def _values_of(name: str, seen: Sequence[Tensor]) -> Values:
-    """What all images hold, as far as they were looked at.
+    """Which values all of some images hold.
 
     Raises:
-        DataError: if they all hold one value.
+        DataError: if every pixel has the same value.
     """
     lowest, highest = (min(int(x.min()) for x in seen), max(int(x.max()) for x in seen))
     if lowest == highest:
         raise DataError(f"{name}: every value is {lowest}; constant data cannot be modelled")
     if highest == 1:
         return "mask"
-    parts = (part for x in seen for part in torch.split(x, 1000))  # a mask of all at once would be as large as they are
+    # In pieces, since comparing all at once would take as much memory as the images do.
+    parts = (part for x in seen for part in torch.split(x, 1000))
     return "binary" if all(bool(((part == 0) | (part == 255)).all()) for part in parts) else "any"

@@ -1,8 +1,8 @@
 """What are the synthetic sets, and how far is a point from one? Samples and exact distances.
 
-The data of the paper's low-dimensional experiments, with the sizes of its authors' notebooks. In the plane:
-``circle`` (which the paper calls 'sphere'), ``square``, ``star``, ``infinity`` and ``mixture``. Added here:
-``sphere``, a true one in three dimensions, and ``three_loops``.
+The paper's low-dimensional experiments use ``circle`` (which it calls 'sphere'), ``square``, ``star``, ``infinity`` and
+``mixture``, all in the plane; their sizes are those of its authors' notebooks. ``sphere``, which has three dimensions,
+and ``three_loops`` are not in the paper.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RADIUS = 2.0
 LOOP_RADIUS = 2.0 / 3.0
 LOOP_CENTRES = (-4.0 / 3.0, 0.0, 4.0 / 3.0)
 _MIXTURE_STD = 0.3
-_CHUNK = 8192  # rows of 8x8 complex matrices at a time, 8 MB
+_CHUNK = 8192  # how many 8x8 complex matrices are made at a time; they take 8 MB
 
 Array = np.ndarray[Any, Any]
 
@@ -105,7 +105,7 @@ def _mixture(n: int, generator: torch.Generator) -> Tensor:
 
 
 def _components(n: int) -> Tensor:
-    """Left and right by turns: exactly half each, also in any first part."""
+    """0 (left) and 1 (right) by turns, so that exactly half are on either side, in any first part as well."""
     return torch.arange(n) % 2
 
 
@@ -131,10 +131,10 @@ SHAPES: dict[str, Callable[[int, torch.Generator], Tensor]] = {
     "sphere": _sphere,
     "three_loops": _three_loops,
 }
-"""Name to a function that draws ``(n, d)`` float64 points."""
+"""For each name, a function that draws ``(n, d)`` float64 points."""
 
 CURVES = tuple(name for name in SHAPES if name != "mixture")
-"""The shapes that have a distance."""
+"""The sets that are a curve or surface, so that points have a distance to them."""
 
 BETTI = {
     "circle": (1, 1),
@@ -145,22 +145,26 @@ BETTI = {
     "sphere": (1, 0, 1),
     "three_loops": (1, 3),
 }
-"""Betti numbers of each shape; of the mixture, those of its two bulks."""
+"""Betti numbers of each set; the mixture counts as two pieces, though thin tails join them."""
 
 
 def sample(name: str, n: int, generator: torch.Generator) -> Tensor:
     """Independent points of a synthetic set, without noise.
 
-    With t uniform on [0, 2π): ``circle`` 2(cos t, sin t); ``infinity`` 2(cos t, sin t cos t), uniform in t,
-    not in length. ``square`` and ``star`` are uniform on the outline through `corners`. ``mixture``: points
-    with even number from N((-2, 0), 0.3² I), odd ones from N((2, 0), 0.3² I). ``sphere``: 2 w/‖w‖ with
-    w ~ N(0, I₃). ``three_loops``: uniform on three circles of radius 2/3 around (-4/3, 0), (0, 0), (4/3, 0),
-    which touch at (±2/3, 0).
+    ===============  ===================================================================================================
+    ``circle``       2(cos t, sin t), t uniform on [0, 2π)
+    ``square``       uniform on the outline through `corners`
+    ``star``         uniform on the outline through `corners`
+    ``infinity``     2(cos t, sin t cos t), t uniform on [0, 2π), so not uniform in length
+    ``mixture``      points with even numbers from N((-2, 0), 0.3² I), with odd ones from N((2, 0), 0.3² I)
+    ``sphere``       2 w/‖w‖ with w ~ N(0, I₃)
+    ``three_loops``  uniform on three circles of radius 2/3 around (-4/3, 0), (0, 0), (4/3, 0); they touch at (±2/3, 0)
+    ===============  ===================================================================================================
 
     Args:
         name: one of `SHAPES`.
         n: number of points.
-        generator: source of randomness, on the CPU.
+        generator: a random generator on the CPU.
 
     Returns:
         float32 points ``(n, 2)``, for ``sphere`` ``(n, 3)``.
@@ -178,14 +182,15 @@ def sample(name: str, n: int, generator: torch.Generator) -> Tensor:
 
 
 def load(name: str, n: int, noise: float = 0.0, seed: int = 0, standardize: bool = False) -> Dataset:
-    """A synthetic set: n training points, n // 5 for validation and as many for test, all independent.
+    """A synthetic set: n points for training, n // 5 for validation and n // 5 for testing, all independent.
 
     Args:
         name: one of `SHAPES`.
         n: number of training points.
         noise: standard deviation of isotropic Gaussian noise that is added.
-        seed: of everything random.
-        standardize: give each coordinate mean 0 and variance 1; `Dataset.scaling` keeps what they were.
+        seed: of the points and the noise.
+        standardize: scale each coordinate to mean 0 and variance 1; `Dataset.scaling` keeps the old mean and standard
+            deviation.
 
     Raises:
         DataError: for an unknown name.
@@ -221,12 +226,13 @@ def load(name: str, n: int, noise: float = 0.0, seed: int = 0, standardize: bool
 def along_support(name: str, n: int) -> Array:
     """Points spread evenly over a curve's length or a surface's area.
 
-    At the middles of n equal arcs; for ``three_loops``, whose circles are equally long, of n arcs of all three in a
-    row. ``infinity`` is measured along a polygon of 2^16 sides, which errs by 1e-8 of its length. ``sphere``: a
-    Fibonacci lattice, heights at the middles of n equal parts and longitudes a golden angle apart.
+    A curve is cut into n arcs of equal length, and the points are their middles; ``three_loops`` is taken as one curve
+    that follows its three circles one after another. The length of ``infinity`` is that of a polygon with 2^16 sides,
+    with an error of 1e-8 of the length. On ``sphere`` the points are a Fibonacci lattice: heights at the middles of n
+    equal parts, and longitudes a golden angle apart.
 
     Args:
-        name: one of `CURVES`; the mixture has no support.
+        name: one of `CURVES`; the mixture is not supported on a curve.
         n: how many, at least 1.
 
     Returns:
@@ -260,8 +266,8 @@ def along_support(name: str, n: int) -> Array:
         outline = RADIUS * np.stack([np.cos(t), np.sin(t) * np.cos(t)], axis=1)
     else:
         outline = np.concatenate([corners(name), corners(name)[:1]])
-    gone = np.concatenate([[0.0], np.linalg.norm(np.diff(outline, axis=0), axis=1).cumsum()])
-    return np.stack([np.interp(part * gone[-1], gone, column) for column in outline.T], axis=1)
+    length = np.concatenate([[0.0], np.linalg.norm(np.diff(outline, axis=0), axis=1).cumsum()])
+    return np.stack([np.interp(part * length[-1], length, column) for column in outline.T], axis=1)
 
 
 def _unit_circle(angle: Array) -> Array:
@@ -274,13 +280,13 @@ def _unit_circle(angle: Array) -> Array:
 def distance_to_support(name: str, points: Any) -> Array:
     """Euclidean distance ``min_{s ∈ S} ‖x - s‖`` of points to the curve or surface S.
 
-    Closed forms: ``|‖x‖ - 2|`` for circle and sphere, the nearest of three such for the loops, the nearest
-    segment for the polygons. For ``infinity``, half the derivative of the squared distance to
-    2(cos t, sin t cos t) is ``sin 4t - 2 sin 2t + 2x sin t - 2y cos 2t``, in ``z = e^{it}`` a polynomial of
-    degree 8; its roots hold every stationary point, so the nearest is found without a grid.
+    All distances have closed forms: ``|‖x‖ - 2|`` for circle and sphere, the least of three such for the loops, and
+    the distance to the nearest side for the polygons. For ``infinity``, half the derivative of the squared distance to
+    2(cos t, sin t cos t) is ``sin 4t - 2 sin 2t + 2x sin t - 2y cos 2t``. In ``z = e^{it}`` that is a polynomial of
+    degree 8, whose roots include every stationary point; the nearest of these is the nearest point of the curve.
 
     Args:
-        name: one of `CURVES`; the mixture has no support to be near to.
+        name: one of `CURVES`; the mixture is not supported on a curve.
         points: array or tensor ``(n, 2)``, for ``sphere`` ``(n, 3)``.
 
     Returns:
@@ -336,7 +342,8 @@ def _from_infinity(points: Array) -> Array:
     coefficients: dict[int, Any] = {6: -2 - 2j * y, 5: 2 * x, 3: -2 * x, 2: 2 - 2j * y, 0: -1.0}
     for power, value in coefficients.items():
         companion[:, power, 7] = -value
-    t = np.angle(np.linalg.eigvals(companion))  # roots off the unit circle give points on the curve, so do no harm
+    # Roots off the unit circle also give points on the curve, so they do no harm.
+    t = np.angle(np.linalg.eigvals(companion))
     gap = np.hypot(2 * np.cos(t) - x[:, None], np.sin(2 * t) - y[:, None])
     nearest: Array = gap.min(axis=1)
     return nearest
