@@ -1,48 +1,29 @@
-"""Sparsity as an inductive bias: a map that switches dimensions of the Gaussian latent off, other ones for each point.
+"""How does a representation get sparse? A learned mapping switches off dimensions, different ones for each point.
 
-Names are loaded on first use, so that importing the package, or its `spec`, does not import torch.
+Names are loaded on first use, so that importing the package or its spec does not import torch.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from intel_sparse.spec import SparseSpec
+from intel_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from intel_core.helpers.hoyer import gaussian_floor, hoyer, hoyer_score
-    from intel_sparse.mapping import SparseMapping
-    from intel_sparse.sparsity import hoyer_ceiling, sparsity_loss
+    from intel_sparse.mapping import SparseMapping as SparseMapping
+    from intel_sparse.sparsity import gaussian_floor as gaussian_floor
+    from intel_sparse.sparsity import hoyer as hoyer
+    from intel_sparse.sparsity import hoyer_ceiling as hoyer_ceiling
+    from intel_sparse.sparsity import hoyer_score as hoyer_score
+    from intel_sparse.sparsity import sparsity_loss as sparsity_loss
+    from intel_sparse.spec import SparseSpec as SparseSpec
 
 __version__ = "0.1.0"
 
-_HOME_OF = {
-    "SparseMapping": "intel_sparse.mapping",
-    "gaussian_floor": "intel_core.helpers.hoyer",
-    "hoyer": "intel_core.helpers.hoyer",
-    "hoyer_ceiling": "intel_sparse.sparsity",
-    "hoyer_score": "intel_core.helpers.hoyer",
-    "sparsity_loss": "intel_sparse.sparsity",
+_HOMES = {
+    "mapping": ("SparseMapping",),
+    "sparsity": ("gaussian_floor", "hoyer", "hoyer_ceiling", "hoyer_score", "sparsity_loss"),
+    "spec": ("SparseSpec",),
 }
 
-__all__ = [
-    "SparseMapping",
-    "SparseSpec",
-    "gaussian_floor",
-    "hoyer",
-    "hoyer_ceiling",
-    "hoyer_score",
-    "sparsity_loss",
-]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'intel_sparse' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from intel_core.helpers.geometry import widened
+from intel_core.helpers.hoyer import gaussian_floor, hoyer, hoyer_score
 
-__all__ = ["hoyer_ceiling", "sparsity_loss"]
+__all__ = ["gaussian_floor", "hoyer", "hoyer_ceiling", "hoyer_score", "sparsity_loss"]
 
 EPS = 1e-8
 """Mass spread over the dimensions of every vector before it is normalised, so that a vector of zeros is even."""
