@@ -1,4 +1,4 @@
-"""The projection of consecutive blocks of dimensions to unit spheres, and what is known of it."""
+"""How are consecutive blocks of dimensions projected to unit spheres, and which properties has that mapping?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intel_core.mappings.properties import Hoelder, Locus, Properties
 __all__ = ["SphereMapping"]
 
 _MOST_BETTI = 16
-"""Products of more spheres than this declare no Betti numbers, nobody would compute them."""
+"""Products that need more dimensions than this declare no Betti numbers, which nobody would compute from samples."""
 
 
 class SphereMapping(nn.Module):
@@ -28,14 +28,14 @@ class SphereMapping(nn.Module):
     ``smooth``  :math:`y / \sqrt{\|y\|^2 + \varepsilon^2}`     :math:`2 \log ε - \frac{d + 2}{2} \log(r^2 + ε^2)`
     ==========  =============================================  ==================================================
 
-    One block of two dimensions is the circle, one of all dimensions the sphere, several of two the flat torus. The
-    prior goes to the uniform distribution on the product of spheres, up to a shell inside it, of thickness ε / r
-    (``paper``) or ε² / 2r² (``smooth``).
+    One block of two dimensions gives the circle, one block of all dimensions the sphere, and several blocks of two
+    dimensions the flat torus. The image of the prior is the uniform distribution on the product of spheres, up to a
+    shell inside it of thickness ε / r (``paper``) or ε² / 2r² (``smooth``).
 
     For ε > 0 the map is a homeomorphism onto a product of open balls, hence injective, so that Theorem 1 holds with
-    equality; but all of the radius is squeezed into that shell, which a decoder cannot tell apart (in float32 with
-    ε = 1e-7 the radii from 0.5 to 3 fall onto five numbers). What it gives the decoder is the direction alone, whose
-    KL `intel_circle.kl_to_uniform` computes.
+    equality. But all radii are squeezed into that shell, where a decoder cannot tell them apart (in float32 with
+    ε = 1e-7 the radii from 0.5 to 3 are rounded to five numbers). The decoder sees only the direction, whose KL
+    `intel_circle.kl_to_uniform` computes.
 
     Source: Miao et al., section 6.1.
 
@@ -69,7 +69,7 @@ class SphereMapping(nn.Module):
         self._used = sphere_dim * count
 
     def _blocks(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The blocks, ``(..., count, sphere_dim)``, half precision widened; and the rest."""
+        """The blocks, ``(..., count, sphere_dim)``, and the other dimensions; both in float32 or float64."""
         y = widened(y)
         blocks = y[..., : self._used].reshape(*y.shape[:-1], self.count, self.sphere_dim)
         return blocks, y[..., self._used :]
@@ -88,9 +88,10 @@ class SphereMapping(nn.Module):
     def inverse(self, z: Tensor) -> Tensor:
         """``y`` with ``g(y) = z``, for z of norm below 1 in each block; ``(..., y_dim) -> (..., y_dim)``.
 
-        ``z ε / (1 - ‖z‖)``, or in the smooth form ``z ε / sqrt(1 - ‖z‖²)``. The radius r of y is what rounding left of
-        1 - ‖z‖: with u the rounding unit (1e-16 in float64, 6e-8 in float32) expect a relative error of about
-        ``u r / ε``, in the smooth form ``u r² / ε²``. With the default ε only float64 and the paper's form are of use.
+        ``z ε / (1 - ‖z‖)``, or ``z ε / sqrt(1 - ‖z‖²)`` in the smooth form. The radius r of y is computed from 1 - ‖z‖,
+        most of whose digits are lost to rounding. With u the rounding unit (1e-16 in float64, 6e-8 in float32) expect a
+        relative error of about ``u r / ε``, or ``u r² / ε²`` in the smooth form. With the default ε this leaves useful
+        digits only in float64 and in the paper's form.
 
         >>> g = SphereMapping(2, 2, eps=1e-3)
         >>> y = torch.tensor([[3.0, -4.0]], dtype=torch.float64)
@@ -99,12 +100,12 @@ class SphereMapping(nn.Module):
         """
         blocks, rest = self._blocks(z)
         squared = blocks.square().sum(-1, keepdim=True)
-        tiny = torch.finfo(squared.dtype).eps  # a norm that was rounded to 1 or beyond
+        tiny = torch.finfo(squared.dtype).eps  # for norms that were rounded to 1 or above
         room = (1 - squared.sqrt()).clamp(min=tiny) if self.form == "paper" else (1 - squared).clamp(min=tiny).sqrt()
         return self._join(blocks * (self.eps / room), rest, z)
 
     def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
-        """``log |det dg/dy|`` of each row, the sum over the blocks, ``(..., y_dim) -> (...)``.
+        """``log |det dg/dy|`` of each row, summed over the blocks, ``(..., y_dim) -> (...)``.
 
         >>> float(SphereMapping(2, 2, eps=1.0).log_abs_det_jacobian(torch.zeros(2)))
         0.0
@@ -120,7 +121,7 @@ class SphereMapping(nn.Module):
 
     @property
     def properties(self) -> Properties:
-        """Continuous and injective, bounded where nothing passes through; spheres' Betti numbers, by Künneth."""
+        """Continuous and injective; bounded if no dimension passes through; Betti numbers by the Künneth formula."""
         d, whole = self.sphere_dim, self._used == self.y_dim
         starts = range(0, self._used, d)
         origin = tuple(0.0 for _ in range(d))

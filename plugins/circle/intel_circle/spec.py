@@ -1,4 +1,4 @@
-"""What can be asked of the circle, the sphere and the torus? Their specs; torch is imported by `build`."""
+"""Which settings have the circle, the sphere and the torus? Their specs; only `build` imports torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["CircleSpec", "SphereSpec", "TorusSpec"]
 
 class _ProjectionSpec(MappingSpec):
     eps: float = Field(
-        1e-7, ge=1e-12, le=1, description="keeps g continuous at the origin: within about eps of it g is y/eps"
+        1e-7, ge=1e-12, le=1, description="keeps g continuous at the origin: nearer to it than eps, g is about y/eps"
     )
     form: Literal["paper", "smooth"] = Field(
-        "paper", description="paper: y/(|y| + eps); smooth: y/sqrt(|y|^2 + eps^2), smooth at the origin too"
+        "paper", description="paper: y/(|y| + eps); smooth: y/sqrt(|y|^2 + eps^2), which is also smooth at the origin"
     )
 
     def _spheres(self, y_dim: int, sphere_dim: int, count: int) -> SphereMapping:
@@ -40,10 +40,10 @@ class CircleSpec(_ProjectionSpec):
     """
 
     def build(self, y_dim: int) -> SphereMapping:
-        """The mapping for `y_dim` dimensions; those behind the first two pass through.
+        """The mapping for `y_dim` dimensions; all but the first two pass through.
 
         Raises:
-            ValueError: if there is 1 dimension only.
+            ValueError: if there is only 1 dimension.
         """
         if y_dim < 2:
             raise ValueError("a circle needs 2 latent dimensions, there is 1")
@@ -63,7 +63,7 @@ class SphereSpec(_ProjectionSpec):
         """The mapping for `y_dim` dimensions.
 
         Raises:
-            ValueError: if there is 1 dimension only.
+            ValueError: if there is only 1 dimension.
         """
         if y_dim < 2:
             raise ValueError("a sphere needs at least 2 latent dimensions, there is 1")
@@ -78,14 +78,14 @@ class TorusSpec(_ProjectionSpec):
     """
 
     planes: int | None = Field(
-        None, ge=1, le=64, description="how many planes, (y0,y1), (y2,y3), …; as many as there are if unset"
+        None, ge=1, le=64, description="number of planes (y0,y1), (y2,y3), …; as many as fit if unset"
     )
 
     def build(self, y_dim: int) -> SphereMapping:
-        """The mapping for `y_dim` dimensions; those behind the planes pass through.
+        """The mapping for `y_dim` dimensions; those after the planes pass through.
 
         Raises:
-            ValueError: if there are fewer dimensions than the planes have, or no plane at all.
+            ValueError: if there are too few dimensions for the planes, or for a single one.
         """
         planes = self.planes or y_dim // 2
         if planes < 1 or y_dim < 2 * planes:

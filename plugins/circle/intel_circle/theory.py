@@ -1,4 +1,4 @@
-"""What does the projection keep of a Gaussian's KL? The projected normal on the circle, in closed form."""
+"""How much of a Gaussian's KL does the projection keep? The density of the projected normal, and its KL."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def projected_normal_log_density(angle: Tensor, mean: Tensor, covariance: Tensor
     precision = torch.linalg.inv(covariance)
     a = ((u @ precision) * u).sum(-1)
     d = (u @ precision @ mean) / a.sqrt()
-    # 1 + D Φ(D)/φ(D) by erfcx, in logs where D is large: Φ/φ would overflow from D = 38 on.
+    # 1 + D Φ(D)/φ(D) by erfcx; for large D by logarithms, since Φ/φ overflows from D = 38 on.
     middle = d.clamp(min=-1e3, max=5)
     small = torch.log1p(middle * math.sqrt(math.pi / 2) * torch.special.erfcx(-middle / math.sqrt(2)))
-    # Far on the other side 1 + D Φ/φ cancels to 1/D² - 3/D⁴ + …
+    # For very negative D, 1 + D Φ/φ would cancel; it is 1/D² - 3/D⁴ + …
     falling = d.clamp(max=-1e3)
     opposite = torch.log1p(-3 / falling.square()) - 2 * torch.log(-falling)
     rising = d.clamp(min=5)
@@ -54,10 +54,11 @@ def projected_normal_log_density(angle: Tensor, mean: Tensor, covariance: Tensor
 def kl_to_uniform(mean: Tensor, covariance: Tensor, points: int = 20_000) -> Tensor:
     r"""KL of the projected normal from the uniform distribution on the circle, in nats.
 
-    :math:`\int p \log(2 π p)\, dθ`: the part of :math:`KL(N(μ, Σ) \| N(0, I))` that the direction carries, and
-    thus KL(q(z|x) ‖ p(z)) for the circle with ε → 0. The rest, the radius given the direction, is lost.
+    It is :math:`\int p \log(2 π p)\, dθ`, the part of :math:`KL(N(μ, Σ) \| N(0, I))` that belongs to the direction, and
+    thus KL(q(z|x) ‖ p(z)) for the circle with ε → 0. The other part, that of the radius given the direction, is lost.
 
-    The trapezoidal rule on a periodic integrand: exact to rounding for densities wider than a few steps.
+    The integral is computed by the trapezoidal rule, which for a periodic integrand is exact up to rounding if the
+    density is wider than a few steps.
 
     Args:
         mean: μ, shape ``(2,)``.
@@ -67,7 +68,7 @@ def kl_to_uniform(mean: Tensor, covariance: Tensor, points: int = 20_000) -> Ten
     Raises:
         ValueError: if the density is too narrow for so many points.
 
-    >>> float(kl_to_uniform(torch.tensor([1.0, 0.0]), torch.eye(2)).round(decimals=4))  # of 0.5 in y
+    >>> float(kl_to_uniform(torch.tensor([1.0, 0.0]), torch.eye(2)).round(decimals=4))  # the KL of y is 0.5
     0.3421
     """
     angle = torch.arange(points, dtype=torch.float64, device=mean.device) * (2 * math.pi / points)

@@ -1,4 +1,4 @@
-"""Where is the circle glued? The loops between the glue points, as plain numbers; no torch."""
+"""Where is the circle glued? The loops between the glue points, as plain numbers without torch."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def pinch(v: float) -> float:
 class Loops:
     """The h loops of the glued circle, from the right (c = 1) to the left.
 
-    c and s are the two coordinates on the circle. Loop i is the part with ``glue[i] <= c <= glue[i - 1]``, where
-    ``glue[-1]`` stands for 1 and the last glue point for -1.
+    c and s are the two coordinates on the circle. Loop i, counted from 0, is the part with
+    ``ends[i + 1] <= c <= ends[i]``.
 
     Attributes:
-        glue: abscissae of the h - 1 pairs that are glued, falling.
-        apex: where each loop's factor is largest: c = 1 and -1 of the end loops, the middle of the others.
-        reach: distance from the apex to the glue points.
-        height: factor on s in each loop.
+        glue: abscissae of the h - 1 pairs of points that are glued, in descending order.
+        apex: the c at which each loop's factor is largest: 1 and -1 for the loops at the ends, the middle for others.
+        reach: distance from each loop's apex to its glue points.
+        height: additional factor on s in each loop; 1 unless sizes are equal.
         start: first coordinate of z at each loop's right end.
-        stretch: slope of the first coordinate of z in c.
+        stretch: slope of the first coordinate of z in c, for each loop; 1 unless sizes are equal.
     """
 
     glue: tuple[float, ...]
@@ -46,7 +46,7 @@ class Loops:
 
     @property
     def ends(self) -> tuple[float, ...]:
-        """1, the glue points, -1."""
+        """Abscissae between which the loops lie: 1, the glue points, -1."""
         return (1.0, *self.glue, -1.0)
 
     @property
@@ -63,9 +63,9 @@ class Loops:
     def slope(self) -> float:
         r"""An upper bound of the Lipschitz constant of the gluing on the unit disc.
 
-        With :math:`z_1 = a c`, :math:`z_2 = k s f(v)`: the Frobenius norm of the Jacobian, with
-        :math:`|f| \le 1/\sqrt3`, :math:`|f'| \le \sqrt3 v` and :math:`|s| \le \sqrt{1 - c^2}`, maximised on a grid
-        and widened by its step.
+        With :math:`z_1 = a c` and :math:`z_2 = k s f(v)`, it is the Frobenius norm of the Jacobian, bounded by
+        :math:`|f| \le 1/\sqrt3`, :math:`|f'| \le \sqrt3 v` and :math:`|s| \le \sqrt{1 - c^2}`. The maximum is taken
+        over a grid, with a margin of one step of the grid.
         """
         largest = 0.0
         for i, (high, low) in enumerate(zip(self.ends, self.ends[1:], strict=False)):
@@ -80,26 +80,27 @@ class Loops:
 
 
 def make_loops(h: int, spacing: Literal["mass", "width"], size: Literal["natural", "equal"]) -> Loops:
-    r"""The loops of a chain of h holes.
+    r"""The loops of a chain with h holes.
 
     Args:
         h: number of loops.
         spacing: ``mass``: glue abscissae :math:`\cos(π i / h)`, so that each loop has 1/h of the prior's mass;
-            ``width``: :math:`1 - 2 i / h`, which gives the end loops more.
-        size: ``natural``: as the circle has it; ``equal``: all loops as wide and as high as the widest is by itself.
+            ``width``: :math:`1 - 2 i / h`, so that loops are equally wide and the ones at the ends have more mass.
+        size: ``natural``: the loops as the circle makes them; ``equal``: all loops with the same width, and with the
+            height of the highest.
 
     >>> make_loops(2, "mass", "natural").glue[0] == 0
     True
     """
     if spacing == "mass":
-        # The sine form is 0 in the middle and symmetric to the last bit, where cos(pi/2) is not.
+        # Unlike cos(pi i / h), the sine is exactly 0 in the middle, and symmetric to the last bit.
         inner = [math.sin(math.pi * (h - 2 * i) / (2 * h)) for i in range(1, h)]
     else:
         inner = [(h - 2 * i) / h for i in range(1, h)]
     ends = [1.0, *inner, -1.0]
     pairs = list(itertools.pairwise(ends))
     if h == 1:
-        # One loop is glued nowhere: a reach beyond all points would do, v = 0 everywhere is exact.
+        # A single loop is glued nowhere: with an infinite reach, v is 0 everywhere.
         apex, reach = [0.0], [math.inf]
     else:
         apex = [1.0, *((high + low) / 2 for high, low in pairs[1:-1]), -1.0]
@@ -118,6 +119,6 @@ def make_loops(h: int, spacing: Literal["mass", "width"], size: Literal["natural
 
 
 def _tallest(high: float, low: float, apex: float, reach: float) -> float:
-    """The largest second coordinate that the circle has in a loop."""
+    """The largest second coordinate of a loop, before `height` is applied."""
     steps = (low + (high - low) * j / _STEPS for j in range(_STEPS + 1))
     return max(math.sqrt(max(0.0, 1 - c * c)) * pinch(min(1.0, abs(c - apex) / reach)) for c in steps)

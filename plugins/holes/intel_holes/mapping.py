@@ -1,4 +1,4 @@
-"""The circle glued into a chain of loops, and what is known of it."""
+"""How is the circle glued into a chain of loops, and which properties has that mapping?"""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ __all__ = ["HolesMapping"]
 
 
 class HolesMapping(nn.Module):
-    r"""The plane of the first two dimensions, on a chain of h loops that touch; the rest passes through.
+    r"""Maps the plane of the first two dimensions to a chain of h touching loops; other dimensions pass through.
 
     The plane is projected to the unit circle, :math:`(c, s) = y / (\|y\| + ε)`, and the second coordinate is pinched:
 
     .. math:: g(y) = \left(c,\; s \left(\sqrt{4/3 - v^2} - 1/\sqrt3\right)\right)
 
-    with v = \|c - apex\| / reach within each loop: 0 at the apex and 1 at the glue points, where the factor is 0 and
-    (c, s) meets (c, -s). So exactly h - 1 pairs of points are identified: a graph of h - 1 crossings and
-    2 (h - 1) arcs, whose first Betti number is h. For h = 2 this is equation (5) of the paper, for h = 1 an ellipse.
+    with v = \|c - apex\| / reach within each loop. v is 0 at the apex and 1 at the glue points, where the factor is 0
+    and (c, s) meets (c, -s). So exactly h - 1 pairs of points are glued, and the image of the circle is a graph of
+    h - 1 crossings and 2 (h - 1) arcs, whose first Betti number is h. For h = 2 this is equation (5) of the paper; for
+    h = 1 it is an ellipse.
 
-    With equal sizes, the first coordinate is stretched piecewise linearly and the second by a factor in each loop.
+    With equal sizes, each loop's first coordinate is stretched, and its second coordinate multiplied by a factor.
 
-    Injective almost surely on the circle, so that the gluing costs no KL beyond the circle's; the circle itself gives
-    up the radius.
+    On the circle g is injective almost surely, so that gluing loses no KL beyond that of the radius, which the
+    projection to the circle loses.
 
     Source: Miao et al., section 6.1, equation (5), and figure C.1.
 
@@ -44,7 +45,7 @@ class HolesMapping(nn.Module):
         form: of the projection, see `intel_core.helpers.geometry.project_to_sphere`.
 
     Raises:
-        ValueError: if y has 1 dimension only.
+        ValueError: if y has only 1 dimension.
 
     >>> from intel_holes import HolesSpec
     >>> g = HolesSpec(h=2).build(2)
@@ -71,7 +72,7 @@ class HolesMapping(nn.Module):
         self._place(torch.device("cpu") if born.type == "meta" else born)
 
     def _place(self, device: torch.device) -> None:
-        """Constants in both precisions; no buffers, since ``.half()`` would round those."""
+        """Make the constants in both precisions; they are no buffers, since ``.half()`` would round those."""
         loops = self.loops
         right = loops.ends[:-1]
         self._tables = {}
@@ -93,12 +94,12 @@ class HolesMapping(nn.Module):
 
     def _tables_for(self, y: Tensor) -> tuple[Tensor, Tensor]:
         table, glue = self._tables[y.dtype]
-        if table.device != y.device:  # a module without parameters is easily left behind
+        if table.device != y.device:  # a module without parameters may not have been moved
             return table.to(y.device), glue.to(y.device)
         return table, glue
 
     def loop_of(self, y: Tensor) -> Tensor:
-        """Index of the loop of each row, from the right, ``(..., y_dim) -> (...)``, integers in ``[0, h)``."""
+        """Index of each row's loop, counted from the right, ``(..., y_dim) -> (...)``, integers in ``[0, h)``."""
         return self._index(project_to_sphere(widened(y[..., :2]), self.eps, self.form)[..., 0])
 
     def _index(self, c: Tensor) -> Tensor:
@@ -118,7 +119,7 @@ class HolesMapping(nn.Module):
 
     @property
     def properties(self) -> Properties:
-        """Continuous, not injective, with first Betti number h; seams where the loops meet."""
+        """Continuous, not injective, with first Betti number h, and with seams where the loops meet."""
         loops, h = self.loops, len(self.loops.apex)
         rays = [(a, sign * math.sqrt(1 - a * a)) for a in loops.glue for sign in (1, -1)]
         # The pinched second coordinate is at most 1/sqrt(3); where nothing is stretched, c² + s²/3 <= 1.
