@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from intel_cli.report.evidence import bounds_of, from_metrics, likelihoods, paired
-from intel_cli.report.took import Compared
 from torch import nn
 
 from intel_core import MappingSpec, Measurement, MetricSpec, Number, Properties, Subject, load_run, measure, register
 from intel_core.components import discovery as plugins
+from intel_core.evaluation.bias.evidence import Compared
+from intel_core.evaluation.bias.price import bounds_of, from_metrics, likelihoods, paired
 
 
 class _Ring(nn.Module):

@@ -13,6 +13,7 @@ from intel_core.errors import SpecError
 from intel_core.evaluation.measurement import Number
 from intel_core.evaluation.measuring import Measured, measurements
 from intel_core.evaluation.statistics import holm, welch
+from intel_core.recipe.runspec import kind_of_setting
 from intel_core.runs.stored_run import StoredRun
 
 __all__ = [
@@ -157,16 +158,15 @@ def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[st
 
 _FEW, _MANY = 3, 4
 """Seeds of a group, and how many times as many beside it, from which on Welch's test claims plainly too often."""
-_KINDS = {"data": "datasets", "likelihood": "likelihoods", "objective": "objectives", "mapping": "mappings"}
-_KINDS |= {"encoder": "networks", "decoder": "networks"}
 
 
 def _text(setting: str, value: Any) -> str:
     """A setting as a user would type it, without the fields that are at their default."""
     values = value if isinstance(value, list) else [value]
-    if setting not in _KINDS or not all(isinstance(one, str) for one in values):
+    kind = kind_of_setting(setting)
+    if kind is None or not all(isinstance(one, str) for one in values):
         return str(value)
-    return " → ".join(short_text(_KINDS[setting], one) for one in values) or "identity"
+    return " → ".join(short_text(kind, one) for one in values) or "identity"
 
 
 def numbers_of(run: StoredRun) -> dict[tuple[str, str], Number]:

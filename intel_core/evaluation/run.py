@@ -1,9 +1,16 @@
-"""What can be asked of a trained run in one call?"""
+"""What can be asked of a trained run in one call? All that is stored of it, any metric, and whether its bias took."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from intel_core.components.spec import parse_spec
+from intel_core.data.dataset import Dataset
+from intel_core.evaluation.bias.gathering import gather
+from intel_core.evaluation.bias.verdict import Verdict, judge
+from intel_core.evaluation.measuring import Measured, measure, usual_metrics
+from intel_core.evaluation.metric import MetricSpec
+from intel_core.evaluation.subject import Subject
 from intel_core.runs.folder import RunFolder
 from intel_core.runs.stored_run import StoredRun
 
@@ -14,7 +21,69 @@ __all__ = [
 
 
 class Run(StoredRun):
-    """A trained model and everything known about it."""
+    """A trained model and everything known about it; `fit` and `load_run` return one."""
+
+    def took(
+        self,
+        against: StoredRun | str | Path | None = None,
+        *,
+        dataset: Dataset | None = None,
+        data_dir: Path | None = None,
+    ) -> Verdict:
+        """Whether the bias of the mapping took, as ``intel report`` says it: a headline, findings and caveats.
+
+        What the mapping declares (clusters, a shape, sparsity, levels) is held against encoded test data, up to 5,000
+        examples. With `against`, likelihoods of both runs are compared in nats per example, and stored measurements
+        of `support`; what is stored by `measure` is used.
+
+        Args:
+            against: a run on the same data without the bias, or its directory.
+            dataset: the data, where they are in memory (a run on arrays cannot load them again); loaded otherwise.
+                Without data the outcome is ``unknown``.
+            data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+
+        Raises:
+            RunError: if a run has no weights, or the data are not those it was trained on.
+
+        >>> import tempfile, torch
+        >>> from intel_core import fit, make_dataset
+        >>> x = torch.randn(40, 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = fit(data=x, steps=2, latent=2, batch_size=8, run_dir=f"{folder}/run", device="cpu")
+        ...     run.took(dataset=make_dataset("noise", x))
+        <Verdict: Whether the bias took cannot be told.>
+        """
+        other = load_run(against) if isinstance(against, str | Path) else against
+        return judge(gather(self, other, dataset=dataset, data_dir=data_dir).evidence)
+
+    def measure(
+        self,
+        *metrics: str | MetricSpec,
+        dataset: Dataset | None = None,
+        data_dir: Path | None = None,
+        again: bool = False,
+    ) -> list[Measured]:
+        """What metrics say of the run; each answer is stored in its directory, and read from there the next time.
+
+        Args:
+            metrics: specs, or texts such as ``"likelihood:particles=100"``; without any, every installed metric that
+                takes seconds.
+            dataset: the data, where they are in memory; loaded when a metric asks for them otherwise.
+            data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+            again: measure anew what is stored already.
+
+        Raises:
+            SpecError: if a text cannot be understood.
+            RunError: if the directory cannot be written.
+        """
+        specs = [_metric(one) for one in metrics] or usual_metrics()
+        return list(measure(Subject(self, dataset=dataset, data_dir=data_dir), specs, again=again))
+
+
+def _metric(given: str | MetricSpec) -> MetricSpec:
+    spec = parse_spec("metrics", given) if isinstance(given, str) else given
+    assert isinstance(spec, MetricSpec)
+    return spec
 
 
 def load_run(path: str | Path, *, device: str = "cpu") -> Run:

@@ -1,4 +1,4 @@
-"""Is a difference more than noise? Welch's test, Holm's adjustment, means and standard deviations."""
+"""Is a difference more than noise? Welch's test, Holm's adjustment, what chance makes of shares, mean and deviation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 __all__ = [
+    "binomial_at_most",
+    "binomial_deviation",
     "holm",
     "mean_and_std",
     "welch",
@@ -86,3 +88,35 @@ def mean_and_std(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | 
             spread = math.sqrt(sum((x - mean) ** 2 for x in numbers) / (len(numbers) - 1)) if len(rows) > 1 else None
             found[name] = {"mean": mean, "std": spread}
     return found
+
+
+def binomial_deviation(n: int, p: float) -> float:
+    r"""The mean of ``|X/n - p|`` for a binomial X: how far the share of an event in n draws is from its probability.
+
+    .. math:: E \left|\frac Xn - p\right| = \frac{2 m}{n} (1 - p) P(X = m), \qquad m = \lfloor np \rfloor + 1
+
+    Source: De Moivre's formula; Diaconis and Zabell, Closed form summation for classical distributions, 1991.
+
+    >>> binomial_deviation(1, 0.5), round(binomial_deviation(2, 0.5), 6)
+    (0.5, 0.25)
+    """
+    if not 0 < p < 1:
+        return 0.0
+    above = min(n, math.floor(n * p) + 1)
+    return 2 * above / n * (1 - p) * math.exp(_log_binomial(n, p, above))
+
+
+def binomial_at_most(n: int, p: float, most: float) -> float:
+    """The probability that a binomial X of n draws with probability p is at most so large.
+
+    >>> round(binomial_at_most(2, 0.5, 1), 9)
+    0.75
+    """
+    if not 0 < p < 1:
+        return float(p == 0)
+    return math.fsum(math.exp(_log_binomial(n, p, j)) for j in range(math.floor(most) + 1))
+
+
+def _log_binomial(n: int, p: float, j: int) -> float:
+    ways = math.lgamma(n + 1) - math.lgamma(j + 1) - math.lgamma(n - j + 1)
+    return ways + j * math.log(p) + (n - j) * math.log1p(-p)

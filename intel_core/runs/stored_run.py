@@ -26,7 +26,7 @@ from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.recipe.building import build_model
-from intel_core.recipe.runspec import RunSpec, make_run_spec
+from intel_core.recipe.runspec import RunSpec, stored_run_spec
 from intel_core.runs import checkpoint
 from intel_core.runs.folder import RunFolder
 from intel_core.runs.units import Units, as_tensor
@@ -113,7 +113,7 @@ class StoredRun:
         """
         self._require_components()
         try:
-            return make_run_spec(**self._info["spec"])
+            return stored_run_spec(self._info["spec"])
         except SpecError as error:
             raise RunError(f"{self.path}/run.json cannot be understood: {error}") from error
 

@@ -1,77 +1,18 @@
 """Which differences between groups of runs exceed the noise of their seeds."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from intel_core import Measured, Measurement, Number, Run, SpecError, compare, fit, group_runs, load_run, measurements
 from intel_core.evaluation.comparing import numbers_of
 from intel_core.evaluation.statistics import holm, welch
 from intel_core.runs.checkpoint import weights_digest
-
-P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
-
-
-def test_welch_by_hand() -> None:
-    """t and the degrees of freedom from their formulas, p from the density of Student's t by quadrature."""
-    a, b = [1.2, 0.7, 1.9, 1.1, 1.4], [2.5, 1.1, 3.9]
-    va, vb = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
-    t = abs(np.mean(a) - np.mean(b)) / math.sqrt(va + vb)
-    nu = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    x = np.linspace(-t, t, 200_001)
-    density = (1 + x**2 / nu) ** (-(nu + 1) / 2)
-    density *= math.gamma((nu + 1) / 2) / (math.sqrt(nu * math.pi) * math.gamma(nu / 2))
-    assert welch(a, b) == pytest.approx(1 - np.trapezoid(density, x), abs=1e-9)
-
-
-@pytest.mark.parametrize("scale", [1e-170, 1e160])
-def test_welch_at_any_scale(scale: float) -> None:
-    first, second = [1.0, 2.0], [3.0, 4.0]
-    expected = stats.ttest_ind(first, second, equal_var=False).pvalue
-    assert welch([scale * x for x in first], [scale * x for x in second]) == pytest.approx(expected)
-    assert welch([0.0, 0.0], [0.0, scale]) == pytest.approx(0.5)
-
-
-def test_where_there_is_no_noise_there_is_no_test() -> None:
-    assert welch([1.0], [1.0, 2.0]) is None
-    assert welch([3.0, 3.0], [4.0, 4.0]) is None
-    assert welch([3.0, 3.0], [4.0, 4.1]) is not None
-
-
-def test_welch_has_its_level() -> None:
-    """Of 2,000 pairs of samples of one normal distribution, 5 % fall below 0.05 (within four standard errors)."""
-    draws = np.random.default_rng(0).normal(size=(2000, 10))
-    share = np.mean([(welch(list(row[:5]), list(row[5:])) or 0) < 0.05 for row in draws])
-    assert share == pytest.approx(0.05, abs=4 * math.sqrt(0.05 * 0.95 / 2000))
-
-
-@given(P_VALUES)
-def test_holm_against_its_stepwise_definition(p: list[float]) -> None:
-    """At every level, what is rejected step by step is what has an adjusted value at or below it."""
-    adjusted = holm(p)
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    for level in (0.01, 0.05, 0.2):
-        rejected = set()
-        for rank, i in enumerate(order):
-            if p[i] * (len(p) - rank) > level:
-                break
-            rejected.add(i)
-        assert {i for i, value in enumerate(adjusted) if value <= level} == rejected
-    assert all(value >= raw for value, raw in zip(adjusted, p, strict=True))
-
-
-def test_holm_keeps_the_family_wise_level() -> None:
-    draws = np.random.default_rng(1).uniform(size=(4000, 8))
-    assert np.mean([min(holm(list(row))) < 0.05 for row in draws]) < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 4000)
-    assert stats.binomtest(int(np.sum(draws.min(1) < 0.05)), 4000, 0.05).pvalue < 1e-6  # unadjusted does not
 
 
 @pytest.fixture(scope="module")
@@ -245,10 +186,6 @@ def test_what_is_not_finite_is_no_number(vanilla: Path, tmp_path: Path, value: s
     names = {name for _, name in numbers_of(load_run(run.path))}
     assert "elbo" not in names
     assert "kl" in names
-
-
-def test_rounding_is_no_noise() -> None:
-    assert welch([0.1 + 0.2, 0.3], [0.4, 0.4]) is None
 
 
 def test_nonsense_is_refused(vanilla: Path) -> None:

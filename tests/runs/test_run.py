@@ -149,7 +149,7 @@ def test_rows_do_not_depend_on_their_batch(kind, trained):
     alone = run.encode(x[3:4])
     for name in ("mean", "std", "z_mean"):
         torch.testing.assert_close(getattr(whole, name)[3:4], getattr(alone, name), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(run.reconstruct(x)[3:4], run.reconstruct(x[3:4]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(run.reconstruct(x)[3:4], run.reconstruct(x[3:4]), rtol=1e-4, atol=1e-5)
 
 
 @each_kind

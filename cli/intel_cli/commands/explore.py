@@ -41,7 +41,7 @@ def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> No
     from intel_cli.explore.scene import Scene
     from intel_cli.explore.server import serve
     from intel_cli.output.telling import note
-    from intel_cli.report.gather import usable_data
+    from intel_core.evaluation.bias.gathering import usable_data
     from intel_core.evaluation.run import load_run
     from intel_core.reading.data_dir import data_dir_or_default
 

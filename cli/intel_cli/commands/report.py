@@ -72,17 +72,10 @@ def report(
 
 
 def _verdict(page: Page, target: Path) -> dict[str, object]:
-    findings = [
-        {"question": f.question, "outcome": f.outcome, "sentence": f.sentence, "part": f.part}
-        for f in page.verdict.findings
-    ]
     return {
         "run": page.name,
         "against": page.against or None,
-        "outcome": page.verdict.outcome,
-        "headline": page.verdict.headline,
-        "findings": findings,
-        "caveats": list(page.verdict.caveats),
+        **page.verdict.to_dict(),
         "commands": page.commands,
         "file": str(target),
     }
@@ -90,11 +83,7 @@ def _verdict(page: Page, target: Path) -> dict[str, object]:
 
 def _tell(page: Page, target: Path, size: int) -> None:
     """The verdict in a line, questions and answers below it, and where the page is."""
-    from intel_cli.report.took import ANSWERS
-
-    click.echo(f"{page.verdict.headline}.")
-    for finding in page.verdict.findings:
-        click.echo(f"  {finding.question} {ANSWERS[finding.outcome]}: {finding.sentence}")
-    for line in (*page.verdict.caveats, *(f"Next: {command}" for command in page.commands)):
-        click.echo(f"  {line}")
+    click.echo(str(page.verdict))
+    for command in page.commands:
+        click.echo(f"  Next: {command}")
     click.echo(f"{target} ({size / 1e6:.2g} MB)")

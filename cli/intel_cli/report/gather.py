@@ -14,17 +14,16 @@ from intel_cli.output.describe import mapping_of, warmup
 from intel_cli.output.promises import as_lines
 from intel_cli.output.telling import quoted
 from intel_cli.report.curves import Chart, charts, steady
-from intel_cli.report.evidence import evidence_of, from_metrics, likelihoods
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Latent, latent
 from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric_tables
-from intel_cli.report.took import Verdict, verdict
 from intel_cli.report.vectors import as_drawn, beside_data, joined, units_note
 from intel_cli.report.walks import Walks, spread_rows, walks
 from intel_core.data.dataset import Supported
 from intel_core.data.values import to_float
-from intel_core.errors import DataError, RunError
-from intel_core.evaluation.measuring import measurements
+from intel_core.evaluation.bias import gathering as bias
+from intel_core.evaluation.bias.gathering import choose_rows
+from intel_core.evaluation.bias.verdict import Verdict, judge
 from intel_core.reading.arrays import MemorySpec
 
 if TYPE_CHECKING:
@@ -36,9 +35,8 @@ if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
     from intel_core.evaluation.run import Run
 
-__all__ = ["Page", "Picture", "gather", "usable_data"]
+__all__ = ["Page", "Picture", "gather"]
 
-MOST_ENCODED = 5000
 _SAMPLES = 64
 _POINTS = 1500
 _PAIRS = 16
@@ -79,20 +77,6 @@ class Page:
     notes: list[str] = field(default_factory=list)
 
 
-def usable_data(run: Run, data_dir: Path | None) -> tuple[Dataset | None, str]:
-    """The data of a run, or why they are not to be had.
-
-    Raises:
-        RunError: if they have become others than those the run was trained on.
-    """
-    try:
-        dataset = run.dataset(data_dir)
-    except DataError as error:
-        return None, f"The data are not to be had here ({error}), so nothing on this page shows any."
-    run.require_its_data(dataset)
-    return dataset, ""
-
-
 @torch.no_grad()
 def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
     """Everything about a run.
@@ -105,33 +89,8 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
     Raises:
         RunError: if a run has no weights, or the two were trained on different data.
     """
-    _ = run.model  # a run without weights is refused before anything else is done
-    if against is not None:
-        _check_same_data(run, against)
-    dataset, problem = usable_data(run, data_dir)
-    notes = [problem] if problem else []
-    encoding = labels = None
-    if dataset is not None:
-        rows = _rows(len(dataset.test), MOST_ENCODED)
-        encoding = run.encode(dataset.test.x[rows])
-        labels = None if dataset.test.labels is None else dataset.test.labels[rows].cpu()
-        if len(rows) < len(dataset.test):
-            notes.append(f"{len(rows):,} of {len(dataset.test):,} test examples were encoded, chosen at random.")
-    mine, others = measurements(run), [] if against is None else measurements(against)
-    likelihood = from_metrics("likelihood", mine, others, "higher")
-    if against is not None and dataset is not None:
-        likelihood = likelihoods(run, against, dataset.test.x, likelihood)
-    found = verdict(
-        evidence_of(
-            run,
-            encoding,
-            labels,
-            likelihood=likelihood,
-            off_support=from_metrics("support", mine, others, "lower"),
-            against=against is not None,
-            missing=[problem] if problem else (),
-        )
-    )
+    seen = bias.gather(run, against, data_dir=data_dir)
+    found, dataset = judge(seen.evidence), seen.dataset
     records = run.records()
     names = () if dataset is None else dataset.class_names
     return Page(
@@ -148,29 +107,13 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
         steady=_steady(records),
         samples=_samples(run, against, dataset),
         reconstructions=None if dataset is None else _reconstructions(run, dataset),
-        latent=latent(run.model.mapping, None if encoding is None else encoding.mean, labels, names),
+        latent=latent(run.model.mapping, None if seen.encoding is None else seen.encoding.mean, seen.labels, names),
         walks=walks(run, dataset),
-        diagnosis=diagnosis_of(run.metrics.get("mapping") or {}, mine, names),
-        metrics=metric_tables(run, against, mine, others),
+        diagnosis=diagnosis_of(run.metrics.get("mapping") or {}, seen.measured, names),
+        metrics=metric_tables(run, against, seen.measured, seen.measured_against),
         versions={str(k): str(v) for k, v in run.info.get("versions", {}).items()},
-        notes=notes,
+        notes=seen.notes,
     )
-
-
-def _check_same_data(run: Run, against: Run) -> None:
-    if run.fingerprint != against.fingerprint:
-        raise RunError(
-            f"{against.path} was trained on other data than {run.path}; --against takes a run on the same data"
-        )
-    if against.path.resolve() == run.path.resolve():
-        raise RunError(f"{run.path} cannot be held against itself; --against takes a run without the bias")
-    _ = against.model
-
-
-def _rows(n: int, most: int) -> Tensor:
-    if n <= most:
-        return torch.arange(n)
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
 
 
 # --- what was trained --------------------------------------------------------------------------------------------
@@ -281,7 +224,7 @@ def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tup
         else:
             x = as_drawn(one, one.sample(_POINTS, seed=one.spec.seed, noise=True))
             # Training data may lie on disk: only what is drawn is read.
-            data = None if dataset is None else dataset.train.read(_rows(len(dataset.train), _POINTS))
+            data = None if dataset is None else dataset.train.read(choose_rows(len(dataset.train), _POINTS))
             data = None if data is None else as_drawn(one, to_float(data))
             label = f"{len(x):,} samples, noise included" + ("" if data is None else ", over training data in grey")
             label += units_note(one)
@@ -316,7 +259,7 @@ def _reconstructions(run: Run, dataset: Dataset) -> Picture:
         pixels = sheet(filled, columns, limits, gap=_gap(originals))
         label = f"{len(rows)} test images; below each row of originals the row of their reconstructions."
         return Picture(label, address(pixels, int(originals.shape[2] * originals.shape[3])), pixels.shape[1])
-    x = test.x[_rows(len(test), 300)]
+    x = test.x[choose_rows(len(test), 300)]
     originals, decoded = as_drawn(run, to_float(x)), as_drawn(run, run.reconstruct(x))
     label = f"{len(x)} test examples in grey, each joined to its reconstruction{units_note(run)}."
     return Picture(label, svg=joined(originals, decoded, label))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from intel_cli.report.took import ANSWERS
 from intel_cli.report.walks import STEPS
+from intel_core.evaluation.bias.verdict import ANSWERS
 
 if TYPE_CHECKING:
     from intel_cli.report.gather import Page

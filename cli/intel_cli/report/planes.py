@@ -19,7 +19,7 @@ from intel_cli.pictures.seams import label_places, regions, seams
 from intel_cli.pictures.style import LIGHT
 from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
 from intel_core.helpers.parts_of_mapping import clusterings_of, planes_of
-from intel_core.mappings.compose import elements
+from intel_core.helpers.parts_of_mapping import elements
 from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:

@@ -1,0 +1,292 @@
+"""What do data and samples show of what a mapping declares? The numbers that a verdict rests on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from intel_core.data.dataset import Dataset
+from intel_core.errors import DataError, RunError
+from intel_core.evaluation.bias.evidence import Clusters, Evidence, Levels, Shape, Sparse
+from intel_core.evaluation.bias.price import from_metrics, likelihoods
+from intel_core.evaluation.measuring import Measured, measurements
+from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
+from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
+from intel_core.helpers.labels import as_classes
+from intel_core.helpers.parts_of_mapping import Part, elements
+from intel_core.mappings.contract import Clustering, Levelled
+from intel_core.model.vae import Posterior
+from intel_core.randomness import stream
+from intel_core.runs.stored_run import Encoding, StoredRun
+from intel_core.training.scoring import ACTIVE_VARIANCE
+
+__all__ = ["Gathered", "choose_rows", "gather", "near_each_other", "usable_data"]
+
+_MOST_ENCODED = 5000
+_DRAWS = 1000
+_NEIGHBOURS = 5
+
+
+class Gathered(NamedTuple):
+    """The evidence, and what it was made from.
+
+    Attributes:
+        evidence: all that a verdict needs.
+        dataset: the data of the run; None where they are not to be had.
+        encoding: of the test examples, or of 5,000 of them; None without data.
+        labels: of the same examples, if there are any.
+        measured: what metrics have stored of the run.
+        measured_against: the same of the run without the bias.
+        notes: what a reader must know of the data, in sentences.
+    """
+
+    evidence: Evidence
+    dataset: Dataset | None
+    encoding: Encoding | None
+    labels: Tensor | None
+    measured: list[Measured]
+    measured_against: list[Measured]
+    notes: list[str]
+
+
+@torch.no_grad()
+def gather(
+    run: StoredRun,
+    against: StoredRun | None = None,
+    *,
+    dataset: Dataset | None = None,
+    data_dir: Path | None = None,
+) -> Gathered:
+    """Everything that a verdict on a run needs.
+
+    Args:
+        run: the run.
+        against: a run on the same data without the bias, if there is one.
+        dataset: the data, where they are in memory; loaded again otherwise.
+        data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+
+    Raises:
+        RunError: if a run has no weights, the data are not those it was trained on, or `against` is on others.
+    """
+    _ = run.model  # a run without weights is refused before anything else is done
+    if against is not None:
+        _require_same_data(run, against)
+    problem = ""
+    if dataset is None:
+        dataset, problem = usable_data(run, data_dir)
+    else:
+        run.require_its_data(dataset)
+    notes = [problem] if problem else []
+    encoding = labels = None
+    if dataset is not None:
+        rows = choose_rows(len(dataset.test), _MOST_ENCODED)
+        encoding = run.encode(dataset.test.x[rows])
+        labels = None if dataset.test.labels is None else dataset.test.labels[rows].cpu()
+        if len(rows) < len(dataset.test):
+            notes.append(f"{len(rows):,} of {len(dataset.test):,} test examples were encoded, chosen at random.")
+    mine, others = measurements(run), [] if against is None else measurements(against)
+    likelihood = from_metrics("likelihood", mine, others, "higher")
+    if against is not None and dataset is not None:
+        likelihood = likelihoods(run, against, dataset.test.x, likelihood)
+    active = run.metrics.get("test", {}).get("active_units")
+    evidence = Evidence(
+        declared=any(_declares(part) for part in elements(run.model.mapping)),
+        active=active if isinstance(active, int) else None,
+        y_dim=run.model.y_dim,
+        likelihood=likelihood,
+        off_support=from_metrics("support", mine, others, "lower"),
+        against=against is not None,
+        missing=(problem,) if problem else (),
+        **_by_part(run, encoding, labels),
+    )
+    return Gathered(evidence, dataset, encoding, labels, mine, others, notes)
+
+
+def usable_data(run: StoredRun, data_dir: Path | None) -> tuple[Dataset | None, str]:
+    """The data of a run, or why they are not to be had.
+
+    Raises:
+        RunError: if they have become others than those the run was trained on.
+    """
+    try:
+        dataset = run.dataset(data_dir)
+    except DataError as error:
+        return None, f"The data are not to be had here ({error}), so nothing here rests on them."
+    run.require_its_data(dataset)
+    return dataset, ""
+
+
+def _require_same_data(run: StoredRun, against: StoredRun) -> None:
+    if run.fingerprint != against.fingerprint:
+        raise RunError(
+            f"{against.path} was trained on other data than {run.path}; compare with a run on the same data"
+        )
+    if against.path.resolve() == run.path.resolve():
+        raise RunError(f"{run.path} cannot be held against itself; compare with a run without the bias")
+    _ = against.model
+
+
+def choose_rows(n: int, most: int) -> Tensor:
+    """Indices of all of n rows, or of so many of them chosen at random, always the same ones."""
+    if n <= most:
+        return torch.arange(n)
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
+# --- each part of the mapping ------------------------------------------------------------------------------------
+
+
+def _by_part(run: StoredRun, encoding: Encoding | None, labels: Tensor | None) -> dict[str, tuple[Any, ...]]:
+    """Evidence of each part that reads y itself, by the name it has in `Evidence`."""
+    found: dict[str, list[Any]] = {"clusters": [], "shapes": [], "sparse": [], "levels": []}
+    if encoding is None or len(encoding.mean) < 2:
+        return {name: tuple(items) for name, items in found.items()}
+    per_dim = run.metrics.get("test", {}).get("kl_per_dim", [])
+    for part in elements(run.model.mapping):
+        if not part.reads_y:
+            continue
+        inner, dims = _on_cpu(part.mapping), list(part.dims)
+        mean, y = encoding.mean[:, dims], encoding.y[:, dims]
+        where, promised = _dims_text(dims), part.properties
+        if isinstance(inner, Clustering):
+            found["clusters"].append(_clusters(inner, mean, y, labels, where))
+        if promised.betti is not None or promised.norm_bound is not None:
+            found["shapes"].append(_shape(inner, y, where, promised.betti, promised.norm_bound))
+        if promised.sparsity is not None and len(dims) > 1:
+            found["sparse"].append(_sparse(inner, mean, where))
+        if isinstance(inner, Levelled):
+            kl = [float(per_dim[d]) for d in dims] if len(per_dim) > max(dims) else None
+            found["levels"].append(_levels(inner, mean, kl or _kl(encoding, dims), where))
+    return {name: tuple(items) for name, items in found.items()}
+
+
+def _on_cpu(mapping: Any) -> Any:
+    """The mapping where encodings are; a copy of one that is elsewhere, since the run goes on computing there."""
+    if not isinstance(mapping, nn.Module):
+        return mapping
+    away = any(tensor.device.type != "cpu" for tensor in (*mapping.parameters(), *mapping.buffers()))
+    return copy.deepcopy(mapping).cpu() if away else mapping
+
+
+def _dims_text(dims: Sequence[int], letter: str = "y") -> str:
+    """The dimensions of a part, for people.
+
+    >>> _dims_text((0, 1)), _dims_text(range(10)), _dims_text((0, 2, 5, 9))
+    ('y0 and y1', 'y0 to y9', 'y0, y2, y5, y9')
+    """
+    if len(dims) > 2 and list(dims) == list(range(dims[0], dims[-1] + 1)):
+        return f"{letter}{dims[0]} to {letter}{dims[-1]}"
+    return (" and " if len(dims) == 2 else ", ").join(f"{letter}{d}" for d in dims)
+
+
+def _declares(part: Part) -> bool:
+    """Whether a part says anything that data could bear out: continuity alone is no bias."""
+    promised = part.properties
+    said = (promised.clusters, promised.norm_bound, promised.betti, promised.sparsity)
+    return any(value is not None for value in said) or isinstance(part.mapping, Clustering | Levelled)
+
+
+def _kl(encoding: Encoding, dims: Sequence[int]) -> list[float]:
+    posterior = Posterior(encoding.mean[:, dims], 2 * encoding.std[:, dims].log())
+    return [float(v) for v in posterior.kl().mean(0)]
+
+
+# --- clusters ----------------------------------------------------------------------------------------------------
+
+
+def _clusters(part: Clustering, mean: Tensor, y: Tensor, labels: Tensor | None, where: str) -> Clusters:
+    own, drawn = part.assign(mean).cpu(), part.assign(y).cpu()
+    k = part.n_clusters
+    classes = as_classes(labels, len(mean))
+    agreement = None
+    if classes is not None and len(classes[0]) > 1 and k > 1:
+        table = contingency_table(own.flatten(), classes[1], k, len(classes[0]))
+        agreement = normalised_mutual_information(table, over="smaller")
+    return Clusters(
+        where=where,
+        declared=[float(p) for p in part.proportions().detach().cpu()],
+        seen=[float(p) for p in torch.bincount(own.flatten(), minlength=k).double() / len(own)],
+        n=len(own),
+        loyalty=float((own == drawn).double().mean()),
+        agreement=agreement,
+        classes=len(classes[0]) if classes is not None else 0,
+    )
+
+
+# --- shape -------------------------------------------------------------------------------------------------------
+
+
+def _shape(part: Any, y: Tensor, where: str, betti: Sequence[int] | None, bound: float | None) -> Shape:
+    n = min(len(y), _DRAWS)
+    generator = torch.Generator().manual_seed(stream(0, "report"))
+    draws = torch.randn(2, n, y.shape[1], generator=generator)
+    z, prior, other = part(y[:n]), part(draws[0]), part(draws[1])
+    filled, inside = near_each_other(prior, z)
+    filled_by_prior, inside_by_prior = near_each_other(prior, other)
+    name = f"Betti numbers {', '.join(map(str, betti))}" if betti is not None else f"norm at most {bound:.3g}"
+    return Shape(
+        where, name, filled, filled_by_prior, inside, inside_by_prior, n, bound, float(z.norm(dim=-1).median())
+    )
+
+
+def near_each_other(reference: Tensor, others: Tensor) -> tuple[float, float]:
+    """Share of reference points with another point near, and of others with a reference point near.
+
+    Near is what the five nearest reference points of a reference point are, or what is closer than the smallest such
+    distance that is typical, where points coincide.
+
+    >>> points = torch.linspace(0, 1, 100).unsqueeze(1)
+    >>> near_each_other(points, points)
+    (1.0, 1.0)
+    >>> near_each_other(points, points + 5)
+    (0.0, 0.0)
+    """
+    apart = torch.cdist(reference.double(), reference.double())
+    k = min(_NEIGHBOURS + 1, len(reference))
+    radius = apart.kthvalue(k, dim=1).values
+    radius = radius.clamp(min=float(radius.median()) * 0.5)
+    within = torch.cdist(reference.double(), others.double()) <= radius.unsqueeze(1)
+    return float(within.any(1).double().mean()), float(within.any(0).double().mean())
+
+
+# --- sparsity and levels -----------------------------------------------------------------------------------------
+
+
+def _sparse(part: Any, mean: Tensor, where: str) -> Sparse:
+    z, live = part(mean), mean.var(0, correction=0) > ACTIVE_VARIANCE
+    same, several = z.shape == mean.shape, int(live.sum()) > 1
+    return Sparse(
+        where,
+        hoyer_score(z),
+        gaussian_floor(z.shape[1]) if z.shape[1] > 1 else 0.0,
+        shut=float((z.abs() < 0.5 * mean.abs())[:, live].double().mean()) if same and bool(live.any()) else None,
+        n=len(mean),
+        active=int(live.sum()),
+        hoyer_active=hoyer_score(z[:, live]) if same and several else None,
+        floor_active=gaussian_floor(int(live.sum())) if several else 0.0,
+    )
+
+
+def _levels(part: Levelled, mean: Tensor, kl: Sequence[float], where: str) -> Levels:
+    """How much of each level's z changes when the y of all levels above are those of another example.
+
+    Half the mean square of that change is the part of the variance that comes from above, alone or together with the
+    level's own y: the total index of Sobol, with rows of the data in the place of draws.
+    """
+    mapping: Any = part
+    generator = torch.Generator().manual_seed(stream(0, "report"))
+    other = mean[torch.randperm(len(mean), generator=generator)]
+    z, above = mapping(mean), [0.0]
+    for index, level in enumerate(part.levels[1:], start=1):
+        higher = [d for upper in part.levels[:index] for d in upper]
+        changed = mean.clone()
+        changed[:, higher] = other[:, higher]
+        moved = (mapping(changed) - z)[:, list(level)].double().square().mean(0).sum()
+        variance = z[:, list(level)].double().var(0, correction=0).sum()
+        above.append(min(1.0, float(0.5 * moved / variance)) if float(variance) > 0 else 0.0)
+    return Levels(where, [sum(kl[d] for d in level) for level in part.levels], above, len(mean))

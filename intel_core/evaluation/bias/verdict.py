@@ -1,0 +1,153 @@
+"""Did the bias take? A verdict in words, from numbers alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from intel_core.evaluation.bias import rules
+from intel_core.evaluation.bias.evidence import Evidence
+from intel_core.evaluation.bias.rules import Finding, Outcome
+
+__all__ = ["ANSWERS", "HEADLINES", "Verdict", "judge"]
+
+HEADLINES: dict[Outcome, str] = {
+    "took": "The bias took",
+    "partly": "The bias took in part",
+    "not": "The bias did not take",
+    "unknown": "Whether the bias took cannot be told",
+}
+
+ANSWERS: dict[Outcome, str] = {"took": "yes", "partly": "in part", "not": "no", "unknown": "cannot be told"}
+"""To the question of a finding."""
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """Whether the bias of a run took. Printed, it is the headline, every finding with its numbers, and the caveats.
+
+    Attributes:
+        outcome: ``took``, ``partly``, ``not``, or ``unknown``.
+        findings: the questions that were asked, each with its answer.
+        caveats: what to keep in mind, in sentences.
+        ask: names of metrics that would tell more.
+
+    >>> verdict = judge(Evidence(declared=False))
+    >>> verdict
+    <Verdict: Whether the bias took cannot be told.>
+    >>> print(verdict)
+    Whether the bias took cannot be told.
+      The mapping declares nothing that data could bear out: there is no bias to take.
+    """
+
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    caveats: tuple[str, ...]
+    ask: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """The answer in a few words."""
+        return HEADLINES[self.outcome]
+
+    def __repr__(self) -> str:
+        counts = Counter(finding.outcome for finding in self.findings)
+        told = ", ".join(f"{counts[outcome]} {word}" for outcome, word in ANSWERS.items() if counts[outcome])
+        return f"<Verdict: {self.headline}{f' ({told})' if told else ''}.>"
+
+    def __str__(self) -> str:
+        found = (f"{one.question} {ANSWERS[one.outcome]}: {one.sentence}" for one in self.findings)
+        return "\n".join([f"{self.headline}.", *(f"  {line}" for line in (*found, *self.caveats))])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON takes it: outcome, headline, findings and caveats, as ``intel report --json`` prints them.
+
+        >>> list(judge(Evidence(declared=False)).to_dict())
+        ['outcome', 'headline', 'findings', 'caveats']
+        """
+        return {
+            "outcome": self.outcome,
+            "headline": self.headline,
+            "findings": [
+                {"question": one.question, "outcome": one.outcome, "sentence": one.sentence, "part": one.part}
+                for one in self.findings
+            ],
+            "caveats": list(self.caveats),
+        }
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Whether the bias took.
+
+    Each part of the mapping took if all that is known of it took; it did not if a decisive rule says so, or all of
+    its rules do. The whole took if all parts did; a price in likelihood, or more samples beside the data, makes that
+    "in part". A collapsed posterior did not take, whatever else is known.
+
+    >>> judge(Evidence(declared=False)).outcome
+    'unknown'
+    """
+    bias = [
+        *(f for found in evidence.clusters for f in rules.of_clusters(found)),
+        *(f for found in evidence.shapes for f in rules.of_shape(found)),
+        *(f for found in evidence.sparse for f in rules.of_sparsity(found)),
+        *(f for found in evidence.levels for f in rules.of_levels(found)),
+    ]
+    beside = [*rules.of_likelihood(evidence.likelihood), *rules.of_support(evidence.off_support)]
+    collapsed = evidence.active == 0 and evidence.declared
+    first = [rules.of_collapse(evidence.y_dim)] if collapsed else []
+    outcome: Outcome = "not" if collapsed else _whole(bias, beside)
+    return Verdict(outcome, (*first, *bias, *beside), _caveats(evidence), _ask(evidence, outcome))
+
+
+def _whole(bias: Iterable[Finding], beside: Iterable[Finding]) -> Outcome:
+    parts: dict[str, list[Finding]] = {}
+    for finding in bias:
+        if finding.outcome != "unknown":
+            parts.setdefault(finding.part, []).append(finding)
+    outcomes = {_part(found) for found in parts.values()}
+    if not outcomes:
+        return "unknown"
+    if outcomes == {"took"}:
+        return "partly" if any(finding.outcome == "not" for finding in beside) else "took"
+    return "not" if outcomes == {"not"} else "partly"
+
+
+def _part(found: list[Finding]) -> Outcome:
+    outcomes = {finding.outcome for finding in found}
+    if outcomes == {"took"}:
+        return "took"
+    if outcomes == {"not"} or any(f.decisive and f.outcome == "not" for f in found):
+        return "not"
+    return "partly"
+
+
+def _caveats(evidence: Evidence) -> tuple[str, ...]:
+    found = list(evidence.missing)
+    if not evidence.declared:
+        found.append("The mapping declares nothing that data could bear out: there is no bias to take.")
+        return tuple(found)
+    found.append(
+        "This is one seed. Whether another comes out alike, intel train --replicates says; no number here does."
+    )
+    if not evidence.against:
+        found.append(
+            "There is no run without the bias beside it, so nothing is said of what it costs or gains: "
+            "intel report --against, or took(against=...) in Python, gives that."
+        )
+    return tuple(found)
+
+
+def _ask(evidence: Evidence, outcome: Outcome) -> tuple[str, ...]:
+    """Metrics that would tell more, by name."""
+    wanted = []
+    if not evidence.declared:
+        return ()
+    if outcome == "unknown":
+        wanted.append("diagnosis")
+    if evidence.likelihood is None or not evidence.likelihood.by.startswith("metric"):
+        wanted.append("likelihood")
+    if evidence.off_support is None:
+        wanted.append("support")
+    return tuple(wanted)

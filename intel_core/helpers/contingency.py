@@ -1,0 +1,71 @@
+"""Do two labelings of the same rows agree? Counts by both, their mutual information, purity.
+
+Rows of a table are clusters, columns are classes; the scores are of counts, in whatever order they come.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["Counts", "contingency_table", "normalised_mutual_information", "purity"]
+
+Counts = NDArray[np.int64]
+
+
+def contingency_table(cluster: Tensor, target: Tensor, clusters: int, classes: int) -> Counts:
+    """Counts of rows by cluster and class, ``(n,)`` and ``(n,)`` -> ``(clusters, classes)``.
+
+    >>> import torch
+    >>> contingency_table(torch.tensor([0, 0, 1]), torch.tensor([1, 1, 0]), 2, 2).tolist()
+    [[0, 2], [1, 0]]
+    """
+    cells = cluster.long().cpu().numpy() * classes + target.long().cpu().numpy()
+    return np.bincount(cells, minlength=clusters * classes).reshape(clusters, classes).astype(np.int64)
+
+
+def normalised_mutual_information(table: Counts, *, over: Literal["mean", "smaller"] = "mean") -> float:
+    r"""The mutual information of cluster and class as a share of their entropies, in [0, 1].
+
+    .. math:: \frac{I(a; b)}{\frac12 (H(a) + H(b))} \qquad \text{or} \qquad \frac{I(a; b)}{\min\{H(a), H(b)\}}
+
+    As in scikit-learn's ``normalized_mutual_info_score`` it is 1 where both are constant, and 0 where one of them is.
+
+    Args:
+        table: counts ``(clusters, classes)``, not all 0.
+        over: which entropy it is divided by: the mean of both (scikit-learn's ``arithmetic``), or the smaller one
+            (``min``), which is 1 where one labeling tells the other even if it has more values.
+
+    >>> round(normalised_mutual_information(np.array([[5, 0], [0, 5]])), 9)
+    1.0
+    >>> table = np.array([[1, 1, 0, 0], [0, 0, 1, 1]])
+    >>> [round(normalised_mutual_information(table, over=one), 3) for one in ("mean", "smaller")]
+    [0.667, 1.0]
+    """
+    joint = table / table.sum()
+    entropies = _entropy(joint.sum(1)), _entropy(joint.sum(0))
+    total = sum(entropies)
+    if max(entropies) <= 1e-12:
+        return 1.0
+    if min(entropies) <= 1e-12:
+        return 0.0
+    shared = total - _entropy(joint.ravel())
+    share = 2 * shared / total if over == "mean" else shared / min(entropies)
+    return min(1.0, max(0.0, share))
+
+
+def _entropy(p: NDArray[Any]) -> float:
+    p = p[p > 0]
+    return float(-(p * np.log(p)).sum())
+
+
+def purity(table: Counts) -> float:
+    """Share of rows whose class is the most frequent one of their cluster; with many clusters it is easily high.
+
+    >>> purity(np.array([[3, 1], [0, 4]]))
+    0.875
+    """
+    return float(table.max(1).sum() / table.sum())
