@@ -8,24 +8,13 @@ from typing import TYPE_CHECKING, Any
 from intel_cli.arguments.paths import data_spec
 from intel_cli.output.telling import note
 from intel_core.components.settings_file import read_settings
-from intel_core.components.spec import parse_spec
 from intel_core.errors import SpecError
-from intel_core.recipe.runspec import make_run_spec
+from intel_core.recipe.runspec import make_run_spec, stored_settings
 
 if TYPE_CHECKING:
     from intel_core.recipe.runspec import RunSpec
 
 __all__ = ["run_spec"]
-
-_KINDS = {
-    "mapping": "mappings",
-    "data": "datasets",
-    "likelihood": "likelihoods",
-    "objective": "objectives",
-    "encoder": "networks",
-    "decoder": "networks",
-    "schedules": "schedules",
-}
 
 
 def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
@@ -57,21 +46,7 @@ def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
     settings |= given
     if isinstance(settings.get("data"), str):
         settings["data"] = _data(settings["data"])
-    return make_run_spec(**{key: _parsed(key, value) for key, value in settings.items()})
-
-
-def _parsed(field: str, value: Any) -> Any:
-    """Texts of components as specs, so that an error speaks of the component and not of the run's field."""
-    kind = _KINDS.get(field)
-    if kind is None:
-        return value
-    if isinstance(value, str):
-        return parse_spec(kind, value)
-    if isinstance(value, list):
-        return [_parsed(field, item) for item in value]
-    if isinstance(value, dict):
-        return {key: _parsed(field, item) for key, item in value.items()}
-    return value
+    return make_run_spec(**settings)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -82,7 +57,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {str(key): value for key, value in settings.items()}
     # What a run derived from its settings, its name too, would be wrong as soon as an option changes one of them.
     name = spec.get("name")
-    unnamed = {key: value for key, value in spec.items() if key != "name"}
+    unnamed = {key: value for key, value in stored_settings(spec).items() if key != "name"}
     return unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}
 
 

@@ -24,7 +24,7 @@ _MAPPING = "Mapping z = g(y), e.g. cluster:k=3; repeat to compose, the first app
 _DATA = "Data set, e.g. mnist:classes=[0,1]; or a .csv, .tsv, .parquet, .npy, .npz file or a folder.  [default: digits]"
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
 _NETWORK = "Encoder and decoder network.  [default: conv for images of 48x48 or more, else mlp]"
-_HOW = ("devices", "nodes", "strategy")
+_HOW = ("devices", "nodes")
 """What a continued run may have other than before: its result is the same."""
 _EPILOG = """\b
 Examples:
@@ -89,9 +89,6 @@ def _spec_option(
 @click.option("--device", help="cpu, cuda, cuda:1, mps or auto.  [default: auto]")
 @click.option("--devices", type=int, help="Processes here that share each batch, a device each.  [default: 1]")
 @click.option("--nodes", type=int, help="Machines that share each batch, the command started on each.  [default: 1]")
-@click.option(
-    "--strategy", metavar="auto|ddp", help="How processes share a batch: ddp, each some of its rows.  [default: auto]"
-)
 @click.option(
     "--precision",
     metavar="auto|float32|bfloat16",
@@ -161,7 +158,7 @@ def train(
     progress = make_progress(quiet=quiet)
     with first_alone(ctx), hard_interruption(ctx, progress), progress:
         if resume is not None:
-            how = {key: settings[key] for key in ("devices", "nodes")}
+            how = {key: settings[key] for key in _HOW}
             run = continue_run(resume, data_dir=data_dir, hooks=[progress], **how)
         else:
             run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress])
