@@ -13,7 +13,7 @@ import dataclasses
 import statistics
 
 import torch
-from step_overhead import CASES, Case, make_trainer, noise, timed
+from step_overhead import CASES, Case, noise, timed
 from throughput import alternate
 
 from intel_core.data.dataset import Dataset
@@ -23,7 +23,7 @@ from intel_core.training.trainer import Trainer
 def trainer_of(case: Case, dataset: Dataset, device: str, *, compiled: bool) -> Trainer:
     """A trainer on a device, with compiled or plain networks."""
     settings = {**case.settings, "device": device, "compile": compiled}
-    return make_trainer(dataclasses.replace(case, settings=settings), dataset)
+    return trainer_of(dataclasses.replace(case, settings=settings), dataset)
 
 
 def seconds(trainer: Trainer, steps: int) -> float:

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import statistics
 from typing import Any
 
 from intel_core import parse_spec
+from intel_core.compute.precision import apply_in
 from intel_core.data.dataset import Dataset, Split
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.reading.data_dir import data_dir_or_default
-from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.hooks import hook_manager
 from intel_core.training.scoring import evaluate
-from intel_core.training.trainer import Trainer
 
 
 def elbos(dataset: Dataset, precision: str, seed: int) -> dict[str, float]:
@@ -31,13 +32,13 @@ def elbos(dataset: Dataset, precision: str, seed: int) -> dict[str, float]:
     settings = {"mapping": "identity", "encoder": "conv", "likelihood": "bernoulli", "latent": 10, "epochs": 1}
     spec = make_run_spec(data="memory:examples=1,shape=[1]", precision=precision, seed=seed, **settings)
     spec = resolve(spec, dataset)
-    model = build_model(spec, dataset.x_shape)
-    trainer = Trainer(spec, model, dataset, make_hooks(installed=False))
+    trainer = make_trainer(spec, dataset, hook_manager())
+    model = trainer.model
     assert spec.steps is not None
     trainer.advance(spec.steps)
     said: dict[str, float] = {}
     for name in (precision, "float32"):
-        model.precision = name
+        model.apply_network = functools.partial(apply_in, name)
         said[name] = evaluate(model, trainer.objective, dataset.test, 0)["elbo"]
     return said
 

@@ -15,17 +15,18 @@ import argparse
 import json
 import os
 import statistics
+from typing import cast
 
 import torch
 from intel_datasets.synthetic import sample
 from step_overhead import ByHand, Case, timed
 
 from intel_core.data.dataset import Dataset, Split
-from intel_core.fitting.hook_plugins import make_hooks
-from intel_core.recipe.building import build_model
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
-from intel_core.replicates.stacked_runs import Group, Replicate
+from intel_core.replicates.stacked_runs import Replicate, StackedRuns
+from intel_core.training.hooks import hook_manager
 
 NETWORKS = {"2-10-10-4 MLPs": "mlp:hidden=[10,10]", "10-10-10 MLPs": "mlp:hidden=[10,10,10]"}
 COUNTS = (10, 100)
@@ -37,7 +38,7 @@ def replicates(case: Case, dataset: Dataset, count: int) -> list[Replicate]:
     settings = {"mapping": "identity", "data": "memory:examples=1,shape=[1]", "latent": 2, **case.settings}
     spec = resolve(make_run_spec(**settings, steps=10**9, evaluate_every=10**9), dataset)
     specs = [spec.model_copy(update={"seed": seed}) for seed in range(count)]
-    return [Replicate(own, build_model(own, case.shape), dataset, make_hooks(installed=False)) for own in specs]
+    return [cast(Replicate, make_trainer(own, dataset, hook_manager(), kind=Replicate)) for own in specs]
 
 
 def measure(name: str, network: str, count: int, rounds: int) -> dict[str, object]:
@@ -45,7 +46,7 @@ def measure(name: str, network: str, count: int, rounds: int) -> dict[str, objec
     case = Case(name, (2,), {"encoder": network, "likelihood": "gaussian"}, BLOCK, rounds)
     split = Split(sample("circle", 10_000, torch.Generator().manual_seed(0)).to(torch.float32))
     dataset = Dataset("circle", split, split, split, "real")
-    group = Group(replicates(case, dataset, count), make_hooks(installed=False))
+    group = StackedRuns(replicates(case, dataset, count), hook_manager())
     assert not group.why_not()
     for trainer in group.replicates:
         trainer.begin()

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from intel_core.data.dataset import Dataset, Split
 from intel_core.data.values import to_float
-from intel_core.fitting.hook_plugins import make_hooks
-from intel_core.recipe.building import build_model
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
 
@@ -80,7 +80,7 @@ class ByHand:
             self.optimizer.step()
 
 
-def make_trainer(case: Case, dataset: Dataset) -> Trainer:
+def trainer_of(case: Case, dataset: Dataset) -> Trainer:
     """The framework's trainer with its default logging, on the identity mapping."""
     settings = {
         "mapping": "identity",
@@ -88,7 +88,7 @@ def make_trainer(case: Case, dataset: Dataset) -> Trainer:
         "latent": 2 if len(case.shape) == 1 else 10,
     }
     spec = resolve(make_run_spec(**settings, **case.settings, steps=10**9, evaluate_every=10**9), dataset)
-    return Trainer(spec, build_model(spec, case.shape), dataset, make_hooks(installed=False))
+    return make_trainer(spec, dataset, hook_manager())
 
 
 def timed(function: Callable[[int], object], n: int) -> float:
@@ -110,10 +110,10 @@ def noise(case: Case) -> Dataset:
 def measure(case: Case) -> dict[str, object]:
     """Median times per step and their ratios for one case."""
     dataset = noise(case)
-    trainer = make_trainer(case, dataset)
+    trainer = trainer_of(case, dataset)
     hands = []
     for fused in (True, False):
-        model = make_trainer(case, dataset).model
+        model = trainer_of(case, dataset).model
         hands.append(ByHand(model.encoder, model.decoder, dataset.train.x, model.y_dim, fused=fused).steps)
     contestants = [lambda n: trainer.advance(trainer.step + n), *hands]
     times: list[list[float]] = [[] for _ in contestants]

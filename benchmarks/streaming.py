@@ -25,11 +25,11 @@ from PIL import Image
 from intel_core import parse_spec
 from intel_core.compute.device import pick_device
 from intel_core.data.dataset import Dataset
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.reading.ahead import Streamed, worker_count
-from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
 IMAGES = 2000
@@ -54,8 +54,7 @@ def trainer_of(dataset: Dataset, network: str, batch: int, device: str) -> Train
     """A trainer with more steps than will be taken."""
     spec = make_run_spec(data="digits", encoder=network, batch_size=batch, steps=10**7, device=device, log_every=10**7)
     spec = resolve(spec, dataset)
-    model = build_model(spec, dataset.x_shape).to(pick_device(device))
-    return Trainer(spec, model, dataset, make_hooks(installed=False))
+    return make_trainer(spec, dataset, hook_manager())
 
 
 def block(trainer: Trainer, steps: int) -> tuple[float, float, float]:

@@ -39,12 +39,12 @@ from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.precision import bfloat16_pays
 from intel_core.data.dataset import Dataset, Split
 from intel_core.data.values import to_float
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
-from intel_core.training.trainer import Trainer
+from intel_core.training.hooks import hook_manager
 
 BATCH = 100
 GFLOP = 0.105
@@ -65,7 +65,7 @@ def rate_of_ours(case: Case, precision: str) -> Callable[[], float]:
     """A function that trains some steps more and returns steps per second."""
     spec = make_run_spec(data="memory:examples=1,shape=[1]", steps=10**9, precision=precision, **case.settings)
     spec = resolve(spec.model_copy(update={"evaluate_every": 10**9}), case.data)
-    trainer = Trainer(spec, build_model(spec, case.data.x_shape), case.data, make_hooks(installed=False))
+    trainer = make_trainer(spec, case.data, hook_manager())
 
     @freed_memory_kept()
     def run() -> float:

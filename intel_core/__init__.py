@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from intel_core.errors import SpecError as SpecError
     from intel_core.evaluation.comparing import Comparison as Comparison
     from intel_core.evaluation.comparing import compare as compare
-    from intel_core.evaluation.comparing import group_runs as group_runs
+    from intel_core.evaluation.grouping import group_runs as group_runs
     from intel_core.evaluation.measurement import Measurement as Measurement
     from intel_core.evaluation.measurement import NotApplicableError as NotApplicableError
     from intel_core.evaluation.measurement import Number as Number
@@ -71,6 +71,9 @@ if TYPE_CHECKING:
     from intel_core.replicates.fitting import fit_replicates as fit_replicates
     from intel_core.schedules import ScheduleSpec as ScheduleSpec
     from intel_core.training.hooks import hookimpl as hookimpl
+    from intel_core.training.settings import TrainingSettings as TrainingSettings
+    from intel_core.training.stopping import StopReason as StopReason
+    from intel_core.training.trainer import Trainer as Trainer
 
 __version__ = "0.1.0"
 
@@ -103,8 +106,8 @@ _HOMES = {
     "evaluation.comparing": (
         "Comparison",
         "compare",
-        "group_runs",
     ),
+    "evaluation.grouping": ("group_runs",),
     "evaluation.measurement": (
         "Measurement",
         "NotApplicableError",
@@ -166,6 +169,9 @@ _HOMES = {
     ),
     "schedules": ("ScheduleSpec",),
     "training.hooks": ("hookimpl",),
+    "training.settings": ("TrainingSettings",),
+    "training.stopping": ("StopReason",),
+    "training.trainer": ("Trainer",),
 }
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -72,6 +72,7 @@ def caret(text: str, position: int, width: int = 70) -> str:
 def describe_errors(error: ValidationError) -> str:
     """A pydantic error in one line: the key, what was expected, what was given.
 
+    >>> from intel_core.components.spec import parse_spec
     >>> parse_spec("objectives", "iwae:particles=0")
     Traceback (most recent call last):
     intel_core.errors.SpecError: iwae: particles=0: input should be greater than or equal to 1

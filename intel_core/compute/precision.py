@@ -6,20 +6,21 @@ float32. A network in bfloat16 has its 4-d weights in channels-last order, the l
 
 from __future__ import annotations
 
-import functools
-import time
+import os
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from intel_core.compute.device import pick_device
+from intel_core.errors import SpecError, did_you_mean
 from intel_core.model.contract import NetworkSpec
 
-__all__ = ["apply_in", "bfloat16_pays", "order_weights", "pick_precision"]
+__all__ = ["AUTO_PRECISION", "apply_in", "bfloat16_pays", "order_weights", "pick_precision"]
 
-_MARGIN = 1.3
-"""A product must be so many times faster in bfloat16 before a step, which is more than products, gains by it."""
+AUTO_PRECISION = "INTEL_AUTO_PRECISION"
+"""Environment variable: the number format that ``precision=auto`` takes for convolutional networks on any device."""
+_FORMATS = ("float32", "bfloat16")
 
 
 def pick_precision(asked: str, device: str, *networks: NetworkSpec) -> str:
@@ -35,7 +36,7 @@ def pick_precision(asked: str, device: str, *networks: NetworkSpec) -> str:
     Raises:
         SpecError: if the answer hangs on a device that is not here.
 
-    >>> from intel_core.model.specs import MLPSpec
+    >>> from intel_core.networks.specs import MLPSpec
     >>> pick_precision("auto", "cpu", MLPSpec())
     'float32'
     """
@@ -46,30 +47,23 @@ def pick_precision(asked: str, device: str, *networks: NetworkSpec) -> str:
 
 
 def bfloat16_pays(device: torch.device) -> bool:
-    """Whether matrix products are clearly faster in bfloat16 than in float32 on a device.
+    """Whether a device has units that multiply matrices in bfloat16: a CPU with AMX, a GPU that says so.
 
-    A CPU with AMX and a GPU with bfloat16 units always are; a CPU with neither AMX nor AVX512-BF16 never is. The
-    AVX512-BF16 instruction alone says little: it has twice the float32 rate on some processors and half of it on
-    others, so there a product is timed, once in a process.
+    It is asked for what it has and never timed, so that one spec means the same run whenever it is asked. A CPU that
+    has the AVX512-BF16 instructions alone counts as having none: on some it is faster in them, on others slower than
+    in float32, and ``--precision bfloat16`` is there for whoever knows. ``INTEL_AUTO_PRECISION`` overrules the answer.
+
+    Raises:
+        SpecError: if that variable names no number format.
     """
+    wanted = os.environ.get(AUTO_PRECISION, "").strip()
+    if wanted:
+        if wanted not in _FORMATS:
+            raise SpecError(f"{AUTO_PRECISION}={wanted!r} is no number format{did_you_mean(wanted, _FORMATS)}")
+        return wanted == "bfloat16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu" or not torch.cpu._is_avx512_bf16_supported():
-        return False
-    return torch.cpu._is_amx_tile_supported() or _bfloat16_gain() > _MARGIN
-
-
-@functools.cache
-def _bfloat16_gain(size: int = 512, rounds: int = 15) -> float:
-    """How many times faster this CPU multiplies in bfloat16: the best of alternating rounds, whatever else runs."""
-    matrices = [torch.full((size, size), 0.5, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
-    best = [float("inf")] * 2
-    for _ in range(rounds):
-        for which, matrix in enumerate(matrices):
-            start = time.perf_counter()
-            torch.mm(matrix, matrix)
-            best[which] = min(best[which], time.perf_counter() - start)
-    return best[0] / best[1]
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
 def order_weights(network: nn.Module, precision: str) -> None:

@@ -1,22 +1,80 @@
-"""Where did it go wrong? Replays the last steps with instruments once a value is not finite.
+"""Where did a training go wrong? Its last steps are taken again with instruments once a value is not finite.
 
-Checking every step would stop the device each time. The trainer keeps a snapshot of some hundred steps ago
-instead; when a logged mean is not finite, the steps since then are taken again, every layer watched.
+Checking every step would stop the device each time. A snapshot of some hundred steps ago is kept instead; when a
+logged mean is not finite, the steps since then are taken again, every layer watched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from intel_core.processes.peers import Peers
-    from intel_core.training.trainer import Trainer
+from intel_core import files
+from intel_core.errors import DivergenceError, RunError
+from intel_core.runs.checkpoint import to_bytes
+from intel_core.training.hooks import hookimpl
+from intel_core.training.process_group import ProcessGroup
+from intel_core.training.trainer import DIVERGENCE_ADVICE, Trainer
 
-__all__ = ["Finding", "Snapshot", "find_culprit"]
+__all__ = ["Culprit", "Investigator", "Snapshot", "find_culprit"]
+
+
+_SNAPSHOT_EVERY = 500
+_LARGE = 30.0
+"""Beyond it, and standard deviations are near 1, weights as they are drawn make outputs that overflow."""
+
+
+class Investigator:
+    """A hook that names the step, the term, the layer and the batch where a training diverged."""
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+
+    @hookimpl
+    def run_start(self, trainer: Trainer) -> None:
+        """Remember where the training begins, or goes on."""
+        self._snapshot = Snapshot(trainer)
+
+    @hookimpl
+    def logged(self, trainer: Trainer) -> None:
+        """Remember the present from time to time, once it is known to be finite."""
+        if self._snapshot is None or trainer.step - self._snapshot.step >= _SNAPSHOT_EVERY:
+            self._snapshot = Snapshot(trainer)
+
+    @hookimpl
+    def diverged(self, trainer: Trainer, broken: str) -> NoReturn:
+        """Take the last steps again, and say where it went wrong.
+
+        Raises:
+            DivergenceError: always; where the step is found, its batch is kept in the run directory.
+        """
+        step, culprit = trainer.step, None
+        if self._snapshot is not None:
+            culprit = find_culprit(trainer, self._snapshot, until=step)
+        if culprit is None:
+            raise DivergenceError(f"{broken} is not finite by step {step}, but is on a second try; {DIVERGENCE_ADVICE}")
+        largest, advice = float(culprit.batch["x"].abs().max()), DIVERGENCE_ADVICE
+        if largest > _LARGE:
+            advice = f"values of the data reach {largest:,.6g}: standardise them first, or else {advice}"
+        raise DivergenceError(
+            f"training diverged at step {culprit.step}: {culprit.what}, first in {culprit.layer}"
+            f"{_kept(trainer, culprit)}; {advice}"
+        )
+
+
+def _kept(trainer: Trainer, culprit: Culprit) -> str:
+    """Keep the batch, and say where."""
+    if trainer.folder is None:
+        return ""
+    path = trainer.folder / "diverged-batch.safetensors"
+    try:
+        files.write_bytes(path, to_bytes(culprit.batch))
+    except RunError as error:
+        return f"; {error}"
+    return f"; the batch is kept in {path}"
 
 
 class Snapshot:
@@ -45,7 +103,7 @@ def _copied(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
-class Finding:
+class Culprit:
     """The first step that is not finite: what, in which layer, on which batch."""
 
     def __init__(self, step: int, what: str, layer: str, batch: dict[str, Tensor]) -> None:
@@ -55,12 +113,13 @@ class Finding:
         self.batch = batch
 
 
-def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Finding | None:
+def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Culprit | None:
     """Replay from a snapshot up to step `until` and return the first thing that is not finite, if it comes again."""
     snapshot.restore(trainer)
     model = trainer.model
     watch = _Watch()
     handles = [module.register_forward_hook(watch.module(name)) for name, module in model.named_modules() if name]
+    before = model.__dict__.get("map")  # of several processes, what hides the method already
     plain_map = model.map
     # A mapping with auxiliary losses is not called as a module, so no hook of its own would see its output.
     watched = watch.mapping(plain_map, type(model.mapping).__name__)
@@ -72,9 +131,11 @@ def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Finding | 
         for handle in handles:
             handle.remove()
         delattr(model, "map")
+        if before is not None:
+            setattr(model, "map", before)  # noqa: B010
 
 
-def _replay(trainer: Trainer, watch: _Watch, until: int) -> Finding | None:
+def _replay(trainer: Trainer, watch: _Watch, until: int) -> Culprit | None:
     """Take steps under watch until something is not finite."""
     model = trainer.model
     while trainer.step < until:
@@ -86,8 +147,7 @@ def _replay(trainer: Trainer, watch: _Watch, until: int) -> Finding | None:
         values = terms.numbers()
         values["loss"] = values.pop("loss")  # last: it is named only where no part of it is to blame
         finding = _judged(step, model, watch, values, batch)
-        if trainer.peers is not None:
-            finding = _shared(finding, trainer.peers, batch)
+        finding = _shared(finding, trainer.processes, batch)
         if finding is not None:
             return finding
     return None
@@ -95,28 +155,28 @@ def _replay(trainer: Trainer, watch: _Watch, until: int) -> Finding | None:
 
 def _judged(
     step: int, model: nn.Module, watch: _Watch, values: dict[str, Tensor], batch: dict[str, Tensor]
-) -> Finding | None:
+) -> Culprit | None:
     """What a step that was just taken says, if it is not finite."""
     bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
     if bad or watch.outputs:
         what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
-        return Finding(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
+        return Culprit(step, what, watch.outputs[0] if watch.outputs else _TERMS, batch)
     wrong = [name for name, p in model.named_parameters() if p.grad is not None and not _finite(p.grad)]
     if wrong:
-        return Finding(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
+        return Culprit(step, "a gradient is not finite", watch.blame() or wrong[0], batch)
     if not all(_finite(p) for p in model.parameters()):
-        return Finding(step, "a weight is not finite after the step", "the optimiser", batch)
+        return Culprit(step, "a weight is not finite after the step", "the optimiser", batch)
     return None
 
 
-def _shared(own: Finding | None, peers: Peers, batch: dict[str, Tensor]) -> Finding | None:
+def _shared(own: Culprit | None, processes: ProcessGroup, batch: dict[str, Tensor]) -> Culprit | None:
     """What the first of several processes found that found something in its rows, with the whole batch."""
-    said = peers.exchange(None if own is None else (own.what.startswith("a "), own.step, own.what, own.layer))
+    said = processes.exchange(None if own is None else (own.what.startswith("a "), own.step, own.what, own.layer))
     found = sorted((one for one in said if one is not None), key=lambda one: one[0])  # a term before a gradient
     if not found:
         return None
-    whole = {"x": peers.gather(batch["x"]), "noise": peers.gather(batch["noise"], 1)}
-    return Finding(*found[0][1:], whole)
+    whole = {"x": processes.gather(batch["x"]), "noise": processes.gather(batch["noise"], 1)}
+    return Culprit(*found[0][1:], whole)
 
 
 _Map = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]

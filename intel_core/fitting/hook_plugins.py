@@ -7,17 +7,13 @@ import os
 import types
 import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import pluggy
 
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
-from intel_core.errors import IntelError, PluginError, did_you_mean
-
-if TYPE_CHECKING:
-    pass
-from intel_core.training.hooks import _PROJECT, RunHooks
+from intel_core.errors import IntelError, PluginError
+from intel_core.training.hooks import hook_manager, marked, register_hooks
 
 __all__ = [
     "make_hooks",
@@ -34,10 +30,7 @@ def make_hooks(objects: Iterable[object] = (), *, installed: bool = True) -> plu
     Raises:
         PluginError: if nothing in an object is marked, or a marked function matches no hook.
     """
-    manager = pluggy.PluginManager(_PROJECT)
-    manager.add_hookspecs(RunHooks)
-    for index, given in enumerate(objects):
-        _register(manager, given, f"{type(given).__name__}-{index}")
+    manager = hook_manager(objects)
     if installed:
         for component in plugins.available("hooks"):
             _register_installed(manager, component)
@@ -51,7 +44,7 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
         if component.status != "OK":
             raise PluginError(component.reason)
         plugin = loading.import_value(component.value)
-        _register(manager, _guarded(manager, plugin, component.qualified), component.qualified)
+        register_hooks(manager, _guarded(manager, plugin, component.qualified), component.qualified)
     except (Exception, SystemExit) as error:
         if manager.has_plugin(component.qualified):
             manager.unregister(name=component.qualified)
@@ -61,32 +54,10 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
         warnings.warn(message, stacklevel=3)
 
 
-def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
-    known = [hook for hook in vars(RunHooks) if not hook.startswith("_")]
-    if not _marked(manager, plugin):
-        raise PluginError(f"{name} is no hook plugin: nothing in it is marked with intel_core.hookimpl")
-    try:
-        manager.register(plugin, name=name)
-        manager.check_pending()
-    except ValueError:
-        raise PluginError(f"{name} is given twice") from None
-    except pluggy.PluginValidationError as error:
-        for hook in _marked(manager, plugin):
-            if hook not in known:
-                hint = did_you_mean(hook, known, say="hooks")
-                raise PluginError(f"{name} implements unknown hook {hook!r}{hint}") from None
-        raise PluginError(f"{name}: {' '.join(str(error).split())}") from error
-
-
-def _marked(manager: pluggy.PluginManager, plugin: object) -> list[str]:
-    """Names of a plugin's functions that `hookimpl` marks."""
-    return [key for key in dir(plugin) if manager.parse_hookimpl_opts(plugin, key) is not None]
-
-
 def _guarded(manager: pluggy.PluginManager, plugin: object, name: str) -> types.SimpleNamespace:
     """The hook functions of a plugin behind one guard: after a failure of any of them none is called again."""
     guard = _Guard(name)
-    return types.SimpleNamespace(**{key: guard(getattr(plugin, key)) for key in _marked(manager, plugin)})
+    return types.SimpleNamespace(**{key: guard(getattr(plugin, key)) for key in marked(manager, plugin)})
 
 
 class _Guard:

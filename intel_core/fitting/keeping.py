@@ -14,9 +14,10 @@ from intel_core.data.values import to_float
 from intel_core.errors import DivergenceError
 from intel_core.evaluation.run import Run
 from intel_core.fitting.resuming import identity
-from intel_core.fitting.signals import is_signal
-from intel_core.mappings.compose import diagnose
+from intel_core.fitting.signals import stop_on_signals
+from intel_core.helpers.parts_of_mapping import diagnose
 from intel_core.model.vae import InteLVAE
+from intel_core.recipe.runspec import RunSpec
 from intel_core.runs import checkpoint
 from intel_core.runs.folder import RunFolder
 from intel_core.training.hooks import hookimpl
@@ -27,6 +28,7 @@ __all__ = [
     "finish",
     "keep",
     "load_best",
+    "train_and_keep",
 ]
 
 
@@ -45,15 +47,15 @@ class _Recorder:
         self.folder.append(record)
 
 
-def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
+def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkpoints: int) -> None:
     """Let a trainer write its lines and checkpoints into a folder that `info` describes."""
-    spec, belongs = trainer.spec, {"run": identity(info)}
+    belongs = {"run": identity(info)}
 
     def save(trainer: Trainer) -> Path:
         files.sync(folder.log)  # a run that goes on from here finds every line up to here
         tensors, state = trainer.state()
         written = checkpoint.save(folder.checkpoints, trainer.step, tensors, state | belongs)
-        checkpoint.prune(folder.checkpoints, spec.keep_checkpoints)
+        checkpoint.prune(folder.checkpoints, keep_checkpoints)
         return written
 
     trainer.folder, trainer.save = folder.path, save
@@ -62,11 +64,12 @@ def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
 
 def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None = None) -> Run:
     """Write what is left of a run that has ended: final weights and numbers, or that it was interrupted or diverged."""
-    interrupted = is_signal(trainer.stop_reason)
+    reason = trainer.stop_reason
+    interrupted = reason is not None and reason.kind == "signal"
     status = "diverged" if failure is not None else "interrupted" if interrupted else "finished"
     outcome = {
         "status": status,
-        "stop_reason": trainer.stop_reason,
+        "stop_reason": None if reason is None else reason.text,
         "step": trainer.step,
         "epoch": round(trainer.epoch, 4),
         "seconds": round(trainer.seconds, 3),
@@ -75,8 +78,8 @@ def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None 
         outcome["problem"] = str(failure)
     if status == "finished":
         load_best(trainer)
-        if trainer.best_model is not None:
-            outcome["best_step"] = trainer.best_step
+        if trainer.stopping.best_model is not None:
+            outcome["best_step"] = trainer.stopping.best_step
         files.write_bytes(folder.path / "model.safetensors", checkpoint.to_bytes(trainer.model.state_dict()))
         outcome |= final_numbers(trainer)
     folder.write("metrics.json", outcome)
@@ -85,17 +88,17 @@ def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None 
 
 def load_best(trainer: Trainer) -> InteLVAE:
     """The model that training ends with: where it stops early, that of the best evaluation."""
-    if trainer.best_model is not None:
-        trainer.model.load_state_dict(trainer.best_model)
+    if trainer.stopping.best_model is not None:
+        trainer.model.load_state_dict(trainer.stopping.best_model)
     return trainer.model.eval()
 
 
 @torch.no_grad()
 def final_numbers(trainer: Trainer) -> dict[str, Any]:
     """Objective terms on validation and test data, and what the mapping says of the encoded test data."""
-    model, spec, dataset = trainer.model.eval(), trainer.spec, trainer.dataset
+    model, dataset, seed = trainer.model.eval(), trainer.dataset, trainer.settings.seed
     numbers: dict[str, Any] = {
-        name: evaluate(model, trainer.objective, split, spec.seed)
+        name: evaluate(model, trainer.objective, split, seed)
         for name, split in (("validation", dataset.validation), ("test", dataset.test))
     }
     rows = [model.encode(to_float(x.to(trainer.device))).mean for x in torch.split(dataset.test.x, 1000)]
@@ -107,3 +110,30 @@ def final_numbers(trainer: Trainer) -> dict[str, Any]:
         warnings.warn(f"the mapping's diagnosis failed with {type(error).__name__}: {error}", stacklevel=2)
         mapping = {}
     return {**numbers, "mapping": mapping}
+
+
+def train_and_keep(trainer: Trainer, spec: RunSpec, folder: RunFolder | None, info: dict[str, Any]) -> Run:
+    """Run a trainer to its end, everything kept in a folder that `info` describes.
+
+    The folder is that of the first process; the others write nothing, and wait until it is complete.
+
+    Raises:
+        DivergenceError: if it diverges, once that is kept as well.
+    """
+    processes = trainer.processes
+    with processes.agreeing():
+        if folder is not None:
+            keep(trainer, folder, info, spec.keep_checkpoints)
+    with stop_on_signals(trainer):
+        try:
+            trainer.train()
+        except DivergenceError as error:
+            if folder is not None:
+                finish(trainer, folder, error)
+            raise
+    run = None
+    with processes.agreeing():
+        if folder is not None:
+            run = finish(trainer, folder)
+    path = processes.from_first(lambda: str(folder.path) if folder is not None else "")
+    return Run(RunFolder(Path(path)), load_best(trainer), info=info) if run is None else run

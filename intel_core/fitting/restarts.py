@@ -6,21 +6,19 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from intel_core.compute.device import pick_device
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DivergenceError
-from intel_core.fitting.hook_plugins import make_hooks
-from intel_core.processes.peers import Peers, agreeing
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream
-from intel_core.recipe.building import build_model
 from intel_core.recipe.runspec import RunSpec
-from intel_core.training.trainer import Trainer
+from intel_core.training.hooks import hook_manager
+from intel_core.training.process_group import ALONE, ProcessGroup
 
 __all__ = ["choose_start"]
 
 
 def choose_start(
-    spec: RunSpec, dataset: Dataset, tried: Callable[[dict[str, Any]], None], peers: Peers | None = None
+    spec: RunSpec, dataset: Dataset, tried: Callable[[dict[str, Any]], None], processes: ProcessGroup = ALONE
 ) -> tuple[RunSpec, list[dict[str, Any]]]:
     """The spec of the run whose seed did best, and what was tried.
 
@@ -34,7 +32,7 @@ def choose_start(
         spec: a resolved run spec.
         dataset: the data.
         tried: called after each trial with its record.
-        peers: the processes that share each batch, if there are others.
+        processes: those that share each batch.
 
     Returns:
         The same spec with the chosen seed and ``restarts=1``; and a record of each trial: ``start``, ``of``, ``seed``,
@@ -49,7 +47,7 @@ def choose_start(
     for start in range(spec.restarts):
         seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")
         candidate = spec.model_copy(update={"seed": seed, "restarts": 1})
-        loss = _trial(candidate, dataset, length, spec.seed, peers)
+        loss = _trial(candidate, dataset, length, spec.seed, processes)
         record = {"start": start, "of": spec.restarts, "seed": seed, "step": length, "loss": loss}
         tried(record)
         records.append(record)
@@ -59,17 +57,15 @@ def choose_start(
     return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
 
 
-def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, peers: Peers | None) -> float:
+def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, processes: ProcessGroup) -> float:
     """The loss of one start, under evaluation noise that is the same for all."""
-    with agreeing(peers):
-        model = build_model(spec, dataset.x_shape).to(pick_device(spec.device) if peers is None else peers.device)
-        trainer = Trainer(spec, model, dataset, make_hooks(installed=False), peers)
-    if peers is not None:
-        peers.share(model)
+    with processes.agreeing():
+        trainer = make_trainer(spec, dataset, hook_manager(), processes)
+    processes.share(trainer.model)
     try:
         with trainer.batches:
             trainer.advance(length)
     except DivergenceError:
         return math.inf
-    loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
+    loss = float(trainer.judge(judged_with, trainer.weights.as_numbers())["loss"])
     return loss if math.isfinite(loss) else math.inf

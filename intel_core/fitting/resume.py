@@ -11,12 +11,14 @@ from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation.run import Run
-from intel_core.fitting.fit import _hooks, _train, _trainer
+from intel_core.fitting.keeping import train_and_keep
 from intel_core.fitting.resuming import go_on
-from intel_core.processes.peers import Peers, agreeing
+from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.processes.starting import joined
 from intel_core.reading.arrays import make_dataset
 from intel_core.runs.folder import RunFolder
+from intel_core.training.process_group import ProcessGroup
+from intel_core.training.trainer import Trainer
 
 __all__ = [
     "resume",
@@ -57,18 +59,23 @@ def resume(
     counts = devices or asked.get("devices", 1), nodes or asked.get("nodes", 1)
     if min(counts) < 1:
         raise SpecError(f"devices={counts[0]}, nodes={counts[1]}: expected 1 or more of each")
-    with joined(*counts, asked.get("device", "auto")) as peers:
-        return _resume(folder, data, labels, Path(data_dir) if data_dir else None, hooks, peers)
+    with joined(*counts, asked.get("device", "auto")) as processes:
+        return _resume(folder, data, labels, Path(data_dir) if data_dir else None, hooks, processes)
 
 
 def _resume(
-    folder: RunFolder, data: Any, labels: Any, data_dir: Path | None, hooks: Iterable[object], peers: Peers | None
+    folder: RunFolder,
+    data: Any,
+    labels: Any,
+    data_dir: Path | None,
+    hooks: Iterable[object],
+    processes: ProcessGroup,
 ) -> Run:
-    """As `resume`, together with the processes that share each batch, if there are others."""
-    path, first = folder.path, peers is None or peers.rank == 0
+    """As `resume`, together with the processes that share each batch."""
+    path = folder.path
     with contextlib.ExitStack() as locks:
-        with agreeing(peers):
-            if first:
+        with processes.agreeing():
+            if processes.is_first:
                 locks.enter_context(folder.locked())
             run = Run(folder)
             if run.status == "finished":
@@ -78,10 +85,24 @@ def _resume(
                 )
             dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
             run.require_its_data(dataset)
-            trainer = _trainer(run.spec, dataset, _hooks(hooks, peers), peers)
-        with agreeing(peers):
-            if first:
-                go_on(trainer, folder, run.info)
-        if peers is not None:
-            trainer.follow_first()
-        return _train(trainer, folder if first else None, run.info)
+            trainer = make_trainer(run.spec, dataset, hooks_of_run(hooks, processes), processes)
+        with processes.agreeing():
+            if processes.is_first:
+                go_on(trainer, folder, run.info, run.spec.keep_checkpoints)
+        if processes.size > 1:
+            _follow_first(trainer)
+        return train_and_keep(trainer, run.spec, folder if processes.is_first else None, run.info)
+
+
+def _follow_first(trainer: Trainer) -> None:
+    """Go on, in every process, from where the first one is."""
+
+    def there() -> tuple[int, Any, Any] | None:
+        tensors, state = trainer.state()
+        moved = {part: {name: value.cpu() for name, value in of.items()} for part, of in tensors.items()}
+        return (trainer.step, moved, state) if trainer.step else None
+
+    begun = trainer.processes.from_first(there)
+    if begun is not None and not trainer.processes.is_first:
+        trainer.load_state(*begun)
+    trainer.processes.share(trainer.model)

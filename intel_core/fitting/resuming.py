@@ -28,7 +28,7 @@ def identity(info: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
+def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkpoints: int) -> None:
     """Bring a fresh trainer to where its run was saved last, and the folder with it.
 
     A checkpoint that cannot be used is put aside with a warning and the one before is taken. A run that was killed
@@ -38,6 +38,7 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
         trainer: as at the first step.
         folder: the run directory, locked.
         info: the content of its ``run.json``.
+        keep_checkpoints: how many are kept.
 
     Raises:
         RunError: if there is no usable checkpoint, or one of a later format; nothing is changed then.
@@ -45,7 +46,7 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
     found = checkpoint.listed(folder.checkpoints)
     chosen, problems = _first_usable(trainer, found, identity(info))
     if chosen is None:
-        due = trainer.spec.save_every or trainer.spec.evaluate_every or trainer.steps
+        due = trainer.settings.save_every or trainer.steps
         if found or any(record["step"] > due for record in folder.records()):
             raise RunError("; ".join([f"{folder.checkpoints} holds no checkpoint that can be used", *problems]))
         warnings.warn(f"{folder.path} was not saved yet; it begins again with its first step", stacklevel=3)
@@ -53,7 +54,7 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any]) -> None:
         assert chosen is not None
         warnings.warn(f"{problem}; going on from {chosen.name}", stacklevel=3)
     checkpoint.put_aside_after(folder.checkpoints, trainer.step)
-    checkpoint.prune(folder.checkpoints, trainer.spec.keep_checkpoints)
+    checkpoint.prune(folder.checkpoints, keep_checkpoints)
     folder.clear_leftovers()
     folder.forget_after(trainer.step)
 

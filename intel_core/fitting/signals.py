@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from intel_core.training.stopping import StopReason
+
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["Stoppable", "interrupt_on_signals", "is_signal", "stop_on_signals"]
+__all__ = ["Stoppable", "interrupt_on_signals", "stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -21,22 +22,13 @@ class Stoppable(Protocol):
     """Something that ends after its current step when it is told to."""
 
     @property
-    def stop_reason(self) -> str | None:
+    def stop_reason(self) -> StopReason | None:
         """Why it is to end, if it is."""
         ...
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: StopReason) -> None:
         """End after the current step."""
         ...
-
-
-def is_signal(reason: str | None) -> bool:
-    """Whether a run that stopped for this reason was asked to by a signal, and is to be continued.
-
-    >>> is_signal("signal SIGTERM"), is_signal("signal to noise is 1"), is_signal(None)
-    (True, False, False)
-    """
-    return reason is not None and re.fullmatch(r"signal [A-Z0-9]+", reason) is not None
 
 
 @contextlib.contextmanager
@@ -46,7 +38,7 @@ def stop_on_signals(trainer: Stoppable) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if trainer.stop_reason is not None:
             raise KeyboardInterrupt
-        trainer.stop(f"signal {signal.Signals(number).name}")
+        trainer.stop(StopReason(f"signal {signal.Signals(number).name}", "signal"))
 
     with _handled(stop):
         yield

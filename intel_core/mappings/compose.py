@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from intel_core.mappings.contract import Clustering, Declared, Diagnosable, Mapping, Regularised
+from intel_core.mappings.contract import Declared, Mapping, Regularised
 from intel_core.mappings.properties import Hoelder, Properties
 
 __all__ = [
@@ -18,14 +18,9 @@ __all__ = [
     "Identity",
     "MappingModule",
     "OnDims",
-    "Part",
     "Wrapped",
     "as_module",
     "bare",
-    "clustering_of",
-    "diagnose",
-    "elements",
-    "parts_of",
     "properties_of",
 ]
 
@@ -206,93 +201,3 @@ def properties_of(mapping: object) -> Properties:
     """
     mapping = bare(mapping)
     return mapping.properties if isinstance(mapping, Declared) else Properties()
-
-
-class Part(NamedTuple):
-    """One elementary mapping of a composition.
-
-    Attributes:
-        mapping: the elementary mapping itself.
-        dims: the dimensions that it reads, of y where nothing before it has touched them.
-        before: all that is applied before it, in turn, each to all dimensions.
-        reads_y: whether all that it reads is y itself.
-        keeps: whether all before it keeps the number of dimensions, so that `dims` name dimensions of y too.
-    """
-
-    mapping: Any
-    dims: tuple[int, ...]
-    before: tuple[Any, ...]
-    reads_y: bool
-    keeps: bool
-
-    @property
-    def properties(self) -> Properties:
-        """What it declares, in its own dimensions."""
-        return properties_of(self.mapping)
-
-
-def elements(mapping: Any) -> list[Part]:
-    """Every elementary mapping of a composition, in the order of application.
-
-    Of a composition that acts on some of the dimensions only (`Compose` inside `OnDims`) the first part stands for
-    the whole.
-
-    >>> g = Compose([OnDims(Identity(2), (0, 1), 4), OnDims(Identity(2), (3, 1), 4)])
-    >>> [(part.dims, part.reads_y) for part in elements(g)]
-    [((0, 1), True), ((3, 1), False)]
-    """
-    touched: set[int] = set()
-    parts: list[Part] = []
-    before: tuple[Any, ...] = ()
-    keeps = True
-    for stage in _stages(mapping):
-        part, dims = _innermost(stage)
-        parts.append(Part(part, dims, before, keeps and not touched & set(dims), keeps))
-        touched |= set(dims)
-        before = (*before, stage)
-        keeps = keeps and stage.y_dim == stage.z_dim
-    return parts
-
-
-def _stages(mapping: Any) -> Iterator[Any]:
-    """What is applied one after another to all dimensions."""
-    if isinstance(mapping, Compose):
-        for part in mapping.parts:
-            yield from _stages(part)
-    else:
-        yield mapping
-
-
-def _innermost(stage: Any) -> tuple[Any, tuple[int, ...]]:
-    """The elementary mapping inside a stage that is applied first, and the dimensions of the stage that it reads."""
-    if isinstance(stage, OnDims):
-        part, dims = _innermost(next(_stages(stage.inner)))
-        return part, tuple(stage.dims[d] for d in dims)
-    return bare(stage), tuple(range(stage.y_dim))
-
-
-def parts_of(mapping: Any) -> list[tuple[Any, tuple[int, ...]]]:
-    """The elementary mappings that are applied to y first, each with the dimensions it reads.
-
-    Of a composition only the first part is sure to read y itself; what follows acts on a latent that may be mapped
-    already. `elements` has all of them.
-    """
-    first = elements(mapping)[0]
-    return [(first.mapping, first.dims)]
-
-
-def diagnose(mapping: Mapping, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
-    """Whatever the mapping's parts can say about posterior means `y` of shape ``(n, y_dim)``."""
-    found: dict[str, Any] = {}
-    for part, dims in parts_of(mapping):
-        if isinstance(part, Diagnosable):
-            found |= part.diagnose(y[:, list(dims)], labels)
-    return found
-
-
-def clustering_of(mapping: Mapping) -> tuple[Clustering, tuple[int, ...]] | None:
-    """The part that cuts the latent space into clusters, and the dimensions of y that it reads."""
-    for part, dims in parts_of(mapping):
-        if isinstance(part, Clustering):
-            return part, dims
-    return None

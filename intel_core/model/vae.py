@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from intel_core.compute.precision import apply_in
 from intel_core.mappings.contract import Mapping, Regularised
 from intel_core.model.likelihoods import Likelihood
-
-if TYPE_CHECKING:
-    from intel_core.processes.peers import Peers
-
 
 __all__ = [
     "InteLVAE",
@@ -47,6 +42,15 @@ class Posterior(NamedTuple):
         return doubled.sum() * (0.5 / self.mean.shape[0])
 
 
+Network = Callable[[Tensor], Tensor]
+Apply = Callable[[Network, Tensor], Tensor]
+"""Calls a network."""
+
+
+def _call(network: Network, x: Tensor) -> Tensor:
+    return network(x)
+
+
 class InteLVAE(nn.Module):
     """x → q(y|x) → y → z = g(y) → p(x|z), and N(0, I) → y → z → p(x|z) for new data.
 
@@ -55,8 +59,11 @@ class InteLVAE(nn.Module):
         mapping: a `Mapping`, the same object on both paths.
         decoder: module ``(n, z_dim) -> (n, *params_shape)``.
         likelihood: what the decoder's output means.
-        x_shape: shape of one example.
-        precision: ``float32``, or ``bfloat16`` for what encoder and decoder multiply; all else stays as it is.
+        x_shape: shape of one example, for whoever asks.
+        apply: calls encoder and decoder; a plain call unless they are to compute in another number format, say.
+
+    Attributes:
+        calls: what is called instead of ``encoder`` or ``decoder``, by that name, while there is something.
 
     Source: Miao et al., section 4.
     """
@@ -70,11 +77,11 @@ class InteLVAE(nn.Module):
         mapping: Mapping,
         decoder: nn.Module,
         likelihood: Likelihood,
-        x_shape: Sequence[int],
-        precision: str = "float32",
+        x_shape: Sequence[int] = (),
+        apply: Apply | None = None,
     ) -> None:
         super().__init__()
-        self.precision = precision
+        self.apply_network = apply or _call
         self.x_shape = tuple(x_shape)
         self.y_dim = mapping.y_dim
         self.z_dim = mapping.z_dim
@@ -83,32 +90,29 @@ class InteLVAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.regularisers = dict(mapping.regularisers) if isinstance(mapping, Regularised) else {}
-        self.peers: Peers | None = None  # processes that hold the other rows of a training batch
-        self.calls: dict[str, Callable[[Tensor], Tensor]] = {}  # what is called instead of a network of that name
+        self.calls: dict[str, Network] = {}
 
     def encode(self, x: Tensor) -> Posterior:
         """q(y|x) of each example of ``(n, *x_shape)``."""
-        mean, log_variance = self._apply_network("encoder", x).chunk(2, dim=-1)
+        mean, log_variance = self._network("encoder", x).chunk(2, dim=-1)
         return Posterior(mean, log_variance)
 
     def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``z = g(y)`` and the mapping's auxiliary losses, computed in the same pass."""
         if self.regularisers:
             mapping = cast(Regularised, self.mapping)
-            if self.peers is not None and self.peers.computing:
-                return self.peers.map_whole(mapping, y)
             return mapping.map_with_regularisers(y)
         return self.mapping(y), {}
 
     def decode(self, z: Tensor) -> Tensor:
         """The likelihood's parameters for z of shape ``(..., z_dim)``; leading dimensions are kept."""
         if z.dim() == 2:
-            return self._apply_network("decoder", z)
-        params = self._apply_network("decoder", z.flatten(0, -2))
+            return self._network("decoder", z)
+        params = self._network("decoder", z.flatten(0, -2))
         return params.reshape(*z.shape[:-1], *params.shape[1:])
 
-    def _apply_network(self, name: str, x: Tensor) -> Tensor:
-        return apply_in(self.precision, self.calls.get(name) or getattr(self, name), x)
+    def _network(self, name: str, x: Tensor) -> Tensor:
+        return self.apply_network(self.calls.get(name) or getattr(self, name), x)
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws of y from N(0, I), ``(n, y_dim)``."""

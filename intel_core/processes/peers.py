@@ -15,29 +15,24 @@ regulariser of the whole batch is the same number in each :math:`L_r`, and so on
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from intel_core.errors import DivergenceError, RunError, SpecError
-from intel_core.processes.batch_norm import normalise
+from intel_core.processes.whole_batch import Gradients, release, spread
+from intel_core.training.process_group import ProcessGroup
+from intel_core.training.stopping import StopReason
 
-if TYPE_CHECKING:
-    from intel_core.mappings.contract import Regularised
-    from intel_core.model.vae import InteLVAE
-
-__all__ = ["Gradients", "PeerError", "Peers", "agreeing", "part", "reason_of"]
+__all__ = ["PeerError", "Peers", "disconnect", "reason_of"]
 
 _T = TypeVar("_T")
 _FAILED = "intelvae/failed"
-_LOOK_EVERY = 10
-"""Steps between looks at the flags on an accelerator, which has to be waited for to read them."""
 _DRIFT = 1e-3
 
 
@@ -45,16 +40,8 @@ class PeerError(RunError):
     """Another process of this run has failed or is gone."""
 
 
-def agreeing(peers: Peers | None) -> contextlib.AbstractContextManager[None]:
-    """A block that goes wrong in all processes if it does in one; nothing special in a single process.
-
-    No process may wait for another one inside.
-    """
-    return contextlib.nullcontext() if peers is None else peers.agreeing()
-
-
-class Peers:
-    """The processes that share each batch.
+class Peers(ProcessGroup):
+    """Several processes that share each batch.
 
     Args:
         rank: number of this process, from 0.
@@ -64,8 +51,8 @@ class Peers:
         children: those that this one has started.
 
     Attributes:
-        computing: whether this process is in a step that the others take as well; only then values are exchanged on
-            the way through the model.
+        is_computing: whether this process is in a step that the others take as well; only then values are exchanged
+            on the way through the model.
         wish: why this process wants to stop, if it does.
         must_stop: whether some process wanted to stop when the gradients were averaged last.
         must_save: whether the first process found then that a checkpoint is due.
@@ -80,12 +67,15 @@ class Peers:
         size_here: int | None = None,
         children: Sequence[subprocess.Popen[bytes]] = (),
     ) -> None:
-        self.rank, self.size, self.device = rank, size, device
+        self.rank, self.size = rank, size
+        self.device: torch.device = device
         self._children = children
         self.size_here = size if size_here is None else size_here
-        self.computing = False
-        self.wish: str | None = None
+        self.is_computing = False
+        self.wish: StopReason | None = None
         self.must_stop = self.must_save = False
+        self._rows = slice(None)
+        self._gradients: Gradients | None = None
         self._agreed: BaseException | None = None
 
     def rows(self, batch_size: int) -> slice:
@@ -131,7 +121,7 @@ class Peers:
 
     @contextlib.contextmanager
     def agreeing(self) -> Iterator[None]:
-        """See `agreeing`."""
+        """As `ProcessGroup.agreeing`."""
         own: Exception | None = None
         try:
             yield
@@ -158,7 +148,7 @@ class Peers:
         if self.device.type == "cuda":  # where a process that waits for another one does not see that it is gone
             for child in self._children:
                 child.kill()
-        part()
+        disconnect()
 
     @contextlib.contextmanager
     def _talking(self) -> Iterator[None]:
@@ -195,56 +185,32 @@ class Peers:
 
     @torch.no_grad()
     def share(self, model: nn.Module) -> None:
-        """Give every process the first one's weights and buffers, in place."""
+        """As `ProcessGroup.share`."""
         with self._talking():
             for tensor in model.state_dict().values():
                 whole = tensor.contiguous()
                 dist.broadcast(whole, src=0)
                 tensor.copy_(whole)
 
-    def spread(self, model: InteLVAE) -> None:
-        """Let a model see the whole batch wherever a row's result hangs on the others, while `computing`."""
-        model.peers = self
-        for layer in model.modules():
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                # On this object alone, which keeps its class and the names of its tensors.
-                setattr(layer, "forward", functools.partial(normalise, layer, type(layer).forward, self))  # noqa: B010
+    # --- around a training -------------------------------------------------------------------------------------
 
-    @staticmethod
-    def release(model: InteLVAE) -> None:
-        """Undo `spread`."""
-        model.peers = None
-        for layer in model.modules():
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                layer.__dict__.pop("forward", None)
-
-    def map_whole(self, mapping: Regularised, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Representations of this process's rows, and the auxiliary losses of all rows.
-
-        Args:
-            mapping: a mapping with auxiliary losses.
-            y: this process's rows, ``(..., n, y_dim)``.
-        """
-        rows = y.shape[-2]
-        z, losses = mapping.map_with_regularisers(_Gather.apply(y, self))  # type: ignore[no-untyped-call]  # torch's own gap
-        return z[..., self.rank * rows : (self.rank + 1) * rows, :], losses
-
-    # --- the end -----------------------------------------------------------------------------------------------
-
-    def agree_on_wish(self) -> str | None:
-        """Why some process wants to stop, the same answer in all."""
-        own = self.wish
-        wishes = self.exchange(own)
-        if own is not None:
-            self.wish = None  # one that a signal brought while the others were waited for is still to be told
-        return next((wish for wish in wishes if wish is not None), None)
-
-    def require_same(self, model: nn.Module) -> None:
-        """Find out where something, a plugin say, has changed the model of one process alone.
+    def begin(self, model: nn.Module, batch_size: int) -> None:
+        """Let a model see the whole batch wherever a row's result hangs on the others, while steps are computed.
 
         Raises:
-            RunError: in all processes, if the norms of their weights differ by more than a thousandth.
+            SpecError: if a batch does not divide among the processes.
         """
+        self._rows = self.rows(batch_size)
+        self._gradients = Gradients(self, list(model.parameters()))
+        spread(model, self)
+
+    def end(self, model: nn.Module) -> None:
+        """As `ProcessGroup.end`."""
+        release(model)
+        self.wish = None
+
+    def require_same(self, model: nn.Module) -> None:
+        """As `ProcessGroup.require_same`; norms of weights may differ by a thousandth."""
         norm = float(torch.nn.utils.get_total_norm([p.detach() for p in model.parameters()]))
         norms = self.exchange(norm)
         if max(norms) - min(norms) > _DRIFT * max(norms):
@@ -253,70 +219,44 @@ class Peers:
             )
             raise self._agreed
 
+    # --- within a step -----------------------------------------------------------------------------------------
 
-class Gradients:
-    """The gradients of some parameters as one buffer, so that one message a step averages them.
+    def own(self, rows: Tensor, dim: int) -> Tensor:
+        """As `ProcessGroup.own`."""
+        return rows.narrow(dim, self._rows.start, self._rows.stop - self._rows.start)
 
-    Behind them lie two flags, somebody wants to stop and a checkpoint is due, and for each parameter how many
-    processes have a gradient for it.
-    """
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """As `ProcessGroup.computing`."""
+        self.is_computing = True
+        yield
+        self.is_computing = False  # not where it raises: whoever computes on does so alone, and says so
 
-    def __init__(self, peers: Peers, parameters: Sequence[nn.Parameter]) -> None:
-        self._peers, self._parameters, self._taken = peers, parameters, 0
-        dtype = functools.reduce(torch.promote_types, (p.dtype for p in parameters), torch.float32)
-        sizes = [p.numel() for p in parameters]
-        self._flat = torch.zeros(sum(sizes) + 2 + len(sizes), dtype=dtype, device=peers.device)
-        *parts, self._flags = torch.split(self._flat, [*sizes, 2 + len(sizes)])
-        self._views = [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)]
-        self._usual = torch.ones_like(self._flags)
-        self._usual[:2] = 0
+    def average_gradients(self, is_due: Callable[[], bool]) -> None:
+        """As `ProcessGroup.average_gradients`: one message, with the wishes to stop and to save behind it."""
+        assert self._gradients is not None
+        self.must_stop, self.must_save = self._gradients.average(wants_to_stop=self.wish is not None, is_due=is_due())
 
-    @torch.no_grad()
-    def average(self, *, due: bool) -> None:
-        """Replace each gradient by its mean over processes; a missing one counts as zero where another has one.
+    # --- what is agreed upon -----------------------------------------------------------------------------------
 
-        Args:
-            due: whether this process finds that a checkpoint is due.
-        """
-        peers = self._peers
-        self._flags.copy_(self._usual)
-        if peers.wish is not None:
-            self._flags[0] = 1
-        if due:
-            self._flags[1] = 1
-        own = [p.grad for p in self._parameters]
-        missing = [i for i, gradient in enumerate(own) if gradient is None]
-        for i in missing:
-            self._flags[2 + i] = 0
-            self._views[i].zero_()
-        there = [(view, gradient) for view, gradient in zip(self._views, own, strict=True) if gradient is not None]
-        views, gradients = [view for view, _ in there], [gradient for _, gradient in there]
-        torch._foreach_copy_(views, gradients)
-        peers.sum_(self._flat).div_(peers.size)
-        torch._foreach_copy_(gradients, views)
-        for i in missing:
-            if bool(self._flags[2 + i] > 0):
-                self._parameters[i].grad = self._views[i].to(self._parameters[i].dtype, copy=True)
-        self._taken += 1
-        looks = peers.device.type == "cpu" or self._taken % _LOOK_EVERY == 0
-        peers.must_stop, peers.must_save = (self._flags[:2] > 0).tolist() if looks else (False, False)
+    def ask_to_stop(self, reason: StopReason) -> None:
+        """As `ProcessGroup.ask_to_stop`: the others hear of it with the next step."""
+        self.wish = self.wish or reason
+
+    def agree_to_stop(self) -> StopReason | None:
+        """As `ProcessGroup.agree_to_stop`."""
+        own = self.wish
+        wishes = self.exchange(own)
+        if own is not None:
+            self.wish = None  # one that a signal brought while the others were waited for is still to be told
+        return next((wish for wish in wishes if wish is not None), None)
+
+    def agree_is_due(self, is_due: Callable[[], bool]) -> bool:
+        """As `ProcessGroup.agree_is_due`: what the first process found when gradients were averaged last."""
+        return self.must_save
 
 
-class _Gather(torch.autograd.Function):
-    """``(..., n, d)`` of each process, as ``(..., W n, d)``; on the way back, the sum over processes of own rows."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, peers: Peers) -> Tensor:
-        ctx.peers, ctx.rows = peers, rows.shape[-2]
-        return peers.gather(rows, -2)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        whole = ctx.peers.sum_(gradient.clone(memory_format=torch.contiguous_format))
-        return whole[..., ctx.peers.rank * ctx.rows : (ctx.peers.rank + 1) * ctx.rows, :], None
-
-
-def part() -> None:
+def disconnect() -> None:
     """Close the connections, if they are still open."""
     with contextlib.suppress(Exception):
         dist.destroy_process_group()

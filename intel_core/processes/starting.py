@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from intel_core.errors import SpecError
-from intel_core.processes.peers import PeerError, Peers, part, reason_of
+from intel_core.processes.peers import PeerError, Peers, disconnect, reason_of
+from intel_core.training.process_group import ALONE, ProcessGroup
 
 __all__ = ["is_first", "joined", "process_count", "tells"]
 
@@ -73,8 +74,8 @@ def process_count(devices: int, nodes: int) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def joined(devices: int, nodes: int, device: str, batch_size: int = 0) -> Iterator[Peers | None]:
-    """The other processes of this run while a block lasts; None where this one computes alone.
+def joined(devices: int, nodes: int, device: str, batch_size: int = 0) -> Iterator[ProcessGroup]:
+    """The processes of this run while a block lasts; `ALONE` where this one computes alone.
 
     Where several are asked for and none have been started, this script is started again as often as needed. An error
     in any process ends the block in all: in the first one as that error, or as a `PeerError` that tells it.
@@ -92,7 +93,7 @@ def joined(devices: int, nodes: int, device: str, batch_size: int = 0) -> Iterat
     global _joined
     here, machines = process_count(devices, nodes)
     if here * machines == 1:
-        yield None
+        yield ALONE
         return
     if _joined is None:
         Peers(0, here * machines, torch.device("cpu")).rows(batch_size)  # before anything is started
@@ -142,7 +143,7 @@ def _join(here: int, machines: int, device: str) -> Peers:
         fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise PeerError(f"{here * machines} processes could not be joined: {reason_of(error)}") from error
-    atexit.register(part)  # or threads that still talk may abort the interpreter as it ends
+    atexit.register(disconnect)  # or threads that still talk may abort the interpreter as it ends
     children = getattr(strategy.launcher, "procs", ())
     return Peers(fabric.global_rank, fabric.world_size, fabric.device, size_here=here, children=children)
 

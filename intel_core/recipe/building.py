@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from intel_core.compute.precision import order_weights
+from intel_core.compute.precision import apply_in, order_weights
 from intel_core.errors import DataError, PluginError, SpecError
 from intel_core.mappings.building import build_mapping
 from intel_core.mappings.contract import Mapping, Regularised
-
-if TYPE_CHECKING:
-    from intel_core.recipe.runspec import RunSpec
 from intel_core.model.vae import InteLVAE
+from intel_core.randomness import stream
+from intel_core.recipe.runspec import RunSpec
 
 __all__ = [
     "build_model",
@@ -32,8 +31,6 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
     Raises:
         SpecError: if the mapping or a network does not fit the latent or the data.
     """
-    from intel_core.randomness import stream
-
     networks, likelihood_spec = (spec.encoder, spec.decoder), spec.likelihood
     if networks[0] is None or networks[1] is None or likelihood_spec is None or spec.latent is None:
         raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
@@ -59,7 +56,8 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
     precision = "float32" if spec.precision == "auto" else spec.precision
     for network in (encoder, decoder):
         order_weights(network, precision)
-    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape, precision)
+    apply = None if precision == "float32" else functools.partial(apply_in, precision)
+    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape, apply)
 
 
 _TAKEN = ("loss", "elbo", "log_likelihood", "kl", "iwae", "lr", "strength")

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
+from intel_core.compute.precision import pick_precision
+from intel_core.data.batches import steps_per_epoch
+from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, SpecError
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec
-from intel_core.model.specs import BernoulliSpec, ConvSpec, GaussianSpec, MLPSpec
+from intel_core.model.specs import BernoulliSpec, GaussianSpec
+from intel_core.networks.specs import ConvSpec, MLPSpec
+from intel_core.recipe.runspec import RunSpec
 from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
+from intel_core.training.settings import DEFAULT_STEPS, MOST_STEPS
 
-if TYPE_CHECKING:
-    from intel_core.data.dataset import Dataset
-from intel_core.data.batches import steps_per_epoch
-from intel_core.recipe.runspec import DEFAULT_STEPS, MOST_STEPS, RunSpec
-
-__all__ = [
-    "DEFAULT_STEPS",
-    "MOST_STEPS",
-    "resolve",
-]
+__all__ = ["resolve"]
 
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
@@ -44,7 +40,6 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
         raise SpecError(
             f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
         )
-    evaluate_every = spec.evaluate_every or max(1, steps // 20)
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
     for name, schedule in _advised(spec.mapping, steps, schedules).items():
@@ -55,8 +50,6 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             f"likelihood {likelihood} explains values in {' or '.join(_VALUES[s] for s in likelihood.supports)}, "
             f"but {dataset.name} has {_VALUES[dataset.support]}; use gaussian or laplace"
         )
-    from intel_core.compute.precision import pick_precision
-
     decoder = spec.decoder or encoder
     return spec.model_copy(
         update={
@@ -68,11 +61,9 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "steps": steps,
             "epochs": None,
             "schedules": schedules,
-            "evaluate_every": evaluate_every,
-            "save_every": spec.save_every or evaluate_every,
             "name": spec.name or spec.label,
         }
-    )
+    ).settled()
 
 
 def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:

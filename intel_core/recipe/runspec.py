@@ -1,10 +1,10 @@
-"""What is to be trained, exactly? The spec of a whole run, and how its open choices are settled by the data."""
+"""What exactly is to be trained? The spec of a whole run."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -12,66 +12,34 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
-    PlainSerializer,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from intel_core.components import loading
-from intel_core.components.loading import base_of
-from intel_core.components.spec import format_spec, parse_spec
+from intel_core.components.fields import AS_TEXT, expected, from_text, text_schema
+from intel_core.components.spec import ComponentSpec, parse_spec
 from intel_core.components.wording import describe_errors, refuse_truths
 from intel_core.data.dataset import DatasetSpec
 from intel_core.errors import SpecError, did_you_mean
 from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec, ObjectiveSpec
-from intel_core.schedules import ScheduleSpec
-
-if TYPE_CHECKING:
-    pass
+from intel_core.training.settings import TrainingSettings
 
 __all__ = [
     "RunSpec",
+    "kind_of_setting",
     "make_run_spec",
-    "steps_per_epoch",
+    "stored_run_spec",
+    "stored_settings",
 ]
 
-DEFAULT_STEPS = 4000
-MOST_STEPS = 10**9
 _NAME = r"[\w+-][\w.+-]{0,99}"
-
-
-def _expected(base: type[BaseModel]) -> str:
-    return f"expected a text such as name:key=value or name:@file.yaml, or a {base.__name__}"
-
-
-def _reader(kind: str) -> BeforeValidator:
-    def read(value: object) -> object:
-        if isinstance(value, str):
-            return parse_spec(kind, value)
-        base = base_of(kind)
-        if not isinstance(value, base):
-            raise ValueError(_expected(base))
-        return value
-
-    return BeforeValidator(read)
-
-
-def _schema(kind: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "description": f"one of the {kind}, as name:key=value,key=value"})
-
-
-def _explicit(spec: Any) -> str:
-    return format_spec(spec, explicit=True)
-
-
-_WRITER = PlainSerializer(_explicit, return_type=str)
-"""Components are written back as text with every field explicit."""
+_RETIRED = ("strategy",)
+"""Settings that no run has any more, which run directories of former versions may still hold."""
 
 
 def _default(kind: str, text: str) -> Callable[[], Any]:
@@ -80,27 +48,19 @@ def _default(kind: str, text: str) -> Callable[[], Any]:
 
 def _one_or_more(value: object) -> object:
     if not isinstance(value, str | MappingSpec | list | tuple):
-        raise ValueError(_expected(MappingSpec))
+        raise ValueError(expected("mappings"))
     return [value] if isinstance(value, str | MappingSpec) else value
 
 
-MappingText = Annotated[InstanceOf[MappingSpec], _reader("mappings"), _WRITER, _schema("mappings")]
-DatasetText = Annotated[InstanceOf[DatasetSpec], _reader("datasets"), _WRITER, _schema("datasets")]
-LikelihoodText = Annotated[InstanceOf[LikelihoodSpec], _reader("likelihoods"), _WRITER, _schema("likelihoods")]
-NetworkText = Annotated[InstanceOf[NetworkSpec], _reader("networks"), _WRITER, _schema("networks")]
-ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], _reader("objectives"), _WRITER, _schema("objectives")]
-ScheduleText = Annotated[InstanceOf[ScheduleSpec], _reader("schedules"), _WRITER, _schema("schedules")]
+MappingText = Annotated[InstanceOf[MappingSpec], from_text("mappings"), AS_TEXT, text_schema("mappings")]
+DatasetText = Annotated[InstanceOf[DatasetSpec], from_text("datasets"), AS_TEXT, text_schema("datasets")]
+LikelihoodText = Annotated[InstanceOf[LikelihoodSpec], from_text("likelihoods"), AS_TEXT, text_schema("likelihoods")]
+NetworkText = Annotated[InstanceOf[NetworkSpec], from_text("networks"), AS_TEXT, text_schema("networks")]
+ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], from_text("objectives"), AS_TEXT, text_schema("objectives")]
 
 
-class RunSpec(BaseModel):
-    """Everything that decides the result of a training run.
-
-    Fields that may be left open (None) are settled from the data by `resolve`; a run directory keeps the resolved
-    spec. The same resolved spec gives the same run, bit for bit on a CPU.
-
-    >>> make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]").mapping[0]
-    IdentitySpec(dims=None)
-    """
+class _Components(BaseModel):
+    """What is trained, and on what; a base of its own so that these settings come first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -123,42 +83,29 @@ class RunSpec(BaseModel):
     latent: PositiveInt | None = Field(
         None, le=100_000, description="dimensions of y; by default 10 for images, else at most 2"
     )
-    steps: PositiveInt | None = Field(None, le=MOST_STEPS, description=f"training steps; by default {DEFAULT_STEPS}")
+
+
+class RunSpec(TrainingSettings, _Components):
+    """Everything that decides the result of a training run.
+
+    Fields that may be left open (None) are settled from the data by `resolve`; a run directory keeps the resolved
+    spec. The same resolved spec gives the same run, bit for bit on a CPU.
+
+    >>> make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]").mapping[0]
+    IdentitySpec(dims=None)
+    """
+
     epochs: PositiveInt | None = Field(None, le=10**7, description="training epochs, instead of steps")
-    batch_size: PositiveInt = Field(100, le=10**6, description="examples per step, of all processes together")
-    learning_rate: PositiveFloat = Field(1e-3, le=100, description="step size of Adam")
-    clip_norm: PositiveFloat | None = Field(None, description="largest norm of the whole gradient")
-    schedules: dict[str, ScheduleText] = Field(
-        default_factory=dict,
-        description="factor per step of kl, lr, a mapping's strength or regulariser; by default kl warms up over half "
-        "a run on vectors, and a mapping may advise others: the strength of cluster grows over half a run",
-    )
-    patience: PositiveInt | None = Field(
-        None,
-        description="stop after so many evaluations without gain, counted once all schedules have settled",
-    )
-    evaluate_every: PositiveInt | None = Field(None, description="steps between evaluations; by default 20 in a run")
-    log_every: PositiveInt = Field(50, description="steps between logged lines")
-    save_every: PositiveInt | None = Field(
-        None, description="steps between checkpoints; by default one with each evaluation"
-    )
-    save_minutes: PositiveFloat | None = Field(
-        10.0, le=10**6, description="longest time between checkpoints, in minutes; null for no limit"
-    )
     keep_checkpoints: PositiveInt = Field(2, le=1000, description="newest checkpoints that are kept")
     restarts: PositiveInt = Field(
         1, le=1000, description="starts that are tried for a part of the run each; the best one is trained"
     )
     trial: float = Field(0.2, gt=0, le=1, description="length of a start's trial, as a share of the run")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of every random stream of the run")
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto")
     devices: PositiveInt = Field(
         1, le=1024, description="processes on each machine that share every batch, each on a device of its own"
     )
     nodes: PositiveInt = Field(1, le=4096, description="machines that share every batch")
-    strategy: Literal["auto", "ddp"] = Field(
-        "auto", description="how several processes share a batch; ddp: each computes some of its rows"
-    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of what the networks multiply; auto: bfloat16 for convolutions where it is the faster one"
     )
@@ -182,6 +129,16 @@ class RunSpec(BaseModel):
             raise ValueError("give steps or epochs, not both")
         return self
 
+    def settled(self) -> RunSpec:
+        """As `TrainingSettings.settled`.
+
+        Raises:
+            SpecError: if it counts in epochs, which `resolve` turns into steps once the data are known.
+        """
+        if self.epochs is not None:
+            raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
+        return self.model_copy(update=super().settled().model_dump(include={"steps", "evaluate_every", "save_every"}))
+
     @property
     def label(self) -> str:
         """A short name: data, mappings and seed."""
@@ -194,7 +151,8 @@ def make_run_spec(**settings: Any) -> RunSpec:
     """A run spec from keyword arguments, texts or spec objects.
 
     Raises:
-        SpecError: naming the field, what was expected and the nearest spelling.
+        SpecError: naming the field, what was expected and the nearest spelling; where a component's text is wrong, the
+            error is the component's own.
 
     >>> make_run_spec(laten=3)
     Traceback (most recent call last):
@@ -207,4 +165,46 @@ def make_run_spec(**settings: Any) -> RunSpec:
     try:
         return RunSpec.model_validate(settings)
     except ValidationError as error:
-        raise SpecError(describe_errors(error)) from None
+        problem = _problem(error)
+    raise problem
+
+
+def _problem(error: ValidationError) -> SpecError:
+    """What a user is told: the error of the first component that is wrong, which may have a cause, or all in a line."""
+    for detail in error.errors(include_url=False):
+        cause = (detail.get("ctx") or {}).get("error")
+        if isinstance(cause, SpecError):
+            return cause
+    return SpecError(describe_errors(error))
+
+
+def kind_of_setting(name: str) -> str | None:
+    """The kind of the components that a setting of a run holds; None where it holds none.
+
+    >>> kind_of_setting("mapping"), kind_of_setting("encoder"), kind_of_setting("schedules"), kind_of_setting("seed")
+    ('mappings', 'networks', 'schedules', None)
+    """
+    field = RunSpec.model_fields.get(name)
+    return None if field is None else _kind_within(field.annotation)
+
+
+def _kind_within(annotation: Any) -> str | None:
+    """The kind of the first component's class in an annotation, which may be a tuple, a dictionary or optional."""
+    if parts := get_args(annotation):
+        return next((kind for kind in map(_kind_within, parts) if kind is not None), None)
+    is_component = isinstance(annotation, type) and issubclass(annotation, ComponentSpec)
+    return str(annotation.kind) if is_component else None
+
+
+def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
+    """The run spec that a run directory holds, of this version or a former one.
+
+    Raises:
+        SpecError: as `make_run_spec`.
+    """
+    return make_run_spec(**stored_settings(settings))
+
+
+def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a run directory holds, without those that runs no longer have."""
+    return {key: value for key, value in settings.items() if key not in _RETIRED}

@@ -10,11 +10,10 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
-from intel_core.compute.device import pick_device
 from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
 from intel_core.data.dataset import Dataset
@@ -26,12 +25,12 @@ from intel_core.fitting.estimate import fit_at_once
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.fitting.keeping import finish, keep
 from intel_core.fitting.restarts import choose_start
+from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.fitting.signals import interrupt_on_signals, stop_on_signals
 from intel_core.processes.starting import process_count
-from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec
-from intel_core.replicates.stacked_runs import Group, Replicate
+from intel_core.replicates.stacked_runs import Replicate, StackedRuns
 from intel_core.runs.folder import GROUP_FILE, RunFolder
 
 __all__ = ["Replicates", "check_replicates", "fit_replicates", "group_name", "summarise_again"]
@@ -118,19 +117,23 @@ def fit_replicates(
         # One copy of the data on an accelerator.
         plan.trainer.batches = trained[0].trainer.batches.for_rows(plan.trainer.rows)
     descriptions = [plan.description() for plan in trained]
-    group: Group | str = "one after another was asked for"
+    group: StackedRuns | str = "one after another was asked for"
     if stack and replicates > 1:
-        at_once = fit_at_once(resolved, dataset, replicates)
-        group = _stacked(trained, watching) if at_once else "all at once would not fit into memory"
+        if resolved.compile:
+            group = "networks are compiled for one model"
+        elif not fit_at_once(resolved, dataset, replicates):
+            group = "all at once would not fit into memory"
+        else:
+            group = _stacked(trained, watching)
     # Only now, when nothing that the user can mend is left, is anything written.
-    name, why_not = group_name(asked, replicates), "" if isinstance(group, Group) else group
+    name, why_not = group_name(asked, replicates), "" if isinstance(group, StackedRuns) else group
     folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, name)
     with contextlib.ExitStack() as locks:
         for plan, description in zip(trained, descriptions, strict=True):
             plan.begin(folder.path, description, locks)
         # From here on a process that is killed leaves a group, each of whose runs can be continued.
         folder.write(GROUP_FILE, _summary(name, {plan.seed: plan.run for plan in trained}, why_not))
-        if isinstance(group, Group):
+        if isinstance(group, StackedRuns):
             group.folder = folder.path
             with stop_on_signals(group):
                 group.train()
@@ -173,6 +176,7 @@ class _Planned:
     """One replicate from its spec to its run directory."""
 
     trainer: Replicate
+    spec: RunSpec
     folder: RunFolder
     run: Run
 
@@ -188,19 +192,19 @@ class _Planned:
         if spec.restarts > 1:
             with interrupt_on_signals():
                 spec, self.trials = choose_start(spec, self.dataset, lambda record: watching.hook.tried(record=record))
-        model = build_model(spec, self.dataset.x_shape).to(pick_device(spec.device))
-        self.trainer = Replicate(spec, model, self.dataset, make_hooks(hooks))
+        self.spec = spec
+        self.trainer = cast(Replicate, make_trainer(spec, self.dataset, hooks_of_run(hooks), kind=Replicate))
 
     def description(self) -> dict[str, Any]:
         """The content of ``run.json``."""
-        return RunFolder.description(self.asked, self.trainer.spec, self.dataset, self.trainer.model, self.trials)
+        return RunFolder.description(self.asked, self.spec, self.dataset, self.trainer.model, self.trials)
 
     def begin(self, group: Path, description: dict[str, Any], locks: contextlib.ExitStack) -> None:
         """Make the run directory, and keep other processes from it for as long as `locks` is open."""
         self.folder = RunFolder.create(group / f"seed-{self.seed}", "")
         locks.enter_context(self.folder.locked())
         self.folder.describe(description)
-        keep(self.trainer, self.folder, description)
+        keep(self.trainer, self.folder, description, self.spec.keep_checkpoints)
         self.run = Run(self.folder)
 
     def end(self) -> None:
@@ -208,9 +212,9 @@ class _Planned:
         self.run = finish(self.trainer, self.folder, self.trainer.failure)
 
 
-def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Group | str:
+def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> StackedRuns | str:
     """All in one stack, before the first step; or why there can be none, nothing having changed."""
-    group = Group([plan.trainer for plan in trained], watching)
+    group = StackedRuns([plan.trainer for plan in trained], watching)
     why_not = group.why_not()
     if not why_not:
         return group

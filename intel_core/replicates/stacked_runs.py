@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +22,40 @@ from intel_core.data.batches import Order
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DivergenceError
 from intel_core.evaluation.statistics import mean_and_std
-from intel_core.model.objectives import Terms
+from intel_core.model.objectives import Objective, Terms
 from intel_core.model.vae import InteLVAE
-from intel_core.recipe.runspec import RunSpec
 from intel_core.replicates.stacked_models import Evaluate, Stack, agrees, ways
 from intel_core.training.hooks import hookimpl
+from intel_core.training.process_group import ALONE
+from intel_core.training.settings import TrainingSettings
+from intel_core.training.stopping import StopReason
 from intel_core.training.trainer import Trainer
 
 __all__ = [
-    "Group",
     "Replicate",
+    "StackedRuns",
 ]
 
 
 class Replicate(Trainer):
-    """A trainer whose steps its group may take; all that lies between steps is its own.
+    """A trainer whose steps its stack may take; all that lies between steps is its own.
 
     Attributes:
-        records: the newest line of each kind, as the group's means need it.
+        records: the newest line of each kind, as the means over replicates need it.
         failure: why it diverged, if it did.
     """
 
-    def __init__(self, spec: RunSpec, model: InteLVAE, dataset: Dataset, hooks: pluggy.PluginManager) -> None:
-        super().__init__(spec, model, dataset, hooks)
+    def __init__(
+        self,
+        model: InteLVAE,
+        dataset: Dataset,
+        objective: Objective,
+        settings: TrainingSettings,
+        *,
+        hooks: pluggy.PluginManager,
+        **options: Any,
+    ) -> None:
+        super().__init__(model, dataset, objective, settings, hooks=hooks, **options)
         self.records: dict[str, dict[str, Any]] = {}
         self.failure: DivergenceError | None = None
         hooks.register(self, name="replicate")
@@ -61,40 +72,21 @@ class Replicate(Trainer):
 
     @property
     def watched(self) -> bool:
-        """Whether some plugin wants to see each step, which a group does not show."""
+        """Whether some plugin wants to see each step, which a stack does not show."""
         return bool(self.hooks.hook.step_end.get_hookimpls())
-
-    def begin(self) -> None:
-        """As `Trainer.train` does before its first step."""
-        self._begin()
-
-    def update_weights(self) -> dict[str, float]:
-        """The weights of the current step."""
-        if self.step <= self._changing_until:
-            self._update_weights()
-        return self._weights
 
     def stepped(self, step: int) -> None:
         """A step was taken."""
         self.step = step
-        if self._annealed and step <= self._changing_until:
-            self._update_strength()
+        self.weights.after(step)
 
     def follow(self, leader: Replicate, seconds: float, window: Sequence[dict[str, Tensor]]) -> None:
-        """Catch up with the group: its weights, and the terms since the last line."""
-        self.seconds, self._weights = seconds, dict(leader._weights)
-        self.optimizer.param_groups[0]["lr"] = leader.optimizer.param_groups[0]["lr"]
-        self._window = list(window)
-
-    @contextlib.contextmanager
-    def whole(self) -> Iterator[None]:
-        """Within it, mappings act with their whole strength."""
-        for part in self._annealed:
-            part.set_strength(1.0)
-        try:
-            yield
-        finally:
-            self._update_strength()
+        """Catch up with the stack: its weights, and the terms since the last line."""
+        self.seconds = seconds
+        self.weights.follow(leader.weights)
+        self._window.clear()
+        for terms in window:
+            self._window.add(terms)
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do something that may find that this replicate has diverged."""
@@ -104,15 +96,13 @@ class Replicate(Trainer):
             except DivergenceError as error:
                 self.failure = error
 
-    log, pause, end = Trainer._log, Trainer._pause, Trainer._end
-
     @property
     def going(self) -> bool:
         """Whether it takes further steps."""
         return self.stop_reason is None and self.failure is None
 
 
-class Group:
+class StackedRuns:
     """Several replicates as one stack, trained together.
 
     A replicate that stops early or diverges leaves the stack, with the weights of that moment, and the others go on.
@@ -120,23 +110,23 @@ class Group:
     Args:
         replicates: of one spec but for the seed, at step 0.
         watchers: told as the hooks of a run are, of the means over the replicates that are still going; what they
-            take for the trainer is this group.
+            take for the trainer is this stack.
 
     Attributes:
         folder: where the run directories lie, for the watchers to know.
-        stop_reason: set by `stop` to end all replicates after the current step.
+        stop_reason: why all replicates end after the current step, if they do; set by `stop`.
     """
 
     def __init__(self, replicates: Sequence[Replicate], watchers: pluggy.PluginManager) -> None:
         first = replicates[0]
         self.replicates, self._going = list(replicates), list(replicates)
         self.hooks = watchers
-        self.spec, self.dataset, self.model, self.device = first.spec, first.dataset, first.model, first.device
-        self.peers = first.peers  # none, but what watchers ask a trainer they may ask this
+        self.settings, self.dataset, self.model, self.device = first.settings, first.dataset, first.model, first.device
+        self.processes = ALONE  # what watchers ask a trainer they may ask this
         self.batch_size, self.steps_per_epoch, self.steps = first.batch_size, first.steps_per_epoch, first.steps
         self.folder: Path | None = None
         self.step, self.seconds = 0, 0.0
-        self.stop_reason: str | None = None
+        self.stop_reason: StopReason | None = None
         self._window: list[dict[str, Tensor]] = []
         self.batches = first.batches.for_rows(self.rows)
         self._restack()
@@ -146,9 +136,9 @@ class Group:
         """Passes over the training data so far."""
         return self.step / self.steps_per_epoch
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str | StopReason) -> None:
         """End all replicates after the current step."""
-        self.stop_reason = reason
+        self.stop_reason = StopReason(reason) if isinstance(reason, str) else reason
 
     # --- the stack ---------------------------------------------------------------------------------------------
 
@@ -222,11 +212,9 @@ class Group:
         """
         if any(trainer.watched for trainer in self.replicates):
             return "a hook watches every step"
-        if self.spec.compile:
-            return "networks are compiled for one model"
         first, reasons = self._going[0], []
         kept = [trainer.noise.get_state() for trainer in self._going]
-        weights = first.update_weights()
+        weights = self._weights_of_step()
         was_training = first.model.training
         for trainer in self._going:
             trainer.model.train()
@@ -236,7 +224,7 @@ class Group:
             if not reason:
                 with contextlib.ExitStack() as whole:
                     for trainer in self._going:
-                        whole.enter_context(trainer.whole())
+                        whole.enter_context(trainer.weights.whole_strength())
                     everything = dict.fromkeys(weights, 1.0)
                     reason = agrees(self._stack, first.objective, way, x, noise, everything)
             if not reason:
@@ -250,15 +238,20 @@ class Group:
         return reasons[-1] if len(reasons) == len(self._ways) else ""
 
     def disband(self) -> None:
-        """Give every replicate tensors of its own, as if there had been no group; before the first step."""
+        """Give every replicate tensors of its own, as if there had been no stack; before the first step."""
         self._stack.release()
         for trainer in self._going:
             trainer.optimizer.state.clear()
 
+    def _weights_of_step(self) -> dict[str, float]:
+        """The factors of the terms at the current step, the same for all."""
+        weights = self._going[0].weights
+        weights.before(self._going[0].step)
+        return weights.of_terms
+
     def take_step(self) -> Terms:
         """One gradient step of every replicate; terms of shape ``(R,)``."""
-        first = self._going[0]
-        weights = first.update_weights()
+        first, weights = self._going[0], self._weights_of_step()
         lr = first.optimizer.param_groups[0]["lr"]
         for group in self._optimizer.param_groups:
             group["lr"] = lr
@@ -267,8 +260,8 @@ class Group:
             parameter.grad = None
         terms = self._evaluate(x, noise, weights)
         torch.autograd.backward(terms.loss, torch.ones_like(terms.loss))
-        if first.spec.clip_norm is not None:
-            _clip_each(self._stack.parameters, first.spec.clip_norm)
+        if self.settings.clip_norm is not None:
+            _clip_each(self._stack.parameters, self.settings.clip_norm)
         self._optimizer.step()
         self.step += 1
         for trainer in self._going:
@@ -277,7 +270,7 @@ class Group:
 
     def train(self) -> None:
         """Take all steps, logging, evaluating and saving for each replicate as `Trainer.train` does."""
-        every = self.spec.evaluate_every or self.steps
+        every = self.settings.evaluate_every or self.steps
         for trainer in self.replicates:
             trainer.begin()
         self.hooks.hook.run_start(trainer=self)
@@ -306,7 +299,7 @@ class Group:
             self._advance(until)
 
     def _advance(self, until: int) -> None:
-        log_every = self.spec.log_every
+        log_every = self.settings.log_every
         started = time.perf_counter() - self.seconds
         while self.step < until and self.stop_reason is None:
             self._window.append(self.take_step().numbers())

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from intel_core import DivergenceError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core import DivergenceError, SpecError, StopReason, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.compute import compiling
 from intel_core.evaluation.run import Run
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.processes.peers import Peers
 from intel_core.reading.arrays import make_dataset
-from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
 IMAGES = np.random.default_rng(1).integers(0, 256, size=(200, 9, 9), dtype=np.uint8)
@@ -115,7 +115,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path, backend: Countin
         @hookimpl
         def step_end(self, trainer: Trainer) -> None:
             if trainer.step == 7:
-                trainer.stop("signal SIGTERM")
+                trainer.stop(StopReason("signal SIGTERM", "signal"))
 
     data, settings = CASES["conv"]
     whole = train(tmp_path / "whole", data, compile=True, **settings)
@@ -160,13 +160,7 @@ def test_several_processes_are_refused(backend: Counting) -> None:
     dataset = make_dataset("points", POINTS)
     spec = resolve(make_run_spec(data="memory:examples=1,shape=[3]", steps=1, compile=True), dataset)
     with pytest.raises(SpecError, match="compile=true is for one process"):
-        Trainer(
-            spec,
-            build_model(spec, (3,)),
-            dataset,
-            make_hooks(installed=False),
-            Peers(0, 2, torch.device("cpu")),
-        )
+        make_trainer(spec, dataset, hook_manager(), Peers(0, 2, torch.device("cpu")))
 
 
 def test_replicates_are_compiled_one_by_one(tmp_path: Path, backend: Counting) -> None:

@@ -16,10 +16,11 @@ from torch.utils._pytree import tree_leaves
 
 from intel_core import hookimpl
 from intel_core.fitting.arguments import prepare, read_arguments
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.recipe.building import build_model
 from intel_core.replicates.stacked_models import Stack
-from intel_core.replicates.stacked_runs import Group, Replicate
+from intel_core.replicates.stacked_runs import Replicate, StackedRuns
+from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
 VECTORS = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
@@ -80,7 +81,7 @@ def trainer_of(case: str, kind: type[Trainer] = Trainer) -> Any:
     model = build_model(spec, dataset.x_shape).to("meta")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "Generator", CPUGenerator)
-        return kind(spec, model, dataset, make_hooks(installed=False))
+        return make_trainer(spec, dataset, hook_manager(), model=model, kind=kind)
 
 
 def watched(take: Any) -> Watch:
@@ -103,7 +104,7 @@ def test_a_step_asks_for_nothing_and_moves_nothing(case: str) -> None:
 def test_nor_does_a_step_of_a_stack(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Looks at the values of buffers, once for each stack.
     monkeypatch.setattr(Stack, "shared", lambda self, part: not any(t.requires_grad for t in self.under(part).values()))
-    group = Group([trainer_of(case, Replicate) for _ in range(3)], make_hooks(installed=False))
+    group = StackedRuns([trainer_of(case, Replicate) for _ in range(3)], hook_manager())
     watch = watched(group.advance)
     assert group.step == 8
     assert watch.moved == []

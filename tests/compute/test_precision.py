@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from intel_core import IntelError, fit, hookimpl, load_run, make_dataset, resume
+from intel_core import IntelError, StopReason, fit, hookimpl, load_run, make_dataset, resume
 from intel_core.compute import precision
 from intel_core.model.objectives import ELBO
-from intel_core.model.specs import ConvSpec, MLPSpec
+from intel_core.networks.specs import ConvSpec, MLPSpec
 from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
@@ -92,7 +92,7 @@ class StopAt:
     @hookimpl
     def step_end(self, trainer):
         if trainer.step == self.step:
-            trainer.stop("signal SIGINT")
+            trainer.stop(StopReason("signal SIGINT", "signal"))
 
 
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path):

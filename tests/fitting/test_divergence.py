@@ -9,14 +9,14 @@ import safetensors.torch
 import torch
 from torch import nn
 
-import intel_core.training.trainer
 from intel_core import Dataset, DivergenceError, InteLVAE, RunError, Split, fit, hookimpl, load_run, parse_spec
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting import divergence, setting_up
+from intel_core.fitting.divergence import Investigator
 from intel_core.randomness import stream
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
 from intel_core.runs import checkpoint
-from intel_core.training.trainer import Trainer
+from intel_core.training.hooks import hook_manager
 
 SEED, BATCH, N = 4, 4, 400  # 100 steps in an epoch, so that every row comes up once in the first 100 steps
 NAN, INF = float("nan"), float("inf")
@@ -123,7 +123,7 @@ def make_trainer(folder, step, *, encoder=None, mapping=None, decoder=None, hook
     settings = {"steps": 90, "batch_size": BATCH, "log_every": 50, "seed": SEED, "device": "cpu"} | settings
     settings.setdefault("evaluate_every", 1000)
     spec = resolve(make_run_spec(data="memory:examples=1,shape=[3]", latent=2, **settings), dataset)
-    trainer = Trainer(spec, model, dataset, make_hooks(hooks, installed=False))
+    trainer = setting_up.make_trainer(spec, dataset, hook_manager([*hooks, Investigator()]), model=model)
     trainer.folder, trainer.save = folder, save
     return trainer
 
@@ -206,7 +206,7 @@ def test_the_step_is_the_right_one_however_rarely_lines_are_logged(step, log_eve
 
 @pytest.mark.parametrize("step", [9, 10, 11, 19, 20, 57, 89])
 def test_the_step_is_right_though_older_ones_cannot_be_replayed(step, tmp_path, monkeypatch):
-    monkeypatch.setattr(intel_core.training.trainer, "_SNAPSHOT_EVERY", 10)
+    monkeypatch.setattr(divergence, "_SNAPSHOT_EVERY", 10)
     message, found = failure(make_trainer(tmp_path, step, mapping=Mapped(Poison(NAN)), log_every=5))
     assert found == step, message
 
@@ -308,7 +308,7 @@ def test_gradient_that_breaks_in_the_last_step_is_seen(where, tmp_path):
 
 @pytest.mark.parametrize("step", [9, 19, 29])
 def test_gradient_that_breaks_just_before_a_snapshot_is_seen_in_its_own_step(step, tmp_path, monkeypatch):
-    monkeypatch.setattr(intel_core.training.trainer, "_SNAPSHOT_EVERY", 10)
+    monkeypatch.setattr(divergence, "_SNAPSHOT_EVERY", 10)
     message, found = failure(make_trainer(tmp_path, step, log_every=10, mapping=Mapped(PoisonedGradient())))
     assert found == step, message
     assert "gradient" in message

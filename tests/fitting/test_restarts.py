@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import DivergenceError, RunError, fit, hookimpl, resume
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core import DivergenceError, RunError, StopReason, fit, hookimpl, resume
 from intel_core.fitting.restarts import choose_start
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream
 from intel_core.reading.arrays import make_dataset
-from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.hooks import hook_manager
 from intel_core.training.scoring import evaluate
-from intel_core.training.trainer import Trainer
 
 X = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
 
@@ -73,7 +72,7 @@ def test_a_trial_is_judged_by_what_it_was_trained_for() -> None:
     _, trials = choose_start(spec, dataset, lambda record: None)
     for trial in trials:
         own = spec.model_copy(update={"seed": trial["seed"]})
-        trainer = Trainer(own, build_model(own, (3,)), dataset, make_hooks(installed=False))
+        trainer = make_trainer(own, dataset, hook_manager())
         trainer.advance(8)
         found = evaluate(trainer.model, trainer.objective, dataset.validation, spec.seed)
         assert trial["loss"] == pytest.approx(weight * found["kl"] - found["log_likelihood"], rel=1e-5)
@@ -83,7 +82,7 @@ def test_an_interrupted_run_goes_on_with_the_chosen_start(tmp_path: Path) -> Non
     class Stop:
         @hookimpl
         def logged(self, trainer: Any, record: dict[str, Any]) -> None:
-            trainer.stop("signal SIGTERM")
+            trainer.stop(StopReason("signal SIGTERM", "signal"))
 
     whole = fit(**settings(restarts=2, log_every=10), run_dir=tmp_path / "whole")
     part = fit(**settings(restarts=2, log_every=10), run_dir=tmp_path / "part", hooks=[Stop()])

@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from intel_core import RunError, fit, hookimpl, load_run
+from intel_core import RunError, StopReason, fit, hookimpl, load_run
 from intel_core.fitting.resume import resume
 from intel_core.fitting.resuming import identity
 from intel_core.runs import checkpoint
@@ -43,7 +43,7 @@ class StopAt:
     @hookimpl
     def step_end(self, trainer):
         if trainer.step == self.step:
-            trainer.stop("signal TEST")
+            trainer.stop(StopReason("signal TEST", "signal"))
 
 
 class Crash(Exception):

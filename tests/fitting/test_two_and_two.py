@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import Run, fit, hookimpl, resume
+from intel_core import Run, StopReason, fit, hookimpl, resume
 from intel_core.components.discovery import available
 
 X = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
@@ -37,7 +37,7 @@ class StopAt:
     @hookimpl
     def step_end(self, trainer: Any) -> None:
         if trainer.step == self.step:
-            trainer.stop("signal TEST")
+            trainer.stop(StopReason("signal TEST", "signal"))
 
 
 def train(row: Any, folder: Path, *hooks: object, patience: int = 50) -> Run:

@@ -30,7 +30,7 @@ from intel_core import (
     load_mapping,
     register,
 )
-from intel_core.mappings.compose import clustering_of, diagnose, parts_of
+from intel_core.helpers.parts_of_mapping import clustering_of, diagnose, parts_of
 
 
 class Affine(nn.Module):

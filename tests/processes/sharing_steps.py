@@ -17,14 +17,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from intel_core import IntelError, MappingSpec, RunError, fit, hookimpl, register, resume
+from intel_core import IntelError, MappingSpec, RunError, StopReason, fit, hookimpl, register, resume
 from intel_core.data.batches import Resident
 from intel_core.data.values import to_float
 from intel_core.fitting.arguments import prepare, read_arguments
-from intel_core.fitting.hook_plugins import make_hooks
-from intel_core.processes.peers import Peers
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.processes.starting import is_first, joined
 from intel_core.recipe.building import build_model
+from intel_core.training.hooks import hook_manager
+from intel_core.training.process_group import ProcessGroup
 from intel_core.training.trainer import Trainer
 
 VECTORS = torch.randn(240, 3, generator=torch.Generator().manual_seed(0))
@@ -93,7 +94,7 @@ class StopAt:
     @hookimpl
     def evaluated(self, trainer: Trainer) -> None:
         if trainer.step == self.step:
-            trainer.stop("signal TEST")
+            trainer.stop(StopReason("signal TEST", "signal"))
 
 
 SMALL = {"batch_size": 24, "steps": 30, "evaluate_every": 10, "log_every": 7, "device": "cpu", "seed": 3}
@@ -126,32 +127,32 @@ def double() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-def exact_steps(case: str, peers: Peers | None, *, gathering: bool = True) -> dict[str, torch.Tensor]:
+def exact_steps(case: str, processes: ProcessGroup, *, gathering: bool = True) -> dict[str, torch.Tensor]:
     """The weights and buffers after five steps in float64."""
     settings = dict(CASES[case])
     asked, given = read_arguments(None, settings.pop("data"), None, settings)
     spec, dataset = prepare(asked, None, given)
     model = build_model(spec, dataset.x_shape).double()
-    trainer = Trainer(spec, model, dataset, make_hooks(installed=False), peers)
+    trainer = make_trainer(spec, dataset, hook_manager(), processes, model=model)
     trainer.batches = Resident(to_float(dataset.train.x).double(), trainer.rows)
     if not gathering:
-        model.peers = None
+        model.__dict__.pop("map", None)
     with double():
         for _ in range(5):
             trainer.take_step(*trainer.draw())
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def make(folder: Path, peers: Peers | None) -> None:
+def make(folder: Path, processes: ProcessGroup) -> None:
     """Every run, and the exact steps."""
     for case, settings in CASES.items():
         fit(run_dir=folder / case, **settings)
     for case in EXACT:
-        state = exact_steps(case, peers)
+        state = exact_steps(case, processes)
         if is_first():
             torch.save(state, folder / f"{case}.pt")
-    if peers is not None:
-        state = exact_steps("sparse", peers, gathering=False)
+    if processes.size > 1:
+        state = exact_steps("sparse", processes, gathering=False)
         if is_first():
             torch.save(state, folder / "ungathered.pt")
     fit(run_dir=folder / "interrupted", hooks=[StopAt(20)], **CASES["sparse"])
@@ -176,6 +177,6 @@ if __name__ == "__main__":
         except IntelError as error:
             print(f"process {int(not is_first())} ended: {error}", flush=True)
         sys.exit()
-    with joined(1, 1, "cpu") as peers:
-        make(folder / "two", peers)
+    with joined(1, 1, "cpu") as processes:
+        make(folder / "two", processes)
         resume(folder / "one" / "interrupted", data=VECTORS)

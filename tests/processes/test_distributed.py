@@ -19,7 +19,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from intel_core import RunError, SpecError, fit, fit_replicates, load_run, resume
+from intel_core import RunError, SpecError, StopReason, fit, fit_replicates, load_run, resume
 from intel_core.components import discovery as plugins
 from intel_core.processes.peers import Peers
 from intel_core.processes.starting import process_count
@@ -209,16 +209,16 @@ def test_a_signal_to_one_process_saves_the_run_once(tmp_path: Path) -> None:
 def test_a_signal_that_comes_while_processes_agree_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that waits for the others has said by then that it has no wish."""
     peers = Peers(1, 2, torch.device("cpu"))
-    signals = iter(["signal SIGTERM"])
+    signals = iter([StopReason("signal SIGTERM", "signal")])
 
-    def exchange(value: str | None) -> list[str | None]:
+    def exchange(value: StopReason | None) -> list[StopReason | None]:
         peers.wish = next(signals, peers.wish)
         return [None, value]
 
     monkeypatch.setattr(peers, "exchange", exchange)
-    assert peers.agree_on_wish() is None
-    assert peers.agree_on_wish() == "signal SIGTERM"
-    assert peers.agree_on_wish() is None
+    assert peers.agree_to_stop() is None
+    assert peers.agree_to_stop() == StopReason("signal SIGTERM", "signal")
+    assert peers.agree_to_stop() is None
 
 
 @pytest.mark.slow

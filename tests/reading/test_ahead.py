@@ -25,6 +25,7 @@ from intel_core import (
     DivergenceError,
     RunError,
     Split,
+    StopReason,
     fit,
     fit_replicates,
     hookimpl,
@@ -34,13 +35,13 @@ from intel_core import (
 from intel_core.data.batches import Order, Resident
 from intel_core.errors import SpecError
 from intel_core.fitting.estimate import estimate
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.reading.ahead import Streamed, worker_count
 from intel_core.reading.arrays import support_of
 from intel_core.reading.streamed import StreamedSplit
-from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
 N = 60
@@ -130,7 +131,7 @@ class Stop:
     @hookimpl
     def step_end(self, trainer: Any) -> None:
         if trainer.step >= self.step:
-            trainer.stop("signal TEST")
+            trainer.stop(StopReason("signal TEST", "signal"))
 
 
 # --- the same run --------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def test_a_part_of_each_batch_is_taken_before_it_is_read() -> None:
 
     data = dataset(X, stream=True)
     spec = resolve(make_run_spec(data="numbers", **SETTINGS), data)
-    trainer = Half(spec, build_model(spec, data.x_shape), data, make_hooks(installed=False))
+    trainer = make_trainer(spec, data, hook_manager(), kind=Half)
     expected = trainer.order(0)[:16][1::2]
     trainer.batches._workers = 0  # type: ignore[attr-defined]
     assert torch.equal(trainer.batches.at(0), X[expected])
@@ -232,7 +233,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(
     assert same(resume(tmp_path / "run"), whole)
     if workers == 0:  # else they are read elsewhere
         spec, data = whole.spec, dataset(X, stream=False)
-        order = Trainer(spec, build_model(spec, data.x_shape), data, make_hooks(installed=False)).rows
+        order = make_trainer(spec, data, hook_manager()).rows
         assert reads == [order(step).tolist() for step in range(stop, 20)]
 
 
@@ -351,7 +352,7 @@ import sys, time
 import torch
 sys.path.insert(0, {folder!r})
 from test_batches import StreamSpec, TRAPS, SETTINGS
-from intel_core import fit, hookimpl, register
+from intel_core import StopReason, fit, hookimpl, register
 register("datasets", "numbers", StreamSpec)
 class Tell:
     @hookimpl

@@ -13,18 +13,19 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import DivergenceError, RunError, SpecError, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core import DivergenceError, RunError, SpecError, StopReason, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.data.dataset import Dataset, Split
 from intel_core.evaluation.statistics import mean_and_std
 from intel_core.fitting import estimate as budget
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream
 from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
 from intel_core.replicates.fitting import summarise_again
-from intel_core.replicates.stacked_runs import Group, Replicate, _clip_each
+from intel_core.replicates.stacked_runs import Replicate, StackedRuns, _clip_each
+from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
 X = torch.randn(150, 3, generator=torch.Generator().manual_seed(0))
@@ -51,14 +52,14 @@ def trainer_of(kind: type[Trainer], dataset: Dataset, seed: int, **settings: Any
     whole = BASE | settings | {"data": "memory:examples=1,shape=[1]", "seed": seed}
     spec = resolve(make_run_spec(**whole), dataset)
     model = build_model(spec, dataset.x_shape).to(torch.get_default_dtype())
-    return kind(spec, model, dataset, make_hooks(installed=False))
+    return make_trainer(spec, dataset, hook_manager(), model=model, kind=kind)
 
 
 def largest_difference(shape: tuple[int, ...], **settings: Any) -> float:
     """Between three replicates trained as a stack and the runs of their seeds alone, over weights and buffers."""
     dataset = dataset_of(shape)
     replicates = [trainer_of(Replicate, dataset, seed, **settings) for seed in range(3)]
-    group = Group(replicates, make_hooks(installed=False))
+    group = StackedRuns(replicates, hook_manager())
     assert group.why_not() == ""
     group.train()
     worst = 0.0
@@ -166,7 +167,7 @@ class StopAt:
     @hookimpl
     def logged(self, trainer: Any, record: dict[str, Any]) -> None:
         if record["step"] == self.step:
-            trainer.stop("signal SIGTERM")
+            trainer.stop(StopReason("signal SIGTERM", "signal"))
 
 
 def test_an_interrupted_replicate_goes_on_as_a_run_of_its_own(tmp_path: Path) -> None:
@@ -254,10 +255,10 @@ def test_models_that_do_not_fit_at_once_are_trained_one_after_another(
 
 
 def test_memory_that_runs_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def spent(self: Group) -> Any:
+    def spent(self: StackedRuns) -> Any:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(Group, "take_step", spent)
+    monkeypatch.setattr(StackedRuns, "take_step", spent)
     with pytest.raises(SpecError, match="memory ran out"):
         fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "group")
 
@@ -319,7 +320,7 @@ def test_one_that_diverges_does_not_take_the_others_along(tmp_path: Path, monkey
     class Break:
         @hookimpl
         def run_start(self, trainer: Any) -> None:
-            if trainer.spec.seed == 1:
+            if trainer.settings.seed == 1:
                 with torch.no_grad():
                     next(trainer.model.decoder.parameters()).fill_(math.inf)
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from intel_core import MappingSpec, fit_replicates, register
 from intel_core.model.contract import ObjectiveSpec
-from intel_core.model.networks import ConvEncoder
 from intel_core.model.objectives import Terms
+from intel_core.networks.layers import ConvEncoder
 from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve

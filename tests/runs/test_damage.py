@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 
-from intel_core import IntelError, RunError, files, fit, hookimpl, load_run, resume
+from intel_core import IntelError, RunError, StopReason, files, fit, hookimpl, load_run, resume
 from intel_core.runs import checkpoint
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
@@ -34,7 +34,7 @@ class StopAt:
     @hookimpl
     def step_end(self, trainer: Any) -> None:
         if trainer.step == self.step:
-            trainer.stop("signal TEST")
+            trainer.stop(StopReason("signal TEST", "signal"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import intel_core.training.trainer
-from intel_core import SpecError, fit, hookimpl, resume
+from intel_core import SpecError, StopReason, fit, hookimpl, resume
 from intel_core.recipe.runspec import make_run_spec
 
 X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
@@ -99,7 +99,7 @@ def test_a_step_is_saved_once(tmp_path: Path) -> None:
         def saved(self, trainer: Any) -> None:
             self.steps.append(trainer.step)
             if trainer.step == 20:
-                trainer.stop("signal TEST")
+                trainer.stop(StopReason("signal TEST", "signal"))
 
     count = Count()
     fit(**BASE, run_dir=tmp_path / "run", hooks=[count])
@@ -137,7 +137,7 @@ def test_a_run_of_before_there_was_a_cadence_goes_on(plain: Any, tmp_path: Path)
         @hookimpl
         def step_end(self, trainer: Any) -> None:
             if trainer.step == 13:
-                trainer.stop("signal TEST")
+                trainer.stop(StopReason("signal TEST", "signal"))
 
     path = fit(**BASE, run_dir=tmp_path / "run", hooks=[Stop()]).path
     info = json.loads((path / "run.json").read_text())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from intel_core.reading.streamed import StreamedSplit
 
@@ -18,10 +18,15 @@ _VALUES = {"binary": "0 or 1", "unit": "in [0, 1]", "real": "real numbers"}
 
 def header(trainer: Trainer) -> str:
     """A few aligned lines for the start of a run."""
-    where = str(trainer.folder) if trainer.folder is not None else trainer.spec.name or ""
+    where = str(trainer.folder) if trainer.folder is not None else spec_of(trainer).name or ""
     begin = f"Continuing {where} at step {trainer.step:,}" if trainer.step else f"Training {where}"
     lines = [f"  {name:<9} {text}" for name, text in facts(trainer).items()]
     return "\n".join([begin, *lines])
+
+
+def spec_of(trainer: Trainer) -> RunSpec:
+    """The whole spec of a run: a run's trainer has it for its settings."""
+    return cast("RunSpec", trainer.settings)
 
 
 def mapping_of(spec: RunSpec) -> str:
@@ -31,7 +36,7 @@ def mapping_of(spec: RunSpec) -> str:
 
 def facts(trainer: Trainer) -> dict[str, str]:
     """Data, model, training and KL warm-up of a resolved run, a sentence each."""
-    spec, data, model = trainer.spec, trainer.dataset, trainer.model
+    spec, data, model = spec_of(trainer), trainer.dataset, trainer.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
     networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
     epochs = trainer.steps / trainer.steps_per_epoch
@@ -56,7 +61,7 @@ def _streamed(data: Dataset) -> str:
 
 def _shared(trainer: Trainer) -> str:
     """Said only of what is not usual."""
-    return f" shared by {trainer.peers.size} processes" if trainer.peers is not None else ""
+    return f" shared by {trainer.processes.size} processes" if trainer.processes.size > 1 else ""
 
 
 def _computed(spec: RunSpec) -> str:
@@ -67,7 +72,7 @@ def _computed(spec: RunSpec) -> str:
 
 def units(trainer: Trainer) -> str:
     """Nats per example, and whether they are those of a normalised likelihood."""
-    if trainer.dataset.support == "unit" and str(trainer.spec.likelihood) == "bernoulli":
+    if trainer.dataset.support == "unit" and str(spec_of(trainer).likelihood) == "bernoulli":
         return "nats per example; bernoulli on grey values is the cross-entropy, not a normalised likelihood"
     return "nats per example"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intel_cli.output.console import console, number
-from intel_cli.output.describe import facts, warmup
+from intel_cli.output.describe import facts, spec_of, warmup
 from intel_cli.output.telling import json_text, quoted
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
         click.echo("Warning: no unit is active: the posterior has collapsed; try a longer --warmup.", err=True)
     if metrics.get("mapping"):
         out.print("What the mapping says of the test data", style="bold")
-        found = Table(show_header=False)
-        found.add_column()
-        found.add_column(overflow="fold")
+        details = Table(show_header=False)
+        details.add_column()
+        details.add_column(overflow="fold")
         for name, value in metrics["mapping"].items():
-            found.add_row(name.replace("_", " "), number(value))
-        out.print(found)
+            details.add_row(name.replace("_", " "), number(value))
+        out.print(details)
     drawn = ", ".join(path.name for path in pictures)
     files = "run.json, metrics.json, metrics.jsonl, model.safetensors, checkpoints/"
     out.print(f"{run.path}/  {files}{', ' + drawn if drawn else ''}", soft_wrap=True)
@@ -92,7 +92,8 @@ def show_plan(
     seeds = [] if replicates is None else check_replicates(spec, replicates)
     folder = None if replicates is None else run_dir or Path("runs") / group_name(spec, replicates)
     trainer = _unhooked_trainer(spec, data_dir)
-    spec, folder = trainer.spec, folder or run_dir or Path("runs") / str(trainer.spec.name)
+    spec = spec_of(trainer)
+    folder = folder or run_dir or Path("runs") / str(spec.name)
     settings = spec.model_dump(mode="json")
     if as_json:
         plan = {
@@ -122,15 +123,12 @@ def show_plan(
 
 def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
     """Everything that training would need, so that whatever is wrong with it is found."""
-    from intel_core.compute.device import pick_device
     from intel_core.fitting.arguments import prepare
-    from intel_core.fitting.hook_plugins import make_hooks
+    from intel_core.fitting.setting_up import make_trainer
     from intel_core.processes.peers import Peers
-    from intel_core.recipe.building import build_model
-    from intel_core.training.trainer import Trainer
+    from intel_core.training.hooks import hook_manager
 
     spec, dataset = prepare(spec, data_dir)
-    model = build_model(spec, dataset.x_shape).to(pick_device(spec.device))
-    trainer = Trainer(spec, model, dataset, make_hooks(installed=False))
+    trainer = make_trainer(spec, dataset, hook_manager())
     Peers(0, spec.devices * spec.nodes, trainer.device).rows(trainer.batch_size)
     return trainer

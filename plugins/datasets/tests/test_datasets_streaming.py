@@ -12,7 +12,7 @@ import torch
 from intel_datasets import images, streaming
 from PIL import Image
 
-from intel_core import DataError, SpecError, fit, hookimpl, parse_spec, resume
+from intel_core import StopReason, DataError, SpecError, fit, hookimpl, parse_spec, resume
 from intel_core.fitting import estimate as budget
 from intel_core.reading.streamed import StreamedSplit
 from intel_core.recipe import runspec
@@ -57,7 +57,7 @@ class Stop:
     @hookimpl
     def step_end(self, trainer):
         if trainer.step == 6:
-            trainer.stop("signal TEST")
+            trainer.stop(StopReason("signal TEST", "signal"))
 
 
 # --- the same data -------------------------------------------------------------------------------------------------

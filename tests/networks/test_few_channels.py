@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.func import jacfwd, vmap
 from torch.nn import functional as F
 
-from intel_core.model.few_channels import MOST_CHANNELS, conv_transpose_to_few
+from intel_core.networks.few_channels import MOST_CHANNELS, conv_transpose_to_few
 
 
 def inputs(n, channels, size, *, grad=True):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from intel_core import SpecError, make_dataset, parse_spec
-from intel_core.model.specs import ConvSpec
+from intel_core.networks.specs import ConvSpec
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
 

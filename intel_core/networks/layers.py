@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intel_core.model.few_channels import MOST_CHANNELS, conv_transpose_to_few
+from intel_core.networks.few_channels import MOST_CHANNELS, conv_transpose_to_few
 
 __all__ = ["ConvDecoder", "ConvEncoder", "glorot_", "mlp_decoder", "mlp_encoder"]
 

@@ -1,0 +1,69 @@
+"""How does a resolved spec become a trainer? Its model on a device, the optimiser, and how its steps are executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pluggy
+
+from intel_core.compute.device import pick_device
+from intel_core.compute.execution import execution
+from intel_core.compute.optimizer import Adam
+from intel_core.data.dataset import Dataset
+from intel_core.errors import SpecError
+from intel_core.fitting.divergence import Investigator
+from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.model.vae import InteLVAE
+from intel_core.recipe.building import build_model
+from intel_core.recipe.runspec import RunSpec
+from intel_core.training.process_group import ALONE, ProcessGroup
+from intel_core.training.trainer import Trainer
+
+__all__ = ["hooks_of_run", "make_trainer"]
+
+
+def hooks_of_run(hooks: Iterable[object], processes: ProcessGroup = ALONE) -> pluggy.PluginManager:
+    """The hooks of a run: those given and those installed, which the first of several processes alone calls."""
+    manager = make_hooks(hooks) if processes.is_first else make_hooks(installed=False)
+    manager.register(Investigator(), name="investigator")
+    return manager
+
+
+def make_trainer(
+    spec: RunSpec,
+    dataset: Dataset,
+    hooks: pluggy.PluginManager,
+    processes: ProcessGroup = ALONE,
+    *,
+    model: InteLVAE | None = None,
+    kind: type[Trainer] = Trainer,
+) -> Trainer:
+    """A trainer at its first step.
+
+    Args:
+        spec: a resolved run spec.
+        dataset: its data.
+        hooks: whom it tells of what happens.
+        processes: those that share each batch.
+        model: what is trained, on its device; by default what the spec describes, on the device that it names.
+        kind: of trainer.
+
+    Raises:
+        SpecError: if the model cannot be built or trained as the spec says.
+    """
+    if spec.compile and processes.size > 1:
+        raise SpecError("compile=true is for one process: between several, a network's layers wait for each other")
+    if model is None:
+        model = build_model(spec, dataset.x_shape).to(processes.device or pick_device(spec.device))
+    objective = spec.objective.build()
+    rows = min(spec.batch_size, len(dataset.train)) * objective.particles
+    return kind(
+        model,
+        dataset,
+        objective,
+        spec,
+        hooks=hooks,
+        optimizer=Adam(list(model.parameters()), lr=spec.learning_rate),
+        processes=processes,
+        during=execution(model, rows, compiled=spec.compile),
+    )

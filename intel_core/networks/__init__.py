@@ -1,0 +1,1 @@
+"""Which encoders and decoders ship with the framework? Dense, convolutional and affine ones."""
