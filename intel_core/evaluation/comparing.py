@@ -1,37 +1,30 @@
-"""Do some runs differ by more than their seeds? Groups that differ in the seed alone are tested against the first."""
+"""Do groups of runs differ by more than their seeds? Each number of each group is tested against the first group."""
 
 from __future__ import annotations
 
 import json
 import math
 import statistics
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from intel_core.components.spec import short_text
 from intel_core.errors import SpecError
+from intel_core.evaluation.grouping import RunGroup
 from intel_core.evaluation.measurement import Number
 from intel_core.evaluation.measuring import Measured, measurements
 from intel_core.evaluation.statistics import holm, welch
-from intel_core.recipe.runspec import kind_of_setting
 from intel_core.runs.stored_run import StoredRun
 
 __all__ = [
     "Cell",
     "Comparison",
-    "Group",
     "Row",
-    "Verdict",
+    "Standing",
     "compare",
-    "group_runs",
     "numbers_of",
 ]
 
-_NO_SETTING = (
-    *("seed", "name", "device", "devices", "nodes", "strategy"),
-    *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
-)
-"""What runs of one group may differ in: the seed, and what does not touch the result."""
 _FROM_TRAINING: dict[str, dict[str, Any]] = {
     "elbo": {"unit": "nats per example", "better": "higher", "about": "evidence lower bound on test data"},
     "log_likelihood": {"unit": "nats per example", "about": "E log p(x|z) on test data"},
@@ -40,21 +33,7 @@ _FROM_TRAINING: dict[str, dict[str, Any]] = {
 }
 
 
-class Group(NamedTuple):
-    """Runs that differ in their seed alone.
-
-    Attributes:
-        name: what sets it apart from the other groups, in a few words.
-        runs: its runs, by seed, one of each.
-        again: runs with the seed of one of those: copies or repetitions, which are no further evidence.
-    """
-
-    name: str
-    runs: tuple[StoredRun, ...]
-    again: tuple[StoredRun, ...] = ()
-
-
-Verdict = Literal["better", "worse", "differs", "within noise", "no test", "reference"]
+Standing = Literal["better", "worse", "differs", "within noise", "no test", "reference"]
 
 
 class Cell(NamedTuple):
@@ -73,7 +52,7 @@ class Cell(NamedTuple):
     std: float | None
     values: tuple[float, ...]
     p: float | None = None
-    verdict: Verdict = "no test"
+    verdict: Standing = "no test"
 
 
 class Row(NamedTuple):
@@ -105,68 +84,15 @@ class Comparison(NamedTuple):
         notes: what a reader must know, in sentences: runs that do not count, numbers that are not of one protocol.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[RunGroup, ...]
     rows: tuple[Row, ...]
     level: float
     tests: int
     notes: tuple[str, ...] = ()
 
 
-def group_runs(runs: Iterable[StoredRun]) -> list[Group]:
-    """Runs by their data and all their settings but the seed, in the order in which each kind came first.
-
-    Of several runs with one seed the first counts: the others are the same run once more.
-
-    The name of a group says what sets it apart: the settings in which the groups differ, the mapping first.
-    """
-    found: dict[tuple[tuple[str, str], ...], list[StoredRun]] = {}
-    for run in runs:
-        # A file's name says nothing of what was in it when the run was trained.
-        data = ("fingerprint", run.fingerprint)
-        found.setdefault((*_settings(run, "spec"), data), []).append(run)
-    resolved = [dict(_settings(members[0], "spec")) for members in found.values()]
-    asked = {name for members in found.values() for name, _ in _settings(members[0], "asked")}
-    names = _names(resolved, asked)
-    if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults, or the data
-        names = _names([dict(key) for key in found], {name for key in found for name, _ in key})
-    return [_group(name, members) for name, members in zip(names, found.values(), strict=True)]
-
-
-def _group(name: str, members: Iterable[StoredRun]) -> Group:
-    first: dict[int, StoredRun] = {}
-    again = [run for run in members if first.setdefault(run.seed, run) is not run]
-    return Group(name, tuple(run for _, run in sorted(first.items())), tuple(again))
-
-
-def _settings(run: StoredRun, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
-    """Settings of a run as text, resolved or as asked for, without those that seeds of one group differ in."""
-    settings = run.info.get(which) or run.info["spec"]
-    if which == "spec":
-        settings = settings | {"restarts": run.restarts}  # a resolved spec has a start that was chosen
-    return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
-
-
-def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[str]:
-    """What sets some settings apart from each other, among those named; the mapping first."""
-    every = sorted({name for key in settings for name in key}, key=lambda name: (name != "mapping", name))
-    differ = [n for n in every if n in among and len({key.get(n) for key in settings}) > 1] or ["mapping"]
-    return [
-        ", ".join(key.get(n, "identity") if n == "mapping" else f"{n}={key.get(n, '–')}" for n in differ)
-        for key in settings
-    ]
-
-
 _FEW, _MANY = 3, 4
 """Seeds of a group, and how many times as many beside it, from which on Welch's test claims plainly too often."""
-
-
-def _text(setting: str, value: Any) -> str:
-    """A setting as a user would type it, without the fields that are at their default."""
-    values = value if isinstance(value, list) else [value]
-    kind = kind_of_setting(setting)
-    if kind is None or not all(isinstance(one, str) for one in values):
-        return str(value)
-    return " → ".join(short_text(kind, one) for one in values) or "identity"
 
 
 def numbers_of(run: StoredRun) -> dict[tuple[str, str], Number]:
@@ -208,7 +134,7 @@ def _protocols(run: StoredRun, stored: dict[str, Measured]) -> dict[str, dict[st
 
 
 def _notes(
-    groups: Sequence[Group], rows: Sequence[Row], protocols: Sequence[dict[str, dict[str, str]]]
+    groups: Sequence[RunGroup], rows: Sequence[Row], protocols: Sequence[dict[str, dict[str, str]]]
 ) -> tuple[str, ...]:
     """Which runs do not count, and which numbers are not of one protocol, or not there."""
     notes = [
@@ -227,7 +153,7 @@ def _notes(
     return (*notes, *_uneven(groups), *_missing(groups, rows))
 
 
-def _uneven(groups: Sequence[Group]) -> list[str]:
+def _uneven(groups: Sequence[RunGroup]) -> list[str]:
     """Welch's test is approximate: a few seeds beside many are held for different too often."""
     first = groups[0]
     beside = [group for group in groups[1:] if len(group.runs) > 1]
@@ -237,7 +163,7 @@ def _uneven(groups: Sequence[Group]) -> list[str]:
     return ["With two or three seeds beside many a difference is claimed up to 2.5 times as often as the level says."]
 
 
-def _missing(groups: Sequence[Group], rows: Sequence[Row]) -> list[str]:
+def _missing(groups: Sequence[RunGroup], rows: Sequence[Row]) -> list[str]:
     """Which metrics say nothing of some group, which says something of another."""
     lacking: dict[str, list[str]] = {}
     for metric in dict.fromkeys(row.metric for row in rows):
@@ -249,7 +175,7 @@ def _missing(groups: Sequence[Group], rows: Sequence[Row]) -> list[str]:
 
 
 def compare(
-    groups: Sequence[Group], *, level: float = 0.05, only: Callable[[tuple[str, str]], bool] | None = None
+    groups: Sequence[RunGroup], *, level: float = 0.05, only: Callable[[tuple[str, str]], bool] | None = None
 ) -> Comparison:
     """Every number of some groups side by side, each tested against the first group.
 
@@ -311,7 +237,7 @@ def _judged(row: Row, place: int, p: float, level: float) -> Row:
     reference, cell = row.cells[0], row.cells[place]
     assert reference is not None
     assert cell is not None
-    verdict: Verdict
+    verdict: Standing
     if p >= level:
         verdict = "within noise"
     elif row.better is None:

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from intel_core.errors import SpecError
+
 __all__ = [
     "binomial_at_most",
     "binomial_deviation",
@@ -30,6 +32,9 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
         None where a sample has fewer than two numbers or none of the two varies by more than rounding: there is no
         noise to hold against.
 
+    Raises:
+        SpecError: if scipy is not installed.
+
     Source: Welch, Biometrika 34, 1947.
 
     >>> welch([1.0, 1.1, 0.9], [2.0, 2.1, 1.9]) < 0.001
@@ -39,7 +44,10 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
     """
     if min(len(first), len(second)) < 2 or not (_varies(first) or _varies(second)):
         return None
-    from scipy import stats
+    try:
+        from scipy import stats
+    except ImportError:
+        raise SpecError("Welch's test needs scipy: pip install 'intelvae-core[comparing]', or scipy itself") from None
 
     largest = max(abs(value) for value in (*first, *second))  # so that no variance over- or underflows
     scaled = ([value / largest for value in values] for values in (first, second))

@@ -1,6 +1,7 @@
 """Tests and shares against their definitions, quadrature and scipy."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from intel_core.errors import SpecError
 from intel_core.evaluation.statistics import binomial_at_most, binomial_deviation, holm, welch
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -37,6 +39,13 @@ def test_where_there_is_no_noise_there_is_no_test() -> None:
     assert welch([1.0], [1.0, 2.0]) is None
     assert welch([3.0, 3.0], [4.0, 4.0]) is None
     assert welch([3.0, 3.0], [4.0, 4.1]) is not None
+
+
+def test_without_scipy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(SpecError, match=r"needs scipy: pip install 'intelvae-core\[comparing\]'"):
+        welch([1.0, 2.0], [3.0, 4.0])
+    assert welch([1.0], [3.0, 4.0]) is None
 
 
 def test_welch_has_its_level() -> None:

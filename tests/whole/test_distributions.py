@@ -90,7 +90,7 @@ def test_metadata_of_a_wheel(wheel_of, project: Path) -> None:
         assert {part.operator for part in need.specifier} == {">="}, f"{need} should be a lower bound"
     installed = {need.name for need in needs if need.marker is None}
     if project == ROOT:
-        assert installed == {"torch", "numpy", "pydantic", "pluggy", "safetensors", "pyyaml", "scipy"}
+        assert installed == {"torch", "numpy", "pydantic", "pluggy", "safetensors", "pyyaml"}
     else:
         assert "intelvae-core" in installed
         assert not [other for other in installed if other.startswith("intelvae-")][1:]
@@ -194,7 +194,7 @@ def test_whatever_is_imported_is_declared(project: Path) -> None:
     needed = {Requirement(text).name for text in table.get("dependencies", [])}
     extras = {name: texts for name, texts in table.get("optional-dependencies", {}).items() if name != "dev"}
     needed |= {Requirement(text).name for texts in extras.values() for text in texts}
-    needed |= {"torch", "numpy", "pydantic", "pluggy", "safetensors", "pyyaml", "scipy"}  # through the core
+    needed |= {"torch", "numpy", "pydantic", "pluggy", "safetensors", "pyyaml"}  # through the core
     needed |= {"typing_extensions", "pydantic_core", "annotated_types"}  # through pydantic
     known = {*sys.stdlib_module_names, *packages_of(project)}
     for path in sources_of(project):

@@ -63,20 +63,20 @@ def compare(
     from intel_cli.arguments.runs import gather
     from intel_cli.output.measuring import ask
     from intel_core.evaluation.comparing import compare as compare_groups
-    from intel_core.evaluation.comparing import group_runs
+    from intel_core.evaluation.grouping import group_runs
     from intel_core.reading.data_dir import data_dir_or_default
 
     if markdown and as_json:
         raise click.UsageError("--markdown and --json are two forms of one table; choose one")
-    found, failed = gather(runs, device, needs_first=True), False
+    gathered, failed = gather(runs, device, needs_first=True), False
     if metrics:
-        for run, said in ask(found, read_metrics(metrics), data_dir_or_default(data_dir), quiet=quiet):
+        for run, said in ask(gathered, read_metrics(metrics), data_dir_or_default(data_dir), quiet=quiet):
             for one in said:
                 failed = failed or one.status == "failed"
                 if one.status != "measured":
                     telling.note(f"{run.path}: {one.name} is {one.status}: {one.reason}")
     chosen = (lambda row: any(_matches(row, pattern) for pattern in only)) if only else None
-    comparison = compare_groups(group_runs(found), level=level, only=chosen)
+    comparison = compare_groups(group_runs(gathered), level=level, only=chosen)
     if only and not comparison.rows:
         from intel_core.errors import SpecError
 

@@ -18,8 +18,7 @@ from intel_cli.pictures.prior import RADII, draws, precise, z_plane
 from intel_cli.pictures.seams import label_places, regions, seams
 from intel_cli.pictures.style import LIGHT
 from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
-from intel_core.helpers.parts_of_mapping import clusterings_of, planes_of
-from intel_core.helpers.parts_of_mapping import elements
+from intel_core.helpers.parts_of_mapping import clusterings_of, elements, planes_of
 from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:
@@ -86,18 +85,18 @@ def chosen_planes(mapping: Mapping, mean: Tensor | None) -> list[tuple[tuple[int
         return [((0,), "the only dimension")]
     if mapping.y_dim == 2:
         return [((0, 1), "all there is")]
-    found: dict[tuple[int, ...], str] = dict.fromkeys(planes_of(mapping), "the mapping acts here")
+    planes: dict[tuple[int, ...], str] = dict.fromkeys(planes_of(mapping), "the mapping acts here")
     for part in elements(mapping):
         if part.keeps and isinstance(part.mapping, Levelled):
             firsts = [_liveliest([part.dims[d] for d in level], mean) for level in part.mapping.levels if level]
             for above, below in itertools.pairwise(firsts):
-                found.setdefault((above, below), "one level and the next")
-    if not found and mean is not None and len(mean) > 1 and mapping.z_dim == mapping.y_dim:
+                planes.setdefault((above, below), "one level and the next")
+    if not planes and mean is not None and len(mean) > 1 and mapping.z_dim == mapping.y_dim:
         moved = (mapping(mean) - mean).detach().square().mean(0)
         if float(moved.max()) > 0:
             a, b = (int(d) for d in moved.argsort(descending=True)[:2].sort().values)
-            found[a, b] = "the mapping moves the data most here"
-    kept = dict(itertools.islice(found.items(), MOST_PLANES))
+            planes[a, b] = "the mapping moves the data most here"
+    kept = dict(itertools.islice(planes.items(), MOST_PLANES))
     if mean is not None and len(mean) > 1:
         a, b = (int(d) for d in mean.var(0).argsort(descending=True)[:2].sort().values)
         if (a, b) not in kept:

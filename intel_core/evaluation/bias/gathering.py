@@ -123,9 +123,7 @@ def usable_data(run: StoredRun, data_dir: Path | None) -> tuple[Dataset | None, 
 
 def _require_same_data(run: StoredRun, against: StoredRun) -> None:
     if run.fingerprint != against.fingerprint:
-        raise RunError(
-            f"{against.path} was trained on other data than {run.path}; compare with a run on the same data"
-        )
+        raise RunError(f"{against.path} was trained on other data than {run.path}; compare with a run on the same data")
     if against.path.resolve() == run.path.resolve():
         raise RunError(f"{run.path} cannot be held against itself; compare with a run without the bias")
     _ = against.model
