@@ -237,7 +237,7 @@ def test_all_leaves_out_what_cannot_be_loaded(groups: tuple[Path, Path], monkeyp
     def offered(kind: str) -> list[plugins.Component]:
         return [c for c in available(kind) if kind != "metrics" or c.name in ("spread", "refusing")]
 
-    monkeypatch.setattr(plugins, "load", guarded)
+    monkeypatch.setattr(loading, "load", guarded)
     monkeypatch.setattr(plugins, "available", offered)
     said = run("evaluate", groups[0] / "seed-0", "--all", "--json", "--quiet")
     assert said.exit_code == 0, said.output

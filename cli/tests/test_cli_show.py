@@ -243,8 +243,7 @@ def test_clusters_have_borders_and_shares():
 
 def test_clusters_of_a_later_part_are_carried_back():
     from intel_core import build_mapping, parse_spec
-    from intel_core.helpers.parts_of_mapping import clusterings_of, places_of, planes_of
-    from intel_core.mappings.compose import elements
+    from intel_core.helpers.parts_of_mapping import clusterings_of, elements, places_of, planes_of
 
     specs = [parse_spec("mappings", text) for text in ("ring:dims=0-1", "halves:dims=[1,0]", "torn:dims=2-3")]
     mapping = build_mapping(specs, 5)

@@ -70,14 +70,14 @@ class RunPath(_Path):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Run directories that begin so."""
         places = [Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent, Path("runs")]
-        found = {
+        runs = {
             str(path)
             for place in places
             if place.is_dir()
             for path in place.iterdir()
             if (path / "run.json").is_file() and str(path).startswith(incomplete)
         }
-        return [CompletionItem(path) for path in sorted(found)] or [CompletionItem(incomplete, type="dir")]
+        return [CompletionItem(path) for path in sorted(runs)] or [CompletionItem(incomplete, type="dir")]
 
 
 class MappingOrRun(ComponentName):

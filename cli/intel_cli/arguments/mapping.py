@@ -34,14 +34,14 @@ class Chosen:
         specs: its specs as text, the first applied first.
         name: what to call a file of it.
         run: the run directory it was read from, if any.
-        found: whether its number of dimensions was found here rather than given.
+        latent_chosen: whether the number of dimensions was chosen here rather than given.
     """
 
     mapping: Mapping
     specs: tuple[str, ...]
     name: str
     run: Path | None
-    found: bool
+    latent_chosen: bool
 
 
 def chosen_mapping(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
@@ -85,7 +85,7 @@ def _from_run(path: Path, latent: int | None) -> Chosen:
     if latent not in (None, mapping.y_dim):
         raise RunError(f"{path} has {mapping.y_dim} latent dimensions, not {latent}; leave out --latent")
     specs = tuple(str(spec) for spec in run.spec.mapping) or ("identity",)
-    return Chosen(mapping, specs, f"{run.path.resolve().name}-mapping", run.path, found=False)
+    return Chosen(mapping, specs, f"{run.path.resolve().name}-mapping", run.path, latent_chosen=False)
 
 
 def _from_specs(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
@@ -97,7 +97,7 @@ def _from_specs(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
     # With its settings, so that two pictures do not take one name; a file's name has no colon or bracket.
     heads = [re.sub(r"[^\w.+=-]+", "-", text.strip().rpartition("/")[2]).strip("-") for text in texts]
     mapping = build_seeded(specs, latent, seed) if latent is not None else _smallest(specs, seed)
-    return Chosen(mapping, tuple(t.strip() for t in texts), "-".join(heads)[:100], None, found=latent is None)
+    return Chosen(mapping, tuple(t.strip() for t in texts), "-".join(heads)[:100], None, latent_chosen=latent is None)
 
 
 def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
@@ -105,18 +105,18 @@ def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
 
     A sphere or a torus can be had in two dimensions too, but there both are circles.
     """
-    found: Mapping | None = None
+    smallest: Mapping | None = None
     for mapping in in_the_fewest(specs, seed):
-        if found is not None and mapping.y_dim > _SURFACE:
+        if smallest is not None and mapping.y_dim > _SURFACE:
             break
         betti = properties_of(mapping).betti
         if betti is not None and len(betti) > 2:
             return mapping
-        found = found or mapping
+        smallest = smallest or mapping
         if betti is None:
             break
-    assert found is not None
-    if properties_of(found).sparsity is not None and found.y_dim < _MANY:
+    assert smallest is not None
+    if properties_of(smallest).sparsity is not None and smallest.y_dim < _MANY:
         with contextlib.suppress(SpecError):
             return build_seeded(specs, _MANY, seed)
-    return found
+    return smallest

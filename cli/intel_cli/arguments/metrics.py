@@ -61,7 +61,7 @@ def _every_one() -> list[str]:
     from intel_core.components import loading
     from intel_core.errors import PluginError
 
-    found = []
+    names = []
     for component in plugins.available("metrics"):
         name = component.qualified if component.status == "CONFLICT" else component.name
         try:
@@ -70,8 +70,8 @@ def _every_one() -> list[str]:
             if component.status != "DISABLED":  # which the user has asked for
                 telling.note(f"Warning: {error}")
         else:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _parts(text: str) -> list[str]:

@@ -34,7 +34,7 @@ def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = Fa
     from intel_core.runs.folder import GROUP_FILE
 
     chosen = str(pick_device(device))
-    found: dict[Path, Run] = {}
+    kept: dict[Path, Run] = {}
     for path in paths:
         named = Path("runs") / path
         group = next((place for place in (path, named) if (place / GROUP_FILE).is_file()), None)
@@ -43,7 +43,7 @@ def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = Fa
         ended = [run for run in runs if run.status == "finished"]
         if not ended:
             problem = _not_ended(runs[0])
-            if len(paths) == 1 or (needs_first and not found):
+            if len(paths) == 1 or (needs_first and not kept):
                 raise RunError(problem)
             note(f"Warning: left out: {problem}")
         missing = _missing(group / GROUP_FILE, ended) if group is not None else []
@@ -51,10 +51,10 @@ def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = Fa
             count = f"{len(missing)} of {len(missing) + len(ended)} seeds"
             note(f"Warning: {group}: {count} did not end and are left out: {', '.join(missing)}")
         for run in ended:
-            found.setdefault(run.path.resolve(), run)
-    if not found:
+            kept.setdefault(run.path.resolve(), run)
+    if not kept:
         raise RunError("none of these runs has ended")
-    return list(found.values())
+    return list(kept.values())
 
 
 def _not_ended(run: Run) -> str:

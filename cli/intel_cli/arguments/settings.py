@@ -62,21 +62,21 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _schedules(texts: tuple[str, ...], warmup: int | None) -> dict[str, str]:
-    found: dict[str, str] = {}
+    schedules: dict[str, str] = {}
     for text in texts:
         name, equals, spec = text.partition("=")
         if not equals or not name.strip() or ":" in name:
             raise SpecError(f"--schedule {text!r} is not NAME=SPEC, e.g. kl=linear:steps=1000")
-        if name.strip() in found:
+        if name.strip() in schedules:
             raise SpecError(f"--schedule gives {name.strip()!r} twice")
-        found[name.strip()] = spec
+        schedules[name.strip()] = spec
     if warmup is not None:
-        if "kl" in found:
+        if "kl" in schedules:
             raise SpecError("--warmup and --schedule kl=… say the same thing; give one of them")
         if warmup < 0:
             raise SpecError(f"--warmup {warmup} is negative; it counts training steps, 0 for none")
-        found["kl"] = f"linear:steps={warmup}" if warmup else "constant"
-    return found
+        schedules["kl"] = f"linear:steps={warmup}" if warmup else "constant"
+    return schedules
 
 
 def _data(text: str) -> str:

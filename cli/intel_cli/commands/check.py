@@ -141,13 +141,13 @@ def _names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     """
     from intel_core.errors import SpecError
 
-    found: list[str] = []
+    chosen: list[str] = []
     for text in texts:
         names = [name.strip() for name in text.split(",") if name.strip()]
         if not names:
             raise SpecError(f"{option} {text!r} names no check")
-        found += names
-    return tuple(found)
+        chosen += names
+    return tuple(chosen)
 
 
 def _reasons(texts: Sequence[str]) -> dict[str, str]:
@@ -160,16 +160,16 @@ def _reasons(texts: Sequence[str]) -> dict[str, str]:
 
     from intel_core.errors import SpecError
 
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for text in texts:
         name, equals, reason = (part.strip() for part in text.partition("="))
         if not (name and equals and reason):
             raise SpecError(f"--expect {text!r} is not CHECK=REASON, e.g. deploy.vmap='a branch on values'")
-        if name in found:
+        if name in reasons:
             raise SpecError(f"--expect names {name!r} twice")
         names_of([name])
-        found[name] = reason
-    return found
+        reasons[name] = reason
+    return reasons
 
 
 def _list(level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:

@@ -78,26 +78,26 @@ def encode(
     if data is None:
         dataset = trained.dataset(data_dir)
         trained.require_its_data(dataset)
-        found = _of_splits(dataset, chosen)
+        examples = _of_splits(dataset, chosen)
     else:
         spec = parse_spec("datasets", data_spec(data))
         assert isinstance(spec, DatasetSpec)
         place = data_dir_or_default(data_dir)
         if split is None and isinstance(spec, Unsplit):
-            found, chosen = spec.examples(place), (str(spec),)
+            examples, chosen = spec.examples(place), (str(spec),)
         else:
             dataset = spec.load(place)
-            found = _of_splits(dataset, chosen)
+            examples = _of_splits(dataset, chosen)
             if dataset.scaling is not None:
                 # Standardised by its own rows; the model knows those that it was trained on.
                 mean, std = (torch.tensor(values, dtype=torch.float64) for values in dataset.scaling)
-                found = found._replace(x=found.x * std + mean)
-        found = trained.adapt(found)
-    encoding = trained.encode(found.x, seed=seed)
+                examples = examples._replace(x=examples.x * std + mean)
+        examples = trained.adapt(examples)
+    encoding = trained.encode(examples.x, seed=seed)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
-    if found.labels is not None:
-        arrays["labels"] = found.labels.cpu().numpy()
-        arrays |= {"class_names": np.array(found.class_names)} if found.class_names else {}
+    if examples.labels is not None:
+        arrays["labels"] = examples.labels.cpu().numpy()
+        arrays |= {"class_names": np.array(examples.class_names)} if examples.class_names else {}
     save_arrays(target, arrays)
     click.echo(f"{len(arrays['mean']):,} examples of {' + '.join(chosen)} in {target}: {', '.join(arrays)}")
 

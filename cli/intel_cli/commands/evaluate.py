@@ -65,20 +65,20 @@ def evaluate(
     from intel_core.reading.data_dir import data_dir_or_default
 
     asked = read_metrics(metrics, everything=everything)
-    found: list[tuple[Run, list[Measured]]] = []
+    answers: list[tuple[Run, list[Measured]]] = []
     try:
         for run, said in ask(gather(runs, device), asked, data_dir_or_default(data_dir), again=again, quiet=quiet):
-            found.append((run, said))
+            answers.append((run, said))
             if not as_json:
                 _show(run, said, protocol=protocol)
     except KeyboardInterrupt:
         telling.note("Interrupted; what was measured is kept, and the same command goes on from there.")
         if as_json:
-            click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in found], "interrupted": True}))
+            click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in answers], "interrupted": True}))
         ctx.exit(telling.INTERRUPTED)
     if as_json:
-        click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in found]}))
-    ctx.exit(1 if any(one.status == "failed" for _, said in found for one in said) else 0)
+        click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in answers]}))
+    ctx.exit(1 if any(one.status == "failed" for _, said in answers for one in said) else 0)
 
 
 def _as_json(run: Run, said: list[Measured]) -> dict[str, Any]:

@@ -145,8 +145,8 @@ def _holder_of(name: str) -> str:
         pass
     if name in _OWN:
         return f"{distribution} is a part of InteL-VAE itself"
-    found = util.find_spec(f"intel_{name}")
-    return f"a package intel_{name} is installed, in {found.origin}" if found is not None else ""
+    holder = util.find_spec(f"intel_{name}")
+    return f"a package intel_{name} is installed, in {holder.origin}" if holder is not None else ""
 
 
 def project_files(

@@ -138,8 +138,8 @@ def show(name: str, kind: str | None, as_json: bool) -> None:
     from intel_core.components.loading import load
 
     name = name.partition(":")[0].strip()
-    found = _find_all(name, None if kind is None else canonical_kind(kind))
-    described = [_describe(component, load(component.kind, component.qualified)) for component in found]
+    components = _find_all(name, None if kind is None else canonical_kind(kind))
+    described = [_describe(component, load(component.kind, component.qualified)) for component in components]
     if as_json:
         click.echo(json_text(described))
         return

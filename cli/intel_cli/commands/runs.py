@@ -30,16 +30,16 @@ def runs(folder: Path | None, as_json: bool) -> None:
             from intel_core.errors import RunError
 
             raise RunError(f"{folder} is not a folder")
-        found = []
+        rows = []
     elif (place / "run.json").is_file():
-        found = [read_run(place)]
+        rows = [read_run(place)]
     else:
         inside = [run for path in place.iterdir() if path.is_dir() for run in _inside(path)]
-        found = sorted((read_run(path) for path in inside), key=lambda run: (run["created"] or "", run["run_dir"]))
+        rows = sorted((read_run(path) for path in inside), key=lambda run: (run["created"] or "", run["run_dir"]))
     if as_json:
-        click.echo(json_text(found))
-    elif found:
-        _show(found)
+        click.echo(json_text(rows))
+    elif rows:
+        _show(rows)
     else:
         note(f"No runs in {place}; intel train makes one.")
 
@@ -110,7 +110,7 @@ def _last_step(path: Path) -> int:
     return 0
 
 
-def _show(found: list[dict[str, Any]]) -> None:
+def _show(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     from intel_cli.output.console import console
@@ -124,7 +124,7 @@ def _show(found: list[dict[str, Any]]) -> None:
     for name in ("steps", "test ELBO", "active"):
         table.add_column(name, justify="right")
     table.add_column("begun")
-    for run in found:
+    for run in rows:
         if run["problem"] is not None:
             table.add_row(name_of(Path(run["run_dir"])), "", run["problem"], "broken")
             continue

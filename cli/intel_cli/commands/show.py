@@ -100,10 +100,10 @@ def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None
 
     mapping = chosen.mapping
     parameters = parameters_of(mapping)
-    found = " (--latent for another number)" if chosen.found else ""
+    hint = " (--latent for another number)" if chosen.latent_chosen else ""
     facts = {
         "mapping": " → ".join(chosen.specs) + (f", as trained in {chosen.run}" if chosen.run else ""),
-        "latent": f"{mapping.y_dim} dimension{'s' if mapping.y_dim > 1 else ''} of y, {mapping.z_dim} of z{found}",
+        "latent": f"{mapping.y_dim} dimension{'s' if mapping.y_dim > 1 else ''} of y, {mapping.z_dim} of z{hint}",
         "parameters": f"{parameters:,}{'' if chosen.run else ', untrained'}" if parameters else "",
         **as_lines(mapping),
     }

@@ -92,10 +92,10 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
 
     async def call(function: Callable[..., Any], *args: Any) -> Response:
         try:
-            found = await asyncio.get_running_loop().run_in_executor(worker, function, *args)
+            answer = await asyncio.get_running_loop().run_in_executor(worker, function, *args)
         except IntelError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
-        return JSONResponse(found)
+        return JSONResponse(answer)
 
     def file(name: str, kind: str, package: str = "intel_cli.explore") -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:

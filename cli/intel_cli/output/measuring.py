@@ -95,10 +95,10 @@ def ask(
         described = format_spec(run.spec.data, explicit=True)
         known: Dataset | None = dataset if described == name else None
         subject = Subject(run, dataset=known, data_dir=data_dir, tell=shown.tell)
-        found = []
+        answers = []
         with shown.of(run, len(metrics)):
             for one in measure(subject, metrics, again=again, asked=shown.asked):
-                found.append(one)
+                answers.append(one)
                 shown.answered(one)
         name, dataset = described, subject.loaded
-        yield run, found
+        yield run, answers

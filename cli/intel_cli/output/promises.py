@@ -47,8 +47,8 @@ def as_json(mapping: Mapping) -> dict[str, Any]:
 
 
 def _proportions(mapping: Mapping) -> list[float] | None:
-    found = clustering_of(mapping)
-    return None if found is None else [float(p) for p in found[0].proportions().detach().double()]
+    clusters = clustering_of(mapping)
+    return None if clusters is None else [float(p) for p in clusters[0].proportions().detach().double()]
 
 
 def _place(place: Locus) -> dict[str, Any]:

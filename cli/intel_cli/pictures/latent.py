@@ -13,7 +13,7 @@ from intel_cli.pictures.borders import draw_borders, draw_cuts
 from intel_cli.pictures.points import by_label, coordinate_names, draw_points, set_limits
 from intel_cli.pictures.prior import DASHES, RADII, draws, precise, z_plane
 from intel_cli.pictures.style import GREY, INK, figure, styled
-from intel_core.mappings.compose import clustering_of, parts_of
+from intel_core.helpers.parts_of_mapping import clustering_of, parts_of
 from intel_core.mappings.contract import Declared
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ def latent_panels(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_n
         right.set_title("the same points in $z = g(y)$")
         _draw_prior(left, right, g_of_prior, plane, z_dims)
         set_limits(left, mean[:, plane], at_least=3.6)
-        found = clustering_of(mapping)
-        if len(plane) == 2 and found is not None:
-            draw_borders(left, right if len(z_dims) == 2 else None, mapping, *found, plane, z_dims, mean.dtype)
-        elif len(plane) == 1 and found is not None:
-            draw_cuts(left, found[0])
+        clusters = clustering_of(mapping)
+        if len(plane) == 2 and clusters is not None:
+            draw_borders(left, right if len(z_dims) == 2 else None, mapping, *clusters, plane, z_dims, mean.dtype)
+        elif len(plane) == 1 and clusters is not None:
+            draw_cuts(left, clusters[0])
         if len(z_dims) == 2:
             set_limits(right, z[:, z_dims], g_of_prior[:, z_dims])
         handles = [h for h in left.get_legend_handles_labels()[0] if len(groups) > 1]

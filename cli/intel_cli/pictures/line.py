@@ -51,9 +51,9 @@ def draw_line(mapping: Mapping, dtype: torch.dtype) -> Figure:
     made = figure(7.2, 2.6)
     before, graph, after = made.subplots(1, 3)
     _draw_prior(before, line, pieces)
-    found = clusterings_of(mapping)
-    if found:
-        draw_cuts(before, found[0][0], dtype)
+    clusterings = clusterings_of(mapping)
+    if clusterings:
+        draw_cuts(before, clusterings[0][0], dtype)
     z = mapping(even)
     span = _span(z)
     _draw_graph(graph, line, mapping(line), pieces, span)
@@ -65,11 +65,11 @@ def draw_line(mapping: Mapping, dtype: torch.dtype) -> Figure:
 
 def _pieces(mapping: Mapping, line: Tensor, even: Tensor) -> list[_Piece]:
     """One piece per cluster, or all in one."""
-    found = clusterings_of(mapping)
-    if not found:
+    clusterings = clusterings_of(mapping)
+    if not clusterings:
         everywhere = torch.ones(len(even), dtype=torch.bool)
         return [_Piece(class_style(0, 1)["color"], np.ones(len(line), bool), everywhere)]
-    clustering = found[0][0]
+    clustering = clusterings[0][0]
     here, there = clustering.assign(line).cpu(), clustering.assign(even).cpu()
     met = sorted(set(there.tolist()))
     return [

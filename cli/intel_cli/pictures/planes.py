@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from intel_cli.pictures.borders import draw_borders
 from intel_cli.pictures.carried import broken, cartesian, lift, place_in, polar
-from intel_cli.pictures.points import MOST_CLASSES, Group, by_cluster, coordinate_names, draw_points, set_limits
+from intel_cli.pictures.points import MOST_CLASSES, PointGroup, by_cluster, coordinate_names, draw_points, set_limits
 from intel_cli.pictures.prior import z_plane
 from intel_cli.pictures.shades import by_angle, by_level
 from intel_cli.pictures.style import INK, figure
@@ -116,7 +116,7 @@ def _draw_row(row: _Row, y: Tensor, z: Tensor, levelled: bool) -> set[str]:
         drawn.add("by cluster")
     else:
         colours = by_level(pairs[:, 1]) if levelled else by_angle(pairs)
-        groups = [Group("", torch.arange(len(y)), {"color": colours, "marker": "o"})]
+        groups = [PointGroup("", torch.arange(len(y)), {"color": colours, "marker": "o"})]
     draw_points(row.left, pairs, groups, coordinate_names("y", row.plane))
     row.left.set(xlim=(-_WINDOW, _WINDOW), ylim=(-_WINDOW, _WINDOW))
     grid = cartesian(_REACH) if levelled else polar(_REACH)
@@ -154,9 +154,9 @@ def _acts_alone(row: _Row, pairs: Tensor, z: Tensor) -> bool:
 
 def _clustering_in(row: _Row, y: Tensor) -> tuple[Clustering, tuple[int, ...]] | None:
     """The first clusters that differ within the plane."""
-    for found in clusterings_of(row.mapping):
-        if len(set(_in_plane(found, row, y).tolist())) > 1:
-            return found
+    for clustering in clusterings_of(row.mapping):
+        if len(set(_in_plane(clustering, row, y).tolist())) > 1:
+            return clustering
     return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from intel_cli.pictures.style import BLUE, LIGHT, class_style
-from intel_core.mappings.compose import clustering_of
+from intel_core.helpers.parts_of_mapping import clustering_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_CLASSES",
-    "Group",
+    "PointGroup",
     "by_cluster",
     "by_label",
     "coordinate_names",
@@ -36,7 +36,7 @@ MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class Group:
+class PointGroup:
     """Points that share a style, and what the legend calls them."""
 
     name: str
@@ -49,27 +49,27 @@ def label_name(label: int, names: Sequence[str]) -> str:
     return names[label] if 0 <= label < len(names) else str(label)
 
 
-def by_label(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names: Sequence[str]) -> list[Group]:
+def by_label(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names: Sequence[str]) -> list[PointGroup]:
     """A group per label; without labels one per cluster, or all in one where the mapping has no clusters."""
     if labels is not None:
         return _groups(labels, list(class_names))
-    found = clustering_of(mapping)
-    if found is None:
-        return [Group("", torch.arange(len(mean)), {"color": BLUE, "marker": "o"})]
-    clustering, dims = found
+    clusters = clustering_of(mapping)
+    if clusters is None:
+        return [PointGroup("", torch.arange(len(mean)), {"color": BLUE, "marker": "o"})]
+    clustering, dims = clusters
     return by_cluster(clustering, clustering.assign(mean[:, list(dims)]))
 
 
-def by_cluster(clustering: Clustering, cluster: Tensor) -> list[Group]:
+def by_cluster(clustering: Clustering, cluster: Tensor) -> list[PointGroup]:
     """A group per cluster that any of the points is in."""
     return _groups(cluster.cpu(), [f"cluster {k + 1}" for k in range(clustering.n_clusters)])
 
 
-def _groups(labels: Tensor, names: list[str]) -> list[Group]:
+def _groups(labels: Tensor, names: list[str]) -> list[PointGroup]:
     counts = Counter(labels.tolist())
     shown = sorted(value for value, _ in counts.most_common(MOST_CLASSES))
     groups = [
-        Group(
+        PointGroup(
             label_name(value, names),
             torch.nonzero(labels == value)[:, 0],
             class_style(index, len(shown)),
@@ -79,7 +79,7 @@ def _groups(labels: Tensor, names: list[str]) -> list[Group]:
     rest = torch.nonzero(~torch.isin(labels, torch.tensor(shown)))[:, 0]
     if len(rest):
         name = f"{len(counts) - len(shown)} more"
-        groups.insert(0, Group(name, rest, {"color": LIGHT, "marker": "o"}))
+        groups.insert(0, PointGroup(name, rest, {"color": LIGHT, "marker": "o"}))
     return groups
 
 
@@ -92,7 +92,7 @@ def coordinate_names(letter: str, dims: Sequence[int]) -> list[str]:
     return [f"${letter}_{{{i}}}$" for i in dims]
 
 
-def draw_points(axes: Axes, points: Tensor, groups: list[Group], names: list[str]) -> None:
+def draw_points(axes: Axes, points: Tensor, groups: list[PointGroup], names: list[str]) -> None:
     """A scatter of pairs, or histograms of single numbers."""
     if points.shape[1] == 1:
         draw_histograms(axes, points[:, 0], groups)
@@ -107,7 +107,7 @@ def draw_points(axes: Axes, points: Tensor, groups: list[Group], names: list[str
     axes.locator_params(nbins=6, steps=[1, 2, 5, 10])
 
 
-def draw_histograms(axes: Axes, values: Tensor, groups: list[Group]) -> None:
+def draw_histograms(axes: Axes, values: Tensor, groups: list[PointGroup]) -> None:
     """One outline per class; outlines of all classes together have area 1."""
     low, high = min(float(values.min()), -3.5), max(float(values.max()), 3.5)
     bins = np.linspace(low, high, 80)

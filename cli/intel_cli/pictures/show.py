@@ -13,8 +13,8 @@ from intel_cli.pictures.planes import draw_planes
 from intel_cli.pictures.prior import draws, precise
 from intel_cli.pictures.space import draw_space
 from intel_cli.pictures.style import styled
-from intel_core.helpers.parts_of_mapping import planes_of
-from intel_core.mappings.compose import elements, properties_of
+from intel_core.helpers.parts_of_mapping import elements, planes_of
+from intel_core.mappings.compose import properties_of
 from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from intel_cli.pictures.carried import broken
-from intel_cli.pictures.points import Group, by_cluster, coordinate_names
+from intel_cli.pictures.points import PointGroup, by_cluster, coordinate_names
 from intel_cli.pictures.shades import by_direction
 from intel_cli.pictures.style import INK, figure
 from intel_core.helpers.parts_of_mapping import clusterings_of, places_of
@@ -37,10 +37,10 @@ def draw_space(mapping: Mapping, y: Tensor) -> Figure:
     z = mapping(y)
     finite = torch.isfinite(z).all(-1)
     y, z = y[finite], z[finite]
-    found = clusterings_of(mapping)
-    groups = [Group("", torch.arange(len(y)), {"color": by_direction(y), "marker": "o"})]
-    if found:
-        groups = by_cluster(found[0][0], found[0][0].assign(y[:, list(found[0][1])]))
+    clusterings = clusterings_of(mapping)
+    groups = [PointGroup("", torch.arange(len(y)), {"color": by_direction(y), "marker": "o"})]
+    if clusterings:
+        groups = by_cluster(clusterings[0][0], clusterings[0][0].assign(y[:, list(clusterings[0][1])]))
     made = figure(6.6, 3.3)
     for index, (letter, points) in enumerate((("y", y), ("z", z))):
         axes: Any = made.add_subplot(1, 2, index + 1, projection="3d")

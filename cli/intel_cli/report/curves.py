@@ -44,7 +44,7 @@ def series(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Points]]:
     >>> series([{"kind": "train", "step": 5, "kl": 2.0, "weights": {"kl": 0.5}}])
     {'kl': {'train': [(5.0, 2.0)]}, 'weight of kl': {'train': [(5.0, 0.5)]}}
     """
-    found: dict[str, dict[str, Points]] = {}
+    curves: dict[str, dict[str, Points]] = {}
     for record in records:
         kind, step = record.get("kind"), record.get("step")
         if not isinstance(kind, str) or not isinstance(step, int | float):
@@ -55,8 +55,8 @@ def series(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Points]]:
             values |= {f"weight of {name}": value for name, value in weights.items()}
         for name, value in values.items():
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                found.setdefault(name, {}).setdefault(kind, []).append((float(step), float(value)))
-    return found
+                curves.setdefault(name, {}).setdefault(kind, []).append((float(step), float(value)))
+    return curves
 
 
 def charts(records: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]] = ()) -> list[Chart]:
@@ -89,12 +89,12 @@ def _constant(kinds: dict[str, Points]) -> bool:
     return len({value for points in kinds.values() for _, value in points}) == 1
 
 
-def _mirrored(found: dict[str, dict[str, Points]]) -> bool:
+def _mirrored(curves: dict[str, dict[str, Points]]) -> bool:
     """Whether the loss is the ELBO with the other sign, so that one chart says it all."""
     return all(
         math.isclose(-a, b, rel_tol=1e-4, abs_tol=1e-6)
-        for kind, points in found["elbo"].items()
-        for (_, a), (_, b) in zip(points, found["loss"].get(kind, []), strict=False)
+        for kind, points in curves["elbo"].items()
+        for (_, a), (_, b) in zip(points, curves["loss"].get(kind, []), strict=False)
     )
 
 

@@ -90,7 +90,7 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
         RunError: if a run has no weights, or the two were trained on different data.
     """
     seen = bias.gather(run, against, data_dir=data_dir)
-    found, dataset = judge(seen.evidence), seen.dataset
+    verdict, dataset = judge(seen.evidence), seen.dataset
     records = run.records()
     names = () if dataset is None else dataset.class_names
     return Page(
@@ -99,8 +99,8 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
         against="" if against is None else str(against.info["name"]),
         status=_status(run),
         summary=_summary(run),
-        verdict=found,
-        commands=_commands(run, against, found),
+        verdict=verdict,
+        commands=_commands(run, against, verdict),
         facts=_facts(run, against),
         promises=as_lines(run.model.mapping),
         curves=charts(records, [] if against is None else against.records()),
@@ -166,7 +166,7 @@ def _facts(run: Run, against: Run | None) -> list[tuple[str, str, str]]:
 def _settings(run: Run) -> dict[str, str]:
     spec, info, data = run.spec, run.info, run.info["data"]
     networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
-    found = {
+    settings = {
         "mapping": mapping_of(run.spec),
         "mapping in full": " → ".join(info["spec"].get("mapping") or []) or "identity",
         "data": f"{data['name']}: {data['train']:,} train, {data['validation']:,} validation, {data['test']:,} test",
@@ -180,8 +180,8 @@ def _settings(run: Run) -> dict[str, str]:
     }
     for name in spec.schedules:
         if name != "kl":
-            found[f"schedule of {name}"] = warmup(spec, name)
-    return found | {
+            settings[f"schedule of {name}"] = warmup(spec, name)
+    return settings | {
         "seed": str(spec.seed),
         "precision and device": f"{spec.precision}, {info.get('device', '')}",
         "begun": str(info.get("created", "")).replace("T", " ").replace("+00:00", " UTC"),
@@ -190,23 +190,23 @@ def _settings(run: Run) -> dict[str, str]:
 
 
 def _steady(records: Sequence[dict[str, Any]]) -> str:
-    found = steady(records)
-    told = ", ".join(f"{name} {number(value)}" for name, value in found.items())
+    kept = steady(records)
+    told = ", ".join(f"{name} {number(value)}" for name, value in kept.items())
     return f"Weights that stayed the same: {told}." if told else ""
 
 
-def _commands(run: Run, against: Run | None, found: Verdict) -> list[str]:
+def _commands(run: Run, against: Run | None, verdict: Verdict) -> list[str]:
     """What to type to know more."""
     runs = [run, *([] if against is None else [against])]
     unfinished = [one for one in runs if one.status != "finished"]
     if unfinished:
         return [f"intel train --resume {quoted(one.path)}" for one in unfinished if one.status != "diverged"]
     data = run.spec.data
-    wanted = [name for name in found.ask if name != "support" or isinstance(data, Supported)]
+    wanted = [name for name in verdict.ask if name != "support" or isinstance(data, Supported)]
     paths = " ".join(quoted(one.path) for one in runs)
     kept = not isinstance(data, MemorySpec)  # arrays from Python would have to be given again, which a command cannot
     lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted and kept else []
-    if against is None and found.ask:
+    if against is None and verdict.ask:
         lines.append(f"intel report {quoted(run.path)} --against VANILLA_RUN")
     return lines
 
@@ -217,10 +217,10 @@ def _commands(run: Run, against: Run | None, found: Verdict) -> list[str]:
 def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tuple[str, Picture]]:
     """A picture for each run, with what to call it."""
     runs = [("", run), *([] if against is None else [("without the bias", against)])]
-    found = []
+    pictures = []
     for name, one in runs:
         if len(one.model.x_shape) == 3:
-            found.append((name, _image_samples(one, dataset)))
+            pictures.append((name, _image_samples(one, dataset)))
         else:
             x = as_drawn(one, one.sample(_POINTS, seed=one.spec.seed, noise=True))
             # Training data may lie on disk: only what is drawn is read.
@@ -228,8 +228,8 @@ def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tup
             data = None if data is None else as_drawn(one, to_float(data))
             label = f"{len(x):,} samples, noise included" + ("" if data is None else ", over training data in grey")
             label += units_note(one)
-            found.append((name, Picture(f"{label}.", svg=beside_data(x, data, label))))
-    return found
+            pictures.append((name, Picture(f"{label}.", svg=beside_data(x, data, label))))
+    return pictures
 
 
 def _image_samples(run: Run, dataset: Dataset | None) -> Picture:

@@ -49,11 +49,11 @@ def sheet(x: Tensor, columns: int, limits: tuple[float, float], *, gap: int = 0)
     height, width = tiles.shape[1:3]
     rows = math.ceil(len(tiles) / columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *tiles.shape[3:])
-    found = np.full(shape, 255, dtype=np.uint8)
+    whole = np.full(shape, 255, dtype=np.uint8)
     for index, tile in enumerate(tiles):
         top, left = divmod(index, columns)
-        found[top * (height + gap) :, left * (width + gap) :][:height, :width] = tile
-    return found
+        whole[top * (height + gap) :, left * (width + gap) :][:height, :width] = tile
+    return whole
 
 
 def address(pixels: Array, tile: int) -> str:

@@ -50,11 +50,11 @@ def window(points: Iterable[float], *, share: float = 0.0, margin: float = 0.06)
     >>> window([0.0, 1.0], margin=0.0)
     (0.0, 1.0)
     """
-    found = sorted(p for p in points if math.isfinite(p))
-    if not found:
+    finite = sorted(p for p in points if math.isfinite(p))
+    if not finite:
         return (0.0, 1.0)
-    cut = int(share * len(found))
-    low, high = found[cut], found[-1 - cut]
+    cut = int(share * len(finite))
+    low, high = finite[cut], finite[-1 - cut]
     room = (high - low) * margin or max(abs(high), 1.0) * 0.05
     return (low - room if margin else low, high + room if margin else high)
 
@@ -114,9 +114,9 @@ def line(box: Frame, points: Iterable[Pair], classes: str) -> Markup:
 
 def dots(box: Frame, points: Iterable[Pair], classes: str) -> Markup:
     """Points as one path of lines without length, whose round or square caps are the dots: a dozen bytes each."""
-    found = [box.at(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and box.holds(x, y)]
+    places = [box.at(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y) and box.holds(x, y)]
     return Markup('<path class="dots {}" d="{}"/>').format(
-        classes, "".join(f"M{_place(a)} {_place(b)}h0" for a, b in found)
+        classes, "".join(f"M{_place(a)} {_place(b)}h0" for a, b in places)
     )
 
 

@@ -79,9 +79,9 @@ class Diagnosis:
     columns: tuple[str, ...] = ()
 
 
-def _cell(found: Number) -> Cell:
-    value = minus(number(found.value)) if found.error is None else with_error(found.value, found.error)
-    return Cell(value, [f"{name} {minus(number(v))}" for name, v in found.beside.items()])
+def _cell(measured: Number) -> Cell:
+    value = minus(number(measured.value)) if measured.error is None else with_error(measured.value, measured.error)
+    return Cell(value, [f"{name} {minus(number(v))}" for name, v in measured.beside.items()])
 
 
 def with_error(value: float, error: float) -> str:
@@ -114,13 +114,13 @@ def metric_tables(
         rows = [
             MetricRow(
                 name.replace("_", " "),
-                found.about,
-                found.unit,
-                found.better or "",
-                _cell(found),
+                measured.about,
+                measured.unit,
+                measured.better or "",
+                _cell(measured),
                 _cell(numbers[name]) if name in numbers else None,
             )
-            for name, found in one.measurement.numbers.items()
+            for name, measured in one.measurement.numbers.items()
         ]
         notes = list(one.measurement.notes)
         if twin is not None and twin.measurement is not None:
@@ -161,15 +161,15 @@ def _own(run: Run, against: Run | None) -> list[MetricTable]:
 
 def diagnosis_of(own: Dictionary[str, Any], mine: Sequence[Measured], classes: Sequence[str]) -> list[Diagnosis]:
     """What the mapping said of the test data, and the details of the stored measurement called diagnosis."""
-    found = dict(own)
+    said = dict(own)
     for one in mine:
         if one.name == "diagnosis" and one.measurement is not None:
-            known = {name.replace("_", " ") for name in found}
+            known = {name.replace("_", " ") for name in said}
             details = one.measurement.details
-            found |= {name: value for name, value in details.items() if name.replace("_", " ") not in known}
-    heads = any(_is_matrix(value) for value in found.values())  # the classes head a table's columns then
-    told = [name for name, value in found.items() if value is not None and not (heads and name == "classes")]
-    return [_shown(name, found[name], found, classes) for name in told]
+            said |= {name: value for name, value in details.items() if name.replace("_", " ") not in known}
+    heads = any(_is_matrix(value) for value in said.values())  # the classes head a table's columns then
+    told = [name for name, value in said.items() if value is not None and not (heads and name == "classes")]
+    return [_shown(name, said[name], said, classes) for name in told]
 
 
 def _shown(name: str, value: Any, every: Dictionary[str, Any], classes: Sequence[str]) -> Diagnosis:

@@ -88,7 +88,7 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
     elif dataset is not None:
         behind = as_drawn(run, to_float(dataset.test.x[:_BEHIND]))
     ys, bases = _bases(run, dataset, limits)
-    found, tile = [], None
+    walks, tile = [], None
     for dim in dims[:MOST_DIMS]:
         y = ys.repeat_interleave(len(STEPS), 0)
         y[:, dim] = torch.tensor(STEPS).repeat(len(ys))
@@ -97,10 +97,10 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
             x = _smaller(x)
             tile = (int(x.shape[3]), int(x.shape[2]))
             sprite = address(sheet(x, len(STEPS), limits), tile[0] * tile[1])
-            found.append(Walk(dim, notes[dim], sprite, None))
+            walks.append(Walk(dim, notes[dim], sprite, None))
         else:
-            found.append(Walk(dim, notes[dim], "", _chart(as_drawn(run, x), behind, dim, len(ys))))
-    return Walks(found, bases, tile, max(0, len(dims) - MOST_DIMS))
+            walks.append(Walk(dim, notes[dim], "", _chart(as_drawn(run, x), behind, dim, len(ys))))
+    return Walks(walks, bases, tile, max(0, len(dims) - MOST_DIMS))
 
 
 def _bases(run: Run, dataset: Dataset | None, limits: tuple[float, float]) -> tuple[Tensor, list[Base]]:
