@@ -1,12 +1,12 @@
-"""Is this mapping a good citizen? Checks of the contract and of what a mapping declares, for whoever writes one.
+"""Does a mapping keep the contract of InteL-VAEs, and is what it declares true? Checks for authors of mappings.
 
-In a test, one line::
+In a test file, one line::
 
     from intel_conformance import conformance
     test_conformance = conformance(["spiral:turns=1", "spiral:turns=3"])
 
-Anywhere else, ``check_mapping("spiral:turns=3").raise_if_failed()``, or ``intel check spiral:turns=3`` from a shell.
-Importing this package imports neither pytest nor hypothesis, and torch only when a check is run.
+In a program, ``check_mapping("spiral:turns=3").raise_if_failed()``; from a shell, ``intel check spiral:turns=3``.
+Importing this package imports neither pytest nor hypothesis, and torch only once a check runs.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ from intel_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from intel_conformance import strategies as strategies
+    from intel_conformance.catalogue import all_checks as all_checks
     from intel_conformance.check import GROUPS as GROUPS
-    from intel_conformance.check import LEVELS as LEVELS
     from intel_conformance.check import Check as Check
-    from intel_conformance.check import all_checks as all_checks
-    from intel_conformance.contract import conformance as conformance
-    from intel_conformance.contract import property_tests as property_tests
+    from intel_conformance.levels import LEVELS as LEVELS
     from intel_conformance.report import ConformanceError as ConformanceError
     from intel_conformance.report import Report as Report
     from intel_conformance.report import Result as Result
     from intel_conformance.runner import check_mapping as check_mapping
     from intel_conformance.runner import iter_checks as iter_checks
+    from intel_conformance.testing import conformance as conformance
+    from intel_conformance.testing import property_tests as property_tests
     from intel_conformance.theory import theorem1 as theorem1
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "": ("strategies",),
-    "check": ("GROUPS", "LEVELS", "Check", "all_checks"),
-    "contract": ("conformance", "property_tests"),
+    "catalogue": ("all_checks",),
+    "check": ("GROUPS", "Check"),
+    "levels": ("LEVELS",),
     "report": ("ConformanceError", "Report", "Result"),
     "runner": ("check_mapping", "iter_checks"),
+    "testing": ("conformance", "property_tests"),
     "theory": ("theorem1",),
 }
 

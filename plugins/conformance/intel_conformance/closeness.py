@@ -1,4 +1,4 @@
-"""Are two results the same but for rounding? With an allowance for maps that are steep."""
+"""Are two results the same up to rounding? Steep mappings get a larger allowance."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _PROBES = 6
 
 
 def allowance(g: Callable[[Tensor], Tensor], y: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
-    """How far each value of ``z = g(y)`` may be off through rounding, the shape of z.
+    """By how much rounding may change each value of ``z = g(y)``; a tensor of the shape of z.
 
-    A share of its coordinate's size, and several times as much as z moves when y is moved by some units in the last
-    place: next to a seam of ``|d|^0.2`` a difference of 1e-16 in y is one of 6e-4 in z, in any correct program.
+    It is a share of the size of the coordinate plus several times what z changes by when y changes by some units in the
+    last place. Next to a seam of ``|d|^0.2`` a difference of 1e-16 in y makes one of 6e-4 in z, in any correct program.
 
     Args:
-        g: the mapping, tried on moved rows in batches of this one's shape.
+        g: the mapping; it is called on perturbed rows in batches of the same shape.
         y: rows ``(..., y_dim)``.
         z: ``g(y)``.
-        generator: of the movements.
+        generator: source of the perturbations.
     """
-    # Of unit rounding; relative to the whole row, as the map may mix its coordinates.
+    # Relative to the largest coordinate of the row, as the mapping may mix them.
     step = _ULPS * torch.finfo(y.dtype).eps * y.abs().amax(-1, keepdim=True)
     spread = torch.zeros_like(z)
     for _ in range(_PROBES):
@@ -36,9 +36,9 @@ def allowance(g: Callable[[Tensor], Tensor], y: Tensor, z: Tensor, generator: to
 
 
 def same_kernel(z: Tensor) -> Tensor:
-    """What two runs of the same operations on the same rows, at the same places of a batch, may differ by.
+    """By how much two runs of the same operations on the same rows, at the same places of a batch, may differ.
 
-    Nothing on a CPU; a little is allowed for iterations that stop when the whole batch has converged.
+    On a CPU they do not differ, except in iterations that stop when the whole batch has converged.
     """
     return _base(z) * (1e-3 if z.dtype == torch.float64 else 1e-2)
 
@@ -50,7 +50,7 @@ def _base(z: Tensor) -> Tensor:
 
 
 def worst_difference(found: Tensor, expected: Tensor, allowed: Tensor) -> tuple[float, tuple[int, ...]] | None:
-    """The largest difference beyond what is allowed and its index, or None; not a number equals nothing but itself."""
+    """The largest difference that exceeds what is allowed, and its index, or None. NaN equals only NaN."""
     difference = (found - expected).abs()
     alike = (found == expected) | (found.isnan() & expected.isnan())
     excess = torch.where(alike, -torch.inf, torch.nan_to_num(difference, nan=torch.inf) - allowed)

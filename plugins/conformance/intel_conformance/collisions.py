@@ -1,4 +1,4 @@
-"""Do two different y have the same z? A search among near pairs, refined by Newton's method."""
+"""Do two different y have the same z? A search among pairs that are close in z, refined by Newton's method."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ _STEPS = 12
 
 
 def find_collision(g: nn.Module, y: Tensor, *, apart: float = 1e-2) -> tuple[Tensor, Tensor, float] | None:
-    """Two points that are apart in y and one in z, and how far they are from one in z; None if none are found.
+    """Two different y with the same z, and the distance between their z; None if none are found.
 
-    Of all pairs, those that are nearest in z for how far they are apart in y; the second of each is then moved by
-    Gauss-Newton steps towards the z of the first. If g is injective it runs to the first itself. A pair counts where
-    z agrees to rounding, and g leaves z on the straight way between them: what rounding merges along the whole way is
-    squeezed rather than folded, unless g does not see that direction at all.
+    The search starts from the pairs of draws that are closest in z relative to their distance in y. The second point of
+    each pair moves by Gauss-Newton steps towards the z of the first; if g is injective it converges to the first point
+    itself. A pair counts as a collision if both z agree up to rounding and g takes other values on the straight line
+    between the two points. Otherwise g contracts that line to below rounding, which is no collision, unless g does not
+    depend on that direction at all.
 
     Args:
         g: the mapping.
         y: draws ``(n, y_dim)``, float64.
-        apart: least distance of the two points.
+        apart: the least distance between the two points.
 
     >>> class Fold(nn.Module):
     ...     def forward(self, y):
@@ -47,8 +48,8 @@ def find_collision(g: nn.Module, y: Tensor, *, apart: float = 1e-2) -> tuple[Ten
             residual = target - g(end)
             step = torch.linalg.lstsq(matrix, residual.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
             length = torch.linalg.vector_norm(step, dim=-1, keepdim=True)
-            step = torch.nan_to_num(step * (0.5 / length.clamp(min=0.5)))  # no leaps
-            # Halve a step that does not help.
+            step = torch.nan_to_num(step * (0.5 / length.clamp(min=0.5)))  # steps of at most 0.5
+            # Shorten a step that does not bring the two closer.
             best, best_size = end, torch.linalg.vector_norm(residual, dim=-1)
             for shrink in (1.0, 0.5, 0.1):
                 tried = end + shrink * step
@@ -71,7 +72,7 @@ def find_collision(g: nn.Module, y: Tensor, *, apart: float = 1e-2) -> tuple[Ten
 
 
 def _suspicious_pairs(y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs that are far apart in y for how near they are in z, the most suspicious first."""
+    """Pairs of draws with the largest ratio of their distance in y to that in z, the largest first."""
     near = torch.cdist(z, z)
     far = torch.cdist(y, y)
     near.fill_diagonal_(torch.inf)

@@ -1,4 +1,4 @@
-"""What are the derivatives of g, by autograd and by differences?"""
+"""What are the derivatives of g, by autograd and by finite differences?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Slopes", "jacobian", "slopes"]
 
 
 def jacobian(g: Callable[[Tensor], Tensor], y: Tensor) -> Tensor:
-    """dz/dy of each row by reverse mode, ``(n, y_dim) -> (n, z_dim, y_dim)``.
+    """The Jacobian dz/dy of each row, by autograd; ``(n, y_dim) -> (n, z_dim, y_dim)``.
 
     >>> jacobian(torch.sin, torch.zeros(1, 2)).tolist()
     [[[1.0, 0.0], [0.0, 1.0]]]
@@ -29,24 +29,24 @@ def jacobian(g: Callable[[Tensor], Tensor], y: Tensor) -> Tensor:
 
 
 class Slopes(NamedTuple):
-    """Derivatives along directions by central differences, and how far they may be trusted.
+    """Directional derivatives by central differences, with an estimate of their error.
 
     Attributes:
         value: the difference quotient at the smallest step.
-        error: by how much it still changes from steps three and ten times as large, and what rounding does to it.
+        error: its change from steps that are three and ten times as large, plus the error of rounding.
     """
 
     value: Tensor
     error: Tensor
 
     def disagree(self, derivative: Tensor) -> Tensor:
-        """Where a derivative that somebody claims cannot be right; where the quotient has not settled, nowhere."""
+        """Where a claimed derivative is wrong; False where the difference quotient has not converged."""
         size = self.value.abs() + derivative.abs()
         return self.settled & ((self.value - derivative).abs() > 1e-3 * size + 20 * self.error)
 
     @property
     def settled(self) -> Tensor:
-        """Where the quotient has a limit as far as can be seen."""
+        """Where the difference quotient has converged."""
         return self.error < 1e-2 * self.value.abs() + 1e-9
 
 

@@ -1,8 +1,8 @@
-r"""How large is a KL divergence at least? Bounds out of samples or counts that hold with a proven confidence.
+r"""How large is a KL divergence at least? Bounds from samples or counts that hold with a proven confidence.
 
-Whatever is known of the two distributions are draws of them. No bound from n samples certifies more than about
-``log n`` nats whatever the distributions (McAllester and Stratos, 2020), and the one here no more than 8: of
-distributions that are tens of nats apart little can be said.
+Nothing but draws of the two distributions is needed. No such bound from n samples can exceed about ``log n`` nats
+(McAllester and Stratos, 2020), and the one here cannot exceed 8: it says little about distributions that are tens of
+nats apart.
 
 All divergences are in nats, all arithmetic is in float64 on the CPU.
 """
@@ -20,7 +20,7 @@ from intel_core.randomness import stream
 
 __all__ = ["KLBound", "kl_lower_bound", "partition_bound"]
 
-_FIT_ROWS = 50_000  # a critic of some hundred weights needs no more, and what is left narrows the interval
+_FIT_ROWS = 50_000  # enough for a critic with a few hundred weights; the other rows make the interval narrower
 _CLIP = 4.0
 _COSINES = 32
 _ROWS = 1 << 16
@@ -28,15 +28,15 @@ _NEWTON_STEPS = 25
 
 
 class KLBound(NamedTuple):
-    """What samples say of a KL divergence, in nats.
+    """What samples show about a KL divergence, in nats.
 
     Attributes:
-        lower: the KL is at least that, but for a probability of `level`; never below 0, which always holds.
-        estimate: the Donsker-Varadhan value on the held-out rows, without an interval. It estimates a lower bound: of
-            it the critic misses what its features cannot tell apart and what lies beyond its clip. It may fall
-            slightly below 0.
+        lower: a lower bound of the KL, wrong with a probability of at most `level`; never below 0.
+        estimate: the Donsker-Varadhan value on the held-out rows, without an interval. It tends to be too low, because
+            the critic misses what its features cannot distinguish and what its clip cuts off. It may be slightly below
+            0.
         level: α, the probability with which `lower` may be wrong.
-        n: rows of each sample, of the smaller one where they differ.
+        n: the number of rows of the smaller sample.
         clip: M, the critic's largest absolute value.
     """
 
@@ -52,7 +52,7 @@ class KLBound(NamedTuple):
 
 @torch.no_grad()
 def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0) -> KLBound:
-    r"""A lower confidence bound of KL(Q ‖ P) out of samples: held-out Donsker-Varadhan with an empirical Bernstein.
+    r"""A lower confidence bound of KL(Q ‖ P) from samples: held-out Donsker-Varadhan and empirical Bernstein.
 
     A critic f is fitted to the first rows of both samples (half of them, 50,000 at most) and clipped to [-M, M], M the
     99.9 % quantile of the absolute values there, 4 at most. On the remaining rows, with sample variances V,
@@ -60,21 +60,22 @@ def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0) 
     .. math:: lower = [mean_q f - dev(f)] - \log[mean_p e^f + dev(e^f)], \quad
               dev = \sqrt{2 V \ln(2/δ) / n} + 7 (b - a) \ln(2/δ) / (3 (n - 1)), \quad δ = α/2,
 
-    where b - a is 2M for f and :math:`e^M - e^{-M}` for :math:`e^f`; where it is negative, 0.
+    where b - a is 2M for f and :math:`e^M - e^{-M}` for :math:`e^f`. A negative bound is replaced by 0.
 
     Proof that :math:`P(lower > KL) \le α` if the rows of each sample are independent and identically distributed:
 
     1. Given the first rows f is fixed and bounded, so :math:`KL \ge E_Q f - \log E_P e^f` (Donsker and Varadhan).
-    2. :math:`E_Q f \ge mean_q f - dev(f)` and :math:`E_P e^f \le mean_p e^f + dev(e^f)`, each but for a probability
-       of δ (Maurer and Pontil, 2009, Theorem 4, for values in [a, b]), and both but for 2δ = α, dependent or not.
+    2. :math:`E_Q f \ge mean_q f - dev(f)` and :math:`E_P e^f \le mean_p e^f + dev(e^f)` each fail with a probability
+       of at most δ (Maurer and Pontil, 2009, Theorem 4, for values in [a, b]), so one of them fails with at most
+       2δ = α, whether the two are independent or not.
     3. log increases and KL ≥ 0, so lower ≤ KL whenever both hold, whatever the first rows were.
 
     The critic is a logistic regression of the two samples on each coordinate, its square, its log magnitude, whether
-    it is 0 (smooth features alone miss an atom there), and 32 random cosines. A poor critic costs power and never
-    validity: rows may be constant, repeated or huge. Magnitudes above 1e100 count as 1e100.
+    it is 0 (smooth features alone miss an atom there), and 32 random cosines. A poor critic makes the bound weaker but
+    never wrong: rows may be constant, repeated or huge. Magnitudes above 1e100 count as 1e100.
 
-    Row i of `q` may depend on row i of `p`. Rows that depend on others, as those of one batch through a batch norm,
-    are outside the proof.
+    Row i of `q` may depend on row i of `p`. The proof does not cover rows of one sample that depend on each other, such
+    as those of a batch after a batch norm.
 
     Args:
         q: draws of Q, shape ``(n, d)``, n ≥ 4.
@@ -101,11 +102,11 @@ def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0) 
     if n < 4:
         raise ValueError(f"at least 4 rows of each sample are needed, not {n}")
     _check_alpha(alpha)
-    fit = min(n // 2, _FIT_ROWS)  # the same rows of both, in case they come in pairs
+    fit = min(n // 2, _FIT_ROWS)  # the same rows of both, in case row i of q depends on row i of p
     critic = _fit_critic(q[:fit], p[:fit], seed)
     clip = min(_CLIP, float(torch.quantile(critic(torch.cat([q[:fit], p[:fit]])).abs(), 0.999)))
     on_q = critic(q[fit:]).clamp(-clip, clip)
-    # The shift by 1 moves no deviation, and keeps a mean near 1 exact.
+    # Subtracting 1 does not change a deviation, and keeps a mean near 1 precise.
     on_p = torch.expm1(critic(p[fit:]).clamp(-clip, clip))
     mean_q, mean_p = float(on_q.mean()), float(on_p.mean())
     low = mean_q - _deviation(on_q, 2 * clip, alpha / 2)
@@ -131,7 +132,7 @@ def _rows(what: str, values: Tensor) -> Tensor:
 
 
 def _deviation(values: Tensor, width: float, delta: float) -> float:
-    """The empirical Bernstein deviation of a mean of independent values from an interval of that width."""
+    """The empirical Bernstein deviation of the mean of independent values in an interval of some width."""
     n, log_term = len(values), math.log(2 / delta)
     return math.sqrt(2 * float(values.var()) * log_term / n) + 7 * width * log_term / (3 * (n - 1))
 
@@ -146,19 +147,19 @@ def _fit_critic(q: Tensor, p: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
 
     centre, scale = _location_and_scale(both)
     directions = torch.randn(both.shape[1], _COSINES, generator=generator, dtype=torch.float64)
-    lengths = 0.5 * 8 ** random(_COSINES)  # wavelengths from twelve scales down to one and a half
+    lengths = 0.5 * 8 ** random(_COSINES)  # wavelengths between 1.5 and 12 scales
     frequencies = directions / directions.norm(dim=0) * lengths
     phases = 2 * math.pi * random(_COSINES)
 
     def features(z: Tensor) -> Tensor:
-        t = ((z - centre) / scale).clamp(-20, 20)  # what is further out counts as just so far
+        t = ((z - centre) / scale).clamp(-20, 20)  # so that outliers do not dominate
         size = z.abs()
         cosines = torch.cos(t @ frequencies + phases)
         return torch.cat([t, t.square(), torch.log(size + 1e-9), (size < 1e-9).double(), cosines], dim=1)
 
     design = features(both)
     middle, spread = design.mean(0), design.std(0)
-    # A feature that does not vary here gets no weight, rather than noise divided by next to nothing.
+    # A feature that is constant here gets no weight; dividing by its tiny spread would amplify noise.
     factor = torch.where(spread > 1e-9, 1 / spread.clamp(min=1e-9), 0.0)
     design = design.sub_(middle).mul_(factor)
     intercept, weights = _logistic_regression(design, len(q))
@@ -171,7 +172,7 @@ def _fit_critic(q: Tensor, p: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
 
 
 def _location_and_scale(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Median, and the half width of the narrowest of some central intervals that is not a point, by column."""
+    """Of each column the median, and the half width of the narrowest of some central intervals that is not 0."""
     ordered = z.sort(dim=0).values
     last = len(ordered) - 1
     scale = torch.zeros_like(ordered[0])
@@ -182,10 +183,10 @@ def _location_and_scale(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _logistic_regression(design: Tensor, positives: int) -> tuple[Tensor, Tensor]:
-    """Intercept and weights by Newton's method, the first rows being the positives, as many as there are others.
+    """Intercept and weights by Newton's method; the first half of the rows are the positives.
 
-    A ridge of 1/n keeps the Hessian positive definite and the weights finite, even where a plane separates the two;
-    a step that does not lower the loss is halved.
+    A ridge of 1/n keeps the Hessian positive definite and the weights finite, even if a plane separates the two; steps
+    that do not lower the loss are halved.
     """
     design = torch.cat([torch.ones(len(design), 1, dtype=design.dtype), design], dim=1)
     n, width = design.shape
@@ -221,19 +222,19 @@ def _logistic_regression(design: Tensor, positives: int) -> tuple[Tensor, Tensor
 
 
 def partition_bound(counts_q: Tensor, counts_p: Tensor, *, alpha: float = 1e-9) -> float:
-    r"""A lower confidence bound of KL(Q ‖ P), in nats, out of how often each of k events happened.
+    r"""A lower confidence bound of KL(Q ‖ P), in nats, from how often each of k events happened.
 
     By data processing the KL is at least that of the events' probabilities, :math:`\sum_i a_i \log(a_i / b_i)`. Both
     sum to 1, so this is :math:`\sum_i (a_i \log(a_i / b_i) - a_i + b_i)`, whose terms are never negative, and each is
     smallest over a box of intervals where a and b come closest: 0 if these overlap.
 
-    Each of the 2k intervals holds but for a probability of δ = α/2k. They are Chernoff intervals: all r with
+    Each of the 2k intervals fails with a probability of at most δ = α/2k. They are Chernoff intervals: all r with
     :math:`n\, kl(\hat r \| r) \le \log(2/δ)`, kl that of a coin; slightly wider than Clopper and Pearson's, and as
-    valid at any n. Reads best for named events (a cluster, an atom), chosen before the counts were seen.
+    valid at any n. The events (clusters, atoms) have to be chosen before the counts are seen.
 
     Args:
-        counts_q: shape ``(k,)``: how many draws of Q fell into each cell; every draw falls into exactly one.
-        counts_p: the same of P, shape ``(k,)``.
+        counts_q: shape ``(k,)``: how many draws of Q fell into each cell; every draw falls into exactly one cell.
+        counts_p: the same for P, shape ``(k,)``.
         alpha: the probability with which the bound may be wrong.
 
     Returns:
@@ -268,7 +269,7 @@ def partition_bound(counts_q: Tensor, counts_p: Tensor, *, alpha: float = 1e-9) 
 
 
 def _chernoff_interval(counts: Tensor, log_term: float) -> tuple[Tensor, Tensor]:
-    """Ends of ``{r: n kl(r_hat || r) <= log_term}`` by bisection, each on its outer side."""
+    """The ends of ``{r: n kl(r_hat || r) <= log_term}`` by bisection, rounded outwards."""
     n = counts.sum()
     rate = counts / n
 

@@ -1,4 +1,4 @@
-"""How can a check end, other than well? By one of these exceptions."""
+"""How can a check end if it does not pass? With one of these exceptions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["Broken", "NotApplicable", "Outcome", "Skipped", "Unsupported"]
 
 
 class Outcome(Exception):
-    """A check's end that is not success.
+    """The end of a check that does not pass.
 
     Args:
-        message: what was expected, what was found and where.
-        likely: the usual cause, for whoever has to mend it.
-        evidence: numbers that JSON can hold.
+        message: what was expected, what was found, and where.
+        likely: the usual cause, for the author of the mapping.
+        evidence: numbers that support the message; JSON can represent them.
     """
 
     status = "failed"
@@ -24,24 +24,24 @@ class Outcome(Exception):
 
 
 class Broken(Outcome):
-    """The contract, or a promise, does not hold."""
+    """The contract is broken, or a declaration is not true."""
 
     status = "failed"
 
 
 class Unsupported(Outcome):
-    """Not a breach of the contract, but something that users will miss: a transform, a dtype, a device."""
+    """The contract is kept, but users will miss something: a transform, a dtype, a device."""
 
     status = "warned"
 
 
 class NotApplicable(Outcome):
-    """There is nothing to check: the promise was not made, the capability is not there."""
+    """There is nothing to check: the property is not declared, or the capability is missing."""
 
     status = "not_applicable"
 
 
 class Skipped(Outcome):
-    """It could not be tried here: an optional library is missing, or no draw was fit for it."""
+    """The check could not be tried here: an optional library is missing, or the draws were not suitable."""
 
     status = "skipped"

@@ -1,4 +1,4 @@
-"""Where are the declared seams and centres, and which draws keep away from them?"""
+"""Where are the declared seams and centres, and which draws are away from them?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["away_from", "distance", "is_pair", "onto", "problem_of"]
 
 
 def distance(place: Locus, y: Tensor) -> Tensor:
-    """Of each row from a place, ``(..., y_dim) -> (...)``.
+    """The distance of each row from a place, ``(..., y_dim) -> (...)``.
 
     >>> distance(Locus((0,), (1.0,)), torch.tensor([[3.0, 7.0]]))
     tensor([2.])
@@ -28,7 +28,7 @@ def distance(place: Locus, y: Tensor) -> Tensor:
 
 
 def onto(place: Locus, y: Tensor) -> Tensor:
-    """The rows of y, moved onto a place.
+    """The rows of y, each moved to a point of a place.
 
     >>> onto(Locus((1,), (0.5,)), torch.tensor([[3.0, 7.0]]))
     tensor([[3.0000, 0.5000]])
@@ -42,14 +42,14 @@ def onto(place: Locus, y: Tensor) -> Tensor:
 
 
 def away_from(declared: Properties, y: Tensor, margin: float) -> Tensor:
-    """The rows of y that are further than a margin from every declared seam and centre."""
+    """The rows of y that are further than `margin` from every declared seam and centre."""
     for place in (*declared.seams, *declared.centres):
         y = y[distance(place, y) > margin]
     return y
 
 
 def is_pair(plane: Sequence[int], y_dim: int) -> bool:
-    """Whether a plane is two different dimensions of y.
+    """Whether a declared plane consists of two different dimensions of y.
 
     >>> is_pair((0, 1), 2), is_pair((1, 1), 2)
     (True, False)
@@ -58,13 +58,13 @@ def is_pair(plane: Sequence[int], y_dim: int) -> bool:
 
 
 def problem_of(place: Locus, y_dim: int) -> str:
-    """What is wrong with a place, nothing if it lies in the space of y.
+    """What is wrong with a declared place; empty if it lies in the space of y.
 
     >>> problem_of(Locus((7,), (0.0,)), 2)
     'y has 2 dimensions'
     """
     if not place.dims or len(set(place.dims)) < len(place.dims) or not 0 <= min(place.dims) <= max(place.dims):
-        return "its dims are no dimensions"
+        return "its dims are not different dimensions"
     if max(place.dims) >= y_dim:
         return f"y has {y_dim} dimensions"
     if len(place.point) != len(place.dims):

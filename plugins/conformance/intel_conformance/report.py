@@ -1,4 +1,4 @@
-"""What did the checks find? Results, and the report as text, JSON and JUnit XML."""
+"""What did the checks find? The results, and a report of them as text, JSON and JUnit XML."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BAD: tuple[Status, ...] = ("failed", "error", "xpassed")
 
 
 class ConformanceError(AssertionError):
-    """A mapping does not keep the contract, or nothing was checked."""
+    """A check failed, or no check ran."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,15 @@ class Result:
 
     Attributes:
         id: of the check.
-        status: ``passed``; ``failed``: the contract or a promise is broken; ``error``: the check itself broke down;
-            ``warned``: no breach, but something users will miss; ``skipped``: could not be tried here;
-            ``not_applicable``: nothing was promised; ``xfailed``, ``xpassed``: expected to fail, and did or did not.
-        clause: what the check holds the mapping to.
-        message: what was expected, what was found and where; empty where it passed.
+        status: ``passed``; ``failed``: the contract or a declaration is broken; ``error``: the check itself crashed;
+            ``warned``: nothing is broken, but users will miss something; ``skipped``: it could not be tried here;
+            ``not_applicable``: nothing of the kind is declared; ``xfailed`` and ``xpassed``: it was expected to fail,
+            and did or did not.
+        clause: the clause of the contract, or the declaration, that was checked.
+        message: what was expected, what was found, and where; empty if the check passed.
         hint: the likely cause.
-        evidence: numbers.
-        repro: what repeats it.
+        evidence: numbers that support the message.
+        repro: the command or call that repeats the check.
         seconds: how long it took.
     """
 
@@ -49,12 +50,12 @@ class Result:
 
     @property
     def ran(self) -> bool:
-        """Whether it says anything about the mapping."""
+        """Whether the check ran, so that the result says something about the mapping."""
         return self.status not in _NOT_RUN
 
     @property
     def bad(self) -> bool:
-        """Whether the mapping does not pass."""
+        """Whether it makes the report fail."""
         return self.status in _BAD
 
     def __str__(self) -> str:
@@ -66,20 +67,20 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """What all checks of a mapping found.
+    """The results of all checks of a mapping.
 
     Attributes:
-        subject: the mapping, as text.
-        y_dim: number of dimensions of y it was checked in.
-        z_dim: of z.
+        mapping: what was checked, as text.
+        y_dim: number of dimensions of y.
+        z_dim: number of dimensions of z.
         level: of the checks.
         seed: of parameters and draws.
         planned: ids of the checks that were to run.
-        results: one for each that was taken up; fewer than planned if a check was told to stop the others.
-        versions: of the distributions that took part.
+        results: one for each check that was run; fewer than planned if the first failure stopped the others.
+        versions: of the distributions involved.
     """
 
-    subject: str
+    mapping: str
     y_dim: int
     z_dim: int
     level: str
@@ -94,21 +95,21 @@ class Report:
 
     @property
     def ran(self) -> int:
-        """How many checks say anything about the mapping."""
+        """The number of checks that ran."""
         return sum(result.ran for result in self.results)
 
     @property
     def ok(self) -> bool:
-        """Whether something ran, and nothing that ran failed."""
+        """Whether at least one check ran, and none failed."""
         return self.ran > 0 and not any(result.bad for result in self.results)
 
     @property
     def exit_code(self) -> int:
-        """0: passed; 1: failed; 3: nothing ran."""
+        """0 if it passed, 1 if a check failed, 3 if no check ran."""
         return 0 if self.ok else 1 if self.ran else 3
 
     def summary(self) -> str:
-        """Counts, in one line: ``23 of 41 planned ran: 23 passed · 18 not applicable``."""
+        """The counts in one line: ``23 of 41 planned ran: 23 passed · 18 not applicable``."""
         count = Counter(result.status for result in self.results)
         ran = ", ".join(
             f"{count[status]} {status.upper() if status in _BAD else status}"
@@ -122,16 +123,16 @@ class Report:
         """Raise unless `ok`.
 
         Raises:
-            ConformanceError: with every failure and the summary.
+            ConformanceError: with all failures and the summary.
         """
         if not self.ok:
             bad = [str(result) for result in self.results if result.bad]
-            raise ConformanceError("\n".join([f"{self.subject} does not conform", *bad, self.summary()]))
+            raise ConformanceError("\n".join([f"{self.mapping} does not conform", *bad, self.summary()]))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as values that JSON can hold."""
+        """The whole report, as values that JSON can represent."""
         return {
-            "mapping": self.subject,
+            "mapping": self.mapping,
             "y_dim": self.y_dim,
             "z_dim": self.z_dim,
             "level": self.level,
@@ -145,12 +146,12 @@ class Report:
         }
 
     def to_junit(self) -> str:
-        """The report as JUnit XML, which continuous integration reads; nothing-ran is an error of its own."""
-        suite = ElementTree.Element("testsuite", name=f"intel check {self.subject}", tests=str(len(self.results)))
+        """The report as JUnit XML for continuous integration; if no check ran, that is an error of its own."""
+        suite = ElementTree.Element("testsuite", name=f"intel check {self.mapping}", tests=str(len(self.results)))
         tags = {"failed": "failure", "xpassed": "failure", "error": "error"}
         for result in self.results:
             case = ElementTree.SubElement(
-                suite, "testcase", classname=self.subject, name=result.id, time=f"{result.seconds:.3f}"
+                suite, "testcase", classname=self.mapping, name=result.id, time=f"{result.seconds:.3f}"
             )
             if result.status == "passed":
                 continue
@@ -158,7 +159,7 @@ class Report:
             text = f"{result.status}: {result.message}" if tag == "skipped" else result.message
             ElementTree.SubElement(case, tag, message=_printable(text)).text = _printable(str(result))
         if not self.ran:
-            case = ElementTree.SubElement(suite, "testcase", classname=self.subject, name="report.ran", time="0")
+            case = ElementTree.SubElement(suite, "testcase", classname=self.mapping, name="report.ran", time="0")
             ElementTree.SubElement(case, "error", message="no check ran")
         for attribute, statuses in (("failures", ("failed", "xpassed")), ("errors", ("error",))):
             count = sum(result.status in statuses for result in self.results)

@@ -1,4 +1,4 @@
-"""How is a mapping checked? The checks one after another, none of which stops the others."""
+"""How is a mapping checked? One check after another; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
 
-from intel_conformance.check import Check, Level, choose, level_of, names_of
+from intel_conformance.candidate import Candidate, Checkable
+from intel_conformance.catalogue import choose, names_of
+from intel_conformance.check import Check
+from intel_conformance.levels import Level, level_of
 from intel_conformance.outcomes import Outcome
 from intel_conformance.report import Report, Result, Status
-from intel_conformance.subject import Checkable, Subject
 from intel_core.components.discovery import find
 from intel_core.components.loading import name_of
 from intel_core.errors import SpecError
@@ -27,7 +29,7 @@ class Planned:
     """One check of one mapping, ready to be run."""
 
     check: Check
-    subject: Subject
+    candidate: Candidate
 
     @property
     def id(self) -> str:
@@ -35,18 +37,18 @@ class Planned:
         return self.check.id
 
     def run(self, *, expected: str = "") -> Result:
-        """How it ends; nothing that the mapping does is raised.
+        """Run the check; an exception that the mapping raises becomes part of the result.
 
         Args:
-            expected: why it is expected to fail, if it is.
+            expected: why it is expected to fail; empty if it is not.
         """
         status: Status = "passed"
         message, likely, evidence = "", "", {}
         began = time.perf_counter()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a mapping's own warnings are not what is checked
-                self.check.run(self.subject)
+                warnings.simplefilter("ignore")  # warnings of the mapping itself are not checked
+                self.check.run(self.candidate)
         except Outcome as outcome:
             status = outcome.status  # type: ignore[assignment]
             message, likely, evidence = outcome.message, outcome.likely, outcome.evidence
@@ -56,7 +58,7 @@ class Planned:
         if expected and status in ("failed", "error", "warned"):
             status, message = "xfailed", f"{expected} ({message})"
         elif expected and status == "passed":
-            status, message = "xpassed", f"expected to fail ({expected}), but it passed; take it off the list"
+            status, message = "xpassed", f"expected to fail ({expected}), but it passed; remove it from the list"
         return Result(
             id=self.id,
             status=status,
@@ -64,7 +66,7 @@ class Planned:
             message=message,
             hint=likely,
             evidence=evidence,
-            repro=self.subject.repro(self.id) if status in ("failed", "error", "warned") else "",
+            repro=self.candidate.repro(self.id) if status in ("failed", "error", "warned") else "",
             seconds=time.perf_counter() - began,
         )
 
@@ -80,15 +82,15 @@ def iter_checks(
     device: str = "cpu",
     dtypes: Sequence[str] = ("float32", "float64"),
 ) -> Iterator[Planned]:
-    """Every check of a mapping that is to run, for a front end of one's own; see `check_mapping`.
+    """The checks of a mapping that are to run, one by one, for front ends; see `check_mapping`.
 
     >>> [planned.id for planned in iter_checks("identity", only=["rows"])][:2]
     ['rows.replace_others', 'rows.permute']
     """
     checks = choose(level_of(level), only, skip)
-    subject = Subject(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level)
+    candidate = Candidate(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level)
     for check in checks:
-        yield Planned(check, subject.at_least(check.level))
+        yield Planned(check, candidate.at_least(check.level))
 
 
 def check_mapping(
@@ -105,29 +107,29 @@ def check_mapping(
     on_fail: Literal["collect", "raise", "stop"] = "collect",
     callback: Callable[[Result], None] | None = None,
 ) -> Report:
-    """Hold a mapping to the contract and to everything that it declares.
+    """Check whether a mapping keeps the contract, and whether everything that it declares is true.
 
     Args:
-        what: a spec or its text, several of them to be composed, a mapping that is built already, or what builds one
-            from a number of dimensions.
+        what: a spec or its text, several of these to be composed, a mapping that is already built, or a function that
+            builds one from a number of dimensions.
         level: ``quick`` (a second or two), ``standard``, or ``deep`` (many more draws, Betti numbers).
-        only: ids of checks or names of groups; all of the level if empty. What is named runs at any level.
+        only: ids of checks or names of groups, which run whatever their level; if empty, all checks of the level.
         skip: ids or groups to leave out.
-        expected_failures: reasons by check id; such a check that passes is a failure, ``xpassed``.
-        y_dim: number of dimensions of y; the fewest from 2 on that it takes if None.
+        expected_failures: reasons by check id; if such a check passes, that is a failure, ``xpassed``.
+        y_dim: number of dimensions of y; if None, the fewest from 2 on in which it can be built.
         seed: of parameters and draws; the same seed gives the same report.
         device: where the mapping computes.
-        dtypes: in which precisions, of ``float32`` and ``float64``. Continuity, derivatives and declared properties are
-            always checked in float64.
-        on_fail: ``collect`` every result, ``stop`` after the first failure, or ``raise`` then.
+        dtypes: the precisions to check, of ``float32`` and ``float64``. Continuity, derivatives and declared properties
+            are always checked in float64.
+        on_fail: ``collect`` all results, ``stop`` after the first failure, or ``raise`` an error after it.
         callback: called with each result as it comes.
 
     Returns:
-        The report; `Report.ok` tells whether it passed, `Report.raise_if_failed` says it loudly.
+        The report. `Report.ok` says whether the mapping passed; `Report.raise_if_failed` raises an error if it did not.
 
     Raises:
         SpecError: if there is no such mapping, check, level or dtype.
-        PluginError: if the plugin will not load.
+        PluginError: if the plugin cannot be loaded, or cannot build the mapping.
         ConformanceError: with ``on_fail="raise"``, at the first failure.
 
     >>> report = check_mapping("identity", level="quick", only=["rows", "mode"])
@@ -156,36 +158,36 @@ def check_mapping(
 
 
 def reason_for(id: str, reasons: Dictionary[str, str]) -> str:
-    """Why a check is expected to fail, by its own id or by its group's name."""
+    """Why a check is expected to fail, found by its id or by the name of its group; empty if it is not expected to."""
     return reasons.get(id) or reasons.get(id.partition(".")[0], "")
 
 
 def _report(what: Checkable, planned: Sequence[Planned], results: Sequence[Result], level: Level, seed: int) -> Report:
-    subject = planned[0].subject if planned else Subject(what, seed=seed, level=level)
+    candidate = planned[0].candidate if planned else Candidate(what, seed=seed, level=level)
     return Report(
-        subject=subject.label,
-        y_dim=subject.y_dim,
-        z_dim=subject.z_dim,
+        mapping=candidate.label,
+        y_dim=candidate.y_dim,
+        z_dim=candidate.z_dim,
         level=level,
         seed=seed,
         planned=tuple(one.id for one in planned),
         results=tuple(results),
-        versions=_versions(subject),
+        versions=_versions(candidate),
     )
 
 
-def _versions(subject: Subject) -> dict[str, str]:
-    """Of the plugins, the core and torch."""
+def _versions(candidate: Candidate) -> dict[str, str]:
+    """The versions of the plugins, the core and torch."""
     found = {}
-    for spec in subject.specs or ():
+    for spec in candidate.specs or ():
         try:
             component = find("mappings", name_of("mappings", type(spec)))
         except SpecError:
-            continue  # registered under no name
+            continue  # it is not registered
         found[component.distribution] = component.version
     for name in ("intelvae-core", "torch"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # run from its sources
+            continue  # it is run from its sources
     return found

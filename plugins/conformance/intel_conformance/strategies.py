@@ -1,7 +1,7 @@
-"""What do property-based tests draw? Latents, Gaussians and specs, as hypothesis strategies.
+"""What do property-based tests draw? Hypothesis strategies for latents, Gaussian posteriors and specs.
 
-Tensors come from a drawn integer seed through a generator of their own, so that an example is its seed: it can be
-repeated and shrunk, which draws from torch's global state inside a test could not.
+hypothesis draws an integer seed, from which a torch generator makes the tensors. An example can therefore be repeated
+and shrunk, unlike draws from torch's global random state.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def latents(
     """Rows of y of shape ``(rows, y_dim)``: standard normal draws, some of them scaled, on axes or at the origin.
 
     Args:
-        draw: hypothesis' own.
+        draw: supplied by hypothesis.
         y_dim: number of dimensions.
-        rows: how many; 1 to 40 if None.
+        rows: number of rows; 1 to 40 if None.
         dtype: of y.
-        most: the largest scale; the smallest is 1e-30.
+        most: the largest scale that is drawn; the smallest is 1e-30.
     """
     n = draw(st.integers(1, 40)) if rows is None else rows
     generator = torch.Generator().manual_seed(draw(_SEEDS))
@@ -62,7 +62,7 @@ def latents(
 
 @st.composite
 def gaussians(draw: Callable[[Any], Any], y_dim: int, *, dtype: torch.dtype = torch.float64) -> Posterior:
-    """A diagonal Gaussian posterior of shape ``(1, y_dim)``: the prior itself, and some near it and far."""
+    """A diagonal Gaussian posterior of shape ``(1, y_dim)``: the prior itself, or one near it or far from it."""
     far = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]))
     generator = torch.Generator().manual_seed(draw(_SEEDS))
     mean, spread = torch.randn(2, 1, y_dim, generator=generator, dtype=torch.float64) * far
@@ -70,11 +70,11 @@ def gaussians(draw: Callable[[Any], Any], y_dim: int, *, dtype: torch.dtype = to
 
 
 def specs(*choices: str | type[MappingSpec], y_dim: int = 4) -> st.SearchStrategy[MappingSpec]:
-    """Specs with drawn settings that can be built for `y_dim` dimensions.
+    """Specs with drawn settings that can be built in `y_dim` dimensions.
 
     Args:
-        choices: spec classes or the names of installed mappings; all that are installed if none is given.
-        y_dim: number of dimensions that they have to fit.
+        choices: spec classes or names of installed mappings; if none is given, all that are installed.
+        y_dim: number of dimensions in which the specs can be built.
 
     >>> specs("circle").validate()
     """
@@ -85,7 +85,7 @@ def specs(*choices: str | type[MappingSpec], y_dim: int = 4) -> st.SearchStrateg
 
 @st.composite
 def _of_class(draw: Callable[[Any], Any], spec_class: type[MappingSpec], y_dim: int) -> MappingSpec:
-    """Each field at its default or drawn from its type and bounds; what does not fit is drawn again."""
+    """Each field has its default or is drawn from its type and bounds; specs that cannot be built are rejected."""
     values: dict[str, Any] = {}
     for name, field in spec_class.model_fields.items():
         if name == "dims" or (not field.is_required() and draw(st.booleans())):
@@ -101,7 +101,7 @@ def _of_class(draw: Callable[[Any], Any], spec_class: type[MappingSpec], y_dim: 
 
 
 def _of_field(field: FieldInfo) -> st.SearchStrategy[Any]:
-    """Values of its type within its bounds, which say nothing of None."""
+    """Values of the type of a field within its bounds, which do not apply to None."""
     parts = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
     choices: list[st.SearchStrategy[Any]] = [st.none()] if NoneType in parts else []
     for part in parts:

@@ -1,12 +1,12 @@
-r"""What does Theorem 1 say of this mapping and this posterior?
+r"""What does Theorem 1 say about a mapping and a posterior?
 
-A map only loses information, so with one and the same g on both paths
+A mapping can only lose information, so with one and the same g in training and generation
 
 .. math:: KL(g_\# q \| g_\# p) \le KL(q(y|x) \| N(0, I)),
 
-and the ELBO on z is the tighter of the two, by the difference. The right side has a closed form; the left has none for
-most mappings, so it is bounded from below out of samples, with a proven confidence (`intel_conformance.kl_bounds`). A bound
-above the right side says that g is not the same map on the two paths, which is all that can break a theorem.
+and the ELBO on z is tighter than that on y, by the difference. The right side has a closed form. The left side has none
+for most mappings, so it is bounded from below by samples, with a proven confidence (`intel_conformance.kl_bounds`). If
+that bound exceeds the right side, training and generation do not use the same g, since the theorem holds otherwise.
 
 All divergences are in nats per example, all arithmetic is in float64 on the CPU.
 
@@ -38,10 +38,10 @@ class Theorem1(NamedTuple):
 
     Attributes:
         kl_y: KL(q(y|x) ‖ N(0, I)) in closed form.
-        kl_z: what samples say of KL(q(z|x) ‖ p(z)).
-        injective: whether the mapping declares to be injective. If so both sides are equal in exact arithmetic, and a
-            `tightening` is what the critic misses, or what g keeps only in digits that nothing reads (the radius of
-            a circle with a tiny ε).
+        kl_z: what samples show about KL(q(z|x) ‖ p(z)).
+        injective: whether the mapping declares that it is injective. If it does, both sides are equal in exact
+            arithmetic, and `tightening` is what the critic misses, or what g keeps only in the last digits (the radius
+            of a circle with a tiny ε).
     """
 
     kl_y: float
@@ -50,30 +50,30 @@ class Theorem1(NamedTuple):
 
     @property
     def tightening(self) -> float:
-        """How much tighter the ELBO on z is, as estimated.
+        """The estimate of how much tighter the ELBO on z is.
 
-        Too much, as far as `kl_z` is too small: markedly so from about 3 nats on, where the clip is felt. The same
-        posterior under the identity, whose tightening is 0, shows how far.
+        It is too large by as much as `kl_z` is too small: by a lot from about 3 nats on, because the critic is clipped.
+        The value for the same posterior under the identity, whose true tightening is 0, shows by how much.
         """
         return _gap(self.kl_y, self.kl_z.estimate)
 
     @property
     def at_most(self) -> float:
-        """The ELBO on z is no more than that tighter, but for a probability of ``kl_z.level``."""
+        """An upper bound of how much tighter the ELBO on z is, wrong with a probability of at most ``kl_z.level``."""
         return _gap(self.kl_y, self.kl_z.lower)
 
     @property
     def violated(self) -> bool:
-        """With one g on both paths, true with a probability of at most ``kl_z.level``."""
+        """Whether the bound exceeds KL in y; with one g on both paths, with a probability of at most ``kl_z.level``."""
         return self.kl_z.lower > self.kl_y
 
 
 class MeanTheorem1(NamedTuple):
-    """Theorem 1 for several examples of a trained model; every number is a mean over them, in nats per example.
+    """Theorem 1 for several examples of a trained model; all numbers are means over them, in nats per example.
 
     Attributes:
-        each: the examples' own, in their order, each with its share of `level`.
-        level: the probability with which any of the lower bounds, and thus their mean, may be wrong.
+        each: Theorem 1 for each example, in order, each with its share of `level`.
+        level: the probability with which any of the lower bounds, and so their mean, may be wrong.
     """
 
     each: tuple[Theorem1, ...]
@@ -86,32 +86,32 @@ class MeanTheorem1(NamedTuple):
 
     @property
     def lower(self) -> float:
-        """KL(q(z|x) ‖ p(z)) is at least that, but for a probability of `level`."""
+        """A lower bound of KL(q(z|x) ‖ p(z)), wrong with a probability of at most `level`."""
         return math.fsum(one.kl_z.lower for one in self.each) / len(self.each)
 
     @property
     def estimate(self) -> float:
-        """KL(q(z|x) ‖ p(z)) as estimated, from below."""
+        """The estimate of KL(q(z|x) ‖ p(z)), which is too low rather than too high."""
         return math.fsum(one.kl_z.estimate for one in self.each) / len(self.each)
 
     @property
     def injective(self) -> bool:
-        """Whether the mapping declares to be injective; see `Theorem1`."""
+        """Whether the mapping declares that it is injective; see `Theorem1`."""
         return self.each[0].injective
 
     @property
     def tightening(self) -> float:
-        """How much tighter the ELBO on z is, as estimated; see `Theorem1.tightening` for how far it is too much."""
+        """The estimate of how much tighter the ELBO on z is; see `Theorem1.tightening` for its error."""
         return _gap(self.kl_y, self.estimate)
 
     @property
     def at_most(self) -> float:
-        """The ELBO on z is no more than that tighter, but for a probability of `level`."""
+        """An upper bound of how much tighter the ELBO on z is, wrong with a probability of at most `level`."""
         return _gap(self.kl_y, self.lower)
 
     @property
     def violated(self) -> bool:
-        """Whether it is for any example; with one g on both paths, true with a probability of at most `level`."""
+        """Whether it is violated for any example; with one g on both paths, with a probability of at most `level`."""
         return any(one.violated for one in self.each)
 
 
@@ -131,19 +131,19 @@ def theorem1(
 ) -> Theorem1:
     r"""Both sides of Theorem 1 for one posterior :math:`q = N(\mu, diag(e^{\lambda}))` and the prior N(0, I).
 
-    Draws of both are made in float64, rounded to the mapping's dtype (that of `mean` where the mapping has no
-    parameters), and mapped some rows at a time. Rounding so comes after drawing and is a part of g, the same on both
-    paths: the inequality holds for the rounded values too. An injective mapping has equality, see `Theorem1`.
+    Both are drawn in float64, rounded to the dtype of the mapping (that of `mean` if the mapping has no parameters) and
+    mapped in batches. The rounding is thus a part of g and the same on both paths, so that the inequality holds for the
+    rounded values too. For an injective mapping there is equality, see `Theorem1`.
 
-    What this cannot see: a mapping whose rows depend on each other in the same way on both paths, such as a batch norm
-    in training mode, which lowers the KL. `kl_lower_bound` compares rows that come from elsewhere, a trainer's for
-    instance.
+    This cannot detect a mapping whose rows depend on each other in the same way on both paths, such as a batch norm in
+    training mode, which lowers the KL. For rows from another source, such as a step of training, use
+    `intel_conformance.kl_bounds.kl_lower_bound`.
 
     Args:
         mapping: g, on any device, in the mode it is in.
         mean: μ, shape ``(y_dim,)``.
         log_variance: λ, shape ``(y_dim,)``.
-        n: draws of each.
+        n: number of draws of each.
         alpha: the probability with which the bound on KL(q(z|x) ‖ p(z)) may be wrong.
         seed: of the draws and of the critic.
 
@@ -170,16 +170,16 @@ def theorem1(
 
 @torch.no_grad()
 def tightening(model: InteLVAE, x: Tensor, *, n: int = 300_000, alpha: float = 1e-9, seed: int = 0) -> MeanTheorem1:
-    r"""Both sides of Theorem 1 for a trained model's posteriors of a handful of examples, and their means.
+    r"""Both sides of Theorem 1 for the posteriors of a few examples by a trained model, and their means.
 
-    Each of k examples gets a bound at α/k. By the union bound all hold together, but for a probability of α, and so
-    does their mean. The examples share the draws of the prior, which the union bound allows. On one core at
-    n = 300,000 an example takes half a second in 2 dimensions of z, and ten in 64.
+    Each of k examples gets a bound at α/k. By the union bound all of them hold, and so does their mean, except with a
+    probability of α. The examples share the draws of the prior, which the union bound allows. On one core with
+    n = 300,000 an example takes half a second in 2 dimensions of z, and ten seconds in 64.
 
     Args:
-        model: encoder and mapping are used, in evaluation mode; its mode is put back.
+        model: its encoder and its mapping are used in evaluation mode; its mode is restored.
         x: examples ``(k, *x_shape)``, uint8 or float.
-        n: draws of each posterior and of the prior.
+        n: number of draws of each posterior and of the prior.
         alpha: the probability with which any of the bounds may be wrong.
         seed: of the draws and of the critics.
 

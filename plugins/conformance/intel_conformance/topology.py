@@ -1,4 +1,4 @@
-"""Into how many clusters does a cloud of points fall, and how many loops has it? With how clear that is."""
+"""How many clusters and how many loops does a cloud of points have, and how clear is that?"""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ _POINTS = 6000
 _OUTLIERS = 0.02
 _ROWS = 1000
 _FILLED = 7.0
-"""Four times how long the loops last, relative to their birth, that a filled set shows by chance."""
+"""Four times the ratio of death to birth of the loops that chance produces in a set without a loop."""
 
 
 def _dense_part(z: Tensor, trimmed: float) -> Tensor:
-    """The points without the share that lies where they are sparsest."""
+    """All points but a share of them, those in the sparsest places."""
     some = [torch.cdist(rows, z).kthvalue(min(_NEIGHBOUR, len(z)), dim=1).values for rows in torch.split(z, _ROWS)]
     nearest = torch.cat(some)
     return z[nearest.argsort()[: int(len(z) * (1 - trimmed))]]
 
 
 def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int, float, float]:
-    """The number of clusters of a cloud, and by which factor the distance that joins them exceeds that within them.
+    """The number of clusters of a cloud of points, and how clear that number is.
 
-    Single linkage on the nine tenths of the points that lie densest, so that stragglers build no bridge. The number is
-    that which lasts over the widest range of distances while all clusters together hold nine tenths of those.
+    Single linkage of the densest nine tenths of the points, so that outliers do not join clusters. The number of
+    clusters is the one that persists over the widest range of distances, as a ratio, while all clusters together hold
+    nine tenths of these points.
 
     Args:
         z: points ``(n, d)``, a few thousand at most.
         least_share: clusters with less than this share of the points are not counted.
-        expected: a number of clusters; another one is as clear as it lasts longer than this one.
+        expected: the number of clusters that is expected; how clear another number is, is relative to this one.
 
     Returns:
-        The number; the ratio of the largest to the smallest distance at which it is seen, over that of `expected` if it
-        is another; and a distance between the two. 1 cluster with an infinite ratio if no other number lasts over a
-        fifth, with 1 if some nearly does.
+        The number; the ratio of the largest to the smallest distance at which it is seen, divided by the same ratio of
+        `expected` if that is another number; and a distance between the two. If no number above 1 has a ratio of 1.2,
+        the number is 1 with an infinite ratio; if the best one has a ratio below 1.5, it is 1 with a ratio of 1.
 
     >>> noise = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     >>> clear_components(noise + 9 * torch.arange(3).repeat(100)[:, None], 0.1, 3)[0]
@@ -69,7 +70,7 @@ def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int,
             big, held = big + 1, held + size[a]
         if position + 1 < len(order) and held >= 0.9 * n and big > 1:
             here, following = values[edge], values[order[position + 1]]
-            # A curve's own spacing can be 0.
+            # Points of a curve can coincide.
             ratio = following / max(here, 1e-12 * values[order[-1]])
             lasts[big] = lasts.get(big, 1.0) * ratio
             widest[big] = max(widest.get(big, (0.0, 0.0)), (ratio, math.sqrt(here * following)))
@@ -81,9 +82,9 @@ def clear_components(z: Tensor, least_share: float, expected: int) -> tuple[int,
 
 
 def components_at(z: Tensor, least_share: float, distance: float) -> int:
-    """The number of clusters of a cloud whose points are joined up to a distance; as in `clear_components`.
+    """The number of clusters, as in `clear_components`, if points up to a distance from each other are joined.
 
-    Of another, larger sample it tells a gap that is there from one that chance has left: the former stays empty.
+    In a second, larger sample this tells a real gap, which stays empty, from one that chance has left.
     """
     z = _dense_part(z, _TRIMMED)
     lengths, ends = _spanning_tree(z)
@@ -102,7 +103,7 @@ def _root(parent: list[int], i: int) -> int:
 
 
 def _spanning_tree(z: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Lengths and ends of a minimum spanning tree's edges, by Prim's algorithm."""
+    """The lengths and the ends of the edges of a minimum spanning tree, by Prim's algorithm."""
     n = len(z)
     distance = torch.linalg.vector_norm(z - z[0], dim=-1)
     source = torch.zeros(n, dtype=torch.long)
@@ -124,19 +125,20 @@ def _spanning_tree(z: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
 def clear_betti(z: Tensor, dim: int) -> tuple[int, float]:
     """The Betti number b0 or b1 of the set that a cloud of points fills, and how clear it is.
 
-    Of 250 landmarks, each the furthest from those before, so that it does not matter how dense the points lie. b0 by
-    the edges of their spanning tree that are three times the median; b1 by the persistence of loops in their
-    Vietoris-Rips complex: bars are ordered by death over birth, and cut where the ratio of one to the next is largest.
+    It is computed from 250 landmarks, each the furthest point from those before, so that the density of the points does
+    not matter. b0 counts the edges of their spanning tree that are longer than three times the median. b1 is the
+    number of persistent loops in their Vietoris-Rips complex: the bars are sorted by the ratio of death to birth, and
+    cut where one ratio exceeds the next by the largest factor.
 
     Args:
         z: points ``(n, d)``, some thousands.
         dim: 0 or 1.
 
     Returns:
-        The number, and the ratio at the cut.
+        The number, and the factor at the cut.
 
     Raises:
-        Skipped: if gudhi, an optional library, is not installed.
+        Skipped: if gudhi, which the extra ``topology`` brings, is not installed.
     """
     landmarks = _landmarks(_dense_part(z[:_POINTS], _OUTLIERS))
     if dim == 0:
@@ -153,7 +155,7 @@ def clear_betti(z: Tensor, dim: int) -> tuple[int, float]:
 
 
 def _landmarks(z: Tensor) -> Tensor:
-    """Points that are far from one another, each the furthest from those before."""
+    """Points far from one another: each is the furthest from those before."""
     chosen = [0]
     distance = torch.linalg.vector_norm(z - z[0], dim=-1)
     for _ in range(min(_LANDMARKS, len(z)) - 1):
@@ -163,17 +165,19 @@ def _landmarks(z: Tensor) -> Tensor:
 
 
 def _loops(z: Tensor) -> list[float]:
-    """Death over birth of each loop."""
+    """The ratio of death to birth of each loop."""
     try:
         import gudhi
     except ImportError as error:
-        raise Skipped("loops are counted with gudhi, which is not installed: pip install gudhi") from error
+        raise Skipped(
+            "loops are counted with gudhi, which is not installed: pip install 'intelvae-conformance[topology]'"
+        ) from error
     distances = torch.cdist(z, z)
     tree = gudhi.RipsComplex(distance_matrix=distances.tolist(), max_edge_length=float(distances.max()) * 0.75)
     complex_ = tree.create_simplex_tree(max_dimension=1)
     complex_.collapse_edges(nb_iterations=4)
     complex_.expansion(2)
-    complex_.compute_persistence(persistence_dim_max=True)  # collapsed, it may have no triangle
+    complex_.compute_persistence(persistence_dim_max=True)  # after the collapse there may be no triangle
     longest = float(distances.max()) * 0.75
     bars = complex_.persistence_intervals_in_dimension(1)
     return [min(float(death), longest) / max(float(birth), 1e-12) for birth, death in bars]

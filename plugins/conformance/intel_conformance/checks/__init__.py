@@ -1,1 +1,1 @@
-"""The checks, a module for each group; each check is a plain function of the subject."""
+"""The checks, one module for each group. Each check is a plain function of the candidate."""

@@ -1,4 +1,4 @@
-"""Is everything finite? Values and gradients, at the origin, on boundaries, from 1e-30 to 1e6. Clause 4."""
+"""Are values and gradients finite: at the origin, on boundaries, from 1e-30 to 1e6? Clause 4 of the contract."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.outcomes import Broken, NotApplicable
 from intel_conformance.places import onto
-from intel_conformance.subject import Subject
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
@@ -19,14 +19,14 @@ _CLAUSE = "contract, clause 4: values and gradients finite everywhere"
 _SIZES = (1e-30, 1e-15, 1e-7, 1e-3, 1e3, 1e6)
 
 
-def _places(subject: Subject, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    """Where things go wrong, by name."""
-    base = subject.draw("places", subject.size(8, 16, 64))
-    eye = torch.eye(subject.y_dim, dtype=base.dtype, device=base.device)
+def _places(candidate: Candidate, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """The places where values and gradients tend to be infinite, each with a name."""
+    base = candidate.draw("places", candidate.size(8, 16, 64))
+    eye = torch.eye(candidate.y_dim, dtype=base.dtype, device=base.device)
     axes = torch.cat([eye, -eye])
-    equal = torch.ones(2, subject.y_dim, dtype=base.dtype, device=base.device)
+    equal = torch.ones(2, candidate.y_dim, dtype=base.dtype, device=base.device)
     equal[1] *= -1
-    yield "at the origin", torch.zeros(1, subject.y_dim, dtype=dtype, device=base.device)
+    yield "at the origin", torch.zeros(1, candidate.y_dim, dtype=dtype, device=base.device)
     yield "at ordinary points", base.to(dtype)
     yield "on the axes", axes.to(dtype)
     yield "where all coordinates are equal", equal.to(dtype)
@@ -35,10 +35,10 @@ def _places(subject: Subject, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]
     partly = base.clone()
     partly[:, 0] = 0
     yield "where y0 = 0", partly.to(dtype)
-    for name, value in subject.mapping(dtype).state_dict().items():
-        if isinstance(value, Tensor) and value.is_floating_point() and value.shape[-1:] == (subject.y_dim,):
-            yield f"at the rows of {name}", value.detach().reshape(-1, subject.y_dim)[:64].to(dtype)
-    declared = subject.declared
+    for name, value in candidate.mapping(dtype).state_dict().items():
+        if isinstance(value, Tensor) and value.is_floating_point() and value.shape[-1:] == (candidate.y_dim,):
+            yield f"at the rows of {name}", value.detach().reshape(-1, candidate.y_dim)[:64].to(dtype)
+    declared = candidate.declared
     for name, place in [*(("seam", p) for p in declared.seams), *(("centre", p) for p in declared.centres)]:
         at = onto(place, base).to(dtype)
         yield f"on a declared {name}", at
@@ -60,30 +60,36 @@ def _tell(y: Tensor, bad: Tensor, what: str, where: str, likely: str) -> None:
 
 
 @check("finite.values", _CLAUSE)
-def values(subject: Subject) -> None:
-    """Wherever y is finite, so is z."""
-    for dtype in subject.dtypes:
+def values(candidate: Candidate) -> None:
+    """Wherever y is finite, z is finite."""
+    for dtype in candidate.dtypes:
         for moved in (True, False):
-            mapping = subject.mapping(dtype, moved=moved)
-            for where, y in _places(subject, dtype):
-                z = subject.call(mapping, y, doing=where)
-                _tell(y, ~torch.isfinite(z), "z", where, "a division by a norm, acos or log at its end, exp or a power")
+            mapping = candidate.mapping(dtype, moved=moved)
+            for where, y in _places(candidate, dtype):
+                z = candidate.call(mapping, y, doing=where)
+                _tell(
+                    y,
+                    ~torch.isfinite(z),
+                    "z",
+                    where,
+                    "a division by a norm, acos or log at the end of its domain, an overflow of exp or a power",
+                )
 
 
 @check("finite.gradients", _CLAUSE)
-def gradients(subject: Subject) -> None:
-    """The gradient with respect to y is finite wherever y is."""
-    for dtype in subject.dtypes:
+def gradients(candidate: Candidate) -> None:
+    """The gradient with respect to y is finite wherever y is finite."""
+    for dtype in candidate.dtypes:
         for moved in (True, False):
-            mapping = subject.mapping(dtype, moved=moved)
-            for where, y in _places(subject, dtype):
+            mapping = candidate.mapping(dtype, moved=moved)
+            for where, y in _places(candidate, dtype):
                 y = y.clone().requires_grad_()
-                z = subject.call(mapping, y, doing=where)
+                z = candidate.call(mapping, y, doing=where)
                 if not z.requires_grad:
                     raise Broken(
                         "z has no gradient with respect to y", likely="detach(), .data, torch.no_grad(), numpy"
                     )
-                (gradient,) = torch.autograd.grad(_total(subject, mapping, y), y, allow_unused=True)
+                (gradient,) = torch.autograd.grad(_total(candidate, mapping, y), y, allow_unused=True)
                 if gradient is None:
                     raise Broken("z has no gradient with respect to y", likely="detach(), .data, numpy")
                 _tell(
@@ -91,44 +97,44 @@ def gradients(subject: Subject) -> None:
                     ~torch.isfinite(gradient),
                     "the gradient of z, or of an auxiliary loss,",
                     where,
-                    "(y**2).sum()**0.5 at 0 (use torch.linalg.vector_norm or add a floor under the root), "
-                    "sign(t)*abs(t)**a at 0, or a torch.where whose unused branch is infinite",
+                    "(y**2).sum()**0.5 at 0 (use torch.linalg.vector_norm, or add a small constant under the root), "
+                    "sign(t)*abs(t)**a at 0, or a torch.where with an infinite gradient in the branch not taken",
                 )
 
 
-def _total(subject: Subject, mapping: nn.Module, y: Tensor) -> Tensor:
-    """A random sum of all coordinates, since in a plain one infinities could cancel; and the auxiliary losses."""
+def _total(candidate: Candidate, mapping: nn.Module, y: Tensor) -> Tensor:
+    """All coordinates with random weights, as infinities could cancel in a plain sum; and the auxiliary losses."""
     part = bare(mapping)
     if isinstance(part, Regularised):
         z, terms = part.map_with_regularisers(y)
         losses = sum((term for term in terms.values()), z.new_zeros(()))
     else:
         z, losses = mapping(y), y.new_zeros(())
-    weight = torch.randn(z.shape, generator=subject.generator("weights"), dtype=torch.float64).to(z)
+    weight = torch.randn(z.shape, generator=candidate.generator("weights"), dtype=torch.float64).to(z)
     return (z * weight).sum() + losses
 
 
 @check("finite.parameter_gradients", _CLAUSE)
-def parameter_gradients(subject: Subject) -> None:
-    """The gradient with respect to each parameter is finite wherever y is."""
-    if not any(p.requires_grad for p in subject.fresh().parameters()):
-        raise NotApplicable("it has no parameters that are learned")
-    for dtype in subject.dtypes:
+def parameter_gradients(candidate: Candidate) -> None:
+    """The gradient with respect to each parameter is finite wherever y is finite."""
+    if not any(p.requires_grad for p in candidate.fresh().parameters()):
+        raise NotApplicable("it has no parameters to be learned")
+    for dtype in candidate.dtypes:
         for moved in (True, False):
-            mapping = subject.mapping(dtype, moved=moved)
+            mapping = candidate.mapping(dtype, moved=moved)
             learned = {name: p for name, p in mapping.named_parameters() if p.requires_grad}
-            for where, y in _places(subject, dtype):
-                z = subject.call(mapping, y, doing=where)
+            for where, y in _places(candidate, dtype):
+                z = candidate.call(mapping, y, doing=where)
                 if not z.requires_grad:
-                    continue  # it has no part in z; grad.reach asks whether it has one in anything
-                found = torch.autograd.grad(_total(subject, mapping, y), list(learned.values()), allow_unused=True)
+                    continue  # no parameter has a part in z; grad.reach checks that each has one in something
+                found = torch.autograd.grad(_total(candidate, mapping, y), list(learned.values()), allow_unused=True)
                 for name, gradient in zip(learned, found, strict=True):
                     if gradient is not None and not bool(torch.isfinite(gradient).all()):
                         count = int((~torch.isfinite(gradient)).sum())
                         raise Broken(
                             f"the gradient of {name} is not finite {where} ({count} of {gradient.numel()} values, "
                             f"{str(dtype).removeprefix('torch.')})",
-                            likely="a power or a root of something that is 0 there, whose derivative is infinite",
+                            likely="a power or a root of a value that is 0 there, where its derivative is infinite",
                             parameter=name,
                             worst=math.inf,
                         )

@@ -1,4 +1,4 @@
-"""Are gradients right, and do they reach every parameter? Clause 4 of the contract."""
+"""Are the gradients correct, and do they reach every parameter? Clause 4 of the contract."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.jacobians import slopes
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 from intel_conformance.places import away_from
-from intel_conformance.subject import Subject
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
@@ -19,9 +19,9 @@ _CLAUSE = "contract, clause 4: sub-differentiable in y and in the parameters"
 _MARGIN = 0.02
 
 
-def _rows(subject: Subject, name: str, n: int) -> Tensor:
-    """Draws that are not next to a declared seam."""
-    y = away_from(subject.declared, subject.draw_wide(name, 30 * n), _MARGIN)[:n]
+def _rows(candidate: Candidate, name: str, n: int) -> Tensor:
+    """Draws that are not close to a declared seam or centre."""
+    y = away_from(candidate.declared, candidate.draw_wide(name, 30 * n), _MARGIN)[:n]
     if len(y) < n // 2:
         raise Skipped(f"only {len(y)} of {30 * n} draws are further than {_MARGIN} from the declared seams and centres")
     return y
@@ -30,12 +30,12 @@ def _rows(subject: Subject, name: str, n: int) -> Tensor:
 def _learned(mapping: nn.Module) -> dict[str, nn.Parameter]:
     found = {name: p for name, p in mapping.named_parameters() if p.requires_grad}
     if not found:
-        raise NotApplicable("it has no parameters that are learned")
+        raise NotApplicable("it has no parameters to be learned")
     return found
 
 
 def _total(mapping: nn.Module, y: Tensor, weight: Tensor) -> Tensor:
-    """A weighted sum of z, and the auxiliary losses where there are any: what a gradient can come through."""
+    """A weighted sum of z plus the auxiliary losses, if there are any: everything through which a gradient can flow."""
     inner = bare(mapping)
     if not isinstance(inner, Regularised):
         total: Tensor = (mapping(y) * weight).sum()
@@ -45,16 +45,18 @@ def _total(mapping: nn.Module, y: Tensor, weight: Tensor) -> Tensor:
 
 
 @check("grad.input", _CLAUSE)
-def input(subject: Subject) -> None:
-    """The gradient with respect to y is the one that differences show, in float64."""
-    mapping = subject.mapping()
-    y = _rows(subject, "points", subject.size(32, 64, 256))
+def input(candidate: Candidate) -> None:
+    """The gradient with respect to y agrees with finite differences, in float64."""
+    mapping = candidate.mapping()
+    y = _rows(candidate, "points", candidate.size(32, 64, 256))
     settled = 0
     for trial in range(3):
-        direction = subject.draw(f"direction {trial}", len(y))
-        weight = torch.randn(subject.z_dim, generator=subject.generator(f"weight {trial}"), dtype=torch.float64).to(y)
+        direction = candidate.draw(f"direction {trial}", len(y))
+        weight = torch.randn(candidate.z_dim, generator=candidate.generator(f"weight {trial}"), dtype=torch.float64).to(
+            y
+        )
         at = y.clone().requires_grad_()
-        z = subject.call(mapping, at)
+        z = candidate.call(mapping, at)
         if not z.requires_grad:
             raise Broken("z has no gradient with respect to y", likely="detach(), .data, torch.no_grad(), numpy")
         (gradient,) = torch.autograd.grad((z * weight).sum(), at)
@@ -63,37 +65,37 @@ def input(subject: Subject) -> None:
         claimed = (gradient * direction).sum(-1)
         wrong = found.disagree(claimed)
         settled += int(found.settled.sum())
-        # One row alone may be an undeclared kink that lies within the step.
+        # A single row may be an undeclared kink that lies within the step of the differences.
         if int(wrong.sum()) >= 2:
             row = int(wrong.int().argmax())
             point = ", ".join(f"{v:.3g}" for v in y[row].tolist()[:6])
             raise Broken(
-                f"autograd says {float(claimed[row]):.6g}, differences {float(found.value[row]):.6g}, at y = ({point}) "
-                f"and in {int(wrong.sum())} of {len(y)} rows altogether",
+                f"autograd gives {float(claimed[row]):.6g}, finite differences give {float(found.value[row]):.6g} at "
+                f"y = ({point}); the two disagree in {int(wrong.sum())} of {len(y)} rows",
                 likely="detach() of a part, a custom backward, or torch.no_grad() around a part of forward",
                 y=y[row].tolist(),
             )
     if settled < len(y) // 4:
-        raise Skipped("g is so rough that differences do not settle in most draws")
+        raise Skipped("g is so rough that finite differences do not converge at most draws")
 
 
 @check("grad.parameters", _CLAUSE)
-def parameters(subject: Subject) -> None:
-    """The gradient with respect to each parameter is the one that differences show, in float64."""
-    mapping = subject.mapping()
+def parameters(candidate: Candidate) -> None:
+    """The gradient with respect to each parameter agrees with finite differences, in float64."""
+    mapping = candidate.mapping()
     learned = _learned(mapping)
-    y = _rows(subject, "points", 12)
-    weight = torch.randn(subject.z_dim, generator=subject.generator("weight"), dtype=torch.float64).to(y)
-    total = subject.call(mapping, y) @ weight
+    y = _rows(candidate, "points", 12)
+    weight = torch.randn(candidate.z_dim, generator=candidate.generator("weight"), dtype=torch.float64).to(y)
+    total = candidate.call(mapping, y) @ weight
     by_loss = _through_losses(mapping, y, learned)
     by_row = [_gradients(row, learned) for row in total]  # all of them before any parameter is moved in place
     for name, parameter in learned.items():
-        generator = subject.generator(f"direction {name}")
+        generator = candidate.generator(f"direction {name}")
         direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
         direction = direction / torch.linalg.vector_norm(direction).clamp(min=1e-300) * parameter.numel() ** 0.5
         claimed = torch.stack([(gradients[name] * direction).sum() for gradients in by_row])
         if name in by_loss and not bool(claimed.any()):
-            continue  # held constant in g on purpose, and learned through a loss of its own
+            continue  # held constant in g on purpose, and learned through an auxiliary loss
         before = parameter.detach().clone()
 
         def moved(t: float, p: Tensor = parameter, start: Tensor = before, d: Tensor = direction) -> Tensor:
@@ -108,14 +110,14 @@ def parameters(subject: Subject) -> None:
             row = int(wrong.int().argmax())
             raise Broken(
                 f"the gradient of {name} is {float(claimed[row]):.6g} by autograd and {float(found.value[row]):.6g} by "
-                f"differences, in {int(wrong.sum())} of {len(y)} rows",
-                likely="parameter.data, .item() or .detach() in forward, or a value computed once in __init__",
+                f"finite differences; the two disagree in {int(wrong.sum())} of {len(y)} rows",
+                likely="parameter.data, .item() or .detach() in forward, or a value that is computed once in __init__",
                 parameter=name,
             )
 
 
 def _through_losses(mapping: nn.Module, y: Tensor, learned: dict[str, nn.Parameter]) -> set[str]:
-    """The parameters that auxiliary losses reach."""
+    """The parameters that get a gradient from the auxiliary losses."""
     inner = bare(mapping)
     if not isinstance(inner, Regularised):
         return set()
@@ -125,7 +127,7 @@ def _through_losses(mapping: nn.Module, y: Tensor, learned: dict[str, nn.Paramet
 
 
 def _gradients(total: Tensor, learned: dict[str, nn.Parameter]) -> dict[str, Tensor]:
-    """Of a scalar with respect to each parameter, zeros where it has no part in it."""
+    """The gradient of a scalar with respect to each parameter; zeros if it does not depend on the parameter."""
     if not total.requires_grad:
         return {name: torch.zeros_like(parameter) for name, parameter in learned.items()}
     found = torch.autograd.grad(total, list(learned.values()), retain_graph=True, allow_unused=True)
@@ -136,30 +138,32 @@ def _gradients(total: Tensor, learned: dict[str, nn.Parameter]) -> dict[str, Ten
 
 
 @check("grad.reach", _CLAUSE)
-def reach(subject: Subject) -> None:
-    """Every parameter gets a gradient that is not zero, through z or through an auxiliary loss."""
-    mapping = subject.mapping()
-    if subject.given is not None:
-        subject.move(mapping)  # an object may be given with a last layer of zeros
-    _require_registered(mapping, subject.draw("graph", 5).requires_grad_())
+def reach(candidate: Candidate) -> None:
+    """Every parameter gets a gradient other than zero, through z or through an auxiliary loss."""
+    mapping = candidate.mapping()
+    if candidate.given is not None:
+        candidate.move(mapping)  # an object may come with a last layer of zeros, which stops gradients
+    _require_registered(mapping, candidate.draw("graph", 5).requires_grad_())
     learned = _learned(mapping)
     missing = set(learned)
     for batch in range(8):
-        y = subject.draw(f"batch {batch}", 100)
-        weight = torch.randn(100, subject.z_dim, generator=subject.generator(f"w {batch}"), dtype=torch.float64).to(y)
+        y = candidate.draw(f"batch {batch}", 100)
+        weight = torch.randn(100, candidate.z_dim, generator=candidate.generator(f"w {batch}"), dtype=torch.float64).to(
+            y
+        )
         found = _gradients(_total(mapping, y, weight), learned)
         missing -= {name for name, gradient in found.items() if bool(gradient.any())}
         if not missing:
             return
     raise Broken(
         f"{', '.join(sorted(missing)[:4])} got no gradient in 8 batches of 100",
-        likely="detach(), .data or .item() in forward; a parameter that is never used, or a unit that no draw reaches",
+        likely="detach(), .data or .item() in forward, a parameter that is never used, a unit that is never active",
         parameters=sorted(missing),
     )
 
 
 def _require_registered(mapping: nn.Module, y: Tensor) -> None:
-    """Whatever a gradient would flow into is y or a registered parameter: nothing else is trained, moved or saved."""
+    """Gradients flow into y and registered parameters only: nothing else would be trained, moved or saved."""
     z = mapping(y)
     known = {id(p) for p in mapping.parameters()} | {id(y)}
     waiting, seen = [z.grad_fn], set()
@@ -171,26 +175,26 @@ def _require_registered(mapping: nn.Module, y: Tensor) -> None:
         leaf = getattr(node, "variable", None)
         if leaf is not None and id(leaf) not in known:
             raise Broken(
-                f"a tensor of shape {tuple(leaf.shape)} that requires a gradient is no registered parameter: it would "
-                "not be trained, moved or saved",
+                f"a tensor of shape {tuple(leaf.shape)} that requires a gradient is not a registered parameter: it "
+                "would not be trained, moved or saved",
                 likely="parameters kept in a list or a dict; use nn.ParameterList, nn.ParameterDict or nn.Parameter",
             )
         waiting += [following for following, _ in node.next_functions]
 
 
 @check("grad.fresh", _CLAUSE)
-def fresh(subject: Subject) -> None:
-    """A parameter that an optimiser has changed is used by the next call, and so is one that is passed in."""
-    mapping = subject.mapping()
+def fresh(candidate: Candidate) -> None:
+    """A parameter that was changed in place, or passed to functional_call, takes effect in the next call."""
+    mapping = candidate.mapping()
     learned = _learned(mapping)
-    y = subject.draw("fresh", 100)
-    z = subject.call(mapping, y)
+    y = candidate.draw("fresh", 100)
+    z = candidate.call(mapping, y)
     gradients = _gradients(z.square().sum(), learned)
     for name, parameter in learned.items():
         if not bool(gradients[name].any()):
-            continue  # it has no part in z that a change could show
+            continue  # z does not depend on it
         before = parameter.detach().clone()
-        noise = torch.randn(before.shape, generator=subject.generator(f"change {name}"), dtype=torch.float64)
+        noise = torch.randn(before.shape, generator=candidate.generator(f"change {name}"), dtype=torch.float64)
         changed = before + (0.3 * (1 + before.abs()) * noise.to(before))
         ways = {"passed to functional_call": torch.func.functional_call(mapping, {name: changed}, (y,)).detach()}
         with torch.no_grad():
@@ -201,6 +205,6 @@ def fresh(subject: Subject) -> None:
             if torch.equal(found, z.detach()):
                 raise Broken(
                     f"z stays the same when {name} is {way}",
-                    likely="something computed from the parameter is kept in __init__ or from an earlier call",
+                    likely="a value that __init__ or an earlier call computed from the parameter, and kept",
                     parameter=name,
                 )

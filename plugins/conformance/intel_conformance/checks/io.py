@@ -1,4 +1,4 @@
-"""What goes in and what comes out: shapes, precision, device, and the input left alone. Clause 1 of the contract."""
+"""Are shape, precision and device of z those of y, and is y left unchanged? Clause 1 of the contract."""
 
 from __future__ import annotations
 
@@ -8,135 +8,136 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.closeness import allowance, worst_difference
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
-from intel_conformance.subject import Subject
 from intel_core.errors import PluginError, SpecError
 from intel_core.mappings.building import build_mapping
 
 _CLAUSE = "contract, clause 1: (..., y_dim) to (..., z_dim), the same dtype and device"
 
 _FEW = 48
-"""So many of 255 second differences may be large where they come from steps of float32."""
+"""At most so many of 255 second differences are large if these come from the steps of float32."""
 _SHAPES = ((), (0,), (1,), (2,), (33,), (2, 3), (3, 0, 2))
 
 
 @check("io.shape", _CLAUSE)
-def shape(subject: Subject) -> None:
-    """Any leading shape is kept, none and an empty one included."""
+def shape(candidate: Candidate) -> None:
+    """The leading shape of z is that of y, whatever it is: none and an empty batch included."""
     empty: Broken | None = None
-    for dtype in subject.dtypes:
-        mapping = subject.mapping(dtype)
+    for dtype in candidate.dtypes:
+        mapping = candidate.mapping(dtype)
         for leading in _SHAPES:
             try:
-                subject.call(mapping, subject.draw("shape", *leading).to(dtype))
+                candidate.call(mapping, candidate.draw("shape", *leading).to(dtype))
             except Broken as error:
                 if 0 not in leading or error.__cause__ is None:
                     raise
-                empty = error  # some of torch's own functions refuse to do nothing
+                empty = error  # some of torch's own functions refuse empty tensors
     if empty is not None:
         raise Unsupported(
-            empty.message, likely="torch.fft and others take no empty tensor; no batch is empty in training"
+            empty.message,
+            likely="torch.fft and some other functions refuse empty tensors; in training no batch is empty",
         )
 
 
 @check("io.dtype", _CLAUSE)
-def dtype(subject: Subject) -> None:
+def dtype(candidate: Candidate) -> None:
     """The dtype of z is that of y."""
-    for dtype in subject.dtypes:
-        z = subject.call(subject.mapping(dtype), subject.draw("dtype", 5).to(dtype))
+    for dtype in candidate.dtypes:
+        z = candidate.call(candidate.mapping(dtype), candidate.draw("dtype", 5).to(dtype))
         if z.dtype != dtype:
             raise Broken(
                 f"z is {z.dtype} for y of {dtype}",
-                likely="a tensor made with a dtype of its own; use y.new_tensor(...), torch.zeros_like(y), a buffer",
+                likely="a tensor made with a fixed dtype; use y.new_tensor(...), torch.zeros_like(y) or a buffer",
             )
 
 
 @check("io.float64", _CLAUSE)
-def float64(subject: Subject) -> None:
-    """What is asked for in float64 is computed in float64 throughout.
+def float64(candidate: Candidate) -> None:
+    """For y in float64, all of the computation is in float64.
 
-    A coordinate of z along a line of 257 points 1e-9 apart, which is a few units of float32 in all: a smooth function
-    bends evenly there, if at all, while float32 somewhere inside makes it stand and jump, so that its second
+    z is computed along lines of 257 points that are 1e-9 apart, a few steps of float32 in all. A smooth function bends
+    evenly there, if at all. If g rounds to float32 inside, z stays constant and then moves in steps, so that its second
     differences are a few spikes.
     """
-    if torch.float64 not in subject.dtypes:
-        raise NotApplicable("float64 was not asked for")
-    mapping = subject.mapping(torch.float64)
+    if torch.float64 not in candidate.dtypes:
+        raise NotApplicable("float64 is not among the dtypes of this check")
+    mapping = candidate.mapping(torch.float64)
     n = 64
-    start = subject.draw("line", n)
-    step = subject.draw("direction", n)
+    start = candidate.draw("line", n)
+    step = candidate.draw("direction", n)
     step = step / step.abs().amax(-1, keepdim=True) * 1e-9
     points = start[:, None] + torch.arange(257, device=start.device, dtype=start.dtype)[:, None] * step[:, None]
-    z = subject.call(mapping, points)
+    z = candidate.call(mapping, points)
     eps = torch.finfo(torch.float64).eps
     size = z.abs().amax((0, 1)).clamp(min=1e-300)
     visible = z.diff(dim=1).abs().sum(1) > 1e4 * eps * size  # n, z_dim
     signed = z.diff(n=2, dim=1)
     bends = signed.abs()
     largest = bends.amax(1)
-    # A step bends up and down again at once; a kink, of which a net may have many, bends once.
+    # A step bends up and at once down again; a kink, of which a ReLU network has many, bends once.
     steps = torch.minimum(bends[:, 1:], bends[:, :-1]) * (signed[:, 1:] * signed[:, :-1] < 0)
     spikes = ((bends > 0.25 * largest[:, None]).sum(1) <= _FEW) & (steps.amax(1) > 0.4 * largest)
     stepped = (visible & spikes & (largest > 64 * eps * size)).sum(0)
     informative = visible.sum(0)
     if int(informative.max()) < n // 8:
-        raise Skipped("g hardly moves in any draw, so that its precision cannot be seen")
+        raise Skipped("z hardly changes along any line, so that its precision cannot be seen")
     for coordinate, (seen, bad) in enumerate(zip(informative.tolist(), stepped.tolist(), strict=True)):
         if seen >= n // 8 and bad > 0.3 * seen:
             raise Broken(
-                f"z{coordinate} moves in steps along {bad} of {seen} lines of 1e-9 per point, expected smoothly",
-                likely="float32 inside: .float(), torch.tensor(...) of floats, a buffer that .double() does not reach",
+                f"z{coordinate} moves in steps along {bad} of {seen} lines of points 1e-9 apart, expected no steps",
+                likely="float32 inside: .float(), torch.tensor(...) of floats, a tensor that .double() leaves as it is",
                 coordinate=coordinate,
                 lines=bad,
             )
 
 
 @check("io.input", _CLAUSE)
-def input(subject: Subject) -> None:
-    """The input is not changed."""
-    for dtype in subject.dtypes:
-        mapping = subject.mapping(dtype)
-        y = subject.draw("input", 7).to(dtype)
+def input(candidate: Candidate) -> None:
+    """A call leaves y unchanged."""
+    for dtype in candidate.dtypes:
+        mapping = candidate.mapping(dtype)
+        y = candidate.draw("input", 7).to(dtype)
         before, version = y.clone(), y._version
-        subject.call(mapping, y)
+        candidate.call(mapping, y)
         if y._version != version or not torch.equal(y, before):
             raise Broken(
                 "y was changed by the call",
-                likely="an operation in place: y[..., i] = ..., y += ..., y.mul_(...), out=y",
+                likely="an in-place operation: y[..., i] = ..., y += ..., y.mul_(...), out=y",
             )
 
 
 @check("io.layout", _CLAUSE)
-def layout(subject: Subject) -> None:
-    """The layout of y in memory does not matter."""
-    for dtype in subject.dtypes:
-        mapping = subject.mapping(dtype)
-        y = subject.draw("layout", 6).to(dtype)
-        z = subject.call(mapping, y)
-        allowed = allowance(mapping, y, z, subject.generator("allowance"))
+def layout(candidate: Candidate) -> None:
+    """The layout of y in memory makes no difference to z."""
+    for dtype in candidate.dtypes:
+        mapping = candidate.mapping(dtype)
+        y = candidate.draw("layout", 6).to(dtype)
+        z = candidate.call(mapping, y)
+        allowed = allowance(mapping, y, z, candidate.generator("allowance"))
         views = {
             "a transposed tensor": y.T.contiguous().T,
-            "part of a wider tensor": torch.cat([y, y], -1)[:, : subject.y_dim],
+            "part of a wider tensor": torch.cat([y, y], -1)[:, : candidate.y_dim],
             "every second row of a tensor": y.repeat_interleave(2, 0)[::2],
             "an expanded tensor": y[None].expand(2, -1, -1)[1],
         }
         for name, view in views.items():
-            found = subject.call(mapping, view, doing=f"as {name}")
+            found = candidate.call(mapping, view, doing=f"as {name}")
             if (worst := worst_difference(found, z, allowed)) is not None:
-                raise Broken(f"z{worst[1][1]} of row {worst[1][0]} is off by {worst[0]:.3g} where y is {name}")
+                raise Broken(f"z{worst[1][1]} of row {worst[1][0]} is off by {worst[0]:.3g} if y is {name}")
 
 
 @check("io.dims", _CLAUSE)
-def dims(subject: Subject) -> None:
-    """In every number of dimensions there is a mapping, or a ValueError that says why not."""
-    if subject.specs is None:
+def dims(candidate: Candidate) -> None:
+    """In any number of dimensions, build() gives a mapping or raises a ValueError that says why there is none."""
+    if candidate.specs is None:
         raise NotApplicable("the mapping was given as an object, not as a spec")
-    for y_dim in sorted({1, 2, 3, 4, 5, 8, subject.y_dim}):
+    for y_dim in sorted({1, 2, 3, 4, 5, 8, candidate.y_dim}):
         try:
             with torch.random.fork_rng(devices=[]):
-                mapping = build_mapping(subject.specs, y_dim)
+                mapping = build_mapping(candidate.specs, y_dim)
         except PluginError as error:
             raise Broken(str(error)) from error
         except SpecError:
@@ -144,11 +145,11 @@ def dims(subject: Subject) -> None:
         except Exception as error:
             raise Broken(
                 f"build({y_dim}) raised {type(error).__name__}: {str(error)[:200]}",
-                likely="a number of dimensions that there is no mapping for; raise ValueError with the reason",
+                likely="a number of dimensions for which there is no mapping; raise ValueError with the reason",
                 y_dim=y_dim,
             ) from error
         try:
-            z = mapping(torch.randn(3, y_dim, generator=subject.generator("dims")))
+            z = mapping(torch.randn(3, y_dim, generator=candidate.generator("dims")))
         except Exception as error:
             raise Broken(f"in {y_dim} dimensions it raised {type(error).__name__}: {str(error)[:200]}") from error
         if tuple(z.shape) != (3, mapping.z_dim):
@@ -156,7 +157,7 @@ def dims(subject: Subject) -> None:
 
 
 class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuses operations on tensors of two devices, which some operations on the meta device do not."""
+    """Refuses operations on tensors of two devices, which torch allows for some operations on the meta device."""
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -172,20 +173,20 @@ class _TwoDevices(RuntimeError):
 
 
 @check("io.device", _CLAUSE, level="standard")
-def device(subject: Subject) -> None:
-    """The output is where y is; tried without values, on the meta device, which needs no accelerator."""
-    mapping = subject.fresh()
-    likely = "a tensor made on the CPU, or one that is no buffer; use y.new_tensor(...) or register_buffer"
+def device(candidate: Candidate) -> None:
+    """The device of z is that of y. Tried on the meta device, which has no values and needs no accelerator."""
+    mapping = candidate.fresh()
+    likely = "a tensor that is made on the CPU and is not a buffer; use y.new_tensor(...) or register_buffer"
     try:
         mapping = mapping.to("meta")
-        y = torch.empty(4, subject.y_dim, device="meta")
+        y = torch.empty(4, candidate.y_dim, device="meta")
         with _OneDevice():  # type: ignore[no-untyped-call]
             z = mapping(y)
     except _TwoDevices as error:
         raise Broken(f"moved to another device, {error}", likely=likely) from error
     except Exception as error:
         said = str(error).strip().partition("\n")[0][:200]
-        # Two devices in one operation are named both; whatever needs a value has none here.
+        # An error about two devices names both of them; an error about a missing value mentions item().
         if "cpu" in said and "meta" in said and "item" not in said:
             raise Broken(f"moved to another device it raised {type(error).__name__}: {said}", likely=likely) from error
         raise Unsupported(
@@ -193,4 +194,4 @@ def device(subject: Subject) -> None:
             likely="a branch on a value (.item(), bool(tensor)), which waits for the accelerator at every call",
         ) from error
     if z.device.type != "meta":
-        raise Broken(f"z is on {z.device} for y on another device", likely="a tensor made on the CPU")
+        raise Broken(f"z is on {z.device} for y on another device", likely="a tensor that is made on the CPU")

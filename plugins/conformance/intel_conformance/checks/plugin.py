@@ -1,4 +1,4 @@
-"""Does the spec behave as a plugin's must: light to import, described, and the same after being written as text?"""
+"""Is the spec fit for a plugin: quick to import, described, and the same after it was written as text?"""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sys
 
 from pydantic import ValidationError
 
+from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.outcomes import Broken, NotApplicable
-from intel_conformance.subject import Subject
 from intel_core.components.loading import name_of
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.errors import PluginError
@@ -21,14 +21,14 @@ from intel_core.schedules import ConstantScheduleSpec, ScheduleSpec
 _CLAUSE = "contract: the spec of a plugin"
 
 
-def _specs(subject: Subject) -> tuple[MappingSpec, ...]:
-    if subject.specs is None:
+def _specs(candidate: Candidate) -> tuple[MappingSpec, ...]:
+    if candidate.specs is None:
         raise NotApplicable("the mapping was given as an object, not as a spec")
-    return subject.specs
+    return candidate.specs
 
 
-def _registered(subject: Subject) -> tuple[MappingSpec, ...]:
-    specs = _specs(subject)
+def _registered(candidate: Candidate) -> tuple[MappingSpec, ...]:
+    specs = _specs(candidate)
     for spec in specs:
         try:
             name_of("mappings", type(spec))
@@ -38,9 +38,9 @@ def _registered(subject: Subject) -> tuple[MappingSpec, ...]:
 
 
 @check("plugin.text", _CLAUSE)
-def text(subject: Subject) -> None:
-    """The spec's text form, parsed again, is the same spec."""
-    for spec in _registered(subject):
+def text(candidate: Candidate) -> None:
+    """The spec's text form is parsed to an equal spec."""
+    for spec in _registered(candidate):
         for explicit in (False, True):
             written = format_spec(spec, explicit=explicit)
             try:
@@ -50,42 +50,42 @@ def text(subject: Subject) -> None:
             if read != spec:
                 raise Broken(
                     f"its text {written!r} is parsed to another spec",
-                    likely="a validator that changes a value each time it is given",
+                    likely="a validator that changes the value each time it runs",
                 )
 
 
 @check("plugin.fields", _CLAUSE)
-def fields(subject: Subject) -> None:
-    """Class and fields are described; unknown keys are refused; a spec cannot be changed."""
-    for spec in _specs(subject):
+def fields(candidate: Candidate) -> None:
+    """The class and its fields have descriptions, unknown keys are refused, and a spec cannot be changed."""
+    for spec in _specs(candidate):
         spec_class = type(spec)
         name = spec_class.__name__
         if not (spec_class.__dict__.get("__doc__") or "").strip():
-            raise Broken(f"{name} has no docstring, whose first line `intel plugins list` shows")
+            raise Broken(f"{name} has no docstring; `intel plugins list` shows its first line")
         silent = [key for key, field in spec_class.model_fields.items() if not (field.description or "").strip()]
         if silent:
             raise Broken(
-                f"field {silent[0]!r} of {name} has no description, which help and schema show",
+                f"field {silent[0]!r} of {name} has no description; help and schema show it",
                 likely='Field(..., description="...")',
             )
         config = spec_class.model_config
         if config.get("extra") != "forbid":
             raise Broken(f"{name} takes unknown keys (extra={config.get('extra')!r}), expected extra='forbid'")
         if not config.get("frozen"):
-            raise Broken(f"{name} can be changed after it was checked (frozen=False)")
+            raise Broken(f"{name} can be changed after it was validated (frozen=False)")
         if spec_class.model_fields:
             key = next(iter(spec_class.model_fields))
             try:
                 setattr(spec, key, getattr(spec, key))
             except (ValidationError, AttributeError, TypeError):
                 continue
-            raise Broken(f"{name}.{key} can be assigned to", likely="a __setattr__ of its own")
+            raise Broken(f"{name}.{key} can be assigned to", likely="a custom __setattr__")
 
 
 @check("plugin.schedules", _CLAUSE)
-def schedules(subject: Subject) -> None:
-    """The schedules that a spec advises can be had, for runs of any length."""
-    for spec in _specs(subject):
+def schedules(candidate: Candidate) -> None:
+    """The spec's advised schedules are valid for runs of any length."""
+    for spec in _specs(candidate):
         for steps in (1, 1000):
             try:
                 advised = spec.advised_schedules(steps, {"kl": ConstantScheduleSpec()})
@@ -101,9 +101,9 @@ def schedules(subject: Subject) -> None:
 
 
 @check("plugin.light", _CLAUSE, level="standard")
-def light(subject: Subject) -> None:
-    """Importing the spec's module does not import torch, so that help and listings stay quick."""
-    for module in dict.fromkeys(type(spec).__module__ for spec in _registered(subject)):
+def light(candidate: Candidate) -> None:
+    """Importing the spec's module does not import torch, so that help and listings are quick."""
+    for module in dict.fromkeys(type(spec).__module__ for spec in _registered(candidate)):
         if module == "__main__":
             raise NotApplicable("the spec is defined in the program that runs, not in a module")
         path = os.pathsep.join(entry for entry in sys.path if entry)
@@ -120,5 +120,5 @@ def light(subject: Subject) -> None:
         if done.stdout.split()[-1:] == ["True"]:
             raise Broken(
                 f"importing {module} imports torch",
-                likely="an import of torch, or of the mapping's module, at the top; move it into build()",
+                likely="an import of torch or of the mapping's module at the top of the file; move it into build()",
             )

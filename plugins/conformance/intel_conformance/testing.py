@@ -1,20 +1,22 @@
-"""How does pytest run the checks? One line in a test file for each of two things.
+"""How does pytest run the checks? `conformance` and `property_tests` each take one line of a test file.
 
-pytest and hypothesis are imported when the line is run, not when this module is.
+pytest and hypothesis are imported when these functions are called, not when this module is imported.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dictionary
 from typing import Any, Literal, cast
 
 import torch
 
-from intel_conformance.check import Level, choose, names_of
+from intel_conformance.candidate import Candidate, Checkable
+from intel_conformance.catalogue import choose, names_of
+from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken
 from intel_conformance.runner import Planned, reason_for
-from intel_conformance.subject import Checkable, Subject
 from intel_core.mappings.contract import MappingSpec
 
 __all__ = ["conformance", "property_tests"]
@@ -32,30 +34,32 @@ def conformance(
     y_dim: int | None = None,
     seed: int = 0,
 ) -> Callable[..., None]:
-    """A pytest function with a case for each spec and check.
+    """A pytest function with one case for each spec and check.
 
     Assign it to a name that begins with ``test_``::
 
         test_conformance = conformance(["spiral", "spiral:turns=3"], expected_failures={"deploy.vmap": "branches on y"})
 
-    What is not promised is skipped with the reason, and so is what cannot be tried, or would only be warned of; a case
-    per spec fails if nothing ran.
+    Checks that do not apply to a spec, cannot be tried, or end with a warning are skipped, with the reason.
 
     Args:
-        specs: what `check_mapping` takes, several of them; or a dictionary from such to the number of dimensions of y.
+        specs: a list of what `intel_conformance.check_mapping` takes, or a dictionary from such to the number of
+            dimensions of y.
         level: ``quick``, ``standard`` or ``deep``.
         only: ids of checks or names of groups.
         skip: ids or groups to leave out.
         expected_failures: reasons by check id.
-        strict: whether an expected failure that passes is a failure.
-        warnings: what is no breach, but worth a warning, is skipped, or fails.
-        y_dim: number of dimensions of all; the fewest that each takes if None.
+        strict: whether it is a failure if a check that is expected to fail passes.
+        warnings: whether a case fails or is skipped if its check ends with a warning.
+        y_dim: number of dimensions of y for all specs; if None, for each the fewest in which it can be built.
         seed: of parameters and draws.
 
     Raises:
         SpecError: for a check that does not exist.
-        ValueError: if there are no specs.
+        ValueError: if there are no specs, or no checks are left.
+        ImportError: if pytest is not installed.
     """
+    _require("pytest")
     import pytest
 
     wanted = _wanted("conformance", specs, y_dim)
@@ -69,14 +73,14 @@ def conformance(
         for i, (spec, _) in enumerate(wanted)
         for check in checks
     ]
-    subjects: dict[int, Subject] = {}
+    candidates: dict[int, Candidate] = {}
 
     @pytest.mark.parametrize(("number", "check"), cases)
     def test_conformance(number: int, check: Any) -> None:
-        if number not in subjects:  # on use, so that a broken plugin fails its own tests rather than the collection
+        if number not in candidates:  # not at collection, so that a broken plugin fails its own cases only
             what, dims = wanted[number]
-            subjects[number] = Subject(what, y_dim=dims, seed=seed, level=level)
-        planned = Planned(check, subjects[number].at_least(check.level))
+            candidates[number] = Candidate(what, y_dim=dims, seed=seed, level=level)
+        planned = Planned(check, candidates[number].at_least(check.level))
         result = planned.run(expected=reason_for(check.id, reasons))
         if result.status == "xfailed":
             pytest.xfail(result.message)
@@ -87,6 +91,18 @@ def conformance(
             pytest.skip(f"{result.status.replace('_', ' ')}: {result.message}")
 
     return cast(Callable[..., None], test_conformance)
+
+
+def _require(name: str) -> None:
+    """Import an optional library.
+
+    Raises:
+        ImportError: if it is not installed; the message says how to install it.
+    """
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{name} is not installed: pip install 'intelvae-conformance[testing]'") from error
 
 
 def _wanted(
@@ -108,37 +124,42 @@ def _label(spec: Checkable) -> str:
 def property_tests(
     specs: Sequence[Checkable] | Dictionary[Any, int], *, y_dim: int | None = None, n: int = 20_000
 ) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Two hypothesis tests, of continuity and of the inequality of Theorem 1, over the given mappings.
+    """Two hypothesis tests, of continuity and of the inequality of Theorem 1, for the given mappings.
 
     ::
 
         test_continuity, test_theorem1 = property_tests(["spiral", "spiral:turns=3"])
 
-    The first draws the mapping, its parameters and segments: at random, across a declared seam, through a declared
-    centre; hypothesis steers towards larger differences left over. The second draws a posterior, and asks that the
-    lower confidence bound of KL(q(z|x) ‖ p(z)) does not exceed KL(q(y|x) ‖ N(0, I)).
+    The first draws one of the mappings, its parameters and a segment: at random, across a declared seam or past a
+    declared centre. hypothesis searches for segments with large remaining differences. The second draws a posterior
+    and checks that a lower confidence bound of KL(q(z|x) ‖ p(z)) does not exceed KL(q(y|x) ‖ N(0, I)).
 
     Args:
-        specs: what `check_mapping` takes, several of them.
-        y_dim: number of dimensions; the fewest that each takes if None.
-        n: draws of each distribution.
+        specs: as for `conformance`.
+        y_dim: number of dimensions of y; if None, for each spec the fewest in which it can be built.
+        n: number of draws from each distribution.
+
+    Raises:
+        ValueError: if there are no specs.
+        ImportError: if hypothesis is not installed.
     """
+    _require("hypothesis")
     from hypothesis import given, settings, target
     from hypothesis import strategies as st
 
-    from intel_conformance.scan import scan
-    from intel_conformance.segments import crossing, random_segments
+    from intel_conformance.continuity.scan import scan
+    from intel_conformance.continuity.segments import crossing, random_segments
     from intel_conformance.strategies import gaussians
     from intel_conformance.theory import theorem1
 
     wanted = _wanted("property_tests", specs, y_dim)
-    subjects: dict[tuple[int, int], Subject] = {}
+    candidates: dict[tuple[int, int], Candidate] = {}
 
-    def subject_of(number: int, seed: int) -> Subject:
-        if (number, seed) not in subjects:
+    def candidate_of(number: int, seed: int) -> Candidate:
+        if (number, seed) not in candidates:
             what, dims = wanted[number]
-            subjects[number, seed] = Subject(what, y_dim=dims, seed=seed)
-        return subjects[number, seed]
+            candidates[number, seed] = Candidate(what, y_dim=dims, seed=seed)
+        return candidates[number, seed]
 
     numbers, seeds = st.integers(0, len(wanted) - 1), st.integers(0, 3)
     kinds = st.sampled_from(["random", "seam", "centre"])
@@ -146,29 +167,33 @@ def property_tests(
     @settings(deadline=None)
     @given(number=numbers, seed=seeds, draw=st.integers(0, 2**32 - 1), kind=kinds)
     def test_continuity(number: int, seed: int, draw: int, kind: str) -> None:
-        subject = subject_of(number, seed)
-        declared = subject.declared
+        candidate = candidate_of(number, seed)
+        declared = candidate.declared
         if not declared.continuous:
             return
         generator = torch.Generator().manual_seed(draw)
         places = {"seam": declared.seams, "centre": declared.centres}.get(kind, ())
         if places:
-            starts, ends = crossing(places[draw % len(places)], 1, subject.y_dim, generator)
+            starts, ends = crossing(places[draw % len(places)], 1, candidate.y_dim, generator)
         else:
-            starts, ends = random_segments(1, subject.y_dim, generator)
-        (found,) = scan(subject.mapping(), starts, ends)
+            starts, ends = random_segments(1, candidate.y_dim, generator)
+        (found,) = scan(candidate.mapping(), starts, ends)
         if found.kind in ("jump", "not finite"):
-            raise Broken(f"{subject.label}: {found.kind} of {found.size:.4g} at y = {found.where.tolist()}")
-        target(found.size, label="difference left over")
+            what = f"jump of {found.size:.4g}" if found.kind == "jump" else "value that is not finite"
+            raise Broken(f"{candidate.label}: {what} at y = {found.where.tolist()}")
+        target(found.size, label="remaining difference")
 
     @settings(deadline=None)
     @given(number=numbers, seed=seeds, data=st.data())
     def test_theorem1(number: int, seed: int, data: Any) -> None:
-        subject = subject_of(number, seed)
-        posterior = data.draw(gaussians(subject.y_dim))
-        mapping = subject.mapping()
+        candidate = candidate_of(number, seed)
+        posterior = data.draw(gaussians(candidate.y_dim))
+        mapping = candidate.mapping()
         found = theorem1(mapping, posterior.mean[0], posterior.log_variance[0], n=n, alpha=1e-9, seed=seed)
         if found.violated:
-            raise Broken(f"{subject.label}: KL in z is at least {found.kl_z.lower:.4f}, in y {found.kl_y:.4f}")
+            raise Broken(
+                f"{candidate.label}: the KL divergence is at least {found.kl_z.lower:.4f} nats in z, but "
+                f"{found.kl_y:.4f} in y"
+            )
 
     return test_continuity, test_theorem1

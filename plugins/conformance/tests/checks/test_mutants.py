@@ -1,10 +1,10 @@
-"""Does every check find the faults it is there for? A check whose mutant lives is worth nothing."""
+"""Does every check find the faults that it is meant for?"""
 
 from __future__ import annotations
 
 import pytest
 from intel_conformance import all_checks, check_mapping
-from intel_conformance.mutants import MUTANTS, Mutant
+from specimens.mutants import MUTANTS, Mutant
 
 import intel_core
 

@@ -1,4 +1,4 @@
-"""Along which segments is a function looked at? Where a standard normal has its mass, and through declared places."""
+"""Along which segments is a function tested? Where the standard normal has its mass, and across declared places."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["crossing", "points_of", "random_segments"]
 
 
 def random_segments(n: int, d: int, generator: torch.Generator, length: float | None = None) -> tuple[Tensor, Tensor]:
-    """Segments where a standard normal has its mass.
+    """Segments where the standard normal has its mass.
 
     Args:
-        n: how many.
+        n: number of segments.
         d: number of dimensions of y.
-        generator: for what is drawn.
-        length: that of all segments. None is a mixture: every other segment joins two draws, the rest begin at a draw
-            and are between 1e-3 and 1 long, all orders of magnitude alike.
+        generator: source of the random numbers.
+        length: of all segments. If None, every other segment joins two draws, and the rest begin at a draw and have
+            lengths between 1e-3 and 1, uniform in the logarithm.
 
     Returns:
         Where they begin and where they end, both ``(n, d)``, float64.
@@ -38,17 +38,18 @@ def random_segments(n: int, d: int, generator: torch.Generator, length: float | 
 
 
 def crossing(place: Locus, n: int, d: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Segments through a seam, or past a centre.
+    """Segments that cross a seam, or pass close to a centre.
 
-    They are between 0.01 and 1 long. A seam is crossed at random points of it, of a ray every third near its beginning,
-    at a random angle, and at no point that is special on the segment. A centre, which would be missed anyway, is
-    passed at distances between 1e-12 and 0.1, all orders of magnitude alike.
+    They are between 0.01 and 1 long. A seam is crossed at random points and angles, and at a random point of the
+    segment, so that the crossing is on no grid; a seam that is a ray is crossed near its starting point by every third
+    segment. A centre has codimension 2 or more, so that no random segment meets it: it is passed at distances between
+    1e-12 and 0.1, uniform in the logarithm.
 
     Args:
         place: the seam or the centre.
-        n: how many segments.
+        n: number of segments.
         d: number of dimensions of y.
-        generator: for what is drawn.
+        generator: source of the random numbers.
 
     Returns:
         Where they begin and where they end, both ``(n, d)``, float64.
@@ -65,7 +66,7 @@ def crossing(place: Locus, n: int, d: int, generator: torch.Generator) -> tuple[
     across = torch.zeros(n, d, dtype=torch.float64)
     across[:, pinned] = _off_ray(place, torch.randn(n, len(pinned), dtype=torch.float64, generator=generator))
     across = _unit(across)
-    # Along the place: whatever is neither pinned nor across.
+    # Along the place: the directions that are neither pinned nor across it.
     along = torch.randn(n, d, dtype=torch.float64, generator=generator)
     along[:, pinned] -= _off_ray(place, along[:, pinned])
     share, size, miss = torch.rand(3, n, 1, dtype=torch.float64, generator=generator)
@@ -80,14 +81,14 @@ def crossing(place: Locus, n: int, d: int, generator: torch.Generator) -> tuple[
 
 
 def points_of(place: Locus, n: int, d: int, generator: torch.Generator, *, along: bool = False) -> Tensor:
-    """Points of a seam or a centre; the dimensions that it leaves free are drawn.
+    """Points of a seam or a centre; the dimensions that it leaves free are drawn at random.
 
     Args:
         place: the seam or the centre.
-        n: how many points.
+        n: number of points.
         d: number of dimensions of y.
-        generator: for what is drawn.
-        along: of a ray, points on it, every third near its beginning; else its beginning.
+        generator: source of the random numbers.
+        along: whether the points lie along a ray, every third near its starting point, or all at the starting point.
 
     Returns:
         ``(n, d)``, float64.
@@ -112,7 +113,7 @@ def points_of(place: Locus, n: int, d: int, generator: torch.Generator, *, along
 
 
 def _off_ray(place: Locus, vectors: Tensor) -> Tensor:
-    """The part of vectors in the pinned dimensions that is at right angles to the ray, if there is one."""
+    """The part of vectors in the pinned dimensions that is orthogonal to the ray, if there is one."""
     if place.direction is None:
         return vectors
     ray = torch.tensor(place.direction, dtype=torch.float64)

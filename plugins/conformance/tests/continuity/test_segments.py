@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from intel_conformance.segments import crossing, points_of, random_segments
+from intel_conformance.continuity.segments import crossing, points_of, random_segments
 
 from intel_core.mappings.properties import Locus
 

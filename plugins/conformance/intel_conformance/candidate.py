@@ -1,4 +1,4 @@
-"""What is being checked? A mapping that can be built afresh, and seeded draws to check it with."""
+"""What is being checked? A mapping that can be built anew, and seeded draws to check it with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from intel_conformance.check import LEVELS, Level
+from intel_conformance.levels import LEVELS, Level
 from intel_conformance.outcomes import Broken, Skipped
 from intel_conformance.places import is_pair, problem_of
 from intel_core.components.spec import parse_spec
@@ -23,34 +23,34 @@ from intel_core.mappings.contract import Mapping, MappingSpec
 from intel_core.mappings.properties import Locus, Properties
 from intel_core.randomness import stream
 
-__all__ = ["Checkable", "Subject"]
+__all__ = ["Candidate", "Checkable"]
 
 Checkable = str | MappingSpec | Sequence[str | MappingSpec] | Mapping | Callable[[int], Mapping]
-"""A spec or its text, several of them to be composed, a mapping that is built already, or what builds one."""
+"""A spec or its text, several of these to be composed, a mapping that is already built, or what builds one."""
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _MOVED = 0.1
 _TRIED = (2, 3, 4, 5, 6, 8, 10, 16, 1)
-"""Numbers of dimensions that are tried on what builds a mapping but is no spec."""
+"""The numbers of dimensions that are tried on a function or class that builds a mapping, in this order."""
 
 
-class Subject:
-    """A mapping under examination.
+class Candidate:
+    """A mapping that is to be checked.
 
-    Every check gets mappings of its own from `mapping`, so that what one does to them reaches no other, and draws of
-    its own from `draw`, so that leaving one check out changes no other.
+    Every check gets its own copy of the mapping from `mapping`, so that no check affects another, and its own draws
+    from `draw`, so that leaving out one check does not change the draws of the others.
 
     Args:
         what: see `Checkable`.
-        y_dim: number of dimensions of y; the fewest from 2 on that it takes if None.
+        y_dim: number of dimensions of y; if None, the fewest from 2 on in which it can be built.
         seed: of parameters and draws.
-        device: where it is computed; the draws are the same on each.
-        dtypes: the precisions in which checks that are not about one are run.
-        level: how many draws.
+        device: where the mapping computes; the draws are the same on every device.
+        dtypes: the precisions of the checks that are not about one particular precision.
+        level: determines the number of draws.
 
     Raises:
-        SpecError: if there is no such mapping, or an argument is none of its choices.
-        PluginError: if its plugin will not load or breaks its contract when the mapping is built.
+        SpecError: if there is no such mapping, or an argument is not one of its choices.
+        PluginError: if the plugin cannot be loaded, or breaks its contract when the mapping is built.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Subject:
         if isinstance(dtypes, str):
             dtypes = [dtypes]
         if not dtypes:
-            raise SpecError(f"no dtype is named; choices: {', '.join(DTYPES)}")
+            raise SpecError(f"no dtype is given; choices: {', '.join(DTYPES)}")
         if y_dim is not None and (not isinstance(y_dim, int) or y_dim < 1):
             raise SpecError(f"y_dim={y_dim!r}: expected a number of dimensions, 1 or more")
         for name in dtypes:
@@ -107,8 +107,9 @@ class Subject:
         """The mapping, built anew from the same seed.
 
         Args:
-            moved: with its parameters moved, as training would move them, by about a tenth: a fault may hide behind
-                a symmetric start, such as a last layer of zeros. A mapping that was given as an object is left as is.
+            moved: whether its parameters are changed by about a tenth, as training would change them: a symmetric
+                initialisation, such as a last layer of zeros, may hide a fault. A mapping that was given as an object
+                is never changed.
         """
         if self.given is not None:
             return as_module(_copied(self.given))
@@ -118,30 +119,30 @@ class Subject:
         return mapping
 
     def mapping(self, dtype: torch.dtype = torch.float64, *, moved: bool = True) -> MappingModule:
-        """As `fresh`, in that precision, on the device and ready for `call`; a copy of one that is built once."""
+        """As `fresh`, in some precision and on the device; a copy of a mapping that is built only once."""
         if moved not in self._built:
             self._built[moved] = self.fresh(moved=moved)
         try:
             mapping = copy.deepcopy(self._built[moved])
-        except Exception as error:  # deploy.copy tells it
+        except Exception as error:  # the check deploy.copy reports it
             if self.given is not None and any(value.dtype != dtype for value in _floating(self._built[moved])):
-                # Whoever gave it wants it back as it was.
-                raise Skipped(f"it cannot be copied, so it is not tried in {dtype}") from error
+                # The object belongs to the caller, so its parameters must not be converted.
+                raise Skipped(f"the mapping cannot be copied, so it is not tried in {dtype}") from error
             mapping = self.fresh(moved=moved)
         return mapping.to(device=self.device, dtype=dtype)
 
     def another(self) -> MappingModule:
-        """One whose parameters are drawn from another seed."""
+        """A mapping of the same kind whose parameters are drawn from another seed."""
         return as_module(self._build(self.y_dim, stream(self.seed, "another")))
 
     def move(self, mapping: nn.Module) -> None:
-        """Move the parameters of a mapping, as `fresh` does."""
+        """Change the parameters of a mapping, as `fresh` does."""
         generator = torch.Generator().manual_seed(stream(self.seed, "moved"))
         with torch.no_grad():
             for parameter in mapping.parameters():
                 if isinstance(parameter, nn.parameter.UninitializedParameter):
                     raise PluginError(
-                        f"{type(mapping).__name__} has parameters without a shape; give layers their sizes"
+                        f"{type(mapping).__name__} has parameters without a shape; give its layers their sizes"
                     )
                 if parameter.requires_grad and parameter.is_floating_point():
                     noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
@@ -149,7 +150,7 @@ class Subject:
 
     @cached_property
     def promised(self) -> Properties:
-        """What the mapping promises, as it stands."""
+        """The properties that the mapping declares, unaltered."""
         found = properties_of(self.mapping())
         if not isinstance(found, Properties):
             raise Broken(f"properties is {type(found).__name__}, expected intel_core.Properties")
@@ -157,7 +158,7 @@ class Subject:
 
     @cached_property
     def declared(self) -> Properties:
-        """What it promises, less places that are none, of which structure.places tells."""
+        """The declared properties without invalid places, which the check structure.places reports."""
 
         def real(places: tuple[Locus, ...], *, seams: bool) -> tuple[Locus, ...]:
             fit = [place for place in places if not problem_of(place, self.y_dim)]
@@ -174,7 +175,7 @@ class Subject:
     # --- draws -------------------------------------------------------------------------------------------------
 
     def generator(self, name: str) -> torch.Generator:
-        """The random stream of that name, on the CPU."""
+        """The random stream with some name, on the CPU."""
         return torch.Generator().manual_seed(stream(self.seed, name))
 
     def draw(self, name: str, *shape: int) -> Tensor:
@@ -183,13 +184,13 @@ class Subject:
         return values.to(self.device)
 
     def draw_wide(self, name: str, n: int) -> Tensor:
-        """As `draw`, every second row from further out than the prior goes, where a posterior can be."""
+        """As `draw`, but every second row lies further out than most of the prior, as posteriors can."""
         y = self.draw(name, n)
         y[1::2] *= 2.5
         return y
 
-    def at_least(self, level: Level) -> Subject:
-        """The same with the draws of a level, if that is a higher one than its own."""
+    def at_least(self, level: Level) -> Candidate:
+        """The same candidate with the number of draws of a level, if that is higher than its own."""
         if LEVELS.index(level) <= LEVELS.index(self.level):
             return self
         other = copy.copy(self)
@@ -197,16 +198,16 @@ class Subject:
         return other
 
     def size(self, quick: int, standard: int, deep: int) -> int:
-        """The one of the three that belongs to this level."""
+        """The one of three numbers that belongs to the level."""
         return (quick, standard, deep)[LEVELS.index(self.level)]
 
     # --- use ---------------------------------------------------------------------------------------------------
 
     def call(self, mapping: Callable[[Tensor], Any], y: Tensor, *, doing: str = "") -> Tensor:
-        """``mapping(y)``; whatever it raises, or returns that is no tensor of the right shape, is its fault.
+        """``mapping(y)``, a tensor of the expected shape.
 
         Raises:
-            Broken: then.
+            Broken: if the mapping raises anything, or returns anything else.
         """
         about = f"y of shape {tuple(y.shape)}, {str(y.dtype).removeprefix('torch.')}"
         after = f" {doing}" if doing else ""
@@ -226,7 +227,7 @@ class Subject:
         return z
 
     def repro(self, id: str) -> str:
-        """What to type to see a check fail again."""
+        """The command or call that repeats a check."""
         dtypes = [name for name, dtype in DTYPES.items() if dtype in self.dtypes]
         fewer = len(dtypes) < len(DTYPES)
         if self.specs is None:
@@ -243,31 +244,31 @@ class Subject:
 
 
 def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, int], Mapping]]:
-    """The specs, if there are any, and how to build the mapping from a number of dimensions and a seed."""
+    """The specs, if there are any, and a function that builds the mapping from a number of dimensions and a seed."""
     if isinstance(what, str | MappingSpec):
         what = [what]
     if isinstance(what, Sequence):
         if not what:
-            raise SpecError("no mapping is named")
+            raise SpecError("no mapping is given")
         parsed = [parse_spec("mappings", part) if isinstance(part, str) else part for part in what]
         if all(isinstance(part, MappingSpec) for part in parsed):
             specs = cast(tuple[MappingSpec, ...], tuple(parsed))
-            return specs, lambda y_dim, seed: _told(specs, y_dim, seed)
+            return specs, lambda y_dim, seed: _composed(specs, y_dim, seed)
         if any(isinstance(part, Mapping) for part in parsed):
             raise SpecError(
-                "mappings that are built already are checked one at a time; compose them with Compose([...])"
+                "mappings that are already built are checked one at a time; to check a composition, give Compose([...])"
             )
     elif isinstance(what, type) and issubclass(what, MappingSpec):
-        raise SpecError(f"{what.__name__} is the class of a spec; give {what.__name__}()")
+        raise SpecError(f"{what.__name__} is the class of a spec; give a spec, {what.__name__}()")
     elif callable(what) and (isinstance(what, type) or not isinstance(what, Mapping)):
         return None, lambda y_dim, seed: _built(what, y_dim, seed)
     elif isinstance(what, Mapping):
         return None, lambda y_dim, seed: what
-    raise SpecError(f"{what!r:.80} is no mapping, no spec of one and builds none")
+    raise SpecError(f"{what!r:.80} is neither a mapping, nor the spec of one, nor a function that builds one")
 
 
-def _told(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping:
-    """The composition; whatever its plugin raises that is no answer to a user is the plugin's fault."""
+def _composed(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping:
+    """The composition; an error that is not written for a user becomes an error of the plugin."""
     try:
         return build_seeded(specs, y_dim, seed)
     except IntelError:
@@ -298,7 +299,7 @@ def _built(factory: Callable[[int], Any], y_dim: int, seed: int) -> Mapping:
         raise PluginError(f"{_name(factory)}({y_dim}) raised {type(error).__name__}: {error}") from error
     if not isinstance(mapping, Mapping):
         raise PluginError(
-            f"{_name(factory)}({y_dim}) gives {type(mapping).__name__}, which lacks y_dim, z_dim or a call"
+            f"{_name(factory)}({y_dim}) returned {type(mapping).__name__}, which lacks y_dim, z_dim or __call__"
         )
     return mapping
 
@@ -306,7 +307,7 @@ def _built(factory: Callable[[int], Any], y_dim: int, seed: int) -> Mapping:
 def _copied(mapping: Mapping) -> Mapping:
     try:
         return copy.deepcopy(mapping)
-    except Exception:  # deploy.copy tells it; everything else can still be checked
+    except Exception:  # the check deploy.copy reports it; everything else can still be checked
         return mapping
 
 

@@ -1,4 +1,4 @@
-"""Which correct mappings tempt a check to cry wolf? Steep, squeezing and composed ones that no check may refuse."""
+"""Which correct mappings are easily taken for faulty? Steep and contracting ones, which no check may refuse."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["STEEP", "Cusp", "Flow", "SteepCircle", "Step"]
 
 
 class Cusp(nn.Module):
-    """``y + 5 |d|^0.2 r``, with d the distance to a hyperplane aside of the origin and r its normal; d^0.2 made finite.
+    """``y + 5 |d|^0.2 r``, with d the distance to a random hyperplane and r its normal.
 
-    The power is taken of ``sqrt(d² + 1e-24)``, so that its gradient exists on the hyperplane.
+    The power is that of ``sqrt(d² + 1e-24)``, so that its gradient is finite on the hyperplane.
     """
 
     def __init__(self, y_dim: int) -> None:
@@ -34,7 +34,7 @@ class Cusp(nn.Module):
 
 
 class SteepCircle(nn.Module):
-    """``y / (‖y‖ + 1e-7)``: what is within 1e-7 of the origin blown up to the disc, all else on the circle."""
+    """``y / (‖y‖ + 1e-7)``: a ball of radius 1e-7 becomes most of the disc, everything else lies near the circle."""
 
     def __init__(self, y_dim: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class SteepCircle(nn.Module):
 
 
 class Step(nn.Module):
-    """``tanh(1e6 y)``: a step to the eye, a slope of a million to float64."""
+    """``tanh(1e6 y)``: it looks like a step, but float64 resolves its slope of a million."""
 
     def __init__(self, y_dim: int) -> None:
         super().__init__()
@@ -79,11 +79,11 @@ class Flow(nn.Module):
 
     @property
     def properties(self) -> Properties:
-        """Injective, each block being so."""
+        """Injective, as each block is."""
         return Properties(injective=True)
 
     def forward(self, y: Tensor) -> Tensor:
-        """Half of the dimensions scaled and moved by what the others say, in turns."""
+        """In turns, one half of the dimensions is scaled and moved depending on the other half."""
         return self._through(y)[0]
 
     def _through(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,4 +118,4 @@ STEEP: dict[str, Callable[[int], nn.Module]] = {
     "tanh(1e6 y)": Step,
     "6-block flow": Flow,
 }
-"""By name, each in two dimensions or more; what plugins offer, such as 30 sectors, is tried beside them."""
+"""By name; each takes two dimensions or more."""

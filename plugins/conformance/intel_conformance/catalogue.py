@@ -1,0 +1,69 @@
+"""Which checks are there, and which of them are to run?"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from intel_conformance.check import GROUPS, Check, registered
+from intel_conformance.levels import LEVELS, Level
+from intel_core.errors import SpecError, did_you_mean
+
+__all__ = ["all_checks", "choose", "names_of"]
+
+_MODULES = (*GROUPS, "capabilities")
+"""Of `intel_conformance.checks`: one for each group, and a second one for the group ``structure``."""
+
+
+def all_checks() -> tuple[Check, ...]:
+    """All checks, in the order in which they run.
+
+    >>> [check.id for check in all_checks()][:2]
+    ['io.shape', 'io.dtype']
+    """
+    for module in _MODULES:
+        importlib.import_module(f"intel_conformance.checks.{module}")
+    return tuple(sorted(registered.values(), key=lambda check: GROUPS.index(check.group)))
+
+
+def choose(level: Level, only: Sequence[str] = (), skip: Sequence[str] = ()) -> tuple[Check, ...]:
+    """The checks of a level, or those that `only` names at any level, without those that `skip` names.
+
+    The name of a group stands for all checks of the group.
+
+    Raises:
+        SpecError: for a name that is neither a check nor a group.
+
+    >>> [check.id for check in choose("quick", only=["mode"], skip=["mode.state"])][:2]
+    ['mode.repeat', 'mode.train_eval']
+    """
+    everything = all_checks()
+    wanted, unwanted = names_of(only, everything), names_of(skip, everything)
+    last = LEVELS.index(level)
+    return tuple(
+        check
+        for check in everything
+        if (check.id in wanted if only else LEVELS.index(check.level) <= last) and check.id not in unwanted
+    )
+
+
+def names_of(names: Sequence[str], everything: Sequence[Check] | None = None) -> set[str]:
+    """The ids of the checks that some names of checks and groups stand for.
+
+    Raises:
+        SpecError: for a name that is neither a check nor a group.
+
+    >>> sorted(names_of(["io.shape", "thm1"]))
+    ['io.shape', 'thm1.inequality', 'thm1.injective', 'thm1.same_map']
+    """
+    if isinstance(names, str):
+        names = [names]
+    everything = all_checks() if everything is None else everything
+    ids = [check.id for check in everything]
+    found: set[str] = set()
+    for name in names:
+        mine = {id for id in ids if name == id or id.startswith(f"{name}.")}
+        if not mine:
+            raise SpecError(f"no check is called {name!r}{did_you_mean(name, [*ids, *GROUPS], say='checks')}")
+        found |= mine
+    return found

@@ -1,0 +1,1 @@
+"""Mappings that the checks are tested on: mutants, which must be found, and steep ones, which must pass."""

@@ -1,0 +1,14 @@
+"""Which faults must the checks find? At least one mutant for each check, in a module for each group of checks."""
+
+from __future__ import annotations
+
+import importlib
+
+from intel_conformance.check import GROUPS
+
+from specimens.mutant import MUTANTS, Mutant
+
+__all__ = ["MUTANTS", "Mutant"]
+
+for _group in GROUPS:
+    importlib.import_module(f"specimens.mutants.{_group}")
