@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from intel_core.helpers.contingency import contingency_table, normalised_mutual_information, purity
 from intel_core.helpers.labels import as_classes
 
-__all__ = ["best_matching", "describe_clusters", "normalised_mutual_information"]
+__all__ = ["best_matching", "describe_clusters"]
 
 MAX_MATCHED = 12
 
@@ -29,9 +30,9 @@ def describe_clusters(index: Tensor, proportions: Tensor, labels: Tensor | None)
         (share of the data whose class is the most frequent one of its cluster; with fewer clusters than classes
         it cannot reach 1), ``cohesion`` (share of the data that lie in the main cluster of their class: 1 where
         no class is torn apart), ``nmi`` (mutual information of cluster and class over the mean of their
-        entropies) and, where there are as many classes as clusters and at most 12, ``accuracy`` (share of the
-        data on the diagonal under the best one-to-one matching of clusters and classes). An accuracy needs no
-        order of the clusters, which a likelihood cannot identify.
+        entropies, 1 where both are constant, as in scikit-learn) and, where there are as many classes as clusters and
+        at most 12, ``accuracy`` (share of the data on the diagonal under the best one-to-one matching of clusters and
+        classes). An accuracy needs no order of the clusters, which a likelihood cannot identify.
 
     >>> found = describe_clusters(torch.tensor([0, 0, 0, 1]), torch.tensor([0.5, 0.5]), torch.tensor([7, 7, 3, 3]))
     >>> found["data_shares"], found["classes"], found["contingency"], found["purity"]
@@ -47,32 +48,17 @@ def describe_clusters(index: Tensor, proportions: Tensor, labels: Tensor | None)
     if known is None:
         return found
     classes, column = known
-    cells = index.cpu() * len(classes) + column
-    table = torch.bincount(cells, minlength=k * len(classes)).reshape(k, len(classes))
+    table = contingency_table(index, column, k, len(classes))
     found |= {
         "classes": classes,
         "contingency": table.tolist(),
-        "purity": int(table.amax(1).sum()) / n,
-        "cohesion": int(table.amax(0).sum()) / n,
+        "purity": purity(table),
+        "cohesion": int(table.max(0).sum()) / n,
         "nmi": normalised_mutual_information(table),
     }
     if k == len(classes) <= MAX_MATCHED:
         found["accuracy"] = best_matching(table.tolist()) / n
     return found
-
-
-def normalised_mutual_information(table: Tensor) -> float:
-    """``2 I(cluster; class) / (H(cluster) + H(class))`` of a table of counts; 0 where both are constant.
-
-    >>> round(normalised_mutual_information(torch.tensor([[5, 0], [0, 5]])), 6)
-    1.0
-    >>> round(normalised_mutual_information(torch.tensor([[5, 5], [5, 5]])), 6)
-    0.0
-    """
-    joint = table.double() / table.sum()
-    parts = [torch.special.entr(p).sum() for p in (joint.sum(1), joint.sum(0), joint)]
-    total = float(parts[0] + parts[1])
-    return 2 * float(parts[0] + parts[1] - parts[2]) / total if total > 0 else 0.0
 
 
 def best_matching(table: list[list[int]]) -> int:

@@ -1,4 +1,4 @@
-"""How is a line cut in two? Translate by a threshold, then push both sides away from the origin."""
+"""How is a line cut in two? It is translated by a threshold, then both sides are pushed away from the origin."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class LineSplit(Split):
 
     .. math:: z = t + \mathrm{sign}(t)\, \varphi(|t|), \qquad t = y - b
 
-    A homeomorphism of the line. The prior's mass left of the split is :math:`\Phi(b)`, exactly. As in the
-    paper y is translated, so z is split at 0 wherever b is.
+    It is a homeomorphism of the line. The prior's mass left of the split is exactly :math:`\Phi(b)`. As in the paper,
+    y is translated, so that z is split at 0 whatever b is.
 
     Source: Miao et al., appendix C.2, "Learnable proportions".
 
     Args:
-        threshold: b, or where it starts if it is learned.
+        threshold: b, or its start value if it is learned.
         displacement: φ.
         learnable: make b a parameter.
 
@@ -48,7 +48,7 @@ class LineSplit(Split):
         return (self.b.detach() if frozen else self.b).to(like.dtype)
 
     def _sides(self, y: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
-        """±1 and the distance to the threshold, with the slopes ±1 at the threshold too."""
+        """±1 and the distance to the threshold; the distance has the slope ±1 even at the threshold."""
         t = y - self._threshold(y, frozen)
         side = torch.copysign(torch.ones_like(t), t.detach())
         return side, side * t
@@ -79,7 +79,7 @@ class LineSplit(Split):
     def proportions(self) -> Tensor:
         """``(Φ(b), 1 - Φ(b))``."""
         b = self.b if isinstance(self.b, Tensor) else torch.tensor(self.b, dtype=torch.float64, device=self.device)
-        # erfc, since torch.special.ndtr loses the digits of a small share.
+        # By erfc, since torch.special.ndtr loses the digits of a small share.
         return torch.erfc(torch.stack([-b, b]) * math.sqrt(0.5)) / 2
 
     def log_proportions(self) -> Tensor:

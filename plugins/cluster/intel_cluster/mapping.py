@@ -1,4 +1,4 @@
-"""The cluster mapping: cuts of several planes, or of one line, side by side, and what they can tell."""
+"""What is the cluster mapping? Cuts of several planes, or of one line, side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ClusterMapping", "LearnedClusterMapping"]
 
 
 def _follow_strength(mapping: ClusterMapping, keys: object) -> None:
-    """After weights were loaded, the cuts push as strongly as those of the mapping that was saved."""
+    """After weights were loaded, give the cuts the strength that was loaded with them."""
     for cut in mapping._cuts():
         cut.set_strength(float(mapping.strength))
 
@@ -27,9 +27,9 @@ def _follow_strength(mapping: ClusterMapping, keys: object) -> None:
 class ClusterMapping(nn.Module):
     r"""K clusters by cutting the first dimensions of y; the remaining dimensions pass through.
 
-    With several cuts, of :math:`K_i` clusters each, there are :math:`K = \prod K_i` clusters, numbered in mixed
-    radix, the first cut most significant. A product of bijections is a bijection, so g is a homeomorphism
-    of :math:`R^d` and Theorem 1 of the paper holds with equality: the mapping costs nothing in KL.
+    With several cuts into :math:`K_i` clusters each, there are :math:`K = \prod K_i` clusters, numbered in mixed radix
+    with the first cut most significant. A product of bijections is a bijection, so g is a homeomorphism of :math:`R^d`,
+    and Theorem 1 of the paper holds with equality: KL(q(z|x) ‖ p(z)) is the KL of y.
 
     It offers every capability of `intel_core.mappings.contract` except `Regularised`: `Declared`, `Clustering`,
     `Invertible`, `Annealed` and `Diagnosable`. Half precision is computed in float32.
@@ -66,7 +66,7 @@ class ClusterMapping(nn.Module):
         self._widths = [split.width for split in splits] + ([rest] if rest else [])
 
     def set_strength(self, strength: float) -> None:
-        """Scale all displacements: 0 is the identity, 1 the whole mapping; a bijection at any strength.
+        """Multiply all displacements; with 0, g is the identity, with 1 the whole mapping, and always a bijection.
 
         Raises:
             ValueError: if the strength is negative.
@@ -81,7 +81,7 @@ class ClusterMapping(nn.Module):
         return cast("list[Split]", list(self.splits))
 
     def _blocks(self, y: Tensor) -> tuple[Tensor, ...]:
-        """The dimensions of each cut, and those that pass through, if any; half precision is widened."""
+        """The dimensions of each cut, then those that pass through, if any; in float32 or float64."""
         wide = widened(y)
         return (wide,) if len(self._widths) == 1 else torch.split(wide, self._widths, dim=-1)
 
@@ -108,7 +108,7 @@ class ClusterMapping(nn.Module):
         return self._map_blocks(z, [cut.inverse for cut in self._cuts()])
 
     def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
-        """``log |det dg/dy|`` of each row, the sum over the cuts, ``(..., y_dim) -> (...)``."""
+        """``log |det dg/dy|`` of each row, summed over the cuts, ``(..., y_dim) -> (...)``."""
         cuts = zip(self._cuts(), self._blocks(y), strict=False)
         terms = [cut.log_abs_det_jacobian(block) for cut, block in cuts]
         return torch.stack(terms).sum(0).to(y.dtype)
@@ -133,7 +133,7 @@ class ClusterMapping(nn.Module):
         return index
 
     def proportions(self) -> Tensor:
-        """The prior's mass in each cluster, shape ``(K,)``; where it is learned, differentiable.
+        """The prior's mass in each cluster, shape ``(K,)``; differentiable if it is learned.
 
         >>> from intel_cluster import ClusterSpec
         >>> ClusterSpec(k=2, proportions=[0.25, 0.75]).build(2).proportions()
@@ -151,8 +151,8 @@ class ClusterMapping(nn.Module):
     def properties(self) -> Properties:
         """Continuous and injective, with K clusters.
 
-        Hölder: φ is concave with φ(0) = 0, so a straight way that crosses a boundary moves the image by at most
-        ``2 φ(h/2) <= 2^(1-c2) c1 h^c2`` beyond h itself, in each of n cuts.
+        It is Hölder continuous: φ is concave with φ(0) = 0, so for points at distance h, on two sides of a boundary or
+        on one, the images are at most ``h + 2 φ(h/2) <= h + 2^(1-c2) c1 h^c2`` apart in each cut.
         """
         cuts = self._cuts()
         starts = [sum(self._widths[:i]) for i in range(len(cuts))]
@@ -185,36 +185,36 @@ class ClusterMapping(nn.Module):
 
         >>> from intel_cluster import ClusterSpec
         >>> mapping = ClusterSpec(k=2).build(1)
-        >>> found = mapping.diagnose(torch.tensor([[-1.0], [2.0], [3.0]]), torch.tensor([1, 0, 0]))
-        >>> found["accuracy"], found["contingency"]
+        >>> report = mapping.diagnose(torch.tensor([[-1.0], [2.0], [3.0]]), torch.tensor([1, 0, 0]))
+        >>> report["accuracy"], report["contingency"]
         (1.0, [[0, 1], [2, 0]])
         """
         return describe_clusters(self.assign(y.detach()), self.proportions().detach(), labels)
 
 
 class LearnedClusterMapping(ClusterMapping):
-    r"""Clusters whose proportions follow the posterior's mass: it offers `Regularised` as well.
+    r"""Clusters whose proportions follow the posterior's mass; offers `Regularised` as well.
 
-    The gradient through g is a poor guide for the proportions: it lives near the borders, where few samples fall,
-    its variance is large, and it answers what happens if the border moves while every posterior stays, which tears
-    those that it passes. What a border should do is move *with* the posteriors. If each keeps its cluster and its
-    place within it, only the KL term changes, and by the derivative of
+    The gradient through g is a poor guide for the proportions. It comes only from the few samples near boundaries, so
+    its variance is large, and it tells what happens if a boundary moves while every posterior stays, so that the
+    boundary cuts through posteriors. Here a boundary is moved *together with* the posteriors instead. If each posterior
+    keeps its cluster and its place in it, only the KL term changes, by the derivative of
 
     .. math:: KL(m \| p) = \sum_k m_k \log (m_k / p_k),
 
-    m the mass that the posteriors of a batch have in each cluster. So in training p is a constant in g, and the
-    auxiliary loss ``proportions`` of weight 1, that KL with m held constant, is what teaches it: the M-step of the EM
-    algorithm for a mixture's weights, by gradient steps. Its noise is that of a share of a batch.
+    where m is the mass that the posteriors of a batch have in each cluster. So in training p is a constant in g, and p
+    is learned by the auxiliary loss ``proportions`` of weight 1, which is this KL with m held constant. It is the
+    M-step of the EM algorithm for the weights of a mixture, by gradient steps; its noise is that of shares of a batch.
+    With several cuts the loss is the sum over cuts, each with its own shares.
 
-    Before the data have chosen their clusters, p would run away to one that has everything. So it waits while the
-    strength is below 1, and a run waits an eighth of its steps (the schedule ``proportions``). Several cuts add up,
-    each with its own shares.
+    Before the data have chosen their clusters, one cluster could take everything. So p is not learned while the
+    strength is below 1, and a run waits for an eighth of its steps (the schedule ``proportions``).
 
-    All this, as `proportions` itself, supposes that the mapping reads y. Behind another mapping in a composition the
-    shares are those of a Gaussian that is no longer there.
+    All this, and `proportions` too, assumes that the mapping's input is the Gaussian y. Behind another mapping in a
+    composition it is not, and the shares are not the prior's.
 
-    Source: section 6.2 and appendix C.2 of Miao et al. learn the proportions by the gradient through g; the estimator
-    is this project's.
+    Source: section 6.2 and appendix C.2 of Miao et al. learn the proportions by the gradient through g; this estimator
+    is the project's own.
 
     >>> from intel_cluster import ClusterSpec
     >>> mapping = ClusterSpec(k=2, learnable=True).build(2)
@@ -226,7 +226,7 @@ class LearnedClusterMapping(ClusterMapping):
 
     @property
     def regularisers(self) -> dict[str, float]:
-        """The weight 1, with which the loss is part of the KL term."""
+        """The weight 1, since the loss stands for a part of the KL term."""
         return {"proportions": 1.0}
 
     def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""How is a plane cut into sectors? Rays, the distance to them, and the map of one plane."""
+"""How is a plane cut into sectors? The boundary rays, the distance to them, and the mapping of one plane."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TURN = 2 * math.pi
 
 
 class Tables(NamedTuple):
-    """The geometry of all wedges; a wedge is half a sector, the half that is nearer to one of its two rays.
+    """The geometry of all wedges; a wedge is the half of a sector that is nearer to one of its two rays.
 
-    Wedge ``2k`` lies between the first ray of sector k and its bisector, ``2k + 1`` between the bisector and
-    the next ray. Within a wedge the sector and the nearer ray are known, so all else is arithmetic.
+    Wedge ``2k`` lies between the first ray of sector k and its bisector, wedge ``2k + 1`` between the bisector and the
+    next ray. The wedge of a point determines its sector and its nearer ray.
 
     Attributes:
-        bounds: angles between the wedges, counted from the first ray, shape ``(2K - 1,)``; not differentiated.
+        bounds: angles between the wedges, measured from the first ray, shape ``(2K - 1,)``; not differentiated.
         normal: unit normal of the wedge's ray, pointing inward, shape ``(2K, 2)``.
         bisector: unit vector along the bisector of the wedge's sector, shape ``(2K, 2)``.
         ray: unit vector along the wedge's ray, shape ``(2K, 2)``; not differentiated.
@@ -39,11 +39,11 @@ class Tables(NamedTuple):
 
 
 class Angles(NamedTuple):
-    """All angles of the geometry are affine in the shares, so they take one product and one sum.
+    """All angles of the geometry as affine functions of the shares, so that one product and one sum compute them.
 
     Attributes:
         weights: of the shares, shape ``(4, 2K, K)``, for each wedge's normal, bisector, ray and end.
-        offsets: shape ``(3, 2K)``, for normal, bisector and ray.
+        offsets: added to that, shape ``(3, 2K)``, for each wedge's normal, bisector and ray.
     """
 
     weights: Tensor
@@ -51,7 +51,7 @@ class Angles(NamedTuple):
 
     def tables(self, shares: Tensor) -> Tables:
         """The tables for some shares of shape ``(K,)``, differentiable in them."""
-        # Not a matrix product, which a GPU might round to TF32.
+        # Not a matrix product, since a GPU might round that to TF32.
         angles = (self.weights * shares).sum(-1)
         turned = angles[:3] + self.offsets
         normal, bisector, ray = torch.stack([torch.cos(turned), torch.sin(turned)], dim=-1).unbind(0)
@@ -77,12 +77,12 @@ def angles_of(k: int, phase: float) -> Angles:
 def fixed_tables(shares: Sequence[float], phase: float) -> Tables:
     """The tables for known shares, in float64."""
     tables = angles_of(len(shares), phase).tables(torch.tensor(shares, dtype=torch.float64, device="cpu"))
-    # cos(pi/2) is 6e-17 in floating point; right angles deserve better, so that K = 2 moves one coordinate only.
+    # cos(pi/2) is 6e-17 in floating point; here it must be 0, so that K = 2 moves only one coordinate.
     return Tables(*(torch.where(table.abs() < 1e-15, 0.0, table) for table in tables))
 
 
 class Wedge(NamedTuple):
-    """The rows of `Tables` for each point, shape ``(..., 2)``; `ray` only where a sector may be reflex."""
+    """The rows of `Tables` for each point, shape ``(..., 2)``; `ray` is None if no sector can exceed half a turn."""
 
     normal: Tensor
     bisector: Tensor
@@ -94,20 +94,20 @@ class SectorSplit(Split):
 
     .. math:: g(y) = y + \varphi(dis(y))\, r(y)
 
-    Sector k spans the angles from :math:`\varphi_0 + 2\pi \sum_{i<k} p_i` over :math:`\alpha_k = 2\pi p_k`; r is
-    its bisector, and dis the distance to its two boundary *rays*: with δ the angle to the nearer ray,
+    Sector k begins at the angle :math:`\varphi_0 + 2\pi \sum_{i<k} p_i` and has the width :math:`\alpha_k = 2\pi p_k`.
+    r is its bisector, and dis the distance to its two boundary *rays*: with δ the angle to the nearer ray,
     :math:`dis(y) = \|y\| \sin \min(\delta, \pi/2)`. The prior's mass in sector k is exactly :math:`p_k`.
 
-    g is a homeomorphism of the plane for all widths in (0, 2π): dis grows strictly along r, so two points that
-    met would have to be pushed by different amounts in the wrong order.
+    g is a homeomorphism of the plane for all widths in (0, 2π): dis grows strictly along r, so of two points on a line
+    along r the farther one is pushed farther, and they cannot meet.
 
-    Angles are only used to look up the sector. All that is differentiated are products with normals, so that a
-    sector that is wrong by a rounding error misplaces a point by no more than slope times rounding error.
+    Angles are used only to look up the sector. All that is differentiated are products with normals, so that a point
+    which rounding puts into the neighbouring sector is misplaced by at most slope times rounding error.
 
     Source: Miao et al., section 6.2, equations (6), (C.1), (C.2); unequal sectors: appendix C.2.
 
     Args:
-        shares: :math:`p_k`, or where they start if they are learned; positive, sum to 1.
+        shares: :math:`p_k`, or their start values if they are learned; positive, with sum 1.
         displacement: φ.
         phase: :math:`\varphi_0`, angle of the first ray.
         learnable: learn ``u`` with :math:`p = \mathrm{softmax}(u)`.
@@ -128,7 +128,7 @@ class SectorSplit(Split):
         self.k = len(shares)
         self.phase = math.fmod(phase, TURN)
         self._shares = tuple(shares)
-        # Beyond half a turn the nearest point of a ray may be its end, the origin.
+        # In a sector wider than half a turn, the nearest point of a ray may be its end, the origin.
         self._may_be_reflex = learnable or max(shares) > 0.5
         self._constants: dict[torch.dtype, tuple[Tensor, ...]] = {}
         if learnable:
@@ -136,16 +136,16 @@ class SectorSplit(Split):
         self.place_constants()
 
     def place_constants(self) -> None:
-        """Put the tables, or what they are made from, on `device` in both precisions."""
-        # Made at once rather than on first use: tensors born in inference mode, in a transform of torch.func or
-        # while compiling must not outlive it.
+        """Put the tables, or the angles from which they are computed, on `device` in both precisions."""
+        # Made now rather than on first use, since tensors that are made in inference mode, in a transform of
+        # torch.func or while compiling must not outlive it.
         exact = angles_of(self.k, self.phase) if self.learnable else fixed_tables(self._shares, self.phase)
         for dtype in (torch.float32, torch.float64):
             self._constants[dtype] = tuple(constant.to(self.device, dtype) for constant in exact)
 
     def _tables_for(self, y: Tensor, frozen: bool = False) -> Tables:
         constants = self._constants[y.dtype]
-        if constants[0].device != y.device:  # a module without parameters is easily left behind
+        if constants[0].device != y.device:  # a module without parameters may not have been moved
             constants = tuple(constant.to(y.device) for constant in constants)
         if not self.learnable:
             return Tables(*constants)
@@ -153,35 +153,35 @@ class SectorSplit(Split):
         return Angles(*constants).tables(torch.softmax(u.to(y.dtype), 0))
 
     def _index(self, y: Tensor, bounds: Tensor) -> Tensor:
-        """The wedge of each point, ``(..., 2) -> (...)``, by its angle; not differentiated."""
+        """Index of each point's wedge, ``(..., 2) -> (...)``, by its angle; not differentiated."""
         first, second = y.detach().unbind(-1)
         angle = torch.atan2(second, first)
         if self.phase:
             angle = angle - self.phase
-        # A search, unlike a division, is always in range: on the seam, and for NaN as well. Where y is
-        # a transposed view the angles are one too, and torch would warn.
+        # A search, unlike a division, always gives a valid index, even on the seam and for NaN. Contiguous, since torch
+        # warns if y, and with it the angle, is a transposed view.
         return torch.bucketize(torch.remainder(angle, TURN).contiguous(), bounds)
 
     def _wedge(self, y: Tensor, frozen: bool = False) -> Wedge:
         tables = self._tables_for(y, frozen)
         index = self._index(y, tables.bounds)
-        # embedding: the cheapest gather with a gradient, and a deterministic one.
+        # embedding is the cheapest gather with a gradient, and deterministic.
         ray = embedding(index, tables.ray) if self._may_be_reflex else None
         return Wedge(embedding(index, tables.normal), embedding(index, tables.bisector), ray)
 
     def _distance(self, y: Tensor, wedge: Wedge) -> tuple[Tensor, Tensor | None]:
-        """dis, shape ``(..., 1)``, and where it is the distance to the origin (None for nowhere)."""
-        # Not a matrix product: its rounding may depend on the batch, and on a GPU be that of TF32.
+        """dis, shape ``(..., 1)``, and a mask of the points to which the origin is nearest (None for no point)."""
+        # Not a matrix product, since its rounding may depend on the batch, and may be that of TF32 on a GPU.
         height = (y * wedge.normal).sum(-1, keepdim=True).clamp(min=0)
         if wedge.ray is None:
             return height, None
         far = (y * wedge.ray).detach().sum(-1, keepdim=True) < 0
-        # hypot does not underflow; it sees a unit vector instead of y wherever it is not asked.
+        # hypot does not underflow; where its value is not used it gets a unit vector, so that its gradient is finite.
         safe = torch.where(far, y, wedge.ray.detach())
         return torch.where(far, torch.hypot(safe[..., :1], safe[..., 1:]), height), far
 
     def _gain(self, y: Tensor, wedge: Wedge, distance: Tensor, far: Tensor | None) -> Tensor:
-        """κ, the rate at which dis grows along r: sin(α/2), and beyond a right angle cos of the angle to r."""
+        """κ, the slope of dis along r: sin(α/2), or the cosine of y's angle to r if the origin is nearest."""
         near = (wedge.normal * wedge.bisector).sum(-1, keepdim=True)
         if far is None:
             return near
@@ -197,9 +197,9 @@ class SectorSplit(Split):
     def inverse(self, z: Tensor) -> Tensor:
         """``y`` with ``g(y) = z``, ``(..., 2) -> (..., 2)``; differentiable.
 
-        y and z lie in the same wedge, and ``y = z - φ(t) r`` with ``t = dis(z - φ(t) r)``. The difference of the
-        two sides increases in t and is concave: dis is linear where the sector is at most half a turn, and the
-        distance to a convex set, thus convex, where it is more. See `solve`.
+        y and z lie in the same wedge, and ``y = z - φ(t) r`` with t the root of ``t - dis(z - φ(t) r)``. That function
+        is increasing and concave, as `solve` needs: dis is linear in a sector of at most half a turn, and in a wider
+        one it is the distance to a convex set, hence convex.
         """
         wedge = self._wedge(z)
 

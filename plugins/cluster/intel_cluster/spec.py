@@ -1,4 +1,4 @@
-"""What can be asked of the cluster mapping? Its spec; torch is imported by `build`."""
+"""Which settings has the cluster mapping? Its spec; only `build` imports torch."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 __all__ = ["ClusterSpec"]
 
 MAX_SECTORS = 256
-"""Most sectors of one plane: beyond, a sector is narrower than 1.4 degrees."""
+"""Most sectors of one plane; with more, a sector would be narrower than 1.4 degrees."""
 MAX_CLUSTERS = 4096
 """Most clusters of a product of planes."""
 SUM_TOLERANCE = 1e-3
-"""How far from 1 the sum of given proportions may be, so that 0.333,0.333,0.333 is understood."""
+"""How far the sum of given proportions may be from 1, so that 0.333,0.333,0.333 is accepted."""
 
 START = 0.3
-"""Strength from which fixed clusters grow: enough to choose the dimension that they will need."""
+"""Strength with which a run with fixed proportions starts: enough to attract a factor of the data."""
 GROWTH = 0.5
-"""Share of the training over which they do."""
+"""Share of the training over which that strength grows to 1."""
 PATIENCE = 1 / 8
-"""Share of the training before learned proportions leave their start: until data have chosen their clusters."""
+"""Share of the training after which proportions begin to be learned, when the data have chosen their clusters."""
 
 C2_FIXED = 0.2
 C2_LEARNABLE = 0.5
 
 
 def _read_k(value: object) -> object:
-    """An integer or a list of integers, checked here so that a mistake gives one message instead of two."""
+    """An integer or a list of integers; pydantic's own check of the union would give two messages for a mistake."""
     parts = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     numbers = [_read_count(part) for part in parts]
     if not numbers:
@@ -66,7 +66,7 @@ Counts = Annotated[Count | tuple[Count, ...], BeforeValidator(_read_k)]
 
 
 class ClusterSpec(MappingSpec):
-    r"""K clusters: sectors of the plane, each pushed away from its boundary along its bisector.
+    r"""K clusters: sectors of a plane, whose points are pushed away from the sector's boundary along its bisector.
 
     .. math:: g(y) = y + \varphi(dis(y))\, r(y), \qquad \varphi(t) = c_1 t^{c_2}
 
@@ -81,31 +81,37 @@ class ClusterSpec(MappingSpec):
     """
 
     k: Counts = Field(
-        3, description="clusters; a list such as [2,3] cuts the planes (y0,y1), (y2,y3), … into a product"
+        3,
+        description="number of clusters; a list such as [2,3] cuts the planes (y0,y1), (y2,y3), … into 2·3 clusters",
     )
     c1: PositiveFloat = Field(5.0, le=1e6, description="displacement at distance 1 from the boundary")
     c2: float | None = Field(
-        None, gt=0, le=1, description="exponent of the displacement; 0.2 if unset, 0.5 if also learnable"
+        None, gt=0, le=1, description="exponent of the displacement; if unset 0.2, or 0.5 with learnable=true"
     )
     learnable: bool = Field(False, description="learn the clusters' proportions")
     estimator: Literal["mass", "pathwise"] = Field(
         "mass",
-        description="how proportions are learned: mass: they follow the posterior's mass in each cluster, once the "
-        "displacement is whole; pathwise: by the gradient through g",
+        description="how proportions are learned; mass: they follow the posterior's mass in each cluster, once the "
+        "strength is 1; pathwise: by the gradient through g",
     )
     proportions: tuple[PositiveFloat, ...] | None = Field(
-        None, description="share of each cluster, fixed or, if learnable, to start from; equal if unset"
+        None, description="share of each cluster, or its start value if learnable; equal if unset"
     )
     phase: float = Field(0.0, description="angle of the first boundary ray in radians")
     split: Literal["auto", "sectors", "line"] = Field(
         "auto",
-        description="cut planes into sectors, or a line at a point; auto: the line if y has 1 dimension",
+        description="cut planes into sectors, or a line in two; auto: the line if y has 1 dimension",
     )
     form: Literal["exact", "smooth"] = Field(
-        "exact", description="exact: linear below eps, the paper's power beyond; smooth: c1*((t+eps)**c2 - eps**c2)"
+        "exact",
+        description="displacement at distance t; exact: linear below eps, the paper's c1*t**c2 above; smooth: "
+        "c1*((t+eps)**c2 - eps**c2)",
     )
     eps: float = Field(
-        1e-3, ge=1e-12, le=1, description="distance below which the displacement is tamed: slope <= c1*eps**(c2-1)"
+        1e-3,
+        ge=1e-12,
+        le=1,
+        description="distance below which the displacement is changed to keep its slope at most c1*eps**(c2-1)",
     )
 
     @model_validator(mode="after")
@@ -136,10 +142,10 @@ class ClusterSpec(MappingSpec):
             raise ValueError(f"proportions must sum to 1, these sum to {math.fsum(shares):.6g}")
 
     def advised_schedules(self, steps: int, settled: Mapping[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
-        """Fixed clusters grow over half the training; learned proportions have the whole map, and wait.
+        """With fixed proportions the strength grows over half the training; learned proportions wait, at strength 1.
 
-        They wait for an eighth of the training, and for the KL term to have its whole weight: without it nothing
-        keeps the posteriors from all going to one side, which the proportions would follow.
+        They wait for an eighth of the training, and until the KL term has its full weight: before that, nothing keeps
+        all posteriors from going to one side, and the proportions would follow them.
 
         >>> kl = {"kl": LinearScheduleSpec(steps=300)}
         >>> ClusterSpec(learnable=True).advised_schedules(1000, kl)["proportions"].delay
@@ -152,7 +158,7 @@ class ClusterSpec(MappingSpec):
         return {"strength": ConstantScheduleSpec(), "proportions": LinearScheduleSpec(delay=wait, steps=1)}
 
     def build(self, y_dim: int) -> ClusterMapping:
-        """The mapping for `y_dim` dimensions; those that are not cut pass through.
+        """The mapping for `y_dim` dimensions; dimensions that are not cut pass through.
 
         Args:
             y_dim: number of dimensions of y.
@@ -181,7 +187,7 @@ class ClusterSpec(MappingSpec):
             shares = [tuple(share / math.fsum(self.proportions) for share in self.proportions)]
         if on_line:
             left, right = shares[0]
-            # Phi^-1 loses its digits near 1, so the smaller share decides.
+            # Phi^-1 loses its digits near 1, so it is computed from the smaller share.
             threshold = NormalDist().inv_cdf(left) if left <= right else -NormalDist().inv_cdf(right)
             cuts: list[Split] = [LineSplit(threshold, displacement, self.learnable)]
         else:

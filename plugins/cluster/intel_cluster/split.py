@@ -1,4 +1,4 @@
-"""What does the cluster mapping need of one of its cuts, be it of a plane or of a line?"""
+"""What must a cut offer, be it of a plane or of a line, for the cluster mapping to use it?"""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ __all__ = ["Split"]
 
 
 class Split(nn.Module):
-    """A bijection of ``R^width`` that cuts it into `k` clusters.
-
-    Tensors that come in are of float32 or float64.
+    """A bijection of ``R^width`` that cuts it into `k` clusters; its arguments are in float32 or float64.
 
     Attributes:
         width: number of dimensions, 1 or 2.
         k: number of clusters.
         learnable: whether the proportions are learned.
         displacement: how far points are pushed.
-        whole: how far they are pushed at strength 1.
+        whole: the displacement at strength 1.
         device: where the constants are.
     """
 
@@ -37,12 +35,12 @@ class Split(nn.Module):
         self.displacement = self.whole = displacement
         self.learnable = learnable
         born = torch.get_default_device()
-        self.device = torch.device("cpu") if born.type == "meta" else born  # constants need a place with values
+        self.device = torch.device("cpu") if born.type == "meta" else born  # constants have values
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Follow the module to another device, with constants in all their precisions.
+        """Also move the constants, in both precisions, if the module moves to another device.
 
-        They are no buffers, since ``.half()`` and ``.double()`` would round those.
+        The constants are no buffers, since ``.half()`` and ``.double()`` would round those.
         """
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.device = fn(torch.empty(0, device=self.device)).device
@@ -50,11 +48,11 @@ class Split(nn.Module):
         return self
 
     def set_strength(self, strength: float) -> None:
-        """Push by `strength` times as much: a plain number, so that it costs the forward pass nothing."""
+        """Multiply the displacement by `strength`, a plain number, so that the forward pass takes no longer."""
         self.displacement = replace(self.whole, c1=self.whole.c1 * strength)
 
     def place_constants(self) -> None:
-        """Put whatever tensors are no parameters on `device`."""
+        """Put the tensors that are no parameters on `device`."""
 
     def forward(self, y: Tensor, frozen: bool = False) -> Tensor:
         """``z = g(y)``, ``(..., width) -> (..., width)``; `frozen` keeps the proportions out of the gradient."""
@@ -69,7 +67,7 @@ class Split(nn.Module):
         raise NotImplementedError
 
     def assign(self, y: Tensor) -> Tensor:
-        """Index of the cluster, ``(..., width) -> (...)``, in ``[0, k)`` even where y is not a number."""
+        """Index of the cluster, ``(..., width) -> (...)``, in ``[0, k)`` even for NaN."""
         raise NotImplementedError
 
     def proportions(self) -> Tensor:
@@ -81,7 +79,7 @@ class Split(nn.Module):
         raise NotImplementedError
 
     def places(self) -> tuple[Locus, ...]:
-        """Where g is not smooth, in the cut's own dimensions."""
+        """The loci at which g is not smooth, in the cut's own dimensions."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""Which hierarchy can be undone? Each level its own block of y, scaled and shifted as the level above says."""
+"""Which hierarchy is invertible? Each level is its own block of y, scaled and shifted as the level above tells."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class AffineHierarchy(HierarchyMapping):
     .. math:: z_0 = y_0, \qquad z_i = y_i \odot e^{s_i(z_{i-1})} + t_i(z_{i-1}), \qquad
         s = B \tanh(\tilde s / B)
 
-    with :math:`(\tilde s_i, t_i)` a dense network of the level above, linear in its last layer. The scales lie between
-    :math:`e^{-B}` and :math:`e^B`, so nothing overflows. Since g is injective, Theorem 1 of the paper holds with
-    equality. It offers `Invertible` beyond what every hierarchy does.
+    with :math:`(\tilde s_i, t_i)` a dense network of the level above, whose last layer has no activation. The scales
+    lie between :math:`e^{-B}` and :math:`e^B`, so nothing overflows. Since g is injective, Theorem 1 of the paper holds
+    with equality. Besides the capabilities of every hierarchy it offers `Invertible`.
 
-    Source: the form of Miao et al., appendix B, with the coupling layer of Dinh et al., "Density estimation using
-    Real NVP", section 3.2, as NN.
+    Source: Miao et al., appendix B, where NN is the coupling layer of Dinh et al., "Density estimation using Real NVP",
+    section 3.2.
 
     Args:
         sizes: number of dimensions of each level, from the top.
         hidden: widths of the hidden layers of each network.
-        activation: after hidden layers; a name in `intel_hierarchy.network.ACTIVATIONS`.
+        activation: applied after hidden layers; a name in `intel_hierarchy.network.ACTIVATIONS`.
         bound: B > 0.
 
     >>> mapping = AffineHierarchy((1, 2))
@@ -60,7 +60,7 @@ class AffineHierarchy(HierarchyMapping):
 
     @property
     def properties(self) -> Properties:
-        """Continuous and injective; not Lipschitz, since ``exp(s(z)) y`` turns the faster the larger y is."""
+        """Continuous and injective; not Lipschitz, since the slope of ``exp(s(z)) y`` in z grows with y."""
         return Properties(continuous=True, injective=True)
 
     # --- Invertible ------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ class AffineHierarchy(HierarchyMapping):
     def inverse(self, z: Tensor) -> Tensor:
         """``y`` with ``g(y) = z``, ``(..., y_dim) -> (..., y_dim)``; any z has one.
 
-        All levels of z are known, so none waits for another: ``y_i = (z_i - t_i(z_{i-1})) exp(-s_i(z_{i-1}))``.
+        It is ``y_i = (z_i - t_i(z_{i-1})) exp(-s_i(z_{i-1}))``, each level by itself, since all levels of z are known.
 
         >>> z = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
         >>> mapping = AffineHierarchy((2, 1))
@@ -83,9 +83,9 @@ class AffineHierarchy(HierarchyMapping):
         return torch.cat(blocks, dim=-1).to(z.dtype)
 
     def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
-        """``log |det dg/dy|`` of each row, the sum of all scales, ``(..., y_dim) -> (...)``.
+        """``log |det dg/dy|`` of each row, the sum of all entries of all ``s_i``, ``(..., y_dim) -> (...)``.
 
-        The Jacobian is block triangular, with the diagonal matrices ``exp(s_i)`` on its diagonal.
+        The Jacobian is block triangular, and its diagonal blocks are the diagonal matrices ``exp(s_i)``.
 
         >>> AffineHierarchy((1, 1), hidden=()).log_abs_det_jacobian(torch.zeros(3, 2)).tolist()
         [0.0, 0.0, 0.0]

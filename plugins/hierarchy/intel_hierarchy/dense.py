@@ -1,4 +1,4 @@
-"""Which hierarchy is the paper's? Each level a dense network of the level above and its own block of y."""
+"""Which hierarchy is the paper's? Each level is a dense network of the level above and of its own block of y."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from intel_hierarchy.network import Network, spectral_norm
 __all__ = ["DenseHierarchy"]
 
 ROUNDING = 1 + 1e-9
-"""What the rounding of singular values in float64 cannot exceed, so that the bound stays one."""
+"""A factor larger than any rounding error of singular values in float64, so that the bound remains a bound."""
 
 
 class DenseHierarchy(HierarchyMapping):
@@ -24,8 +24,8 @@ class DenseHierarchy(HierarchyMapping):
 
     .. math:: z_0 = y_0, \qquad z_i = NN_i([z_{i-1}, y_i])
 
-    Without hidden layers and with ReLU, :math:`z_i = \max(0, W_i [z_{i-1}, y_i] + b_i)`, it is the authors' mapping:
-    all levels but the top are at least 0, and about half of their entries exactly 0. Many y have one z, so that
+    Without hidden layers and with ReLU, :math:`z_i = \max(0, W_i [z_{i-1}, y_i] + b_i)`, which is the authors' mapping.
+    Then no entry below the top level is negative, and about half of them are exactly 0. Many y have the same z, so that
     Theorem 1 of the paper is an inequality.
 
     Source: Miao et al., appendix B.
@@ -33,7 +33,7 @@ class DenseHierarchy(HierarchyMapping):
     Args:
         sizes: number of dimensions of each level, from the top.
         hidden: widths of the hidden layers of each network.
-        activation: after each layer, the last included; a name in `intel_hierarchy.network.ACTIVATIONS`.
+        activation: applied after each layer, the last included; a name in `intel_hierarchy.network.ACTIVATIONS`.
 
     >>> mapping = DenseHierarchy((2, 2), (), "relu")
     >>> z = mapping(torch.randn(100, 4))
@@ -47,26 +47,26 @@ class DenseHierarchy(HierarchyMapping):
 
     def level(self, network: Network, above: Tensor, own: Tensor) -> Tensor:
         """``NN_i([z_{i-1}, y_i])``."""
-        found: Tensor = network(torch.cat([above, own], dim=-1))
-        return found
+        z: Tensor = network(torch.cat([above, own], dim=-1))
+        return z
 
     @property
     def properties(self) -> Properties:
-        r"""Continuous, and Lipschitz with a constant of the present weights.
+        r"""Continuous, and Lipschitz with a constant that depends on the present weights.
 
-        With :math:`a_i` and :math:`b_i` the steepness of network i in the level above and in its own block,
-        :math:`\|\Delta z_i\| \le a_i \|\Delta z_{i-1}\| + b_i \|\Delta y_i\|`. So the vector of the levels' changes
-        is at most :math:`T (\|\Delta y_0\|, \dots, \|\Delta y_{L-1}\|)^\top`, with T lower triangular,
-        :math:`T_{ij} = a_i a_{i-1} \cdots a_{j+1} b_j` and :math:`b_0 = 1`, and
+        Let :math:`a_i` and :math:`b_i` be the steepness of network i in the level above and in its own block, so that
+        :math:`\|\Delta z_i\| \le a_i \|\Delta z_{i-1}\| + b_i \|\Delta y_i\|`. Then the vector of the levels' changes
+        is at most :math:`T (\|\Delta y_0\|, \dots, \|\Delta y_{L-1}\|)^\top`, where T is lower triangular with
+        :math:`T_{ij} = a_i a_{i-1} \cdots a_{j+1} b_j` and :math:`b_0 = 1`. So
         :math:`\|g(y) - g(y')\| \le \|T\|_2 \|y - y'\|`.
 
-        Kinks of the activation lie on surfaces that move with the weights; no `Locus` describes them.
+        No `Locus` is declared for the kinks of the activation, since they lie on surfaces that move with the weights.
         """
         return Properties(continuous=True, hoelder=self._lipschitz())
 
     def _lipschitz(self) -> Hoelder | None:
         if not all(bool(weight.isfinite().all()) for weight in self.parameters()):
-            return None  # of a network that has diverged nothing is promised
+            return None  # a network that has diverged has no bound
         rows = [[1.0]]
         for i, network in enumerate(self._below(), start=1):
             above, own = network.steepness([self.sizes[i - 1], self.sizes[i]])

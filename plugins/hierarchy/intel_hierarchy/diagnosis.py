@@ -20,35 +20,35 @@ def describe_levels(levels: Sequence[Tensor], labels: Tensor | None) -> dict[str
 
     Args:
         levels: z of each level, shape ``(n, size)`` each.
-        labels: class of each row, shape ``(n,)``. Labels that are no classes (not integers, several per row,
-            more than 1000 different ones) are left aside.
+        labels: class of each row, shape ``(n,)``. Labels that cannot be classes (not integers, several per row,
+            more than 1000 different ones) are ignored.
 
     Returns:
-        ``level_sizes``; with any rows also ``level_variance`` (of z, mean over dimensions), ``level_zeros`` (share
+        ``level_sizes``; if there are rows also ``level_variance`` (of z, mean over dimensions), ``level_zeros`` (share
         of entries that are exactly 0), ``level_dead`` (share of dimensions that are 0 in every row); with labels
         also ``level_class_share``, see `class_share`.
 
     >>> z = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
-    >>> found = describe_levels([z], torch.tensor([7, 3]))
-    >>> found["level_variance"], found["level_zeros"], found["level_dead"], found["level_class_share"]
+    >>> report = describe_levels([z], torch.tensor([7, 3]))
+    >>> report["level_variance"], report["level_zeros"], report["level_dead"], report["level_class_share"]
     ([0.5], [0.75], [0.5], [0.5])
     """
     n = len(levels[0])
-    found: dict[str, Any] = {"level_sizes": [z.shape[1] for z in levels]}
+    report: dict[str, Any] = {"level_sizes": [z.shape[1] for z in levels]}
     if n == 0:
-        return found
+        return report
     parts = [z.detach().cpu().double() for z in levels]
-    found["level_variance"] = [float(_variance(z).mean()) for z in parts]
-    found["level_zeros"] = [float((z == 0).double().mean()) for z in parts]
-    found["level_dead"] = [float((z == 0).all(0).double().mean()) for z in parts]
+    report["level_variance"] = [float(_variance(z).mean()) for z in parts]
+    report["level_zeros"] = [float((z == 0).double().mean()) for z in parts]
+    report["level_dead"] = [float((z == 0).all(0).double().mean()) for z in parts]
     known = as_classes(labels, n)
     if known is not None:
-        found["level_class_share"] = [class_share(z, known[1]) for z in parts]
-    return found
+        report["level_class_share"] = [class_share(z, known[1]) for z in parts]
+    return report
 
 
 def _centred(z: Tensor) -> Tensor:
-    """Subtract the mean over rows; a dimension that does not vary becomes exactly 0, not a rounding error."""
+    """Subtract the mean over rows; a dimension that does not vary becomes exactly 0, without rounding errors."""
     z = z - z[:1]
     return z - z.mean(0)
 
@@ -59,12 +59,12 @@ def _variance(z: Tensor) -> Tensor:
 
 
 def class_share(z: Tensor, index: Tensor) -> float:
-    r"""The share of the variance that lies between classes, :math:`\eta^2`, mean over dimensions.
+    r"""The share :math:`\eta^2` of the variance that is between classes, mean over dimensions.
 
     .. math:: \eta^2 = \sum_c n_c (\bar z_c - \bar z)^2 \Big/ \sum_n (z_n - \bar z)^2
 
-    1 where every class is one point, 0 where all classes have one mean; 0 for a dimension that does not vary.
-    With K classes and no relation at all it is about (K - 1) / (n - 1).
+    It is 1 if each class is a single point, and 0 if all classes have the same mean or if a dimension does not vary. If
+    K classes have no relation to z, it is about (K - 1) / (n - 1).
 
     Args:
         z: shape ``(n, d)``, float64.
@@ -83,7 +83,7 @@ def class_share(z: Tensor, index: Tensor) -> float:
 
 
 def evenly_spaced(n: int, most: int = PAIRED_ROWS) -> Tensor:
-    """At most `most` of n rows, evenly spaced from the first on: no random number.
+    """Numbers of at most `most` of n rows, evenly spaced from the first; they are not drawn at random.
 
     >>> evenly_spaced(10, most=4).tolist()
     [0, 2, 5, 7]
@@ -93,17 +93,17 @@ def evenly_spaced(n: int, most: int = PAIRED_ROWS) -> Tensor:
 
 
 def shares_of_variance(grid: Tensor) -> tuple[float, float]:
-    r"""Analysis of variance of f(a, b) on a grid: the shares of its variance that a alone and b alone explain.
+    r"""Analysis of variance of f(a, b) on a grid: the shares of its variance that a and b explain by themselves.
 
     .. math:: S_a = \frac{Var_a\, E_b f(a, b)}{Var_{a,b} f(a, b)}, \qquad S_b = \frac{Var_b\, E_a f}{Var_{a,b} f}
 
-    the variances summed over the dimensions of f. :math:`1 - S_a - S_b \ge 0` is the share of their interaction.
+    Variances are summed over the dimensions of f. :math:`1 - S_a - S_b \ge 0` is the share of their interaction.
 
     Args:
         grid: ``f(a_j, b_k)``, shape ``(m, m, d)``.
 
     Returns:
-        S_a and S_b; (0, 0) where f does not vary.
+        S_a and S_b; (0, 0) if f does not vary.
 
     Source: first-order indices of Sobol', "Sensitivity estimates for nonlinear mathematical models", 1993.
 

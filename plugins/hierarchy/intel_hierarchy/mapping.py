@@ -1,4 +1,4 @@
-"""What has every hierarchy in common? Levels, the way down from the top, and what can be asked of each level."""
+"""What do all hierarchies have in common? Levels, computed from the top down, and what can be asked of each level."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class HierarchyMapping(nn.Module):
 
     .. math:: z_0 = y_0, \qquad z_i = f_i(z_{i-1}, y_i), \qquad z = [z_0, z_1, \dots, z_{L-1}]
 
-    Level i occupies the same dimensions in y and in z, and depends on the blocks 0 to i of y alone. A subclass says
-    what :math:`f_i` is. It offers `Declared`, `Levelled` and `Diagnosable` of `intel_core.mappings.contract`. Half precision
-    is computed in float32.
+    Level i occupies the same dimensions in y and in z, and depends only on the blocks 0 to i of y. A subclass defines
+    :math:`f_i`. It offers `Declared`, `Levelled` and `Diagnosable` of `intel_core.mappings.contract`. Half precision is
+    computed in float32.
 
     Source: Miao et al., appendix B.
 
     Args:
         sizes: number of dimensions of each level, from the top.
-        networks: that of each level but the top.
+        networks: the network of each level but the top.
     """
 
     def __init__(self, sizes: Sequence[int], networks: Sequence[Network]) -> None:
@@ -44,7 +44,7 @@ class HierarchyMapping(nn.Module):
         raise NotImplementedError
 
     def _below(self) -> list[Network]:
-        """The networks, that of level 1 first."""
+        """The networks of the levels below the top, from level 1 on."""
         return cast("list[Network]", list(self.networks))
 
     def map_levels(self, y: Tensor) -> list[Tensor]:
@@ -77,21 +77,21 @@ class HierarchyMapping(nn.Module):
         return torch.split(z, list(self.sizes), dim=-1)
 
     def replace_level(self, y: Tensor, level: int, values: Tensor) -> Tensor:
-        """z, after the block of y that belongs to one level was replaced: what changing a feature changes.
+        """Maps y with the block of one level replaced, which shows what a change of that level's feature does.
 
-        The levels above stay as they were, that level and all below are computed anew.
+        The levels above stay as they were; that level and all below are computed anew.
 
         Args:
             y: shape ``(..., y_dim)``.
-            level: which one, 0 being the top.
-            values: shape ``(..., sizes[level])``; leading shapes broadcast, so that a sweep of shape
-                ``(steps, 1, sizes[level])`` is applied to each row of y.
+            level: number of the level, 0 for the top.
+            values: the new block, shape ``(..., sizes[level])``; leading shapes broadcast, so that values of shape
+                ``(steps, 1, sizes[level])`` are applied to each row of y.
 
         Returns:
-            Shape ``(..., y_dim)`` with the common leading shape.
+            z, shape ``(..., y_dim)`` with the common leading shape.
 
         Raises:
-            ValueError: if there is no such level, or it has another number of dimensions.
+            ValueError: if there is no such level, or `values` have another number of dimensions than it.
 
         Source: Miao et al., figure B.2.
 
@@ -116,20 +116,20 @@ class HierarchyMapping(nn.Module):
 
     @property
     def properties(self) -> Properties:
-        """What a form of hierarchy promises."""
+        """The properties of this form of hierarchy."""
         raise NotImplementedError
 
     # --- Diagnosable -----------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def diagnose(self, y: Tensor, labels: Tensor | None = None) -> dict[str, Any]:
-        r"""What each level carries, and how much of it comes from the level above; lists from the top.
+        r"""What each level holds, and how much of it comes from the level above; lists have an entry per level.
 
-        To the numbers of `describe_levels` come ``level_from_above`` and ``level_from_own``, by an analysis of
-        variance of :math:`f_i(a, b)` over all pairs of an a among the rows' :math:`z_{i-1}` and a b among their
-        :math:`y_i`, of 128 rows evenly spaced among all (see `shares_of_variance`): the share of the variance of
-        :math:`z_i` that stays when :math:`y_i` is averaged out, and the one that stays when :math:`z_{i-1}` is.
-        What the two lack of 1 is their interaction. The top is all its own.
+        Besides the numbers of `describe_levels` there are ``level_from_above`` and ``level_from_own``, from an analysis
+        of variance of :math:`f_i(a, b)` over all pairs of an a among the :math:`z_{i-1}` and a b among the :math:`y_i`
+        of 128 evenly spaced rows (see `shares_of_variance`). They are the share of the variance of :math:`z_i` that
+        remains if :math:`y_i` is averaged out, and the share that remains if :math:`z_{i-1}` is. 1 minus both is their
+        interaction. For the top level they are 0 and 1.
 
         Args:
             y: posterior means, shape ``(n, y_dim)``.
@@ -138,26 +138,26 @@ class HierarchyMapping(nn.Module):
         >>> from intel_hierarchy import HierarchySpec
         >>> mapping = HierarchySpec(levels=2, activation="identity").build(2)
         >>> _ = mapping.networks[0].layers[0].weight.data.copy_(torch.tensor([[3.0, 4.0]]))  # z1 = 3 z0 + 4 y1
-        >>> found = mapping.diagnose(torch.tensor([[-1.0, 1.0], [1.0, -1.0]]), torch.tensor([0, 1]))
-        >>> [round(share, 4) for share in found["level_from_above"]]  # 3**2 / (3**2 + 4**2)
+        >>> report = mapping.diagnose(torch.tensor([[-1.0, 1.0], [1.0, -1.0]]), torch.tensor([0, 1]))
+        >>> [round(share, 4) for share in report["level_from_above"]]  # 3**2 / (3**2 + 4**2)
         [0.0, 0.36]
-        >>> found["level_variance"], found["level_class_share"]
+        >>> report["level_variance"], report["level_class_share"]
         ([1.0, 1.0], [1.0, 1.0])
         """
         levels = self.map_levels(y)
-        found = describe_levels(levels, labels)
+        report = describe_levels(levels, labels)
         if not len(y):
-            return found
+            return report
         rows = evenly_spaced(len(y))
         blocks = self.split(widened(y))
-        shares = [(0.0, 1.0) if found["level_variance"][0] > 0 else (0.0, 0.0)]
+        shares = [(0.0, 1.0) if report["level_variance"][0] > 0 else (0.0, 0.0)]
         for i, network in enumerate(self._below(), start=1):
             above, own = levels[i - 1][rows], blocks[i][rows]
             pairs = above.unsqueeze(1).expand(-1, len(rows), -1), own.expand(len(rows), -1, -1)
             shares.append(shares_of_variance(self.level(network, *pairs)))
-        found["level_from_above"] = [above for above, _ in shares]
-        found["level_from_own"] = [own for _, own in shares]
-        return found
+        report["level_from_above"] = [above for above, _ in shares]
+        report["level_from_own"] = [own for _, own in shares]
+        return report
 
     def extra_repr(self) -> str:
         """What ``repr`` shows."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intel_core.model.networks import glorot_
+from intel_core.networks.layers import glorot_
 
 __all__ = ["ACTIVATIONS", "Activation", "Network", "spectral_norm"]
 
@@ -21,7 +21,7 @@ class Activation(NamedTuple):
 
     Attributes:
         function: applied to each entry.
-        slope: the largest absolute slope there is.
+        slope: its largest absolute slope.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -29,7 +29,7 @@ class Activation(NamedTuple):
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """``log(1 + exp(x))``; torch's own jumps by 2e-9 where it becomes linear."""
+    """``log(1 + exp(x))``; torch's own softplus jumps by 2e-9 where it switches to a linear function."""
     return -functional.logsigmoid(-x)
 
 
@@ -37,7 +37,7 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-# gelu = x Φ(x) has the slope Φ + x φ, which is largest at the square root of 2.
+# gelu = x Φ(x) has the slope Φ(x) + x φ(x), which is largest at the square root of 2.
 _GELU_SLOPE = math.erfc(-1) / 2 + math.exp(-1) / math.sqrt(math.pi)
 
 ACTIVATIONS = {
@@ -52,16 +52,16 @@ ACTIVATIONS = {
 
 
 class Network(nn.Module):
-    """Dense layers, Glorot-uniform with zero biases, each with an activation; after the last it can be left out.
+    """Dense layers, initialised Glorot-uniform with zero biases; an activation follows each, optionally the last too.
 
-    The weights take part in the precision of the input, so that float64 in is true float64 arithmetic.
+    Weights are converted to the precision of the input, so that a float64 input is computed in float64.
 
     Source: Miao et al., appendix B; one layer with ReLU in the authors' code.
 
     Args:
         widths: of the input, of the hidden layers and of the output.
         activation: one of `ACTIVATIONS`.
-        last: apply it after the last layer too.
+        last: whether the activation also follows the last layer.
 
     >>> Network((2, 8, 3), "relu", last=True)(torch.zeros(5, 2)).shape
     torch.Size([5, 3])
@@ -90,13 +90,13 @@ class Network(nn.Module):
         return cast("list[nn.Linear]", list(self.layers))
 
     def steepness(self, blocks: Sequence[int]) -> list[float]:
-        r"""How steep the network is in each block of its input: bounds :math:`c_b` of all difference quotients.
+        r"""How steep the network is in each block of its input, as bounds :math:`c_b` of all difference quotients.
 
         .. math:: \|f(x) - f(x')\| \le \sum_b c_b \|x_b - x'_b\|, \qquad
             c_b = \lambda^a \|W_1^{(b)}\|_2 \prod_{l > 1} \|W_l\|_2
 
-        with :math:`W_1^{(b)}` the columns of the first layer that read block b, and :math:`\lambda^a` the largest
-        slopes of the activations.
+        :math:`W_1^{(b)}` are the columns of the first layer that belong to block b, :math:`\lambda` is the largest
+        slope of the activation, and a the number of layers that have one.
 
         Args:
             blocks: sizes of the blocks, which sum to ``widths[0]``.

@@ -1,4 +1,4 @@
-"""What can be asked of the hierarchical mapping? Its spec; torch is imported by `build`."""
+"""Which settings has the hierarchical mapping? Its spec; only `build` imports torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AFFINE_BOUND = 2.0
 
 
 def _read_levels(value: object) -> object:
-    """A number of levels or a list of their sizes, checked here so that a mistake gives one message, not two."""
+    """A number of levels or a list of their sizes; pydantic's own check of the union would give two messages."""
     expected = "expected a number of levels such as 3 or a list of their sizes such as [8,8,16]"
     sizes = None
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -42,17 +42,17 @@ def _read_levels(value: object) -> object:
 
 
 def _read_hidden(value: object) -> object:
-    """One width is a list of one."""
+    """A single width stands for a list of one."""
     if value is None or (isinstance(value, Sequence) and not isinstance(value, str)):
         return value
     return (_whole(value, "expected the width of a hidden layer such as 32 or a list of widths such as [64,32]"),)
 
 
 def _whole(value: object, expected: str) -> int:
-    """A whole number, as such or as a word.
+    """A whole number, given as a number or as text.
 
     Raises:
-        ValueError: saying what was `expected`.
+        ValueError: with the text `expected`.
     """
     try:
         number = int(value) if isinstance(value, str) else value
@@ -70,7 +70,7 @@ Hidden = Annotated[tuple[Size, ...], Field(max_length=MAX_HIDDEN_LAYERS), Before
 
 
 class HierarchySpec(MappingSpec):
-    r"""Levels of features, each made by a learned network from the level above and from new information.
+    r"""Levels of features: a learned network computes each from the level above and from a block of y of its own.
 
     .. math:: z_0 = y_0, \qquad z_i = NN_i(z_{i-1}, y_i), \qquad z = [z_0, z_1, \dots, z_{L-1}]
 
@@ -83,19 +83,24 @@ class HierarchySpec(MappingSpec):
     """
 
     levels: Levels = Field(
-        3, description="number of levels, of sizes as equal as possible, or their sizes from the top, e.g. [8,8,16]"
+        3, description="number of levels, with sizes as equal as possible, or their sizes from the top, e.g. [8,8,16]"
     )
     form: Literal["dense", "affine"] = Field(
-        "dense", description="dense: the paper's networks; affine: y*exp(s)+t with s, t of the level above, a bijection"
+        "dense",
+        description="dense: the paper's networks; affine: a bijection, y*exp(s) + t, with s and t computed from the "
+        "level above",
     )
     activation: Literal["relu", "leaky_relu", "elu", "tanh", "softplus", "gelu", "identity"] = Field(
-        "relu", description="after each layer; with form=affine after hidden layers only"
+        "relu", description="applied after each layer; with form=affine only after hidden layers"
     )
     hidden: Hidden | None = Field(
         None, description="widths of hidden layers of each level's network; none if unset, [32] with form=affine"
     )
     bound: float | None = Field(
-        None, gt=0, le=20, description="with form=affine, |s| < bound; 2 if unset, a factor of 0.14 to 7.4"
+        None,
+        gt=0,
+        le=20,
+        description="with form=affine, the bound on |s|; 2 if unset, which allows factors exp(s) from 0.14 to 7.4",
     )
 
     @model_validator(mode="after")
@@ -111,7 +116,7 @@ class HierarchySpec(MappingSpec):
         return self
 
     def sizes(self, y_dim: int) -> tuple[int, ...]:
-        """The number of dimensions of each level, from the top; where they differ by one, the larger come first.
+        """The number of dimensions of each level, from the top; they differ by at most 1, and larger ones come first.
 
         Args:
             y_dim: number of dimensions of y.

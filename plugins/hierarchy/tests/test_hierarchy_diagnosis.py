@@ -11,8 +11,8 @@ from intel_hierarchy import HierarchySpec
 from intel_hierarchy.diagnosis import class_share, describe_levels, evenly_spaced, shares_of_variance
 
 from intel_core.helpers.labels import MAX_CLASSES
+from intel_core.helpers.parts_of_mapping import diagnose
 from intel_core.mappings.building import load_mapping
-from intel_core.mappings.compose import diagnose
 
 
 def normal(*shape, seed=0):

@@ -1,4 +1,4 @@
-"""Did the latent become sparse, and do classes use different dimensions? Scores and mean gates."""
+"""Has the latent become sparse, and do classes use different dimensions? Scores and mean gates."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def describe_sparsity(z: Tensor, gates: Tensor, labels: Tensor | None) -> dict[s
     Args:
         z: mapped posterior means, shape ``(n, D)``.
         gates: their gates, shape ``(n, D)``.
-        labels: class of each row, shape ``(n,)``. Labels that are no classes (not integers, several per row,
-            more than 1000 different ones) are left aside.
+        labels: class of each row, shape ``(n,)``. Labels that cannot be classes (not integers, several per row,
+            more than 1000 different ones) are ignored.
 
     Returns:
-        ``gaussian_floor`` (the Hoyer score of a Gaussian of that many dimensions) and, for at least one row,
+        ``gaussian_floor`` (the Hoyer score of a Gaussian of D dimensions) and, if there are rows,
         ``hoyer`` (see `hoyer_score`), ``mean_gate``, ``active_share`` (share of gates above 1/2) and ``active_dims``
         (number of dimensions whose gate is above 1/2 for at least 1 % of the rows). With labels also ``classes``,
         ``gates_by_class`` (a row of D mean gates for each class) and, for at least two classes,
@@ -34,17 +34,17 @@ def describe_sparsity(z: Tensor, gates: Tensor, labels: Tensor | None) -> dict[s
 
     >>> gates = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     >>> z = torch.tensor([[1.0, 2.0], [-1.0, 2.0], [1.0, 2.0], [1.0, -2.0]]) * gates
-    >>> found = describe_sparsity(z, gates, torch.tensor([3, 3, 8, 8]))
-    >>> found["hoyer"], found["active_share"], found["gates_by_class"], found["class_gate_distance"]
+    >>> report = describe_sparsity(z, gates, torch.tensor([3, 3, 8, 8]))
+    >>> report["hoyer"], report["active_share"], report["gates_by_class"], report["class_gate_distance"]
     (1.0, 0.5, [[1.0, 0.0], [0.0, 1.0]], 1.0)
     """
     n = len(gates)
-    found: dict[str, Any] = {"gaussian_floor": gaussian_floor(gates.shape[-1])}
+    report: dict[str, Any] = {"gaussian_floor": gaussian_floor(gates.shape[-1])}
     if n == 0:
-        return found
+        return report
     gates = gates.double().cpu()
     active = (gates > 0.5).double()
-    found |= {
+    report |= {
         "hoyer": hoyer_score(z),
         "mean_gate": float(gates.mean()),
         "active_share": float(active.mean()),
@@ -52,23 +52,23 @@ def describe_sparsity(z: Tensor, gates: Tensor, labels: Tensor | None) -> dict[s
     }
     known = as_classes(labels, n)
     if known is None:
-        return found
+        return report
     classes, row = known
     sums = torch.zeros(len(classes), gates.shape[1], dtype=torch.float64).index_add_(0, row, gates)
     profiles = sums / torch.bincount(row).unsqueeze(1)
-    found |= {"classes": classes, "gates_by_class": profiles.tolist()}
+    report |= {"classes": classes, "gates_by_class": profiles.tolist()}
     if len(classes) > 1:
-        found["class_gate_distance"] = mean_jaccard_distance(profiles)
-    return found
+        report["class_gate_distance"] = mean_jaccard_distance(profiles)
+    return report
 
 
 def mean_jaccard_distance(profiles: Tensor) -> float:
-    r"""How different some vectors of numbers >= 0 are, the mean over all pairs of rows a, b of
+    r"""How different some vectors of numbers >= 0 are: the mean, over all pairs of rows a and b, of
 
     .. math:: 1 - \frac{\sum_d \min(a_d, b_d)}{\sum_d \max(a_d, b_d)}
 
-    For sets, given by zeros and ones, it is Jaccard's distance: 0 for equal ones, 1 for disjoint ones. With gates of
-    at least `floor` it stays below ``1 - floor``.
+    For sets, written as zeros and ones, this is the Jaccard distance: 0 for equal sets, 1 for disjoint ones. For gates
+    in [floor, 1] it is less than ``1 - floor``.
 
     Args:
         profiles: at least two rows, shape ``(K, D)``.
@@ -87,6 +87,6 @@ def mean_jaccard_distance(profiles: Tensor) -> float:
         others = profiles[:i]
         union = torch.maximum(others, profiles[i]).sum(-1)
         shared = torch.minimum(others, profiles[i]).sum(-1)
-        # Two empty profiles are equal.
+        # Two rows of zeros are equal.
         total += float(torch.where(union > 0, 1 - shared / union, 0.0).sum())
     return total / (k * (k - 1) / 2)

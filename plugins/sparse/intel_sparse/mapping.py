@@ -1,4 +1,4 @@
-"""The sparse mapping: how does y decide which of its own dimensions are switched off?"""
+"""How does y decide which of its own dimensions are switched off? By a gate for each, from a small network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import linear
 
 from intel_core.helpers.geometry import widened
 from intel_core.mappings.properties import Properties
-from intel_core.model.networks import glorot_
+from intel_core.networks.layers import glorot_
 from intel_sparse.diagnosis import describe_sparsity
 from intel_sparse.sparsity import hoyer_ceiling, sparsity_loss
 
@@ -24,12 +24,12 @@ class SparseMapping(nn.Module):
 
     .. math:: DS(y) = floor + (1 - floor)\, \sigma(W_n\, ReLU(\dots ReLU(W_1 y + b_1) \dots) + b_n)
 
-    DS starts with Glorot-uniform weights and zero biases, from torch's default generator, so that gates are near
-    ``(1 + floor) / 2`` at first. The auxiliary loss ``sparsity``, of weight γ, is computed from the same gates; its
-    batch are the rows of all leading dimensions.
+    Weights are initialised Glorot-uniform from torch's default generator and biases with zero, so that gates are near
+    ``(1 + floor) / 2`` at first. The auxiliary loss ``sparsity``, with the weight γ, is computed from the same gates;
+    all leading dimensions together are its batch.
 
-    It offers `Declared`, `Regularised` and `Diagnosable`. Half precision is computed in float32, float64 in float64
-    whatever the parameters' precision.
+    It offers `Declared`, `Regularised` and `Diagnosable`. Half precision is computed in float32, and float64 in float64
+    even if the parameters have another precision.
 
     Source: Miao et al., section 6.3, equation (7), and appendix C.3.
 
@@ -38,7 +38,7 @@ class SparseMapping(nn.Module):
         gamma: weight of the sparsity loss.
         hidden: widths of the selector's hidden layers.
         floor: the smallest gate.
-        target: whether the loss looks at the gates or at ``|z|``.
+        target: whether the loss is computed from the gates or from ``|z|``.
         normalisation: see `sparsity_loss`.
 
     Raises:
@@ -74,7 +74,7 @@ class SparseMapping(nn.Module):
         glorot_(self.selector)
 
     def _select(self, y: Tensor) -> Tensor:
-        """DS(y) for y of float32 or float64."""
+        """DS(y) for y in float32 or float64."""
         last = len(self.selector) - 1
         signal = y
         for i, layer in enumerate(cast("list[nn.Linear]", list(self.selector))):
@@ -100,7 +100,7 @@ class SparseMapping(nn.Module):
         return {"sparsity": self.gamma}
 
     def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """``z``, and the sparsity loss of the batch, in nats; see `sparsity_loss`.
+        """``z``, and the sparsity loss of the batch in nats; see `sparsity_loss`.
 
         Args:
             y: shape ``(..., y_dim)``; all leading dimensions together are the batch.
@@ -115,9 +115,9 @@ class SparseMapping(nn.Module):
 
     @property
     def properties(self) -> Properties:
-        """Continuous, not injective, with a mean Hoyer score that gates in [floor, 1] allow; see `hoyer_ceiling`.
+        """Continuous, not injective, with a mean Hoyer score of at most `hoyer_ceiling`.
 
-        The kinks of the selector move as it learns and are no rays, so no places are declared.
+        No `Locus` is declared for the kinks of the selector, since they move with its weights and are no rays.
         """
         return Properties(
             continuous=True,
@@ -130,15 +130,15 @@ class SparseMapping(nn.Module):
 
     @torch.no_grad()
     def diagnose(self, y: Tensor, labels: Tensor | None = None) -> dict[str, Any]:
-        """Whether z is sparse, and whether classes use different dimensions; see `describe_sparsity`.
+        """How sparse z is, and whether classes use different dimensions; see `describe_sparsity`.
 
         Args:
             y: posterior means, shape ``(n, y_dim)``.
             labels: integer class of each row, shape ``(n,)``, or None.
 
         >>> from intel_sparse import SparseSpec
-        >>> found = SparseSpec().build(3).diagnose(torch.randn(20, 3), torch.arange(20) % 2)
-        >>> len(found["gates_by_class"]), found["classes"]
+        >>> report = SparseSpec().build(3).diagnose(torch.randn(20, 3), torch.arange(20) % 2)
+        >>> len(report["gates_by_class"]), report["classes"]
         (2, [0, 1])
         """
         gates = self._select(widened(y))

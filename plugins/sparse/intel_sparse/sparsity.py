@@ -1,4 +1,4 @@
-"""How is sparsity asked for, and how much can gates bring? The loss, and the ceiling of the Hoyer score."""
+"""How is sparsity rewarded and measured, and how much can gates reach? The loss, scores, and a bound of the score."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from intel_core.helpers.hoyer import gaussian_floor, hoyer, hoyer_score
 __all__ = ["gaussian_floor", "hoyer", "hoyer_ceiling", "hoyer_score", "sparsity_loss"]
 
 EPS = 1e-8
-"""Mass spread over the dimensions of every vector before it is normalised, so that a vector of zeros is even."""
+"""Mass spread over the dimensions of each vector before it is normalised, so that a vector of zeros counts as even."""
 CEILING_VALUES = 1 << 18
-"""How many normal variates the ceiling of the Hoyer score is estimated from."""
+"""How many normal variates `hoyer_ceiling` is estimated from."""
 CEILING_ERRORS = 4
-"""By how many standard errors that estimate is raised, to be on the safe side."""
+"""By how many standard errors that estimate is raised, so that it is a bound almost surely."""
 
 
 def sparsity_loss(v: Tensor, normalisation: Literal["paper", "released"] = "released") -> Tensor:
-    r"""How much less varied each row is than all rows together.
+    r"""The mean entropy of rows minus the entropy of their mean: how much less spread each row is than all together.
 
-    With :math:`H(v) = -\sum_d p_d \log p_d, p = v / \|v\|_1`, over all M rows of all leading dimensions
+    With :math:`H(v) = -\sum_d p_d \log p_d, p = v / \|v\|_1`, over the M rows of all leading dimensions, it is
 
     ============  ==============================================================================  ====================
     ``paper``     :math:`\frac1M \sum_i H(v_i) - H(\frac1M \sum_i v_i)`                             [-log D, log D)
     ``released``  :math:`\frac1M \sum_i H(v_i) - H(\frac1M \sum_i v_i / \|v_i\|_1)`                 [-log min(M, D), 0]
     ============  ==============================================================================  ====================
 
-    The second is minus the mutual information of row and dimension, hence never positive; the first, in which large
-    rows count for more in the mean, can be. Both are smallest where each row has one active dimension and all
-    dimensions are equally often active. Minimise it: the paper's objective, which is maximised, adds it with a plus.
+    ``released`` is minus the mutual information of row and dimension, hence never positive; ``paper``, where large rows
+    have more weight in the mean, can be positive. Both are smallest if each row has one active dimension and all
+    dimensions are equally often active. The loss is to be minimised, although the paper adds it to the ELBO, which is
+    maximised.
 
-    Only the second is sure to vary the dimensions. H does not see how large a row is, but the mean in ``paper`` does: a
-    few large rows can make it even while all others share one dimension, which training does find.
+    Only ``released`` makes sure that rows use different dimensions. H does not depend on the size of a row, but the
+    mean in ``paper`` does: a few large rows can make it even while all others use the same dimension, and training
+    finds such solutions.
 
-    A mass of 1e-8 is spread over the dimensions of each vector first. It makes a vector of zeros an even one, and value
-    and gradient finite everywhere; a vector of mass 1 it changes by 1e-8 in relative terms.
+    A mass of 1e-8 is first spread over the dimensions of each vector. It makes a vector of zeros an even one, and value
+    and gradient finite everywhere; it changes a vector of mass 1 by 1e-8 in relative terms.
 
     Args:
         v: vectors of numbers >= 0, shape ``(..., D)``; half precision is computed in float32.
         normalisation: see the table.
 
     Returns:
-        A scalar, in nats; 0 for no row at all.
+        A scalar in nats; 0 if there are no rows.
 
     Source: Miao et al., equation (7); the authors' code.
 
@@ -67,23 +69,23 @@ def sparsity_loss(v: Tensor, normalisation: Literal["paper", "released"] = "rele
 
 
 def _normalised(v: Tensor) -> Tensor:
-    """Shares of the whole, positive and of sum 1, ``(..., D) -> (..., D)``."""
+    """Each vector divided by its sum, after the mass `EPS` was spread over it, ``(..., D) -> (..., D)``."""
     return (v + EPS / v.shape[-1]) / (v.sum(-1, keepdim=True) + EPS)
 
 
 @functools.cache
 def hoyer_ceiling(dims: int, floor: float) -> float:
-    r"""A bound of the mean Hoyer score of ``y ⊙ gates`` under N(0, I), whatever the gates in [floor, 1].
+    r"""An upper bound of the mean Hoyer score of ``y ⊙ gates`` with y ~ N(0, I), for any gates in [floor, 1].
 
     .. math:: E_y \max_{m} Hoyer(y \odot a_m(y)), \qquad a_m = 1 \text{ at the } m \text{ largest } |y_d|,
         \text{ else } floor
 
-    ``‖·‖_2 / ‖·‖_1`` is quasi-convex on vectors of numbers >= 0, so that it is largest in a corner of the box of
-    gates; and a gate at `floor` before a larger entry than one with gate 1 is better exchanged. The mean is estimated
-    from fixed samples and raised by four standard errors; with `floor` 0 it is 1.
+    ``‖·‖_2 / ‖·‖_1`` is quasi-convex on vectors of numbers >= 0, so that it is largest in a corner of the box of gates,
+    where each gate is 1 or `floor`. If the gate of a larger entry is `floor` and that of a smaller one 1, exchanging
+    them raises the score. The mean is estimated from fixed samples and raised by four standard errors; it is 1 if
+    `floor` is 0.
 
-    The score is that of the rows as they are. Dividing by the standard deviations cancels where the gates treat all
-    dimensions alike.
+    Rows are scored as they are; dividing by standard deviations changes nothing if gates treat all dimensions alike.
 
     Args:
         dims: D, at least 2.

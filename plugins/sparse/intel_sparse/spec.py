@@ -1,4 +1,4 @@
-"""What can be asked of the sparse mapping? Its spec; torch is imported by `build`."""
+"""Which settings has the sparse mapping? Its spec; only `build` imports torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 
 
 class SparseSpec(MappingSpec):
-    r"""Sparse: each dimension times a gate in [floor, 1], which a small network computes from y.
+    r"""Sparsity: each dimension is multiplied by a gate in [floor, 1], which a small network computes from y.
 
     .. math:: g(y) = y \odot DS(y), \qquad loss = -ELBO + \gamma L_{sp}
 
-    The paper maximises ``ELBO + γ L_sp``, which with γ > 0 would make z denser; the sign here is that of its code.
+    The paper maximises ``ELBO + γ L_sp``, which would make z denser if γ > 0; the sign here is that of its code.
 
     Source: Miao et al., section 6.3, equation (7), and appendix C.3.
 
@@ -33,21 +33,21 @@ class SparseSpec(MappingSpec):
         1.0,
         ge=0,
         le=1e6,
-        description="weight γ of the sparsity loss, in nats per example as the ELBO; 0 only reports it",
+        description="weight γ of the sparsity loss, which is in nats per example like the ELBO; 0 only reports it",
     )
     hidden: tuple[Width, ...] = Field(
         (10, 10), max_length=32, description="widths of the dimension selector's hidden layers"
     )
     floor: float = Field(
-        0.0, ge=0, lt=1, description="gates lie in [floor, 1]; 0 is the paper's range, 0.2 that of the authors' code"
+        0.0, ge=0, lt=1, description="smallest value of a gate, the largest is 1; 0 in the paper, 0.2 in its code"
     )
     target: Literal["gates", "latent"] = Field(
-        "gates", description="what the loss makes sparse: the gates DS(y), as in the paper, or |z|, as in the code"
+        "gates", description="what the loss makes sparse; gates: DS(y), as in the paper; latent: |z|, as in its code"
     )
     normalisation: Literal["paper", "released"] = Field(
         "released",
-        description="paper: rows are averaged, then normalised; released: the other way round, as in the code, which "
-        "is surer to choose different dimensions for different data",
+        description="paper: rows are averaged, then normalised; released: rows are normalised, then averaged, as in "
+        "the paper's code, which makes sure that different data use different dimensions",
     )
 
     def build(self, y_dim: int) -> SparseMapping:
@@ -57,7 +57,7 @@ class SparseSpec(MappingSpec):
             y_dim: number of dimensions of y.
 
         Raises:
-            ValueError: if there is only one dimension, of which none can be selected.
+            ValueError: if there is only 1 dimension, since there is nothing to select.
 
         >>> SparseSpec(hidden=[32]).build(4).z_dim
         4
