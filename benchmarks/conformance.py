@@ -1,14 +1,14 @@
-"""What do the checks find, and whom do they accuse? Faulty mappings that have to be found, steep ones that must not.
+"""Which faulty mappings do the checks find, and do correct ones pass? Tables over many seeds.
 
     python benchmarks/conformance.py [--seeds 20] [--steep-seeds 200] [--jobs 2] [--only mutants]
                                      [--out docs/results/conformance-tables.md]
 
-mutants: every mapping of `intel_conformance.mutants`, in each precision and over 20 seeds, given to the check that is
-meant for it. steep: correct mappings that are steep or squeeze, checked at level standard over 200 seeds
-(thm1.inequality in 20 of them: it takes most of the time, and its rate of false alarms is proven). jumps: a jump of
-size J on a random hyperplane, added to a continuous map; share of the segments crossing it on which `scan` finds it.
-theorem: over random seeds, how often the lower bound of KL in z exceeds KL in y, for maps that differ between the two
-paths and for some that do not.
+mutants: every faulty mapping of plugins/conformance/tests/specimens/mutants, in each precision and over 20 seeds, given
+to the check that is meant for it. steep: correct mappings that are steep or contract, checked at level standard over
+200 seeds (thm1.inequality in 20 of them: it takes most of the time, and its rate of false alarms is proven). jumps: a
+jump of size J on a random hyperplane, added to a continuous mapping, and the share of the segments crossing it on which
+`scan` finds it. theorem: how often, over random seeds, the lower bound of KL in z exceeds KL in y, for mappings that
+differ between training and generation and for some that do not.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ import argparse
 import concurrent.futures
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from intel_conformance import check_mapping
+from intel_conformance.continuity.scan import scan
+from intel_conformance.continuity.segments import random_segments
 from intel_conformance.kl_bounds import kl_lower_bound
-from intel_conformance.mutants import MUTANTS
-from intel_conformance.scan import scan
-from intel_conformance.segments import random_segments
-from intel_conformance.steep import STEEP
 from torch import Tensor
 
 import intel_core
 from intel_core import load_mapping
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "conformance" / "tests"))
+
+from specimens.mutants import MUTANTS
+from specimens.steep import STEEP
 
 FAMILIES: dict[str, Any] = {
     **STEEP,
@@ -43,11 +47,11 @@ FAMILIES: dict[str, Any] = {
 JUMPS = (1.0, 1e-1, 1e-2, 1e-3, 1e-5)
 ALPHA = 1e-9
 THEOREM_SEEDS = 20
-"""So many runs of the inequality of Theorem 1, which takes most of the time and whose false alarms are bounded."""
+"""The seeds with the inequality of Theorem 1, which takes most of the time and whose false alarms are bounded."""
 
 
 def mutant(number: int, seeds: int) -> tuple[int, list[int]]:
-    """In how many seeds a mutant is killed, by precision."""
+    """In how many seeds a mutant is found, by precision."""
     torch.set_num_threads(1)
     faulty = MUTANTS[number]
     if faulty.registered:
@@ -80,7 +84,7 @@ def _cusp(y: Tensor) -> Tensor:
 
 
 def jumps(seeds: int) -> Iterable[tuple[str, float, int, int]]:
-    """Over which map, the jump's size, segments that cross it and those on which it is found."""
+    """The mapping, the size of the jump, the segments that cross it, and those on which it is found."""
     maps: dict[str, Callable[[Tensor], Tensor]] = {
         "y": lambda y: y,
         "y + 5 d^0.2, d = y0 - 0.7": _cusp,
@@ -114,7 +118,7 @@ def jumps(seeds: int) -> Iterable[tuple[str, float, int, int]]:
 
 
 def theorem(seeds: int) -> Iterable[tuple[str, float, int, int]]:
-    """What differs between the paths, KL in y, draws, and in how many seeds it is found."""
+    """What differs between the paths, KL in y, the number of draws, and in how many seeds it is found."""
     circle = load_mapping("circle", 2).double()  # type: ignore[attr-defined]
     cases: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
         "nothing, g = y": (lambda y: y, lambda y: y),
@@ -140,7 +144,7 @@ def theorem(seeds: int) -> Iterable[tuple[str, float, int, int]]:
 
 
 def mutant_table(jobs: int, seeds: int) -> str:
-    """Killed by the check that is meant for it, of how many seeds."""
+    """In how many seeds the check that is meant for it finds each mutant."""
     lines = [f"| faulty mapping | check | float32, of {seeds} | float64, of {seeds} |", "|---|---|---|---|"]
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         for number, killed in pool.map(functools.partial(mutant, seeds=seeds), range(len(MUTANTS))):
@@ -151,7 +155,7 @@ def mutant_table(jobs: int, seeds: int) -> str:
 
 
 def steep_table(jobs: int, seeds: int) -> str:
-    """False alarms."""
+    """The false alarms of each correct mapping."""
     lines = ["| correct mapping | seeds | checks run | false alarms |", "|---|---|---|---|"]
     work = [(name, seed) for name in FAMILIES for seed in range(seeds)]
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
@@ -164,7 +168,7 @@ def steep_table(jobs: int, seeds: int) -> str:
 
 
 def jump_table(seeds: int) -> str:
-    """Share found."""
+    """The share of jumps that is found."""
     lines = ["| over | " + " | ".join(f"J = {size:g}" for size in JUMPS) + " |", "|---" * (len(JUMPS) + 1) + "|"]
     shares: dict[str, list[str]] = {}
     for name, _, crossed, found in jumps(seeds):
@@ -173,14 +177,14 @@ def jump_table(seeds: int) -> str:
 
 
 def theorem_table(seeds: int) -> str:
-    """How often the inequality is found broken."""
+    """How often a violation of the inequality is found."""
     lines = [f"| difference | KL in y | n | found, of {seeds} |", "|---|---|---|---|"]
     lines += [f"| {name} | {kl:.3f} | {n:,} | {found} |" for name, kl, n, found in theorem(seeds)]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Print the tables as they come, and write them."""
+    """Print each table once it is done, and write all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--steep-seeds", type=int, default=200)

@@ -92,8 +92,8 @@ def test_metadata_of_a_wheel(wheel_of, project: Path) -> None:
     if project == ROOT:
         assert installed == {"torch", "numpy", "pydantic", "pluggy", "safetensors", "pyyaml"}
     else:
-        assert "intelvae-core" in installed
-        assert not [other for other in installed if other.startswith("intelvae-")][1:]
+        ours = {other for other in installed if other.startswith("intelvae-")}
+        assert ours == {"intelvae-core"} | ({"intelvae-conformance"} if project.name == "cli" else set())
 
 
 def test_versions_agree() -> None:
@@ -147,9 +147,7 @@ def test_the_core_knows_no_plugin_and_no_optional_library() -> None:
     banned = others | {"click", "rich", "matplotlib", "torchvision", "sklearn", "pandas", "PIL"}
     banned |= {"pytest", "hypothesis", "gudhi"}
     found = {(path.name, m) for path in sources_of(ROOT) for m, _ in imports_of(path) if m.partition(".")[0] in banned}
-    # What stands in front of pytest and hypothesis, and what counts loops where gudhi is there.
-    allowed = {("contract.py", "pytest"), ("contract.py", "hypothesis"), ("topology.py", "gudhi")}
-    assert {(name, m) for name, m in found - allowed if name != "strategies.py" or "hypothesis" not in m} == set()
+    assert found == set()
 
 
 @each_project
@@ -178,7 +176,9 @@ def test_a_plugin_imports_the_core_and_no_other_plugin(project: Path) -> None:
 
 
 def test_nobody_imports_the_command_and_the_command_knows_no_plugin_by_name() -> None:
-    plugins = {package for project in PROJECTS for package in packages_of(project)} - {"intel_core", "intel_cli"}
+    """The command depends on the core, and on the checks for `intel check`."""
+    known = {"intel_core", "intel_cli", "intel_conformance"}
+    plugins = {package for project in PROJECTS for package in packages_of(project)} - known
     assert plugins
     for project in PROJECTS:
         banned = plugins if "intel_cli" in packages_of(project) else {"intel_cli"}
@@ -189,7 +189,8 @@ def test_nobody_imports_the_command_and_the_command_knows_no_plugin_by_name() ->
 @each_project
 def test_whatever_is_imported_is_declared(project: Path) -> None:
     """Whatever is imported is what the distribution requires, or one of its extras does."""
-    distribution = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "intel_core": "intelvae-core"}
+    distribution = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
+    distribution |= {"intel_core": "intelvae-core", "intel_conformance": "intelvae-conformance"}
     table = described(project)["project"]
     needed = {Requirement(text).name for text in table.get("dependencies", [])}
     extras = {name: texts for name, texts in table.get("optional-dependencies", {}).items() if name != "dev"}

@@ -14,6 +14,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 TREFOIL = ROOT / "docs" / "examples" / "intelvae-trefoil"
+INSTALLED = (ROOT, ROOT / "plugins" / "conformance", TREFOIL)
 
 FOUND = """
     import sys
@@ -50,7 +51,7 @@ def test_it_installs_beside_the_core(wheel_of, environment) -> None:
     def run(code: str) -> str:
         return environment.python("-W", "error::UserWarning", "-c", textwrap.dedent(code))
 
-    environment.install(wheel_of(ROOT), wheel_of(TREFOIL))
+    environment.install(*map(wheel_of, INSTALLED))
     run(FOUND)
     ran, y_dim, z_dim = run(CHECKED).split()
     assert int(ran) > 25
@@ -60,7 +61,7 @@ def test_it_installs_beside_the_core(wheel_of, environment) -> None:
 
 @pytest.mark.slow
 def test_its_own_tests_pass(wheel_of, environment) -> None:
-    environment.install(wheel_of(ROOT), wheel_of(TREFOIL))
+    environment.install(*map(wheel_of, INSTALLED))
     words = [
         "-m",
         "pytest",
