@@ -12,10 +12,10 @@ import torch
 from intel_datasets import images, streaming
 from PIL import Image
 
-from intel_core import StopReason, DataError, SpecError, fit, hookimpl, parse_spec, resume
-from intel_core.fitting import estimate as budget
+from intel_core import DataError, SpecError, StopReason, fit, hookimpl, parse_spec, resume
+from intel_core.compute import memory as compute_memory
+from intel_core.randomness import stream
 from intel_core.reading.streamed import StreamedSplit
-from intel_core.recipe import runspec
 
 N = 130
 TRAIN = 104
@@ -128,7 +128,7 @@ def test_only_a_sample_is_looked_at_when_a_run_begins(folder, load, monkeypatch)
 
 @pytest.mark.parametrize(("memory", "streams"), [(TRAIN * 16 * 4, False), (TRAIN * 16 * 4 - 1, True), (None, False)])
 def test_auto_streams_what_would_take_more_than_a_quarter_of_the_memory(memory, streams, folder, load, monkeypatch):
-    monkeypatch.setattr(budget, "memory_there", lambda device: memory)
+    monkeypatch.setattr(compute_memory, "memory_there", lambda device: memory)
     data = load(f"images:path={folder},channels=1")
     assert isinstance(data.train, StreamedSplit) == streams
     assert not isinstance(load(f"images:path={folder},channels=1,stream=false").train, StreamedSplit)
@@ -136,10 +136,10 @@ def test_auto_streams_what_would_take_more_than_a_quarter_of_the_memory(memory, 
 
 
 def test_what_must_lie_in_memory_and_cannot_is_refused_with_advice(folder, load, monkeypatch):
-    monkeypatch.setattr(budget, "memory_there", lambda device: 16 * (N - TRAIN) - 1)
+    monkeypatch.setattr(compute_memory, "memory_there", lambda device: 16 * (N - TRAIN) - 1)
     with pytest.raises(SpecError, match=r"26 images to validate and test on would take .* Give a size=… or smaller"):
         load(f"images:path={folder},channels=1")
-    monkeypatch.setattr(budget, "memory_there", lambda device: 16 * (N - TRAIN))
+    monkeypatch.setattr(compute_memory, "memory_there", lambda device: 16 * (N - TRAIN))
     load(f"images:path={folder},channels=1")
     with pytest.raises(SpecError, match=r"130 images would take .* Give stream=true, a size=…"):
         load(f"images:path={folder},channels=1,stream=false")
@@ -156,7 +156,7 @@ def test_a_wrong_choice_is_answered_with_the_choices():
 def unseen(folder, load):
     """A file that is not looked at when the data is loaded, but in the fourth or fifth step of seed 0."""
     files = load(f"images:path={folder},channels=1,stream=true").train.rows
-    order = torch.randperm(TRAIN, generator=torch.Generator().manual_seed(runspec.stream(0, "order/0"))).tolist()
+    order = torch.randperm(TRAIN, generator=torch.Generator().manual_seed(stream(0, "order/0"))).tolist()
     return folder / files.file(next(row for row in order[60:100] if row not in files.sample()))
 
 
@@ -200,9 +200,9 @@ def test_images_of_two_values_are_binary_and_one_that_is_not_is_told(values, top
 
 def test_constant_images_are_refused_though_only_a_sample_is_seen(tmp_path, load):
     fill(tmp_path / "grey", classes=(), values=[9])
-    for stream in ("true", "false"):
+    for choice in ("true", "false"):
         with pytest.raises(DataError, match="every value is 9; constant data cannot be modelled"):
-            load(f"images:path={tmp_path / 'grey'},stream={stream}")
+            load(f"images:path={tmp_path / 'grey'},stream={choice}")
 
 
 # --- how much memory -----------------------------------------------------------------------------------------------
