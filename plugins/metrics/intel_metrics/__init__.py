@@ -5,52 +5,41 @@ Names are loaded on first use, so that importing the package, or its `specs`, do
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from intel_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from intel_metrics.class_shares import certainty
-    from intel_metrics.clusters import matched_accuracy, normalised_mutual_information, purity
-    from intel_metrics.forest import balanced_accuracy, few_shot_forest
-    from intel_metrics.frechet import frechet_distance, frechet_of_moments
-    from intel_metrics.neighbours import prdc
-    from intel_metrics.probe import linear_probe
+    from intel_metrics.class_shares import certainty as certainty
+    from intel_metrics.clusters import matched_accuracy as matched_accuracy
+    from intel_metrics.clusters import normalised_mutual_information as normalised_mutual_information
+    from intel_metrics.clusters import purity as purity
+    from intel_metrics.forest import balanced_accuracy as balanced_accuracy
+    from intel_metrics.forest import few_shot_forest as few_shot_forest
+    from intel_metrics.frechet import frechet_distance as frechet_distance
+    from intel_metrics.frechet import frechet_of_moments as frechet_of_moments
+    from intel_metrics.neighbours import prdc as prdc
+    from intel_metrics.probe import linear_probe as linear_probe
 
 __version__ = "0.1.0"
 
-_HOME_OF = {
-    "balanced_accuracy": "forest",
-    "certainty": "class_shares",
-    "few_shot_forest": "forest",
-    "frechet_distance": "frechet",
-    "frechet_of_moments": "frechet",
-    "linear_probe": "probe",
-    "matched_accuracy": "clusters",
-    "normalised_mutual_information": "clusters",
-    "prdc": "neighbours",
-    "purity": "clusters",
+_HOMES = {
+    "class_shares": ("certainty",),
+    "clusters": (
+        "matched_accuracy",
+        "normalised_mutual_information",
+        "purity",
+    ),
+    "forest": (
+        "balanced_accuracy",
+        "few_shot_forest",
+    ),
+    "frechet": (
+        "frechet_distance",
+        "frechet_of_moments",
+    ),
+    "neighbours": ("prdc",),
+    "probe": ("linear_probe",),
 }
 
-__all__ = [
-    "balanced_accuracy",
-    "certainty",
-    "few_shot_forest",
-    "frechet_distance",
-    "frechet_of_moments",
-    "linear_probe",
-    "matched_accuracy",
-    "normalised_mutual_information",
-    "prdc",
-    "purity",
-]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'intel_metrics' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"intel_metrics.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -14,16 +14,13 @@ two-sample test", 2012.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
-
-if TYPE_CHECKING:
-    from intel_core import Subject
-    from intel_metrics.specs.latent import AggregateSpec
+from intel_core.evaluation.subject import Subject
 
 __all__ = ["Tested", "measure", "mmd_squared", "permutation_test", "prior_bandwidth", "sliced_wasserstein"]
 
@@ -195,25 +192,36 @@ def _tested(values: Tensor) -> Tested:
     return Tested(float(values[0]), float((values >= values[0] - slack).double().mean()))
 
 
-def measure(subject: Subject, spec: AggregateSpec) -> Measurement:
-    """What `AggregateSpec` says of a run."""
-    y = subject.encode(limit=spec.limit, seed=spec.seed).y.double()
+def measure(
+    subject: Subject,
+    *,
+    limit: int,
+    directions: int,
+    permutations: int,
+    pairs: int,
+    seed: int,
+) -> Measurement:
+    """Distances of the aggregate posterior of a run from the prior, beside what the prior itself scores.
+
+    The arguments are the fields of `intel_metrics.specs.latent.AggregateSpec`.
+    """
+    y = subject.encode(limit=limit, seed=seed).y.double()
     n, width = y.shape
     if n < LEAST:
         raise NotApplicableError(f"a distance of samples needs {LEAST} test examples, there are {n}")
-    generator = subject.generator(spec.seed, "aggregate")
+    generator = subject.generator(seed, "aggregate")
 
     def prior() -> Tensor:
         return torch.randn(n, width, generator=generator, dtype=torch.float64)
 
     distance, discrepancy = permutation_test(
-        y, prior(), directions=spec.directions, permutations=spec.permutations, generator=generator
+        y, prior(), directions=directions, permutations=permutations, generator=generator
     )
     floors = []
-    for pair in range(spec.pairs):
-        subject.tell("prior against prior", pair / spec.pairs)
+    for pair in range(pairs):
+        subject.tell("prior against prior", pair / pairs)
         one, other = prior(), prior()
-        floors.append((sliced_wasserstein(one, other, spec.directions, generator=generator), mmd_squared(one, other)))
+        floors.append((sliced_wasserstein(one, other, directions, generator=generator), mmd_squared(one, other)))
     floor = torch.tensor(floors, dtype=torch.float64)
     middle, spread = floor.mean(0).tolist(), floor.std(0).tolist()
     numbers = {}
@@ -231,12 +239,12 @@ def measure(subject: Subject, spec: AggregateSpec) -> Measurement:
             "examples": n,
             "part": "test",
             "y": "one sample of q(y|x) per example",
-            "directions": spec.directions,
+            "directions": directions,
             "bandwidth": prior_bandwidth(width),
             "kernel": "exp(-|a - b|^2 / (2 bandwidth^2))",
-            "p": f"permutation test, {spec.permutations} permutations",
-            "prior against prior": f"{spec.pairs} pairs of independent samples of the same size",
-            "seed": spec.seed,
+            "p": f"permutation test, {permutations} permutations",
+            "prior against prior": f"{pairs} pairs of independent samples of the same size",
+            "seed": seed,
         },
         notes=("Distances hang on the number of examples and of dimensions: read them against prior against prior.",),
     )

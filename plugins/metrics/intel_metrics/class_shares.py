@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,9 +13,6 @@ from intel_core.evaluation.subject import Subject
 from intel_metrics.classifiers import classifier_of, settings_for
 from intel_metrics.examples import grey_notes, is_images, take, treated
 from intel_metrics.shares import share_error
-
-if TYPE_CHECKING:
-    from intel_metrics.specs.images import CertaintySpec
 
 __all__ = ["Certainty", "certainty"]
 
@@ -47,29 +44,40 @@ def certainty(probabilities: Tensor, below: float = 0.8) -> Certainty:
     return Certainty(int((top < below).sum()) / n, tuple((counts / n).tolist()))
 
 
-def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
-    """What `CertaintySpec` says of a run."""
-    classifier = classifier_of(subject, settings_for(spec.classifier, spec.classifier_seed))
+def measure_certainty(
+    subject: Subject,
+    *,
+    kind: Literal["logistic", "lenet"],
+    n: int,
+    below: float,
+    classifier_seed: int,
+    seed: int,
+) -> Measurement:
+    """Shares of generated examples that a classifier of the data is unsure of, and of each class.
+
+    The arguments are the fields of `intel_metrics.specs.images.CertaintySpec`; `kind` is its `classifier`.
+    """
+    classifier = classifier_of(subject, settings_for(kind, classifier_seed))
     images = is_images(subject)
-    x = treated(subject.generated(spec.n, seed=spec.seed), images)
+    x = treated(subject.generated(n, seed=seed), images)
     if not bool(torch.isfinite(x).all()):
         raise RunError(f"{subject.run.path} generates examples that are not finite numbers")
     subject.tell("classifying generated examples", 0.5)
-    found = certainty(classifier.probabilities(x), spec.below)
+    found = certainty(classifier.probabilities(x), below)
     test = subject.split("test")
     parts = (treated(take(test, rows), images) for rows in torch.split(torch.arange(len(test)), _ROWS))
-    real = certainty(torch.cat([classifier.probabilities(part) for part in parts]), spec.below)
+    real = certainty(torch.cat([classifier.probabilities(part) for part in parts]), below)
     labels = subject.labels("test").cpu()
     counts = {label: int((labels == label).sum()) for label in classifier.classes}
     names = _names(classifier.classes, subject.dataset.class_names)
     numbers = {
         "uncertain": Number(
             value=100 * found.uncertain,
-            error=100 * share_error(found.uncertain, spec.n),
+            error=100 * share_error(found.uncertain, n),
             unit="%",
             better="lower",
             beside={"real test data": 100 * real.uncertain},
-            about=f"share of generated examples whose likeliest class has probability below {spec.below:g}",
+            about=f"share of generated examples whose likeliest class has probability below {below:g}",
         ),
         "classifier accuracy": Number(
             value=100 * classifier.accuracy,
@@ -82,7 +90,7 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
     for place, (label, name, share) in enumerate(zip(classifier.classes, names, found.shares, strict=True)):
         numbers[f"share of {name}"] = Number(
             value=100 * share,
-            error=100 * share_error(share, spec.n),
+            error=100 * share_error(share, n),
             unit="%",
             beside={
                 "real test data, classified": 100 * real.shares[place],
@@ -95,15 +103,15 @@ def measure_certainty(spec: CertaintySpec, subject: Subject) -> Measurement:
         protocol={
             "data": subject.dataset.name,
             "fingerprint": subject.run.fingerprint,
-            "generated": f"{spec.n} means of p(x|z) at draws of the prior",
-            "n": spec.n,
+            "generated": f"{n} means of p(x|z) at draws of the prior",
+            "n": n,
             "real": f"all {len(test)} examples of the test part",
             "preprocessing": "clipped to [0, 1], real and generated alike" if images else "none; in the model's units",
-            "below": spec.below,
+            "below": below,
             "classifier": classifier.description,
             "hash": classifier.hash,
             "error": "of a share of independent draws",
-            "seed": spec.seed,
+            "seed": seed,
         },
         notes=grey_notes(subject),
     )

@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
+from intel_core.helpers.contingency import Counts, contingency_table, normalised_mutual_information, purity
 from intel_core.helpers.labels import as_classes
-from intel_core.mappings.compose import clustering_of
+from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_metrics.shares import share_error
 
-if TYPE_CHECKING:
-    from intel_metrics.specs.clusters import ClustersSpec
-
 __all__ = [
-    "contingency_table",
     "matched_accuracy",
     "normalised_mutual_information",
     "purity",
 ]
 
-Counts = NDArray[np.int64]
 _REPEATS = 200
-
-
-def contingency_table(cluster: Tensor, target: Tensor, clusters: int, classes: int) -> Counts:
-    """Counts of rows by cluster and class, ``(n,)`` and ``(n,)`` -> ``(clusters, classes)``.
-
-    >>> contingency_table(torch.tensor([0, 0, 1]), torch.tensor([1, 1, 0]), 2, 2).tolist()
-    [[0, 2], [1, 0]]
-    """
-    cells = torch.bincount(cluster.long().cpu() * classes + target.long().cpu(), minlength=clusters * classes)
-    return np.asarray(cells.reshape(clusters, classes).numpy())
-
-
-def normalised_mutual_information(table: Counts) -> float:
-    """``2 I(cluster; class) / (H(cluster) + H(class))``, in [0, 1]; 1 where both are constant, as in scikit-learn.
-
-    >>> round(normalised_mutual_information(np.array([[5, 0], [0, 5]])), 9)
-    1.0
-    """
-    joint = table / table.sum()
-
-    def entropy(p: NDArray[np.float64]) -> float:
-        p = p[p > 0]
-        return float(-(p * np.log(p)).sum())
-
-    total = entropy(joint.sum(1)) + entropy(joint.sum(0))
-    if total <= 1e-12:
-        return 1.0
-    return min(1.0, max(0.0, 2 * (total - entropy(joint.ravel())) / total))
 
 
 def matched_accuracy(table: Counts) -> float:
@@ -72,15 +39,6 @@ def matched_accuracy(table: Counts) -> float:
     return float(table[rows, columns].sum() / table.sum())
 
 
-def purity(table: Counts) -> float:
-    """Share of rows whose class is the most frequent one of their cluster; with many clusters it is easily high.
-
-    >>> purity(np.array([[3, 1], [0, 4]]))
-    0.875
-    """
-    return float(table.max(1).sum() / table.sum())
-
-
 _SCORES = {
     "nmi": (normalised_mutual_information, "mutual information of cluster and class over the mean of their entropies"),
     "matched accuracy": (matched_accuracy, "share of examples right under the best matching of clusters and classes"),
@@ -88,8 +46,17 @@ _SCORES = {
 }
 
 
-def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
-    """What `ClustersSpec` says of a run."""
+def measure_clusters(
+    subject: Subject,
+    *,
+    n: int,
+    features: Literal["mean", "sample"],
+    seed: int,
+) -> Measurement:
+    """Shares of data and prior in each cluster of the mapping of a run, and agreement of clusters and classes.
+
+    The arguments are the fields of `intel_metrics.specs.clusters.ClustersSpec`.
+    """
     found = clustering_of(subject.model.mapping)
     if found is None:
         raise NotApplicableError("the mapping has no clusters")
@@ -103,9 +70,9 @@ def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
     def assigned(y: Tensor) -> Tensor:
         return part.assign(y[:, read].to(subject.run.model_device)).cpu()
 
-    encoding = subject.encode("test", seed=spec.seed)
-    data = assigned(encoding.mean if spec.features == "mean" else encoding.y)
-    drawn = assigned(subject.prior(spec.n, seed=spec.seed).y)
+    encoding = subject.encode("test", seed=seed)
+    data = assigned(encoding.mean if features == "mean" else encoding.y)
+    drawn = assigned(subject.prior(n, seed=seed).y)
     with torch.no_grad():
         declared = part.proportions().double().cpu()
     in_data, in_prior = (torch.bincount(index, minlength=k).double() / len(index) for index in (data, drawn))
@@ -122,7 +89,7 @@ def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
         )
         numbers[f"prior in cluster {i}"] = Number(
             value=prior,
-            error=share_error(prior, spec.n),
+            error=share_error(prior, n),
             beside={"the mapping says": said},
             about=f"share of prior draws in cluster {i}",
         )
@@ -136,7 +103,7 @@ def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
     numbers["distance of shares"] = Number(
         value=distance,
         better="lower",
-        beside={"draws of the prior, as many": _expected_distance(declared, len(data), spec.seed)},
+        beside={"draws of the prior, as many": _expected_distance(declared, len(data), seed)},
         about="total variation between the shares of data and prior: ½ Σ |difference|",
     )
     details: dict[str, Any] = {"proportions": declared.tolist(), "data shares": in_data.tolist()}
@@ -146,7 +113,7 @@ def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
     if known is None or len(known[0]) < 2:
         notes.append("No classes to hold the clusters against.")
     else:
-        numbers |= _against_classes(data, known, k, spec.seed, details)
+        numbers |= _against_classes(data, known, k, seed, details)
         if k != len(known[0]):
             notes.append(f"{k} clusters for {len(known[0])} classes: matched accuracy cannot reach 1.")
     return Measurement(
@@ -154,12 +121,12 @@ def measure_clusters(spec: ClustersSpec, subject: Subject) -> Measurement:
         protocol={
             "data": subject.dataset.name,
             "fingerprint": subject.run.fingerprint,
-            "encoded": f"all {len(data)} examples of the test part, by posterior {spec.features}",
-            "prior draws": spec.n,
+            "encoded": f"all {len(data)} examples of the test part, by posterior {features}",
+            "prior draws": n,
             "clusters": k,
             "proportions": "learned" if learned else "fixed",
             "error": f"of a share of independent rows; of NMI and purity by {_REPEATS} multinomial tables",
-            "seed": spec.seed,
+            "seed": seed,
         },
         details=details,
         notes=tuple(notes),

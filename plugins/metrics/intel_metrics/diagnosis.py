@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pydantic import JsonValue
 from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
-from intel_core.mappings.compose import diagnose, parts_of
-from intel_core.mappings.contract import Levelled
-
-if TYPE_CHECKING:
-    from intel_core import Mapping, Subject
-    from intel_metrics.specs.latent import DiagnosisSpec
+from intel_core.evaluation.subject import Subject
+from intel_core.helpers.parts_of_mapping import diagnose, parts_of
+from intel_core.mappings.contract import Levelled, Mapping
 
 __all__ = ["level_changes", "levels_of", "measure"]
 
@@ -72,10 +69,18 @@ def level_changes(
     return torch.stack(found)
 
 
-def measure(subject: Subject, spec: DiagnosisSpec) -> Measurement:
-    """What `DiagnosisSpec` says of a run."""
+def measure(
+    subject: Subject,
+    *,
+    limit: int,
+    seed: int,
+) -> Measurement:
+    """What the mapping of a run says of encoded data, and how much each level changes what is decoded.
+
+    The arguments are the fields of `intel_metrics.specs.latent.DiagnosisSpec`.
+    """
     mapping = subject.model.mapping
-    encoding = subject.encode(limit=spec.limit, seed=spec.seed)
+    encoding = subject.encode(limit=limit, seed=seed)
     labels = subject.split("test").labels
     device = subject.run.model_device
     own = None if labels is None else labels[: len(encoding.mean)].to(device)
@@ -86,14 +91,14 @@ def measure(subject: Subject, spec: DiagnosisSpec) -> Measurement:
         raise NotApplicableError(f"the mapping {names} says nothing of encoded data")
     numbers, details, notes = _sorted_out(said)
     if levels:
-        numbers |= _of_levels(subject, spec, encoding.y, levels, details)
+        numbers |= _of_levels(subject, encoding.y, levels, seed, details)
     return Measurement(
         numbers=numbers,
         protocol={
             "examples": len(encoding.mean),
             "part": "test",
             "y": "means of q(y|x)" + ("; one sample each for the changes of levels" if levels else ""),
-            "seed": spec.seed,
+            "seed": seed,
         },
         details=details,
         notes=tuple(notes),
@@ -119,9 +124,9 @@ def _sorted_out(said: dict[str, Any]) -> tuple[dict[str, Number], dict[str, Json
 
 def _of_levels(
     subject: Subject,
-    spec: DiagnosisSpec,
     y: Tensor,
     levels: Sequence[Sequence[int]],
+    seed: int,
     details: dict[str, JsonValue],
 ) -> dict[str, Number]:
     device, mapping = subject.run.model_device, subject.model.mapping
@@ -131,7 +136,7 @@ def _of_levels(
         z = torch.cat([mapping(rows.to(device)).cpu() for rows in torch.split(y, 1000)])
         return subject.run.decode(z)
 
-    changes = level_changes(decode, y, levels, generator=subject.generator(spec.seed, "levels"))
+    changes = level_changes(decode, y, levels, generator=subject.generator(seed, "levels"))
     means = changes.mean(1)
     total = float(means.sum())
     details["levels"] = [list(level) for level in levels]

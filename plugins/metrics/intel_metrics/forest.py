@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from intel_core.evaluation.measurement import Measurement, NotApplicableError, N
 from intel_core.evaluation.subject import Subject
 from intel_core.helpers.labels import as_classes
 from intel_metrics.features import Floats
-
-if TYPE_CHECKING:
-    from intel_metrics.specs.downstream import ForestSpec
 
 __all__ = ["FewShot", "balanced_accuracy", "few_shot_forest", "majority_accuracy", "round_robin"]
 
@@ -121,26 +118,36 @@ def few_shot_forest(
     return found
 
 
-def measure_forest(spec: ForestSpec, subject: Subject) -> Measurement:
-    """What `ForestSpec` says of a run."""
+def measure_forest(
+    subject: Subject,
+    *,
+    examples: Sequence[int],
+    repeats: int,
+    source: Literal["mean", "sample"],
+    seed: int,
+) -> Measurement:
+    """Accuracy of random forests on z of a run that learned from few labelled examples.
+
+    The arguments are the fields of `intel_metrics.specs.downstream.ForestSpec`; `source` is its `features`.
+    """
     labels = subject.labels("test")
     known = as_classes(labels, len(labels))
     if known is None or len(known[0]) < 2:
         raise NotApplicableError(f"the labels of {subject.dataset.name} are no classes that a forest could tell apart")
-    encoding = subject.encode("test", seed=spec.seed)
-    features = np.asarray((encoding.z_mean if spec.features == "mean" else encoding.z).double().numpy())
+    encoding = subject.encode("test", seed=seed)
+    features = np.asarray((encoding.z_mean if source == "mean" else encoding.z).double().numpy())
     target = np.asarray(known[1].numpy())
 
     def tell(share: float) -> None:
         subject.tell("random forests", share)
 
-    asked = tuple(dict.fromkeys(spec.examples))
-    found = few_shot_forest(features, target, asked, repeats=spec.repeats, seed=spec.seed, tell=tell)
-    sizes = [n for n in asked if sum(one.examples == n for one in found) == spec.repeats]
+    asked = tuple(dict.fromkeys(examples))
+    found = few_shot_forest(features, target, asked, repeats=repeats, seed=seed, tell=tell)
+    sizes = [n for n in asked if sum(one.examples == n for one in found) == repeats]
     if not sizes:
         raise NotApplicableError(
             f"the test part of {subject.dataset.name} ({len(target)} examples, {len(known[0])} classes) cannot fill "
-            f"any of examples={list(spec.examples)} with equally many of each class"
+            f"any of examples={list(examples)} with equally many of each class"
         )
     numbers: dict[str, Number] = {}
     details: dict[str, Any] = {"examples": sizes}
@@ -163,14 +170,14 @@ def measure_forest(spec: ForestSpec, subject: Subject) -> Measurement:
         protocol={
             "data": subject.dataset.name,
             "fingerprint": subject.run.fingerprint,
-            "features": "g(posterior mean)" if spec.features == "mean" else "g(posterior sample)",
+            "features": "g(posterior mean)" if source == "mean" else "g(posterior sample)",
             "rows": f"the test part's {len(target)} examples, shuffled for each repeat",
             "learned from": "classes in turn, never a row that is scored",
             "scored": min(_SCORED, len(target) // _SCORED_SHARE),
             "forest": f"scikit-learn, depth {DEPTH}, {TREES} trees",
-            "repeats": spec.repeats,
+            "repeats": repeats,
             "error": "standard deviation of the repeats over the root of their number; they share examples",
-            "seed": spec.seed,
+            "seed": seed,
         },
         details=details,
         notes=(f"Too few examples of some class for {left_out}.",) if left_out else (),

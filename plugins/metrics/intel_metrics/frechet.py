@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
 from intel_metrics.examples import grey_notes, sides
-from intel_metrics.features import Floats, features_of, make_extractor, real_features
-
-if TYPE_CHECKING:
-    from intel_metrics.specs.images import FrechetSpec
+from intel_metrics.features import ExtractorName, Floats, features_of, make_extractor, real_features
 
 __all__ = ["FEWEST", "Moments", "frechet_distance", "frechet_of_moments", "jackknife_error", "moments"]
 
@@ -125,16 +122,28 @@ def jackknife_error(first: Floats, second: Floats, groups: int = _GROUPS) -> flo
     return float(np.sqrt(variance))
 
 
-def measure_frechet(spec: FrechetSpec, subject: Subject) -> Measurement:
-    """What `FrechetSpec` says of a run."""
-    size = min(spec.n, len(subject.split("test")))
-    if size < FEWEST and not spec.few:
+def measure_frechet(
+    subject: Subject,
+    *,
+    extractor: ExtractorName,
+    weights: str | None,
+    classifier_seed: int,
+    most: int,
+    few: bool,
+    seed: int,
+) -> Measurement:
+    """The Fréchet distance of generated and real examples, beside that of real and real.
+
+    The arguments are the fields of `intel_metrics.specs.images.FrechetSpec`; `most` is its `n`.
+    """
+    size = min(most, len(subject.split("test")))
+    if size < FEWEST and not few:
         raise NotApplicableError(
             f"{size} examples a side are fewer than {FEWEST}, and a Fréchet distance of few examples is biased upward; "
             "few=true measures it nevertheless"
         )
-    extract = make_extractor(spec.extractor, subject, weights=spec.weights, seed=spec.classifier_seed)
-    compared = sides(subject, spec.n, seed=spec.seed)
+    extract = make_extractor(extractor, subject, weights=weights, seed=classifier_seed)
+    compared = sides(subject, most, seed=seed)
     n = len(compared.real)
     if n < 2 * _GROUPS:
         raise NotApplicableError(f"{n} examples a side are too few for a covariance")
@@ -144,7 +153,7 @@ def measure_frechet(spec: FrechetSpec, subject: Subject) -> Measurement:
     jackknife = width <= _WIDEST_JACKKNIFE
     value, floor = frechet_distance(generated, real), frechet_distance(other, real)
     notes = list(grey_notes(subject))
-    if spec.extractor != "inception":
+    if extractor != "inception":
         notes.append("Not in Inception features, so not comparable with published FID.")
     if n < FEWEST:
         notes.append(f"Fewer than {FEWEST} examples a side: biased upward; hold it against the floor.")

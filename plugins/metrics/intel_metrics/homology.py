@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,12 +31,9 @@ from torch import Tensor
 
 from intel_core.data.dataset import Shaped
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
 from intel_core.mappings.compose import properties_of
 from intel_metrics.confidence import resamples_for
-
-if TYPE_CHECKING:
-    from intel_core import Subject
-    from intel_metrics.specs.topology import BettiSpec
 
 __all__ = ["Homology", "distance_to_measure", "homology", "measure"]
 
@@ -187,12 +184,23 @@ def _grid(points: Array) -> tuple[Array, tuple[int, ...], float]:
     return np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(-1, points.shape[1]), shape, cell
 
 
-def measure(subject: Subject, spec: BettiSpec) -> Measurement:
-    """What `BettiSpec` says of a run."""
+def measure(
+    subject: Subject,
+    *,
+    n: int,
+    mass: float,
+    level: float,
+    bootstraps: int,
+    seed: int,
+) -> Measurement:
+    """Betti numbers of z under the prior and of generated samples, above a confidence band.
+
+    The arguments are the fields of `intel_metrics.specs.topology.BettiSpec`.
+    """
     _gudhi()
     mapping = subject.model.mapping
     declared = properties_of(mapping)
-    z = subject.prior(spec.n, seed=spec.seed).z
+    z = subject.prior(n, seed=seed).z
     dims = sorted({d for plane in declared.planes for d in plane})
     # What passes through changes no topology, and would only blur it.
     acting = bool(dims) and mapping.z_dim == mapping.y_dim
@@ -200,7 +208,7 @@ def measure(subject: Subject, spec: BettiSpec) -> Measurement:
     most = max(CELLS)
     clouds = {"z": z} if z.shape[1] <= most else {}
     if len(subject.model.x_shape) == 1 and subject.model.x_shape[0] <= most:
-        made = subject.run.original_units(subject.generated(spec.n, seed=spec.seed))
+        made = subject.run.original_units(subject.generated(n, seed=seed))
         clouds["x"] = made
     if not clouds:
         raise NotApplicableError(
@@ -220,8 +228,8 @@ def measure(subject: Subject, spec: BettiSpec) -> Measurement:
         if not bool(torch.isfinite(cloud).all()):
             notes.append(f"{name} is not finite for some draws of the prior, so nothing was counted.")
             continue
-        generator = subject.generator(spec.seed, f"homology of {name}")
-        found = homology(cloud, mass=spec.mass, level=spec.level, bootstraps=spec.bootstraps, generator=generator)
+        generator = subject.generator(seed, f"homology of {name}")
+        found = homology(cloud, mass=mass, level=level, bootstraps=bootstraps, generator=generator)
         whose, expected = known[name]
         details[name] = {"band": found.band, "lifetimes": [list(lives) for lives in found.lifetimes]}
         for dim, count in enumerate(found.betti):
@@ -240,14 +248,14 @@ def measure(subject: Subject, spec: BettiSpec) -> Measurement:
     return Measurement(
         numbers=numbers,
         protocol={
-            "draws": spec.n,
+            "draws": n,
             "x": "mean of p(x|z), in the data's own units",
             "dimensions of z": dims if acting else "all",
             "filtration": "distance to a measure, on a grid",
-            "mass": spec.mass,
-            "confidence": spec.level,
-            "bootstraps": spec.bootstraps,
-            "seed": spec.seed,
+            "mass": mass,
+            "confidence": level,
+            "bootstraps": bootstraps,
+            "seed": seed,
         },
         details=details,
         notes=tuple(notes),

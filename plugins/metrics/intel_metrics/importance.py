@@ -18,20 +18,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from intel_core.data.values import to_float
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
 from intel_core.model.objectives import log_importance_weights
 from intel_core.model.specs import BernoulliSpec
+from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
-
-if TYPE_CHECKING:
-    from intel_core import InteLVAE, Subject
-    from intel_metrics.specs.likelihood import LikelihoodSpec
 
 __all__ = ["Estimates", "estimates", "log_likelihood", "measure"]
 
@@ -135,15 +133,24 @@ def log_likelihood(
     return Estimates(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def measure(subject: Subject, spec: LikelihoodSpec) -> Measurement:
-    """What `LikelihoodSpec` says of a run."""
-    x = subject.split("test").x[: spec.limit]
+def measure(
+    subject: Subject,
+    *,
+    particles: int,
+    limit: int,
+    seed: int,
+) -> Measurement:
+    """Estimates of log p(x) of test examples, the ELBO, the gap between them, and whether to believe it.
+
+    The arguments are the fields of `intel_metrics.specs.likelihood.LikelihoodSpec`.
+    """
+    x = subject.split("test").x[:limit]
     if len(x) < 2:
         raise NotApplicableError(f"a mean and its error need at least 2 test examples, there are {len(x)}")
-    generator = torch.Generator(subject.run.model_device).manual_seed(stream(spec.seed, "importance"))
+    generator = torch.Generator(subject.run.model_device).manual_seed(stream(seed, "importance"))
     told = f"log p(x) of {len(x):,} examples"
     found = log_likelihood(
-        subject.model, x, spec.particles, generator=generator, tell=lambda share: subject.tell(told, share)
+        subject.model, x, particles, generator=generator, tell=lambda share: subject.tell(told, share)
     )
     if not bool(torch.isfinite(found.elbo).all()):
         bad = int((~torch.isfinite(found.elbo)).sum())
@@ -184,7 +191,7 @@ def measure(subject: Subject, spec: LikelihoodSpec) -> Measurement:
                 value=float(found.ess.mean()),
                 error=_error(found.ess),
                 better="higher",
-                beside={"particles": float(spec.particles)},
+                beside={"particles": float(particles)},
                 about="draws that count, mean over examples",
             ),
             "doubtful": Number(
@@ -195,18 +202,18 @@ def measure(subject: Subject, spec: LikelihoodSpec) -> Measurement:
             ),
         },
         protocol={
-            "particles": spec.particles,
+            "particles": particles,
             "examples": len(x),
             "part": "test",
             "likelihood": str(subject.run.spec.likelihood),
             "prior and posterior": "densities of y, before g",
             "errors": "standard error over examples",
-            "seed": spec.seed,
+            "seed": seed,
         },
         details={
             "ess quantiles": {f"{q:g}": float(found.ess.quantile(q)) for q in (0.0, 0.05, 0.25, 0.5, 0.75, 1.0)},
         },
-        notes=tuple(_notes(subject, spec, share)),
+        notes=tuple(_notes(subject, particles, share)),
     )
 
 
@@ -214,7 +221,7 @@ def _error(values: Tensor) -> float:
     return float(values.std()) / math.sqrt(len(values))
 
 
-def _notes(subject: Subject, spec: LikelihoodSpec, doubtful: float) -> list[str]:
+def _notes(subject: Subject, particles: int, doubtful: float) -> list[str]:
     notes = []
     support = subject.run.info["data"].get("support")
     if isinstance(subject.run.spec.likelihood, BernoulliSpec) and support != "binary":
@@ -228,7 +235,7 @@ def _notes(subject: Subject, spec: LikelihoodSpec, doubtful: float) -> list[str]
         notes.append("The data are standardised: nats are those of the standardised values unless said otherwise.")
     if doubtful > MANY:
         notes.append(
-            f"{doubtful:.0%} of the examples have an effective sample size below {FEW:g} of {spec.particles}: log p is "
+            f"{doubtful:.0%} of the examples have an effective sample size below {FEW:g} of {particles}: log p is "
             "too low there by an unknown amount; raise particles, and compare with half of them."
         )
     return notes

@@ -35,7 +35,7 @@ def find_weights(path: str | None = None) -> Path:
 
     >>> find_weights("nowhere.pth")
     Traceback (most recent call last):
-    intel_core.evaluation.measurement.NotApplicableError: there is no file 'nowhere.pth' with the weights of pytorch-fid's Inception
+    intel_core.evaluation.measurement.NotApplicableError: there is no file 'nowhere.pth' with...
     """
     named = path or os.environ.get("INTEL_INCEPTION")
     if named:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,8 @@ from scipy.spatial.distance import cdist
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
 from intel_metrics.examples import grey_notes, sides
-from intel_metrics.features import Floats, features_of, make_extractor, real_features
+from intel_metrics.features import ExtractorName, Floats, features_of, make_extractor, real_features
 from intel_metrics.shares import share_error
-
-if TYPE_CHECKING:
-    from intel_metrics.specs.images import PRDCSpec
 
 __all__ = ["PRDC", "nearest_distances", "prdc", "sampling_errors"]
 
@@ -219,18 +216,30 @@ _ABOUT = {
 }
 
 
-def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
-    """What `PRDCSpec` says of a run."""
-    extract = make_extractor(spec.extractor, subject, weights=spec.weights, seed=spec.classifier_seed)
-    compared = sides(subject, spec.n, seed=spec.seed)
+def measure_prdc(
+    subject: Subject,
+    *,
+    extractor: ExtractorName,
+    weights: str | None,
+    classifier_seed: int,
+    most: int,
+    k: int,
+    seed: int,
+) -> Measurement:
+    """Precision, recall, density and coverage of generated examples, beside those of real ones.
+
+    The arguments are the fields of `intel_metrics.specs.images.PRDCSpec`; `most` is its `n`.
+    """
+    extract = make_extractor(extractor, subject, weights=weights, seed=classifier_seed)
+    compared = sides(subject, most, seed=seed)
     n = len(compared.real)
-    if n <= spec.k:
-        raise NotApplicableError(f"{n} examples a side are too few for k={spec.k} neighbours")
+    if n <= k:
+        raise NotApplicableError(f"{n} examples a side are too few for k={k} neighbours")
     real, other = (real_features(subject, extract, x) for x in (compared.real, compared.other))
     generated = features_of(subject, extract, compared.generated)
-    found, errors = _with_errors(real, generated, spec.k, spec.seed)
+    found, errors = _with_errors(real, generated, k, seed)
     subject.tell("comparing real with real", 0.5)
-    floor = prdc(real, other, spec.k)
+    floor = prdc(real, other, k)
     return Measurement(
         numbers={
             name: Number(
@@ -247,10 +256,10 @@ def measure_prdc(spec: PRDCSpec, subject: Subject) -> Measurement:
             "extractor": extract.description,
             "hash": extract.hash,
             "features": real.shape[1],
-            "k": spec.k,
+            "k": k,
             "balls": "closed; the k-th nearest of the other points",
             "error": f"from {_SPLITS} cuts of both sides into halves, or with the balls held fixed where that is "
-            f"larger or n is below {2 * _FEWEST * spec.k}",
+            f"larger or n is below {2 * _FEWEST * k}",
         },
         notes=grey_notes(subject),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,9 +21,6 @@ from intel_metrics.examples import take
 from intel_metrics.features import Floats
 from intel_metrics.forest import balanced_accuracy
 from intel_metrics.shares import share_error
-
-if TYPE_CHECKING:
-    from intel_metrics.specs.downstream import ProbeSpec
 
 __all__ = ["STRENGTHS", "Attributed", "Probe", "linear_probe"]
 
@@ -137,11 +134,20 @@ def linear_probe(
 _PARTS = ("train", "validation", "test")
 
 
-def measure_probe(spec: ProbeSpec, subject: Subject) -> Measurement:
-    """What `ProbeSpec` says of a run."""
+def measure_probe(
+    subject: Subject,
+    *,
+    examples: int,
+    source: Literal["mean", "sample"],
+    seed: int,
+) -> Measurement:
+    """Accuracy of logistic regression on z of a run, of classes or attributes.
+
+    The arguments are the fields of `intel_metrics.specs.downstream.ProbeSpec`; `source` is its `features`.
+    """
     names, targets = _attributes(subject) or _classes(subject)
-    rows = {name: _rows(subject, name, spec) for name in _PARTS}
-    features = {name: _features(subject, name, rows[name], spec) for name in _PARTS}
+    rows = {name: _rows(subject, name, examples, seed) for name in _PARTS}
+    features = {name: _features(subject, name, rows[name], source, seed) for name in _PARTS}
     found: dict[str, Probe] = {}
     left_out: list[str] = []
     for column, name in enumerate(names):
@@ -173,7 +179,7 @@ def measure_probe(spec: ProbeSpec, subject: Subject) -> Measurement:
     protocol: dict[str, JsonValue] = {
         "data": subject.dataset.name,
         "fingerprint": subject.run.fingerprint,
-        "features": ("g(posterior mean)" if spec.features == "mean" else "g(posterior sample)")
+        "features": ("g(posterior mean)" if source == "mean" else "g(posterior sample)")
         + ", standardised by the training rows",
         "targets": f"{len(names)} binary attributes" if many else "classes",
         "train": len(rows["train"]),
@@ -182,7 +188,7 @@ def measure_probe(spec: ProbeSpec, subject: Subject) -> Measurement:
         "model": f"scikit-learn LogisticRegression, L2 penalty, at most {_STEPS} steps",
         "penalty": f"C of {list(STRENGTHS)}, chosen by validation accuracy; the test part is scored once",
         "error": "of a share of independent rows",
-        "seed": spec.seed,
+        "seed": seed,
     }
     slow = [name for name, one in found.items() if not one.converged]
     notes = [f"Not converged in {_STEPS} steps: {', '.join(slow)}."] if slow else []
@@ -219,18 +225,18 @@ def _classes(subject: Subject) -> tuple[tuple[str, ...], dict[str, Integers]]:
     return ("class",), {name: np.asarray(values.cpu().numpy())[:, None] for name, values in labels.items()}
 
 
-def _rows(subject: Subject, name: str, spec: ProbeSpec) -> Tensor:
+def _rows(subject: Subject, name: str, examples: int, seed: int) -> Tensor:
     """Row numbers of a part; of a training part that is larger than asked for, some at random."""
     n = len(subject.split(name))
-    if name != "train" or n <= spec.examples:
+    if name != "train" or n <= examples:
         return torch.arange(n)
-    return torch.randperm(n, generator=subject.generator(spec.seed, "probe"))[: spec.examples]
+    return torch.randperm(n, generator=subject.generator(seed, "probe"))[:examples]
 
 
-def _features(subject: Subject, name: str, rows: Tensor, spec: ProbeSpec) -> Floats:
+def _features(subject: Subject, name: str, rows: Tensor, source: Literal["mean", "sample"], seed: int) -> Floats:
     subject.tell(f"encoding the {name} part", _PARTS.index(name) / len(_PARTS))
     if name == "train":  # some of it, and it may lie on disk
-        encoding = subject.run.encode(take(subject.split(name), rows), seed=spec.seed)
+        encoding = subject.run.encode(take(subject.split(name), rows), seed=seed)
     else:
-        encoding = subject.encode(name, seed=spec.seed)
-    return np.asarray((encoding.z_mean if spec.features == "mean" else encoding.z).double().numpy())
+        encoding = subject.encode(name, seed=seed)
+    return np.asarray((encoding.z_mean if source == "mean" else encoding.z).double().numpy())

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
 from intel_core.helpers.hoyer import gaussian_floor, hoyer_of_rows, hoyer_score, varying
-
-if TYPE_CHECKING:
-    from intel_core import Subject
-    from intel_metrics.specs.latent import HoyerSpec
 
 __all__ = ["measure"]
 
 
-def measure(subject: Subject, spec: HoyerSpec) -> Measurement:
-    """What `HoyerSpec` says of a run."""
-    encoding = subject.encode(limit=spec.limit, seed=spec.seed)
+def measure(
+    subject: Subject,
+    *,
+    limit: int,
+    seed: int,
+) -> Measurement:
+    """Hoyer scores of z, of posterior samples and of means.
+
+    The arguments are the fields of `intel_metrics.specs.latent.HoyerSpec`.
+    """
+    encoding = subject.encode(limit=limit, seed=seed)
     n, width = encoding.z.shape
-    prior = subject.prior(n, seed=spec.seed).z
+    prior = subject.prior(n, seed=seed).z
     numbers, constant = {}, {}
     for name, z, about in (
         ("samples", encoding.z, "z of one sample of q(y|x) per example"),
@@ -45,7 +49,7 @@ def measure(subject: Subject, spec: HoyerSpec) -> Measurement:
             "part": "test",
             "scaling": "each dimension divided by its standard deviation over the examples, not centred",
             "errors": "standard error over examples",
-            "seed": spec.seed,
+            "seed": seed,
         },
         details={"dimensions": width, "dimensions that do not vary": constant},
         notes=tuple(notes),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from scipy.spatial import cKDTree
@@ -13,10 +12,7 @@ from intel_core.data.dataset import Supported
 from intel_core.data.values import to_float
 from intel_core.errors import PluginError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
-
-if TYPE_CHECKING:
-    from intel_core import Subject
-    from intel_metrics.specs.topology import SupportSpec
+from intel_core.evaluation.subject import Subject
 
 __all__ = ["binomial_error", "covered", "measure"]
 
@@ -43,8 +39,20 @@ def binomial_error(share: float, n: int) -> float:
     return math.sqrt(p * (1 - p) / n)
 
 
-def measure(subject: Subject, spec: SupportSpec) -> Measurement:
-    """What `SupportSpec` says of a run."""
+def measure(
+    subject: Subject,
+    *,
+    n: int,
+    beyond: float,
+    near: float,
+    n_places: int,
+    seed: int,
+) -> Measurement:
+    """How far samples lie from the known support of the data, and how much of it they cover.
+
+    The arguments are the fields of `intel_metrics.specs.topology.SupportSpec`; `beyond` is its
+    `away`, and `n_places` its `places`.
+    """
     run, data = subject.run, subject.run.spec.data
     if not isinstance(data, Supported):
         raise NotApplicableError(
@@ -53,24 +61,24 @@ def measure(subject: Subject, spec: SupportSpec) -> Measurement:
         )
     test = run.original_units(to_float(subject.split("test").x))
     clouds = {
-        "": run.original_units(run.sample(spec.n, seed=spec.seed, noise=True)),
-        " of means": run.original_units(subject.generated(spec.n, seed=spec.seed)),
+        "": run.original_units(run.sample(n, seed=seed, noise=True)),
+        " of means": run.original_units(subject.generated(n, seed=seed)),
     }
     for cloud in clouds.values():
         if not bool(torch.isfinite(cloud).all()):
             raise NotApplicableError("some generated samples are not finite")
-    places = data.along_support(spec.places)
+    places = data.along_support(n_places)
     # A thousand samples cover more than a hundred do, so both have as many.
-    alike = min(spec.n, len(test))
+    alike = min(n, len(test))
     numbers, quantiles = {}, {}
     real = _away(data, test)
-    real_off = float((real > spec.away).double().mean())
-    real_covered = float(covered(places, test[:alike], spec.near).double().mean())
+    real_off = float((real > beyond).double().mean())
+    real_covered = float(covered(places, test[:alike], near).double().mean())
     for name, cloud in clouds.items():
         away = _away(data, cloud)
         quantiles["with noise" if not name else "means"] = _quantiles(away)
-        off = float((away > spec.away).double().mean())
-        share = float(covered(places, cloud[:alike], spec.near).double().mean())
+        off = float((away > beyond).double().mean())
+        share = float(covered(places, cloud[:alike], near).double().mean())
         kind = "means of p(x|z)" if name else "samples, noise of p(x|z) included,"
         numbers[f"off{name}"] = Number(
             value=100 * off,
@@ -78,28 +86,28 @@ def measure(subject: Subject, spec: SupportSpec) -> Measurement:
             unit="%",
             better="lower",
             beside={"test data": 100 * real_off, "its error": 100 * binomial_error(real_off, len(test))},
-            about=f"{kind} further than {spec.away:g} from the support",
+            about=f"{kind} further than {beyond:g} from the support",
         )
         numbers[f"coverage{name}"] = Number(
             value=100 * share,
-            error=100 * binomial_error(share, spec.places),
+            error=100 * binomial_error(share, n_places),
             unit="%",
             better="higher",
-            beside={"test data": 100 * real_covered, "its error": 100 * binomial_error(real_covered, spec.places)},
-            about=f"of the support that is nearer than {spec.near:g} to one of {alike:,} {kind.rstrip(',')}",
+            beside={"test data": 100 * real_covered, "its error": 100 * binomial_error(real_covered, n_places)},
+            about=f"of the support that is nearer than {near:g} to one of {alike:,} {kind.rstrip(',')}",
         )
     return Measurement(
         numbers=numbers,
         protocol={
-            "samples": spec.n,
+            "samples": n,
             "test examples": len(test),
             "samples for coverage": alike,
-            "away": spec.away,
-            "near": spec.near,
-            "places": spec.places,
+            "away": beyond,
+            "near": near,
+            "places": n_places,
             "units": "of the data before standardisation",
             "errors": "binomial; of coverage over the places, for these samples",
-            "seed": spec.seed,
+            "seed": seed,
         },
         details={"distance quantiles": {**quantiles, "test data": _quantiles(real)}},
         notes=("Coverage grows with the number of samples: it is compared with as many test examples.",),

@@ -12,18 +12,14 @@ Sources: Burda, Grosse and Salakhutdinov, 2016 (active units); Hoffman and Johns
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.subject import Subject
 from intel_core.model.vae import Posterior
 from intel_core.training.scoring import ACTIVE_VARIANCE
-
-if TYPE_CHECKING:
-    from intel_core import Subject
-    from intel_metrics.specs.latent import UnitsSpec
 
 __all__ = ["active_by_kl", "active_by_variance", "index_information", "kl_per_dimension", "measure"]
 
@@ -95,21 +91,31 @@ def index_information(mean: Tensor, std: Tensor, y: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def measure(subject: Subject, spec: UnitsSpec) -> Measurement:
-    """What `UnitsSpec` says of a run."""
-    encoding = subject.encode(limit=spec.limit, seed=spec.seed)
+def measure(
+    subject: Subject,
+    *,
+    limit: int,
+    variance: float,
+    least_kl: float,
+    seed: int,
+) -> Measurement:
+    """Active dimensions of y, the KL to the prior, and how much of it tells examples apart.
+
+    The arguments are the fields of `intel_metrics.specs.latent.UnitsSpec`; `least_kl` is its `kl`.
+    """
+    encoding = subject.encode(limit=limit, seed=seed)
     n, width = encoding.mean.shape
     if n < 2:
         raise NotApplicableError(f"a variance over examples needs 2 of them, there are {n}")
     kl = kl_per_dimension(encoding.mean, encoding.std)
     total = kl.sum(1)
-    varies = active_by_variance(encoding.mean, spec.variance)
-    informs = active_by_kl(encoding.mean, encoding.std, spec.kl)
+    varies = active_by_variance(encoding.mean, variance)
+    informs = active_by_kl(encoding.mean, encoding.std, least_kl)
     shared = index_information(encoding.mean, encoding.std, encoding.y)
     away = total - shared
     nats, most = "nats per example", math.log(n)
     notes = []
-    if float(total.mean()) < spec.kl:
+    if float(total.mean()) < least_kl:
         notes.append("The posterior is the prior: y says nothing of x (collapse).")
     if float(shared.mean()) > 0.9 * most:
         notes.append(
@@ -121,12 +127,12 @@ def measure(subject: Subject, spec: UnitsSpec) -> Measurement:
             "active by variance": Number(
                 value=int(varies.sum()),
                 beside={"dimensions": width},
-                about=f"dimensions of y whose posterior mean has a variance above {spec.variance:g}",
+                about=f"dimensions of y whose posterior mean has a variance above {variance:g}",
             ),
             "active by KL": Number(
                 value=int(informs.sum()),
                 beside={"dimensions": width},
-                about=f"dimensions of y with a KL above {spec.kl:g} nats",
+                about=f"dimensions of y with a KL above {least_kl:g} nats",
             ),
             "kl": Number(
                 value=float(total.mean()),
@@ -152,10 +158,10 @@ def measure(subject: Subject, spec: UnitsSpec) -> Measurement:
         protocol={
             "examples": n,
             "part": "test",
-            "variance": spec.variance,
-            "kl": spec.kl,
+            "variance": variance,
+            "kl": least_kl,
             "errors": "standard error over examples",
-            "seed": spec.seed,
+            "seed": seed,
         },
         details={
             "kl per dimension": kl.mean(0).tolist(),

@@ -35,4 +35,4 @@ class ClustersSpec(MetricSpec):
         """
         from intel_metrics.clusters import measure_clusters
 
-        return measure_clusters(self, subject)
+        return measure_clusters(subject, n=self.n, features=self.features, seed=self.seed)

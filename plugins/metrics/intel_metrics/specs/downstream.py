@@ -41,7 +41,9 @@ class ForestSpec(MetricSpec):
         """
         from intel_metrics.forest import measure_forest
 
-        return measure_forest(self, subject)
+        return measure_forest(
+            subject, examples=self.examples, repeats=self.repeats, source=self.features, seed=self.seed
+        )
 
 
 class ProbeSpec(MetricSpec):
@@ -62,4 +64,4 @@ class ProbeSpec(MetricSpec):
         """
         from intel_metrics.probe import measure_probe
 
-        return measure_probe(self, subject)
+        return measure_probe(subject, examples=self.examples, source=self.features, seed=self.seed)

@@ -61,7 +61,15 @@ class FrechetSpec(FeatureSpec):
         """
         from intel_metrics.frechet import measure_frechet
 
-        return measure_frechet(self, subject)
+        return measure_frechet(
+            subject,
+            extractor=self.extractor,
+            weights=self.weights,
+            classifier_seed=self.classifier_seed,
+            most=self.n,
+            few=self.few,
+            seed=self.seed,
+        )
 
 
 class PRDCSpec(FeatureSpec):
@@ -84,7 +92,15 @@ class PRDCSpec(FeatureSpec):
         """
         from intel_metrics.neighbours import measure_prdc
 
-        return measure_prdc(self, subject)
+        return measure_prdc(
+            subject,
+            extractor=self.extractor,
+            weights=self.weights,
+            classifier_seed=self.classifier_seed,
+            most=self.n,
+            k=self.k,
+            seed=self.seed,
+        )
 
 
 class CertaintySpec(MetricSpec):
@@ -111,4 +127,11 @@ class CertaintySpec(MetricSpec):
         """
         from intel_metrics.class_shares import measure_certainty
 
-        return measure_certainty(self, subject)
+        return measure_certainty(
+            subject,
+            kind=self.classifier,
+            n=self.n,
+            below=self.below,
+            classifier_seed=self.classifier_seed,
+            seed=self.seed,
+        )

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from intel_core import Measurement, MetricSpec
+from intel_core.evaluation.measurement import Measurement
+from intel_core.evaluation.metric import MetricSpec
 
 if TYPE_CHECKING:
-    from intel_core import Subject
+    from intel_core.evaluation.subject import Subject
 
 __all__ = ["AggregateSpec", "DiagnosisSpec", "HoyerSpec", "UnitsSpec"]
 
@@ -23,7 +24,7 @@ class HoyerSpec(MetricSpec):
         """See `intel_metrics.sparsity`."""
         from intel_metrics.sparsity import measure
 
-        return measure(subject, self)
+        return measure(subject, limit=self.limit, seed=self.seed)
 
 
 class UnitsSpec(MetricSpec):
@@ -37,7 +38,7 @@ class UnitsSpec(MetricSpec):
         """See `intel_metrics.units`."""
         from intel_metrics.units import measure
 
-        return measure(subject, self)
+        return measure(subject, limit=self.limit, variance=self.variance, least_kl=self.kl, seed=self.seed)
 
 
 class AggregateSpec(MetricSpec):
@@ -52,7 +53,14 @@ class AggregateSpec(MetricSpec):
         """See `intel_metrics.aggregate`."""
         from intel_metrics.aggregate import measure
 
-        return measure(subject, self)
+        return measure(
+            subject,
+            limit=self.limit,
+            directions=self.directions,
+            permutations=self.permutations,
+            pairs=self.pairs,
+            seed=self.seed,
+        )
 
 
 class DiagnosisSpec(MetricSpec):
@@ -64,4 +72,4 @@ class DiagnosisSpec(MetricSpec):
         """See `intel_metrics.diagnosis`."""
         from intel_metrics.diagnosis import measure
 
-        return measure(subject, self)
+        return measure(subject, limit=self.limit, seed=self.seed)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from intel_core import Measurement, MetricSpec
+from intel_core.evaluation.measurement import Measurement
+from intel_core.evaluation.metric import MetricSpec
 
 if TYPE_CHECKING:
-    from intel_core import Subject
+    from intel_core.evaluation.subject import Subject
 
 __all__ = ["LikelihoodSpec"]
 
@@ -25,4 +26,4 @@ class LikelihoodSpec(MetricSpec):
         """See `intel_metrics.importance`."""
         from intel_metrics.importance import measure
 
-        return measure(subject, self)
+        return measure(subject, particles=self.particles, limit=self.limit, seed=self.seed)

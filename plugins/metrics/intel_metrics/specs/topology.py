@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from intel_core import Measurement, MetricSpec
+from intel_core.evaluation.measurement import Measurement
+from intel_core.evaluation.metric import MetricSpec
 from intel_metrics.confidence import resamples_for
 
 if TYPE_CHECKING:
-    from intel_core import Subject
+    from intel_core.evaluation.subject import Subject
 
 __all__ = ["BettiSpec", "SupportSpec"]
 
@@ -28,7 +29,7 @@ class SupportSpec(MetricSpec):
         """See `intel_metrics.support`."""
         from intel_metrics.support import measure
 
-        return measure(subject, self)
+        return measure(subject, n=self.n, beyond=self.away, near=self.near, n_places=self.places, seed=self.seed)
 
 
 class BettiSpec(MetricSpec):
@@ -52,4 +53,4 @@ class BettiSpec(MetricSpec):
         """See `intel_metrics.homology`."""
         from intel_metrics.homology import measure
 
-        return measure(subject, self)
+        return measure(subject, n=self.n, mass=self.mass, level=self.level, bootstraps=self.bootstraps, seed=self.seed)
