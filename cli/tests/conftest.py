@@ -10,7 +10,9 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from intel_cli.main import intel
+from torch import nn
 
+from intel_core import MappingSpec, Properties, register
 from intel_core.components import discovery as plugins
 
 TOYS = '''
@@ -254,6 +256,73 @@ def start(toys: Path, here: Path) -> Callable[..., "subprocess.Popen[str]"]:
         )
 
     return begin
+
+
+# --- mappings that are wrong -------------------------------------------------------------------------------------
+
+
+class _Map(nn.Module):
+    def __init__(self, y_dim):
+        super().__init__()
+        self.y_dim = self.z_dim = y_dim
+
+
+class Leaky(_Map):
+    """Subtracts the mean of the batch: rows are not mapped alone."""
+
+    def forward(self, y):
+        return y - y.reshape(-1, self.y_dim).mean(0) if len(y) else y
+
+
+class Odd(_Map):
+    """What it declares cannot be asked for."""
+
+    @property
+    def properties(self):
+        raise ZeroDivisionError("no properties today")
+
+    def forward(self, y):
+        return y
+
+
+class Branching(_Map):
+    """Looks at the values, which `torch.func.vmap` does not let it do."""
+
+    def forward(self, y):
+        return y if bool((y > -1e30).all()) else y.clone()
+
+
+class Nested(_Map):
+    """Declares clusters that are not there."""
+
+    properties = Properties(clusters=3)
+
+    def forward(self, y):
+        return y
+
+
+def _spec(module):
+    class Spec(MappingSpec):
+        """A mapping for these tests."""
+
+        def build(self, y_dim):
+            return module(y_dim)
+
+    return Spec
+
+
+@pytest.fixture
+def flawed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mappings known by name that break the contract or a promise, each in its own way."""
+    monkeypatch.setattr(plugins, "registered", dict(plugins.registered))
+    for module in (Leaky, Odd, Branching, Nested):
+        register("mappings", module.__name__.lower(), _spec(module))
+
+
+@pytest.fixture
+def quick(call: Callable[..., Result]) -> Callable[..., Result]:
+    """Runs `intel check --level quick` on some arguments."""
+    return lambda *args: call("check", *args, "--level", "quick")
 
 
 TINY = (

@@ -155,3 +155,12 @@ def test_broken_plugins_harm_nobody_but_their_users(call, ok, tiny, with_rotten)
         trained = ok("train", "--data", "toy_points", "--mapping", "one/twice", *tiny, "--no-pictures", "--quiet")
     assert [line[:8] for line in trained.stderr.splitlines()] == ["Warning:"]
     assert "bad_hook is BROKEN" in trained.stderr
+
+
+def test_strict_json():
+    from intel_cli.output.telling import json_text
+
+    assert json.loads(json_text({"a": [float("nan"), (1.5, float("inf"))], 2: None})) == {
+        "a": [None, [1.5, None]],
+        "2": None,
+    }

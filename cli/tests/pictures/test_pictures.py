@@ -1,8 +1,5 @@
 """Pictures are there, of a sane size and not blank, for every sort of data and latent."""
 
-import json
-import types
-
 import numpy as np
 import pytest
 import torch
@@ -163,27 +160,3 @@ def test_a_picture_that_cannot_be_written(here):
 
     with pytest.raises(RunError, match="cannot be written"):
         save(figure(1, 1), here / "nowhere" / "x.png")
-
-
-def test_numbers_are_short():
-    from intel_cli.output.console import number
-
-    assert number(True) == "true"
-    assert number([[1, 2], [3.14159, None]]) == "1, 2\n3.14, none"
-    assert number(list(range(20))).endswith("… (20)")
-    assert number({"a": 123.456}) == "a: 123.46"
-
-
-def test_strict_json():
-    from intel_cli.output.telling import json_text
-
-    assert json.loads(json_text({"a": [float("nan"), (1.5, float("inf"))], 2: None})) == {
-        "a": [None, [1.5, None]],
-        "2": None,
-    }
-
-
-def test_a_constant_kl_weight_is_said():
-    from intel_cli.output.describe import warmup
-
-    assert warmup(types.SimpleNamespace(schedules={}, steps=5)) == "1 throughout, no warm-up"

@@ -1,0 +1,58 @@
+"""`intel plugins list` and `show`: the state of each component, and its settings."""
+
+import json
+import os
+
+
+def test_plugins_list_tells_every_status(ok, call, with_rotten):
+    rows = {(row["distribution"], row["name"]): row for row in json.loads(ok("plugins", "list", "--json").stdout)}
+    status = {key: row["status"] for key, row in rows.items()}
+    assert status["toys", "halves"] == "OK"
+    assert status["intelvae-core", "identity"] == "OK"
+    assert status["one", "twice"] == status["two", "twice"] == "CONFLICT"
+    assert status["futuristic", "future"] == "TOO NEW"
+    for name in ("crash", "heavy", "plain", "gone", "bad_hook"):
+        assert status["rotten", name] == "BROKEN"
+        assert rows["rotten", name]["reason"]
+    assert rows["toys", "halves"]["summary"] == "Two half planes, pulled apart."
+    assert call("plugins", "list", "--check").exit_code == 1
+    assert call("plugins", "list", "networks", "--check").exit_code == 0
+    table = ok("plugins", "list", "mappings").stdout
+    assert "BROKEN" in table
+    assert "no licence found" in table
+    assert "toy_points" not in table
+
+
+def test_plugins_can_be_left_out(ok, call, monkeypatch):
+    rows = json.loads(ok("--no-plugin", "toys", "--no-plugin", "iwae", "plugins", "list", "--json").stdout)
+    disabled = {row["name"] for row in rows if row["status"] == "DISABLED"}
+    assert {"halves", "toy_points", "iwae"} <= disabled
+    assert "identity" not in disabled
+    result = call("--no-plugin", "halves", "train", "--data", "toy_points", "--mapping", "halves")
+    assert result.exit_code == 2
+    assert "DISABLED" in result.stderr
+    monkeypatch.setenv("INTEL_DISABLE_PLUGINS", "iwae")
+    assert call("--no-plugin", "halves", "train", "--objective", "iwae", "--data", "toy_points").exit_code == 2
+    assert "INTEL_DISABLE_PLUGINS" in os.environ
+    assert os.environ["INTEL_DISABLE_PLUGINS"] == "iwae"
+
+
+def test_plugins_show(ok):
+    text = ok("plugins", "show", "halves").stdout
+    for said in ("Two half planes", "toys 1.2", "plugin API 1", "gap", "number >= 0, <= 100", "5.0", "how far apart"):
+        assert said in text
+    assert "Example: intel train --mapping halves:gap=5.0" in text
+    both = json.loads(ok("plugins", "show", "linear", "--json").stdout)
+    assert {entry["kind"] for entry in both} == {"networks", "schedules"}
+    one = json.loads(ok("plugins", "show", "intelvae-core/linear", "--kind", "schedule", "--json").stdout)
+    assert one[0]["example"] == "intel train --schedule kl=linear:steps=1000"
+    assert "takes no settings" in ok("plugins", "show", "bernoulli").stdout
+
+
+def test_the_examples_of_plugins_show_can_be_parsed(ok, with_rotten):
+    from intel_core import parse_spec
+
+    for row in json.loads(ok("plugins", "list", "--json").stdout):
+        if row["status"] == "OK" and row["distribution"] in ("toys", "intelvae-core") and row["name"] != "memory":
+            (entry,) = json.loads(ok("plugins", "show", row["name"], "--kind", row["kind"], "--json").stdout)
+            parse_spec(row["kind"], entry["example"].split()[-1].removeprefix("kl="))
