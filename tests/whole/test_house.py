@@ -1,4 +1,4 @@
-"""Is the house built as planned? No circle of imports, a core that knows no wing, short modules with a question each."""
+"""Is the house as planned? No circle of imports, a core that knows no wing, short modules that each state a question."""
 
 from __future__ import annotations
 
