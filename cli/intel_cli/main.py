@@ -1,4 +1,4 @@
-"""Where does the `intel` command begin? The group, its global options, and the entry point."""
+"""Where does the `intel` command begin? The group, its global options, and the function that the shell calls."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _SWITCH = "INTEL_DISABLE_PLUGINS"
 
 
 class _Intel(InstalledCommands):
-    """The outermost group: whatever goes wrong below it is told here."""
+    """The outermost group, which reports every error of the commands below it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Known before the options are parsed, since parsing them is what may fail.
+        # Set before the options are parsed, since parsing may fail, and that error is reported as JSON too.
         ctx.meta[telling.WANTS_JSON] = "--json" in args
         try:
             with telling.errors(ctx):
                 return super().parse_args(ctx, args)
         except BaseException:
-            ctx.close()  # which click does once it has parsed; by then --no-plugin may have changed the environment
+            ctx.close()  # click does so only if parsing succeeds, and --no-plugin has changed the environment
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -96,7 +96,7 @@ def _restore(value: str | None) -> None:
 def intel() -> None:
     """InteL-VAEs: variational auto-encoders with an inductive bias, z = g(y).
 
-    A run directory is what training leaves behind and what every other command reads.
+    Training writes a run directory, which the other commands read.
     """
 
 

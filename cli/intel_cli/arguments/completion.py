@@ -18,7 +18,7 @@ else:  # generic in recent versions of click only
 
 
 class ComponentName(_Text):
-    """The text of a component's spec, or its bare name; left to the core to read.
+    """The text of a component's spec, or its bare name, passed on unread: the core parses it.
 
     Args:
         kind: which kind of component; every kind if None.
@@ -34,7 +34,7 @@ class ComponentName(_Text):
         self.plain = plain
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names that begin so; importing no plugin."""
+        """Names that begin with what is typed; no plugin is imported."""
         from intel_core.components import discovery as plugins
         from intel_core.errors import IntelError
 
@@ -64,11 +64,11 @@ class RunPath(_Path):
     name = "run"
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path itself, or the run of that name; whether it holds a run is for the core to say."""
+        """The path itself, or the run of that name in ``runs/``; the core checks whether a run is there."""
         return named_run(Path(value))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Run directories that begin so."""
+        """Run directories that begin with what is typed."""
         places = [Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent, Path("runs")]
         runs = {
             str(path)
@@ -89,19 +89,19 @@ class MappingOrRun(ComponentName):
         super().__init__("mappings")
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names of mappings, and run directories, that begin so."""
+        """Names of mappings and run directories that begin with what is typed."""
         names = super().shell_complete(ctx, param, incomplete)
         runs = RunPath().shell_complete(ctx, param, incomplete)
         return [*names, *(item for item in runs if item.type == "plain")] or runs
 
 
 class CheckNames(_Text):
-    """Names of checks or of groups of checks, separated by commas; whether there are such is for the core to say."""
+    """Names of checks or of groups of checks, separated by commas; the kit says whether they exist."""
 
     name = "checks"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Groups that begin so; the names of single checks would cost an import of torch."""
+        """Groups that begin with what is typed; no single checks, since their names would cost an import of torch."""
         from intel_conformance.check import GROUPS
 
         before, comma, last = incomplete.rpartition(",")
@@ -121,7 +121,7 @@ class CheckLevel(_Text):
         return level_of(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Levels that begin so."""
+        """Levels that begin with what is typed."""
         from intel_conformance.levels import LEVELS
 
         return [CompletionItem(level) for level in LEVELS if level.startswith(incomplete)]

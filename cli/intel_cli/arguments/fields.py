@@ -1,4 +1,4 @@
-"""What fields has a spec? Name, type, default and description of each, for help texts."""
+"""Which fields does a spec have? The name, type, default and description of each, for help texts."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class InstalledCommands(SuggestingGroup):
     """A group of the commands that are installed. Listing them imports none; using one imports that one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """What can be typed, in the order of a user's work as far as it is known."""
+        """What can be typed, in the order of a user's work; other commands come last."""
         return [_typed(component) for component in _listed()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -84,7 +84,7 @@ class InstalledCommands(SuggestingGroup):
                 formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Commands and options that begin so; importing no command."""
+        """Commands and options that begin with what is typed; no command is imported."""
         from intel_core.errors import IntelError
 
         try:
@@ -113,7 +113,7 @@ def load_command(component: Component) -> click.Command:
 
 
 def _listed() -> list[Component]:
-    """Every command that is installed and not disabled, in the order of a user's work; what is in none comes last.
+    """Every command that is installed and not disabled, in the order of a user's work; other commands come last.
 
     Raises:
         PluginError: if a variable that switches plugins on or off names something that is not installed.
@@ -126,12 +126,12 @@ def _listed() -> list[Component]:
 
 
 def _typed(component: Component) -> str:
-    """What a user types for it."""
+    """What a user types to run a command."""
     return component.qualified if component.status == "CONFLICT" else component.name
 
 
 def _said(component: Component, width: int = 80) -> str:
-    """What it does, or why it cannot be used, in a line."""
+    """In one line what a command does, or why it cannot be used."""
     from intel_cli.output.short_help import short_help
 
     if not component.is_live:

@@ -17,10 +17,10 @@ else:  # generic in recent versions of click only
 
 
 class KindName(_Text):
-    """The name of a kind of component; whether there is such a kind is for the core to say.
+    """The name of a kind of component; the core says whether it exists.
 
     Args:
-        others: what may stand in its place, for the shell to complete.
+        others: further words that are valid there, which the shell completes as well.
     """
 
     name = "kind"
@@ -29,7 +29,7 @@ class KindName(_Text):
         self.others = others
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Kinds that begin so, importing no plugin."""
+        """Kinds that begin with what is typed; no plugin is imported."""
         from intel_core.components.discovery import kinds
 
         return [CompletionItem(name) for name in (*kinds(), *self.others) if name.startswith(incomplete)]

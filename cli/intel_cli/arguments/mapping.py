@@ -20,14 +20,14 @@ from intel_core.mappings.contract import Mapping, MappingSpec
 __all__ = ["Chosen", "chosen_mapping"]
 
 _SURFACE = 4
-"""Up to so many dimensions are tried for a mapping whose image is a surface only then."""
+"""Up to this number of dimensions is tried, since the image of some mappings is a surface only there."""
 _MANY = 20
-"""Dimensions for a mapping that promises sparsity, of which two or three show nothing."""
+"""Number of dimensions for a mapping that promises sparsity, which two or three dimensions cannot show."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A mapping and where it is from.
+    """A mapping, and where it comes from.
 
     Attributes:
         mapping: g.
@@ -49,8 +49,8 @@ def chosen_mapping(texts: Sequence[str], latent: int | None, seed: int) -> Chose
 
     Args:
         texts: specs, or one run directory.
-        latent: dimensions of y; the fewest that the specs take if None.
-        seed: of parameters that nobody has trained.
+        latent: number of dimensions of y; if None, the smallest number that the specs accept.
+        seed: seed of the parameters of a mapping that is not trained.
 
     Raises:
         SpecError: if a text describes no mapping, or none for so many dimensions.
@@ -68,7 +68,7 @@ def chosen_mapping(texts: Sequence[str], latent: int | None, seed: int) -> Chose
 
 
 def _is_run(text: str) -> bool:
-    """Whether a text is a path; a mapping of that name wins over a folder of that name."""
+    """Whether a text means a run; where a mapping and a folder have the same name, the mapping is meant."""
     head = text.strip().partition(":")[0].strip()
     if head in {name for c in plugins.available("mappings") for name in (c.name, c.qualified)} or "\0" in text:
         return False
@@ -101,9 +101,9 @@ def _from_specs(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
 
 
 def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
-    """The mapping in the fewest dimensions that it takes, or in a few more where its image becomes a surface.
+    """The mapping in the smallest number of dimensions that it accepts, or a few more if its image is then a surface.
 
-    A sphere or a torus can be had in two dimensions too, but there both are circles.
+    A sphere or a torus can also be built in two dimensions, but there both are circles.
     """
     smallest: Mapping | None = None
     for mapping in in_the_fewest(specs, seed):

@@ -1,4 +1,4 @@
-"""Which metrics are meant? What --metric says, and what is asked where it says nothing."""
+"""Which metrics are meant? Those that --metric names, and the usual ones if it is not given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["metric_option", "read_metrics"]
 
 
 def metric_option(said: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The option --metric with a command's own help; its texts are read by `read_metrics`."""
+    """The option --metric with the help text of a command; `read_metrics` parses its values."""
     return click.option(
         "--metric",
         "--metrics",
@@ -30,7 +30,7 @@ def metric_option(said: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 
 def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[MetricSpec]:
-    """The metrics that some texts name; the usual ones if there is no text.
+    """The metrics that some texts name, or the usual ones if no text is given.
 
     Raises:
         SpecError: if a text describes no metric, or none is installed.
@@ -49,14 +49,14 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
         if not usual:
             raise SpecError("no metric is installed: pip install intelvae-metrics")
         return usual
-    # A name has no comma, so that names can stand in one word; with settings, commas belong to them.
+    # Several names may be given in one word, since a name has no comma; after a colon, commas belong to the settings.
     split = [part for text in texts for part in _parts(text)]
     specs = [parse_spec("metrics", part) for part in split]
     return [spec for spec in dict.fromkeys(specs) if isinstance(spec, MetricSpec)]
 
 
 def _every_one() -> list[str]:
-    """The names of all metrics that can be asked; of those that cannot, one line each."""
+    """The names of all metrics that can be loaded; each of the others is reported in one line."""
     from intel_core.components import discovery as plugins
     from intel_core.components import loading
     from intel_core.errors import PluginError

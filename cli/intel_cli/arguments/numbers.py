@@ -1,4 +1,4 @@
-"""Which numbers does an option take, and what is said of one that it does not take?"""
+"""Which numbers does an option accept, and what is the message for any other?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["Integer"]
 
 
 class Integer(click.IntRange):
-    """A whole number between bounds; click itself would call what is none "not a valid integer range"."""
+    """An integer between two bounds; click itself would say of other text that it is "not a valid integer range"."""
 
     name = "integer"

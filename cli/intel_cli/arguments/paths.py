@@ -1,4 +1,4 @@
-"""Is that a file? A path given where a data set's spec is expected, as the spec that reads it."""
+"""Is a file meant? A path that is given instead of a data set's spec becomes the spec that reads the file."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def data_spec(text: str) -> str:
     """The spec that reads a file or folder if `text` names one, else `text` itself.
 
     ``mydata.csv`` becomes ``table:path=/…/mydata.csv``, and ``mydata.csv:label=kind`` keeps its settings. The path
-    is made absolute, so that a run finds its data again from another folder. A data set of that name wins over a
-    file of that name.
+    is made absolute, so that a run finds its data again from another folder. Where a data set and a file have the same
+    name, the data set is meant.
 
     Raises:
         DataError: if `text` looks like a path but nothing is there, or nothing reads such files.
@@ -54,6 +54,6 @@ def data_spec(text: str) -> str:
 
 
 def _quoted(path: str) -> str:
-    """In JSON quotes where a bareword would be cut short."""
+    """The path in JSON quotes if a bareword would be cut at a comma or lose its spaces."""
     plain = "," not in path and path.strip() == path and path.isprintable()
     return path if plain else json.dumps(path, ensure_ascii=False)

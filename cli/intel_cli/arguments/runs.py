@@ -1,4 +1,4 @@
-"""Which runs are meant? Run directories, and groups of replicates, as one list of runs."""
+"""Which runs are meant? Run directories and folders of replicates become one list of runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["gather"]
 
 
 def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = False) -> list[Run]:
-    """The runs of some paths, each a run directory or a folder of replicates; each run once.
+    """The runs at some paths, each of which is a run directory or a folder of replicates; every run is listed once.
 
-    What has not ended, a run or some seeds of replicates, is left out with a warning.
+    Runs that have not ended, single seeds of replicates too, are left out with a warning.
 
     Args:
         paths: what the user has named.
         device: where to compute.
-        needs_first: whether the first path may not be left out, since the others are held against it.
+        needs_first: whether the first path must not be left out, because the others are compared with it.
 
     Raises:
         RunError: if a path holds no run, or none has ended.
@@ -64,14 +64,14 @@ def _not_ended(run: Run) -> str:
 
 
 def _missing(summary: Path, ended: Sequence[Run]) -> list[str]:
-    """The seeds of some replicates that have not ended, with what became of them."""
+    """The seeds of some replicates that have not ended, each with its status."""
     have = {run.seed for run in ended}
     try:
         planned = json.loads(summary.read_text(encoding="utf-8"))["runs"]
         states = {int(one["seed"]): str(one["status"]) for one in planned}
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    # What was finished when the summary was written, and is not now, has lost its files.
+    # A run that was finished when the summary was written, and no longer is, has lost its files.
     return [
         f"{seed} ({'unfinished' if state == 'finished' else state})"
         for seed, state in states.items()
@@ -80,6 +80,6 @@ def _missing(summary: Path, ended: Sequence[Run]) -> list[str]:
 
 
 def _seed(file: Path) -> tuple[int, str]:
-    """Seeds by their number, not by their digits."""
+    """The sort key of a seed's folder: seeds are ordered as numbers, not as texts."""
     number = file.parent.name.removeprefix("seed-")
     return (int(number) if number.isdecimal() else 0, number)

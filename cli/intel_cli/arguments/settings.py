@@ -1,4 +1,4 @@
-"""Which run is asked for? A config file and the options on the command line, the latter winning."""
+"""Which run is asked for? The settings of a config file, overridden by the options on the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
 
     Args:
         config: YAML or JSON file with fields of `RunSpec`, or the ``run.json`` of another run.
-        options: what the command line says, by field; None and empty where it says nothing. Beside the fields,
+        options: values from the command line by field; None or empty if an option is not given. Beside the fields,
             ``network`` stands for both networks, ``warmup`` for a linear schedule of the KL weight, and
             ``schedule`` holds texts ``NAME=SPEC``.
 
@@ -55,7 +55,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     spec = settings.get("asked") or settings.get("spec")
     if not isinstance(spec, dict):
         return {str(key): value for key, value in settings.items()}
-    # What a run derived from its settings, its name too, would be wrong as soon as an option changes one of them.
+    # A name that was derived from the settings would be wrong as soon as an option changes one of them.
     name = spec.get("name")
     unnamed = {key: value for key, value in stored_settings(spec).items() if key != "name"}
     return unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}

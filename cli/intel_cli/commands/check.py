@@ -1,4 +1,4 @@
-"""Does a mapping keep the contract and its promises? `intel check`."""
+"""Does a mapping keep the contract and what it declares? `intel check`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STATUSES = {0: "passed", 1: "a check failed", 2: "the plugin will not load, or 
 
 
 class _WithLegend(click.Command):
-    """Help that ends with what the marks mean, in the signs that stdout can show."""
+    """Help that ends with the meaning of the marks, in characters that stdout can show."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Exit statuses, marks and examples."""
@@ -51,28 +51,32 @@ class _WithLegend(click.Command):
             formatter.write(f"  {example}\n")
 
 
-@click.command(cls=_WithLegend, short_help="Hold a mapping to the contract and to its promises.")
+@click.command(cls=_WithLegend, short_help="Test a mapping against the contract and what it declares.")
 @click.argument("mappings", nargs=-1, type=MappingOrRun(), metavar="MAPPING...")
 @click.option(
     "--level",
     type=CheckLevel(),
     metavar="[quick|standard|deep]",
-    help="How many checks, on how many draws.  [default: standard]",
+    help="How many checks are run, and on how many draws.  [default: standard]",
 )
-@click.option("--latent", type=Integer(1, 4096), help="Dimensions of y.  [default: the fewest, from 2]")
+@click.option(
+    "--latent",
+    type=Integer(1, 4096),
+    help="Number of dimensions of y.  [default: the smallest that the mapping accepts, at least 2]",
+)
 @click.option(
     "--seed",
     type=Integer(0, 2**63 - 1),
     default=0,
     show_default=True,
-    help="Seed of the draws, and of parameters that nobody has trained.",
+    help="Seed of the draws, and of untrained parameters.",
 )
 @click.option(
     "--only",
     multiple=True,
     type=CheckNames(),
     metavar="CHECK,...",
-    help="These checks or groups of checks, whatever their level; may be repeated.",
+    help="Run only these checks or groups of checks, whatever their level; may be repeated.",
 )
 @click.option(
     "--skip",
@@ -85,7 +89,7 @@ class _WithLegend(click.Command):
     "--expect",
     multiple=True,
     metavar="CHECK=REASON",
-    help="A check that is known to fail; that it passes is then a failure. May be repeated.",
+    help="A check that is expected to fail; if it passes, that counts as a failure. May be repeated.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
 @click.option(
@@ -93,15 +97,20 @@ class _WithLegend(click.Command):
     "dtypes",
     multiple=True,
     type=click.Choice(_DTYPES),
-    help="Precision of checks that are not about one; may be repeated.  [default: both]",
+    help="Precision in which checks are run that fix none themselves; may be repeated.  [default: both]",
 )
 @click.option("-x", "--stop", is_flag=True, help="Stop after the first failure.")
 @click.option("-v", "--all", "everything", is_flag=True, help="Show every check, with its time and why it did not run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.option(
-    "--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also write it as JUnit XML."
+    "--junit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write the report as JUnit XML.",
 )
-@click.option("--list", "listing", is_flag=True, help="List every check, or those of the options above, and exit.")
+@click.option(
+    "--list", "listing", is_flag=True, help="List all checks, or those that the options above select, and exit."
+)
 @click.pass_context
 def check(
     ctx: click.Context,
@@ -114,10 +123,10 @@ def check(
     listing: bool,
     **options: Any,
 ) -> None:
-    """Hold a mapping to the contract and to everything that it declares.
+    """Test a mapping against the contract and everything that it declares.
 
     MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
-    A run directory, or the name of a run in runs/, checks the mapping as trained.
+    For a run directory, or the name of a run in runs/, the trained mapping is tested.
     """
     only, skip = _names("--only", only), _names("--skip", skip)
     if listing:
@@ -129,7 +138,7 @@ def check(
     if report.exit_code == 3:
         from intel_cli.output.telling import note
 
-        note("No check ran, so nothing is known of the mapping.")
+        note("No check ran, so nothing is known about the mapping.")
     ctx.exit(report.exit_code)
 
 
@@ -137,7 +146,7 @@ def _names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     """The names in some comma-separated lists.
 
     Raises:
-        SpecError: if a list is empty, which would mean everything.
+        SpecError: if a list is empty, since that would select all checks.
     """
     from intel_core.errors import SpecError
 
@@ -203,7 +212,7 @@ def _check(
     as_json: bool,
     junit: Path | None,
 ) -> Report:
-    """Run the checks and tell what they find; all that a user can mend is found before the first."""
+    """Run the checks and print their results; errors in the arguments are raised before the first check."""
     from intel_conformance import check_mapping, iter_checks
     from intel_conformance.levels import level_of
 
@@ -259,7 +268,7 @@ def _check(
 
 
 def _check_writable(path: Path) -> None:
-    """Before anything is checked.
+    """Try whether the report can be written, before any check is run.
 
     Raises:
         RunError: if the report could not be written there.

@@ -29,11 +29,18 @@ Exit status: 0, or 1 where a metric that was asked for failed, 2 a wrong argumen
 _SIGNS = {"better": "better", "worse": "worse", "differs": "differs", "within noise": "~"}
 
 
-@click.command(epilog=_EPILOG, short_help="Compare runs, and mark what exceeds the noise over seeds.")
+@click.command(epilog=_EPILOG, short_help="Compare runs, and mark differences that exceed the noise.")
 @click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
-@metric_option("Measure this first where it is not known yet; may be repeated.  [default: what is known]")
-@click.option("--only", multiple=True, metavar="PATTERN", help="Numbers to show, e.g. 'certainty.*' or elbo.")
-@click.option("--level", type=float, default=0.05, show_default=True, help="Below which p a difference counts.")
+@metric_option("Measure this first if it is not stored yet; may be repeated.  [default: all that is stored]")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Show only these numbers, e.g. 'certainty.*' or elbo; may be repeated.",
+)
+@click.option(
+    "--level", type=float, default=0.05, show_default=True, help="A difference counts if its p-value is below this."
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
@@ -53,12 +60,12 @@ def compare(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare runs, mean and standard deviation over seeds, and mark what exceeds their noise.
+    """Compare the mean and standard deviation of runs over seeds, and mark differences that exceed the noise.
 
     RUN is a run directory, a folder of replicates, or the name of either in runs/. Runs that differ in their seed alone
     are one group; the group of the first RUN is the reference. Every other group is tested against it by Welch's t-test
-    over seeds; the p-values of all numbers shown are adjusted together by Holm's method. Of several runs with one seed
-    the first counts. What was not measured by one protocol everywhere is named below the table.
+    over seeds; the p-values of all numbers shown are adjusted together by Holm's method. Of several runs with the same
+    seed only the first is used. Numbers that were measured by different protocols are named below the table.
     """
     from intel_cli.arguments.runs import gather
     from intel_cli.output.measuring import ask
@@ -98,14 +105,14 @@ def _matches(name: tuple[str, str], pattern: str) -> bool:
 
 
 def _label(row: Row, rows: tuple[Row, ...]) -> str:
-    """The metric and the number; the metric's settings only where two of one name are shown."""
+    """The metric and the number; the settings of the metric are added if two of one name are shown."""
     short = row.metric.partition(":")[0]
     alike = {other.metric for other in rows if other.metric.partition(":")[0] == short}
     return f"{short if len(alike) == 1 else row.metric} {row.number}".replace("_", " ")
 
 
 def _cell(cell: Cell | None, runs: int) -> str:
-    """Mean and spread, the verdict, and how many of the group's runs have the number where some lack it."""
+    """Mean and standard deviation, the result of the test, and how many runs have the number if some lack it."""
     from intel_cli.output.console import four_digits
 
     if cell is None:
@@ -122,7 +129,7 @@ def _cells(row: Row, comparison: Comparison) -> list[str]:
 
 
 def _legend(comparison: Comparison) -> str:
-    """What the table says, and by which test."""
+    """What the numbers in the table are, and which test was made."""
     first, sizes = comparison.groups[0].name, sorted({len(group.runs) for group in comparison.groups})
     seeds = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     said = f"mean ± standard deviation over {seeds} seed{'' if sizes == [1] else 's'}."

@@ -30,9 +30,11 @@ Examples:
     "--data",
     type=ComponentName("datasets", files=True),
     metavar="SPEC",
-    help="Other data than the run's, as for intel train; all of it unless --split is given.",
+    help="Encode other data than the run's, given as for intel train; all examples unless --split is given.",
 )
-@click.option("--split", type=click.Choice(SPLITS), help="Which examples.  [default: test, of the run's own data]")
+@click.option(
+    "--split", type=click.Choice(SPLITS), help="Which examples to encode.  [default: test, of the run's own data]"
+)
 @click.option(
     "-o",
     "--output",
@@ -53,9 +55,9 @@ def encode(
 ) -> None:
     """Encode data into y and z.
 
-    Written are mean and std of q(y|x), a draw y of it, z = g(y) and z_mean = g(mean), and labels with the names of the
-    classes where they are known. Of a file all examples are encoded, in its order; its columns are found by their names
-    and standardised as the training data was, and its classes numbered as there.
+    The file has the mean and std of q(y|x), a draw y from it, z = g(y) and z_mean = g(mean), and if they are known the
+    labels and the names of the classes. All examples of a data file are encoded, in their order; its columns are found
+    by their names and standardised like the training data, and its classes get the same numbers.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -89,7 +91,7 @@ def encode(
             dataset = spec.load(place)
             examples = _of_splits(dataset, chosen)
             if dataset.scaling is not None:
-                # Standardised by its own rows; the model knows those that it was trained on.
+                # It is standardised by its own rows; undone here, since the model needs the scale of its training data.
                 mean, std = (torch.tensor(values, dtype=torch.float64) for values in dataset.scaling)
                 examples = examples._replace(x=examples.x * std + mean)
         examples = trained.adapt(examples)
@@ -103,7 +105,7 @@ def encode(
 
 
 def _of_splits(dataset: Dataset, names: Sequence[str]) -> Examples:
-    """Parts of a data set, one behind the other."""
+    """Some splits of a data set, concatenated."""
     import torch
 
     from intel_core.data.dataset import Examples

@@ -1,4 +1,4 @@
-"""Did the bias take? Asks metrics of runs, keeps what they say, and shows it: `intel evaluate`."""
+"""What do metrics say of some runs? `intel evaluate` measures, stores the results and shows them."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Exit status: 0 all that applies was measured, 1 a metric failed, 2 a wrong argum
 """
 
 
-@click.command(epilog=_EPILOG, short_help="Measure trained runs, and keep each number with its protocol.")
+@click.command(epilog=_EPILOG, short_help="Measure trained runs, and store each number with its protocol.")
 @click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
 @metric_option(
-    "What to measure, e.g. frechet:n=5000, or names with commas between; may be repeated.  "
+    "What to measure, e.g. frechet:n=5000, or several names separated by commas; may be repeated.  "
     "[default: every metric that takes seconds]"
 )
-@click.option("--all", "everything", is_flag=True, help="Every installed metric, those that take minutes too.")
-@click.option("--again", is_flag=True, help="Measure anew what is there already.")
+@click.option("--all", "everything", is_flag=True, help="Measure every installed metric, also those that take minutes.")
+@click.option("--again", is_flag=True, help="Measure again what is stored already.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
-@click.option("-v", "--protocol", is_flag=True, help="Show by which protocol each number was made.")
+@click.option("-v", "--protocol", is_flag=True, help="Show the protocol by which each number was measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object; progress is on stderr.")
 @click.option("--quiet", is_flag=True, help="No progress; results, errors and warnings only.")
 @click.pass_context
@@ -55,10 +55,10 @@ def evaluate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure trained runs, and keep each number with the protocol that made it.
+    """Measure trained runs, and store each number with the protocol by which it was measured.
 
-    RUN is a run directory, a folder of replicates, or the name of either in runs/. What was measured before is read
-    again, from RUN/evaluation/; Ctrl-C loses the metric in progress only, and the same command goes on.
+    RUN is a run directory, a folder of replicates, or the name of either in runs/. What was measured
+    before is read from RUN/evaluation/. Ctrl-C loses only the metric in progress; the same command continues.
     """
     from intel_cli.arguments.runs import gather
     from intel_cli.output.measuring import ask
@@ -72,7 +72,7 @@ def evaluate(
             if not as_json:
                 _show(run, said, protocol=protocol)
     except KeyboardInterrupt:
-        telling.note("Interrupted; what was measured is kept, and the same command goes on from there.")
+        telling.note("Interrupted; all finished measurements are stored, and the same command continues from there.")
         if as_json:
             click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in answers], "interrupted": True}))
         ctx.exit(telling.INTERRUPTED)
@@ -91,7 +91,7 @@ def _as_json(run: Run, said: list[Measured]) -> dict[str, Any]:
 
 
 def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
-    """A table of the numbers of one run, and below it why others are missing."""
+    """Print a table of the numbers of one run, and below it why others are missing."""
     from rich.table import Table
 
     from intel_cli.output.console import console, four_digits

@@ -1,4 +1,4 @@
-"""What does a model do as y moves? `intel explore` opens a local page on which one drags it."""
+"""How does what a model decodes change with y? `intel explore` opens a local page on which y can be dragged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG, short_help="Drag a point in y; see z and the decoded example move.")
+@click.command(epilog=_EPILOG, short_help="Drag a point in y, and see z and the decoded example change.")
 @click.argument("run", type=RunPath())
 @click.option(
     "--port", type=Integer(0, 65535), default=0, show_default=True, help="Port to listen on; 0 is any free one."
@@ -26,9 +26,9 @@ Examples:
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
 def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> None:
-    """Drag a point in a plane of y and see z and the decoded example move with it.
+    """Drag a point in a plane of y, and see z and the decoded example change with it.
 
-    The page is served on this machine alone, at an address that nobody can guess, until Ctrl-C. It needs starlette
+    The page is served to this machine only, at an address that cannot be guessed, until Ctrl-C. It needs starlette
     and uvicorn: pip install 'intelvae-cli[explore]'.
 
     RUN is a run directory, or the name of a run in runs/.

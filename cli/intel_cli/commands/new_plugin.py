@@ -1,4 +1,4 @@
-"""How does a mapping of one's own begin? `intel plugins new`: a project that installs and passes its tests as it is."""
+"""How does one begin a mapping of one's own? `intel plugins new` writes a project that passes its tests as it is."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ Examples:
 @click.option(
     "--license", "licence", type=click.Choice(_LICENCES), default="MIT", show_default=True, help="Its licence."
 )
-@click.option("--author", metavar="NAME", help="Who holds the copyright.  [default: the project's authors]")
+@click.option("--author", metavar="NAME", help="Copyright holder.  [default: the project's authors]")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
 def new(name: str, parent: Path, licence: str, author: str | None, as_json: bool) -> None:
-    """Write a plugin with one mapping: two source files, tests, all that pip needs.
+    """Write a plugin with one mapping: two source files, tests, and everything that pip needs.
 
-    NAME is what users will type, e.g. spiral in intel train --mapping spiral. The project intelvae-NAME holds a working
-    example, which its own tests hold to the contract; the places to change are marked.
+    NAME is what users will type, e.g. spiral in intel train --mapping spiral. The project intelvae-NAME contains a
+    working example and tests that check it against the contract; the lines to change are marked.
     """
     from intel_cli.output.telling import json_text
     from intel_core.errors import RunError
@@ -130,7 +130,7 @@ def _spelt_well(name: str) -> str:
 
 
 def _holder_of(name: str) -> str:
-    """Who has the name, the distribution or the package already; empty if nobody has. Nothing is imported."""
+    """What has the name of the mapping, distribution or package already; empty if none has. Nothing is imported."""
     from importlib import metadata, util
 
     from intel_core.components.discovery import available
@@ -203,10 +203,10 @@ def _filled(text: str, values: dict[str, str]) -> str:
 
 
 def _write(target: Path, files: dict[str, str]) -> None:
-    """All of them or none: they are written to a temporary folder, which is renamed.
+    """Write all files or none: they are written to a temporary folder, which is then renamed.
 
     Raises:
-        RunError: if the disk does not take them.
+        RunError: if they cannot be written.
     """
     import tempfile
 

@@ -64,7 +64,7 @@ def list_(kind: str | None, as_json: bool, check: bool) -> None:
 
 
 def _row(component: Component) -> dict[str, Any]:
-    """A component as it is after an attempt to import it, torch kept out."""
+    """A component with its status after an attempt to import it without torch."""
     from intel_cli.output.short_help import short_help
     from intel_core.components.discovery import PLAIN
     from intel_core.components.loading import load, probe
@@ -88,7 +88,7 @@ def _row(component: Component) -> dict[str, Any]:
 
 
 def _checked_command(component: Component) -> Component:
-    """A command as it is once what it names has been looked at; one whose import needs torch is not."""
+    """A command with its status after a look at the object; not looked at if its import needs torch."""
     module = component.value.partition(":")[0].strip()
     if component.is_live and module in sys.modules:
         try:
@@ -100,7 +100,7 @@ def _checked_command(component: Component) -> Component:
 
 
 def _summary(spec_class: type[BaseModel]) -> str:
-    """First line of the class's own docstring."""
+    """The first line of the class's own docstring."""
     text = (spec_class.__doc__ or "").strip()
     return text.splitlines()[0] if text else ""
 
@@ -130,7 +130,7 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
 
 @plugins.command("show")
 @click.argument("name", type=ComponentName())
-@click.option("--kind", type=KindName(), help="Which kind, where several have a component of that name.")
+@click.option("--kind", type=KindName(), help="The kind, if several kinds have a component of that name.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Explain one component and every setting it takes."""

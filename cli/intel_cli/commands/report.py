@@ -1,4 +1,4 @@
-"""Did the bias take, and what does the model look like? `intel report` answers on one page."""
+"""Did the inductive bias take effect, and what does the model look like? `intel report` answers on one page."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about a run.
 
-    It begins with the verdict, whether the bias took, with the numbers it rests on; then come settings, learning
-    curves, samples, the latent space before and after the mapping, sliders along single dimensions, and metrics.
+    It begins with the verdict whether the inductive bias took effect, and the numbers behind it. Settings, learning
+    curves, samples, the latent space before and after the mapping, sliders along single dimensions, and metrics follow.
 
     RUN is a run directory, or the name of a run in runs/.
     """

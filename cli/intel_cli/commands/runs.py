@@ -1,4 +1,4 @@
-"""Which runs are there? `intel runs`, from their JSON files alone."""
+"""Which runs are there? `intel runs` lists them from their JSON files alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def runs(folder: Path | None, as_json: bool) -> None:
 
 
 def _inside(path: Path) -> list[Path]:
-    """The run that a folder is taken for, or the runs of a group of replicates."""
+    """The folder itself, or the runs in it if it holds replicates."""
     if path.name.startswith("."):
         return []
     group = sorted(path.glob("seed-*/run.json")) if not (path / "run.json").exists() else []
@@ -53,7 +53,7 @@ def _inside(path: Path) -> list[Path]:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """What is said of a run in a list; ``problem`` is the reason where it cannot be read, else None."""
+    """The row of a run in the list; ``problem`` is the reason if it cannot be read, else None."""
     from intel_core.components.spec import short_text
 
     row: dict[str, Any] = dict.fromkeys(
@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _last_step(path: Path) -> int:
-    """The newest logged step of a run that has not ended."""
+    """The last logged step of a run that has not ended."""
     log = path / "metrics.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     for line in reversed(lines):

@@ -20,7 +20,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=RunPath())
-@click.option("-n", "--number", type=int, default=64, show_default=True, help="How many examples.")
+@click.option("-n", "--number", type=int, default=64, show_default=True, help="Number of examples.")
 @click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draw.")
 @click.option("--noise", is_flag=True, help="Draw from p(x|z) instead of taking its mean.")
 @click.option(
@@ -33,7 +33,8 @@ Examples:
 def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, device: str) -> None:
     """Draw new examples from a model.
 
-    y comes from N(0, I), z is g(y), x the mean of p(x|z) or with --noise a draw from it, in the units of the data.
+    y is drawn from N(0, I), and z is g(y). x is the mean of p(x|z), or with --noise a draw from it, in the units of the
+    data.
 
     RUN is a run directory, or the name of a run in runs/.
     """

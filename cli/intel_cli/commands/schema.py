@@ -1,4 +1,4 @@
-"""What may a config file or a component's settings hold? `intel schema`, as JSON Schema."""
+"""What may a config file or the settings of a component contain? `intel schema` prints it as JSON Schema."""
 
 from __future__ import annotations
 

@@ -29,14 +29,15 @@ Examples:
 @click.option(
     "--latent",
     type=Integer(1, 4096),
-    help="Dimensions of y.  [default: the fewest, from 2, that it takes; 3 or 4 for a surface, 20 for sparsity]",
+    help="Number of dimensions of y.  [default: the smallest that the mapping accepts, at least 2; 3 or 4 for a "
+    "surface, 20 for sparsity]",
 )
 @click.option(
     "--seed",
     type=Integer(0, 2**63 - 1),
     default=0,
     show_default=True,
-    help="Seed of the draws, and of parameters that nobody has trained.",
+    help="Seed of the draws, and of untrained parameters.",
 )
 @click.option(
     "-n",
@@ -44,7 +45,7 @@ Examples:
     type=Integer(1, 100_000),
     default=2000,
     show_default=True,
-    help="How many draws of the prior.",
+    help="Number of draws from the prior.",
 )
 @click.option(
     "-o",
@@ -59,7 +60,7 @@ def show(
     """Draw what a mapping does to the prior; nothing is trained.
 
     MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
-    A run directory, or the name of a run in runs/, shows the mapping as trained.
+    For a run directory, or the name of a run in runs/, the trained mapping is drawn.
     """
     from intel_cli.arguments.mapping import chosen_mapping
     from intel_cli.output.files import suffix_of
@@ -83,7 +84,7 @@ def show(
 
 
 def _check_folder(path: Path) -> None:
-    """Before anything is drawn.
+    """Check that the folder exists, before anything is drawn.
 
     Raises:
         RunError: if there is no such folder.
@@ -95,7 +96,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None:
-    """What is known of the mapping, a line each, and where the picture is."""
+    """Print the facts about the mapping, one a line, and where the picture is."""
     from intel_cli.output.promises import as_lines, parameters_of
 
     mapping = chosen.mapping
@@ -109,7 +110,7 @@ def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None
     }
     if left_out:
         planes = ", ".join(f"(y{a}, y{b})" for a, b in left_out[:6]) + (", …" if len(left_out) > 6 else "")
-        facts["left out"] = f"{len(left_out)} more planes, for want of room: {planes}"
+        facts["left out"] = f"{len(left_out)} more planes, for lack of room: {planes}"
     facts["picture"] = str(target)
     for name, text in facts.items():
         if text:

@@ -1,4 +1,4 @@
-"""How is a model trained from the command line? The options of `intel train`, and what it does with them."""
+"""How is a model trained from the command line? The options of `intel train`, and how they are carried out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DATA = "Data set, e.g. mnist:classes=[0,1]; or a .csv, .tsv, .parquet, .npy, .n
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
 _NETWORK = "Encoder and decoder network.  [default: conv for images of 48x48 or more, else mlp]"
 _HOW = ("devices", "nodes")
-"""What a continued run may have other than before: its result is the same."""
+"""Settings that a continued run may change, because its result stays the same."""
 _EPILOG = """\b
 Examples:
   intel train --mapping cluster:k=10 --latent 10 --epochs 60
@@ -46,9 +46,9 @@ def _spec_option(
 @_spec_option("--likelihood", "likelihoods", _LIKELIHOOD)
 @_spec_option("--objective", "objectives", "Bound to maximise, e.g. iwae:particles=8.  [default: elbo]")
 @_spec_option("--network", "networks", _NETWORK)
-@_spec_option("--encoder", "networks", "Encoder network alone.")
-@_spec_option("--decoder", "networks", "Decoder network alone.")
-@click.option("--latent", type=int, help="Dimensions of y.  [default: 10 for images, else at most 2]")
+@_spec_option("--encoder", "networks", "Network of the encoder only.")
+@_spec_option("--decoder", "networks", "Network of the decoder only.")
+@click.option("--latent", type=int, help="Number of dimensions of y.  [default: 10 for images, else at most 2]")
 @click.option("--steps", type=int, help="Training steps.  [default: 4000]")
 @click.option("--epochs", type=int, help="Training epochs, instead of --steps.")
 @click.option("--batch-size", type=int, help="Examples per step.  [default: 100]")
@@ -69,30 +69,40 @@ def _spec_option(
 @click.option(
     "--patience",
     type=int,
-    help="Stop after so many evaluations without gain, counted once schedules have settled.  [default: never]",
+    help="Stop after so many evaluations without improvement, counted once schedules have settled.  [default: never]",
 )
-@click.option("--evaluate-every", type=int, help="Steps between evaluations.  [default: 20 in a run]")
+@click.option("--evaluate-every", type=int, help="Steps between evaluations.  [default: so many that a run has 20]")
 @click.option("--log-every", type=int, help="Steps between logged lines.  [default: 50]")
 @click.option("--save-every", type=int, help="Steps between checkpoints.  [default: one with each evaluation]")
-@click.option("--save-minutes", type=float, help="Longest time between checkpoints, in minutes.  [default: 10]")
+@click.option("--save-minutes", type=float, help="Longest time between checkpoints in minutes.  [default: 10]")
 @click.option(
-    "--restarts", type=int, help="Try so many starts for a part of the run each, train the best.  [default: 1]"
+    "--restarts",
+    type=int,
+    help="Try so many initialisations for a part of the run each, and train the best one.  [default: 1]",
 )
-@click.option("--trial", type=float, help="How long each start is tried, as a share of the run.  [default: 0.2]")
+@click.option("--trial", type=float, help="Length of each trial as a share of the run.  [default: 0.2]")
 @click.option(
     "--replicates",
     type=int,
     metavar="R",
-    help="Train R seeds, the seed and those after it, at once where the model allows; means and spreads at the end.",
+    help="Train R runs with consecutive seeds, in parallel if the model allows it; show means and standard deviations.",
 )
 @click.option("--seed", type=int, help="Seed of every random stream.  [default: 0]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps or auto.  [default: auto]")
-@click.option("--devices", type=int, help="Processes here that share each batch, a device each.  [default: 1]")
-@click.option("--nodes", type=int, help="Machines that share each batch, the command started on each.  [default: 1]")
+@click.option(
+    "--devices",
+    type=int,
+    help="Number of processes on this machine that share each batch, one device each.  [default: 1]",
+)
+@click.option(
+    "--nodes",
+    type=int,
+    help="Number of machines that share each batch; the command is started on each of them.  [default: 1]",
+)
 @click.option(
     "--precision",
     metavar="auto|float32|bfloat16",
-    help="Of what the networks multiply.  [default: bfloat16 for convolutions where it is faster]",
+    help="Number format in which the networks multiply.  [default: bfloat16 for convolutions if it is faster]",
 )
 @click.option(
     "--compile/--no-compile",
@@ -103,7 +113,7 @@ def _spec_option(
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="YAML or JSON file with these settings, or a run.json; options given here win over it.",
+    help="YAML or JSON file with these settings, or the run.json of another run; options override it.",
 )
 @click.option("--run-dir", type=click.Path(path_type=Path), help="New folder for the run.  [default: runs/NAME]")
 @click.option(
@@ -111,8 +121,8 @@ def _spec_option(
     type=click.Path(path_type=Path),
     help="Folder with data files.  [default: INTEL_DATA_DIR]",
 )
-@click.option("--dry-run", is_flag=True, help="Print the complete settings and what would happen; train nothing.")
-@click.option("--resume", type=RunPath(), metavar="RUN_DIR", help="Continue an interrupted run, with its settings.")
+@click.option("--dry-run", is_flag=True, help="Print the complete settings and what would be done; train nothing.")
+@click.option("--resume", type=RunPath(), metavar="RUN_DIR", help="Continue an interrupted run with its own settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object; progress is on stderr.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary; errors and warnings only.")
 @click.option("--no-pictures", is_flag=True, help="Do not draw samples, reconstructions and the latent space.")
@@ -131,10 +141,11 @@ def train(
     replicates: int | None,
     **settings: Any,
 ) -> None:
-    """Train a model and keep it in a run directory.
+    """Train a model and store it in a run directory.
 
-    All losses are in nats per example. Ctrl-C saves the run; --resume continues it, bit for bit on a CPU. With
-    --devices the result is that of one process, but for rounding; torchrun starts it on one machine or several.
+    All losses are in nats per example. Ctrl-C saves the run and --resume continues it, on a CPU with the same result
+    bit for bit. With --devices the result is that of a single process up to rounding; torchrun can start the command
+    on one or several machines.
     """
     if resume is not None:
         others = {key: value for key, value in settings.items() if key not in _HOW}
@@ -190,7 +201,7 @@ def _train_replicates(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train some seeds of a run and tell how they came out; no pictures are drawn."""
+    """Train a run with several seeds and show the results; no pictures are drawn."""
     from intel_cli.output.progress import hard_interruption, make_progress
     from intel_cli.output.replicates import show_replicates
     from intel_core.replicates.fitting import check_replicates, fit_replicates
@@ -218,7 +229,7 @@ def _train_replicates(
 
 
 def _refuse_settings(resume: Path, given: dict[str, Any]) -> None:
-    """A continued run keeps its settings, so that it is the run that was interrupted."""
+    """Refuse other settings: a continued run keeps its own, so that it is the run that was interrupted."""
     wrong = [key for key, value in given.items() if value is not None and value is not False and value != ()]
     if wrong:
         options = ", ".join(f"--{key.replace('_', '-')}" for key in wrong)
@@ -229,7 +240,7 @@ def _refuse_settings(resume: Path, given: dict[str, Any]) -> None:
 
 
 def _draw(ctx: click.Context, run: Run, progress: Progress) -> list[Path]:
-    """Pictures in the run directory; a failure to draw does not lose a trained model."""
+    """Draw pictures into the run directory; if drawing fails, the trained model is not lost."""
     from intel_cli.pictures import draw_all
 
     try:

@@ -1,4 +1,4 @@
-"""What did the checks of a mapping find? Marks that come one by one, failures in full, a summary; on stdout."""
+"""What are the results of the checks of a mapping? One mark for each check, failures in full, and a summary."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ _MARKS = {
 }
 _COLOURS = {"passed": "green", "failed": "red", "error": "red", "xpassed": "red", "warned": "yellow"}
 _TOLD = ("failed", "error", "xpassed", "warned")
-"""What is always told in full."""
+"""Statuses that are always reported in full."""
 _PLAIN = str.maketrans(
     {"✓": ".", "✗": "F", "·": "|", "‖": "||", "→": "->", "×": "x", "−": "-", "≤": "<=", "≥": ">=", "…": "..."}
 )
 _WIDTH = 11
-"""Of the column with the groups' names."""
+"""Width of the column with the names of the groups."""
 
 
 def _terminal() -> bool:
-    """Whether a line on stdout can be written anew."""
+    """Whether a line on stdout can be rewritten."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _fits(text: str) -> bool:
-    """Whether stdout's encoding has all characters of a text."""
+    """Whether the encoding of stdout has all characters of a text."""
     try:
         text.encode(_encoding())
     except UnicodeError:
@@ -79,9 +79,9 @@ def say(text: str = "", *, end: bool = True, **style: Any) -> None:
 
 
 class Marks:
-    """A line of marks for each group, which grows by one with each check.
+    """A line of marks for each group of checks, one mark for each check that has ended.
 
-    On a terminal the check that is running is named behind the marks. Elsewhere nothing is ever taken back.
+    On a terminal the running check is named after the marks. Elsewhere nothing that was printed is changed.
 
     Args:
         planned: ids of the checks, in the order in which they run.
@@ -110,7 +110,7 @@ class Marks:
             self._name_next()
 
     def close(self) -> None:
-        """End a line that is not full, where something has stopped the checks."""
+        """End an incomplete line after something has stopped the checks."""
         if not self._ahead:
             return
         group, self._ahead = _group(self._ahead[0]), []
@@ -130,7 +130,7 @@ class Marks:
             self._name_next()
 
     def _name_next(self) -> None:
-        """Name the check that is running behind the marks, and go back to where the next mark will be."""
+        """Name the running check after the marks, and move back to the place of the next mark."""
         if self._live:
             used = _WIDTH + len(self._begun(_group(self._ahead[0])))
             room = max(0, shutil.get_terminal_size().columns - used - 1)
@@ -151,7 +151,7 @@ def _group(id: str) -> str:
 
 
 def tell(results: Iterable[Result]) -> None:
-    """Everything that is known of each failure, error and warning."""
+    """Print all that is known of each failure, error and warning."""
     for result in results:
         if result.status not in _TOLD:
             continue
@@ -173,7 +173,7 @@ def _indented(text: str) -> None:
 
 
 def show_report(report: Report, seconds: float, *, everything: bool) -> None:
-    """What is behind the marks.
+    """Print what the marks stand for.
 
     Args:
         report: of all checks.
@@ -197,7 +197,7 @@ def show_report(report: Report, seconds: float, *, everything: bool) -> None:
 
 
 def show_list(checks: Iterable[Check]) -> None:
-    """Each check with its level and what passes, under what it holds a mapping to."""
+    """Print each check with its level and what passes, under the clause of the contract that it tests."""
     for clause, held in itertools.groupby(checks, key=lambda check: check.clause):
         say(clause, bold=True)
         for check in held:

@@ -13,7 +13,7 @@ _WIDE = 200
 
 
 def console() -> Console:
-    """A console on stdout, wide where nobody looks, so that a line in a file is one line."""
+    """A console on stdout; it is wide if stdout is no terminal, so that lines in a file are not wrapped."""
     from rich.console import Console
 
     out = Console(highlight=False, markup=False)

@@ -55,17 +55,17 @@ def facts(trainer: Trainer) -> dict[str, str]:
 
 
 def _streamed(data: Dataset) -> str:
-    """Said only of what is not usual."""
+    """Empty in the usual case, so that only the unusual is mentioned."""
     return ", read from disk as it is needed" if isinstance(data.train, StreamedSplit) else ""
 
 
 def _shared(trainer: Trainer) -> str:
-    """Said only of what is not usual."""
+    """Empty in the usual case, so that only the unusual is mentioned."""
     return f" shared by {trainer.processes.size} processes" if trainer.processes.size > 1 else ""
 
 
 def _computed(spec: RunSpec) -> str:
-    """Said only of what is not usual."""
+    """Empty in the usual case, so that only the unusual is mentioned."""
     lowered = ", networks in bfloat16" if spec.precision == "bfloat16" else ""
     return lowered + (", compiled" if spec.compile else "")
 

@@ -40,7 +40,7 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
     """Write named arrays to an .npz file.
 
     Raises:
-        RunError: if the disk does not take it.
+        RunError: if the file cannot be written.
     """
     try:
         with _whole(path) as place, place.open("wb") as stream:
@@ -53,7 +53,7 @@ def save_examples(run: Run, x: Tensor, path: Path) -> None:
     """Write examples, as a picture or as numbers.
 
     Raises:
-        RunError: if the disk does not take it.
+        RunError: if the file cannot be written.
         DataError: if there are too many for one picture.
     """
     suffix, array = path.suffix.lower(), x.numpy()
@@ -79,7 +79,7 @@ def save_examples(run: Run, x: Tensor, path: Path) -> None:
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """A name to write under, of the same suffix; the file has its own name only once it is complete."""
+    """A temporary name with the same suffix; the file gets its own name only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix.lower()}")
     try:
@@ -97,5 +97,5 @@ def _picture(run: Run, x: Tensor, path: Path) -> None:
     try:
         dataset = run.dataset(None)
     except DataError:
-        dataset = None  # the picture goes without the training data beside it
+        dataset = None  # then the picture shows no training data beside the samples
     save_samples(path, x, dataset, support=run.info["data"]["support"])

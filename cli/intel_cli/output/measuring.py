@@ -1,4 +1,4 @@
-"""What is seen while metrics are measured? A live line on a terminal, a line for each metric elsewhere."""
+"""What is shown while metrics are measured? A live line on a terminal, elsewhere one line for each metric."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["ask"]
 
 
 class _Silent:
-    """Shows nothing; what the others show is told by the same four calls."""
+    """Shows nothing; subclasses show something at the same four calls."""
 
     @contextlib.contextmanager
     def of(self, run: Run, metrics: int) -> Iterator[None]:
-        """Around what is asked of one run."""
+        """Surrounds the measurements of one run."""
         yield
 
     def asked(self, spec: MetricSpec) -> None:
-        """A metric begins; one that is known already does not."""
+        """The measurement of a metric begins; not called for a stored result."""
 
     def tell(self, what: str, share: float) -> None:
-        """How far it has come."""
+        """How far the measurement has come."""
 
     def answered(self, one: Measured) -> None:
-        """It has ended, or was known."""
+        """The measurement has ended, or its result was stored."""
 
 
 class _Lines(_Silent):
@@ -84,13 +84,13 @@ def ask(
     again: bool = False,
     quiet: bool = False,
 ) -> Iterator[tuple[Run, list[Measured]]]:
-    """What some metrics say of each run, told as it comes; runs on the same data in turn load it once."""
+    """The results of some metrics on each run, shown as they come; consecutive runs on the same data load it once."""
     from intel_core.components.spec import format_spec
     from intel_core.evaluation.measuring import measure
     from intel_core.evaluation.subject import Subject
 
     shown = _Silent() if quiet else _Live() if sys.stderr.isatty() else _Lines()
-    name, dataset = "", None  # the data that the run before has loaded
+    name, dataset = "", None  # the data that the previous run has loaded
     for run in runs:
         described = format_spec(run.spec.data, explicit=True)
         known: Dataset | None = dataset if described == name else None

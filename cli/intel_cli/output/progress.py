@@ -1,4 +1,4 @@
-"""What is seen while a model trains? A live line on a terminal, plain lines elsewhere; both are hook objects."""
+"""What is shown while a model trains? A live line on a terminal, plain lines elsewhere; both are hook objects."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["Lines", "Live", "Progress", "first_alone", "hard_interruption", "mak
 
 
 def make_progress(*, quiet: bool = False) -> Progress:
-    """What suits stderr: nothing, a live display on a terminal, or lines."""
+    """The progress display for stderr: none if quiet, a live one on a terminal, and otherwise lines."""
     if quiet:
         return Progress()
     return Live() if sys.stderr.isatty() else Lines()
 
 
 class Progress:
-    """Shows nothing, and remembers what a run is about.
+    """Shows nothing, and remembers the run and its newest numbers.
 
     Attributes:
         folder: the run directory, once training has begun.
@@ -123,15 +123,15 @@ class Lines(Progress):
     """One line per evaluation, for files and pipes."""
 
     def show_trial(self, record: dict[str, Any]) -> None:
-        """One line."""
+        """Print one line."""
         note(trial_line(record))
 
     def begin(self, trainer: Trainer) -> None:
-        """What will be trained."""
+        """Show what will be trained."""
         note(header(trainer))
 
     def show_evaluation(self, trainer: Trainer) -> None:
-        """Step, training terms, validation ELBO."""
+        """Print the step, the training terms and the validation ELBO."""
         width = len(f"{trainer.steps:,}")
         note(
             f"step {trainer.step:>{width},}/{trainer.steps:,}  epoch {trainer.epoch:.1f}  {self.training_terms()}  "
@@ -155,11 +155,11 @@ class Live(Progress):
         self._display.stop()
 
     def show_trial(self, record: dict[str, Any]) -> None:
-        """One line that stays."""
+        """Print one line that stays on the screen."""
         self._console.print(trial_line(record), markup=False)
 
     def begin(self, trainer: Trainer) -> None:
-        """What will be trained, then the bar."""
+        """Show what will be trained, then the bar."""
         self._console.print(header(trainer), markup=False)
         self._display.start()
         self._refresh(trainer)
@@ -188,7 +188,7 @@ class Live(Progress):
 
 @contextlib.contextmanager
 def first_alone(ctx: click.Context) -> Iterator[None]:
-    """Of several processes that train together only the first one goes on from here, or says what went wrong."""
+    """Of several processes that train together, only the first one continues after this block or reports an error."""
     from click.exceptions import Exit
 
     from intel_core.errors import IntelError
@@ -201,7 +201,7 @@ def first_alone(ctx: click.Context) -> Iterator[None]:
             raise
         ctx.exit(0)
     if not is_first():
-        ctx.exit(0)  # what the first process cannot know of is in its message
+        ctx.exit(0)  # an error that only this process had is part of the first one's message
 
 
 @contextlib.contextmanager

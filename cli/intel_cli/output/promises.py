@@ -1,4 +1,4 @@
-"""What does a mapping promise? Its declared properties as lines of text and as JSON."""
+"""What does a mapping declare? Its properties as lines of text and as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parameters_of(mapping: Mapping) -> int:
 
 
 def as_json(mapping: Mapping) -> dict[str, Any]:
-    """Everything declared, what is not as null or an empty list; dimensions are counted from 0."""
+    """All properties; what is not declared is null or an empty list. Dimensions are counted from 0."""
     promised = properties_of(mapping)
     steep = promised.hoelder
     return {
@@ -56,11 +56,11 @@ def _place(place: Locus) -> dict[str, Any]:
 
 
 def as_lines(mapping: Mapping) -> dict[str, str]:
-    """A sentence for each thing that is declared; coordinates are counted from 0, as in specs."""
+    """A sentence for each declared property; coordinates are counted from 0, as in specs."""
     promised = properties_of(mapping)
     lines = {"continuous": "yes" if promised.continuous else "no"}
     if promised.injective:
-        # A map onto a thin neighbourhood of a circle is injective on paper alone.
+        # A map onto a thin neighbourhood of a circle is injective only in exact arithmetic.
         thin = promised.betti is not None
         lines["injective"] = (
             "on paper: what is lost is thinner than eps" if thin else "yes: KL(q(z|x) ‖ p(z)) is that of y"

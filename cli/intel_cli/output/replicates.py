@@ -1,4 +1,4 @@
-"""How did several seeds come out? Their means, their spreads and the ELBO of each seed."""
+"""What are the results of several seeds? Means, standard deviations, and the ELBO of each seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["show_replicates"]
 
 
 def show_replicates(group: Replicates) -> None:
-    """Tables of means and spreads, and each seed's ELBO, on stdout."""
+    """Print tables of means and standard deviations, and the ELBO of each seed."""
     from rich.table import Table
 
     from intel_cli.output.console import console

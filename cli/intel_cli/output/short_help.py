@@ -1,4 +1,4 @@
-"""What does an installed command do, in a line? Read from its source, so that no plugin is imported for a list."""
+"""What does an installed command do, in one line? The source says it, so that no plugin is imported for a list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def short_help(value: str, width: int = 80) -> str:
         width: characters after which a docstring is cut short.
 
     >>> short_help("intel_cli.output.telling:note")
-    'Something a user should know, on stderr.'
+    'Print something that a user should know on stderr.'
     >>> short_help("nowhere.at_all:thing")
     ''
     """

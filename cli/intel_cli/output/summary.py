@@ -1,4 +1,4 @@
-"""What came out, and what would? The summary of a finished run, and the plan of one that is not begun."""
+"""What is the result of a run, or its plan? The summary of a finished run, and the settings of a planned one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HIDDEN = ("loss", "kl_per_dim", "active_units")
 
 
 def summary_of(run: Run, pictures: list[Path]) -> dict[str, Any]:
-    """Everything about a run that has ended, as one JSON object."""
+    """All facts about a run that has ended, as one JSON object."""
     spec = run.info["spec"]
     return {
         "run_dir": str(run.path),
@@ -42,7 +42,7 @@ def summary_of(run: Run, pictures: list[Path]) -> dict[str, Any]:
 
 
 def show_summary(run: Run, pictures: list[Path]) -> None:
-    """Tables of the final numbers and where everything lies, on stdout."""
+    """Print tables of the final numbers, and where the files are."""
     from rich.table import Table
 
     out, metrics = console(), run.metrics
@@ -83,9 +83,9 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
 def show_plan(
     spec: RunSpec, run_dir: Path | None, data_dir: Path | None, *, as_json: bool, replicates: int | None = None
 ) -> None:
-    """The complete settings of a run and what it would do; nothing is written.
+    """Print the complete settings of a run and what it would do; no file is written.
 
-    The YAML form is a config file, its remarks being comments. Of replicates the settings are those of the first.
+    The YAML form is a config file in which the remarks are comments. Replicates are shown by the settings of the first.
     """
     from intel_core.replicates.fitting import check_replicates, group_name
 
@@ -122,7 +122,7 @@ def show_plan(
 
 
 def _unhooked_trainer(spec: RunSpec, data_dir: Path | None) -> Trainer:
-    """Everything that training would need, so that whatever is wrong with it is found."""
+    """A trainer with everything that training needs, built so that any error in the settings is raised now."""
     from intel_core.fitting.arguments import prepare
     from intel_core.fitting.setting_up import make_trainer
     from intel_core.processes.peers import Peers

@@ -1,6 +1,6 @@
-"""How are errors and warnings told? One line on stderr and exit status 2; a traceback only for bugs.
+"""How are errors and warnings reported? One line on stderr and exit status 2; a traceback for bugs only.
 
-- What a user can mend (`intel_core.IntelError`, a wrong option): ``Error: message`` on stderr, exit status 2.
+- Errors that a user can fix (`intel_core.IntelError`, a wrong option): ``Error: message`` on stderr, exit status 2.
 - With ``--json`` such an error is also one JSON object on stdout, ``{"error": "message"}``, so that a program that
   reads stdout always finds exactly one value there.
 - Interruption: exit status 130, and with ``--json`` such an object, too.
@@ -29,7 +29,7 @@ INTERRUPTED = 130
 
 
 class _Told(click.ClickException):
-    """An error whose message stands alone."""
+    """An error of which only the message is printed."""
 
     exit_code = 2
 
@@ -39,7 +39,7 @@ class _Told(click.ClickException):
 
 @contextlib.contextmanager
 def errors(ctx: click.Context) -> Iterator[None]:
-    """Turn what a user can mend into a short message; let everything else through."""
+    """Turn errors that a user can fix into a short message; let all others through."""
     from intel_core.errors import IntelError
 
     try:
@@ -71,7 +71,7 @@ def _tell(ctx: click.Context, message: str, hint: str = "") -> _Told:
 
 
 def quoted(path: Path) -> str:
-    """A path as a shell takes it, for commands that are there to be copied.
+    """A path quoted for a shell, in commands that a user may copy.
 
     >>> quoted(Path("runs/my run"))
     "'runs/my run'"
@@ -80,12 +80,12 @@ def quoted(path: Path) -> str:
 
 
 def note(message: str) -> None:
-    """Something a user should know, on stderr."""
+    """Print something that a user should know on stderr."""
     click.echo(message, err=True)
 
 
 def bug() -> None:
-    """The traceback of the exception in flight, and whose fault it is."""
+    """Print the traceback of the current exception, and say that it is a bug."""
     traceback.print_exc()
     click.echo("This is a bug in InteL-VAE or in one of its plugins; please report it with the lines above.", err=True)
 

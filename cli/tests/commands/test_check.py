@@ -65,7 +65,7 @@ def test_nothing_ran(quick, here, args):
     result = quick("identity", *args, "--junit", "x.xml")
     assert result.exit_code == 3
     assert "0 of " in result.stdout
-    assert result.stderr == "No check ran, so nothing is known of the mapping.\n"
+    assert result.stderr == "No check ran, so nothing is known about the mapping.\n"
     assert ElementTree.parse(here / "x.xml").getroot()[0].get("errors") == "1"
     assert json.loads(quick("identity", *args, "--json").stdout)["ran"] == 0
 

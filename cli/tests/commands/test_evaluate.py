@@ -133,7 +133,7 @@ def test_an_interruption_says_that_nothing_is_lost(groups: tuple[Path, Path]) ->
     INTERRUPT.append(True)
     said = run("evaluate", groups[0] / "seed-2", "--metrics", "spread,broken")
     assert said.exit_code == 130
-    assert "what was measured is kept" in said.stderr
+    assert "all finished measurements are stored" in said.stderr
     assert "spread  measured  known" in run("evaluate", groups[0] / "seed-2", "--metric", "spread").stderr
 
 

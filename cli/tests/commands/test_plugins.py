@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 
 def test_plugins_list_tells_every_status(ok, call, with_rotten):
     rows = {(row["distribution"], row["name"]): row for row in json.loads(ok("plugins", "list", "--json").stdout)}
@@ -56,3 +58,63 @@ def test_the_examples_of_plugins_show_can_be_parsed(ok, with_rotten):
         if row["status"] == "OK" and row["distribution"] in ("toys", "intelvae-core") and row["name"] != "memory":
             (entry,) = json.loads(ok("plugins", "show", row["name"], "--kind", row["kind"], "--json").stdout)
             parse_spec(row["kind"], entry["example"].split()[-1].removeprefix("kl="))
+
+
+STUDIES = '''
+"""A kind of component that this project does not know."""
+
+from typing import ClassVar
+
+from intel_core.components.spec import ComponentSpec
+from pydantic import Field
+
+
+class StudySpec(ComponentSpec):
+    """What describes a study."""
+
+    kind: ClassVar[str] = "studies"
+
+
+class PilotSpec(StudySpec):
+    """A small study."""
+
+    size: int = Field(8, ge=1, description="how many take part")
+'''
+
+
+@pytest.fixture
+def studies(site):
+    entries = {"intelvae.kinds": {"studies": "studies:StudySpec"}, "intelvae.studies": {"pilot": "studies:PilotSpec"}}
+    site.add_dist("intel-studies", entry_points=entries, modules={"studies.py": STUDIES})
+
+
+def test_the_kinds_themselves_are_listed(ok, studies):
+    rows = {row["name"]: row for row in json.loads(ok("plugins", "list", "kinds", "--json").stdout)}
+    assert {"mappings", "metrics", "studies"} <= set(rows)
+    assert {row["status"] for row in rows.values()} == {"OK"}
+    assert rows["studies"]["summary"] == "What describes a study."
+
+
+def test_a_kind_that_another_distribution_adds_is_like_any_other(ok, call, studies):
+    for kind in ("studies", "study"):
+        (row,) = json.loads(ok("plugins", "list", kind, "--json").stdout)
+        assert (row["kind"], row["name"], row["summary"]) == ("studies", "pilot", "A small study.")
+        assert json.loads(ok("schema", kind, "pilot").stdout)["properties"]["size"]["minimum"] == 1
+    text = ok("plugins", "show", "pilot").stdout
+    assert text.startswith("pilot  (study)\n")
+    assert text.endswith("Example: pilot:size=8\n")
+    assert "which study?" in call("schema", "study").stderr
+    assert "studies" in " ".join(ok("plugins", "list", "--help").stdout.split())
+    assert "study" in " ".join(ok("schema", "--help").stdout.split())
+    assert "no schema is called 'commands'" in call("schema", "commands").stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["plugins", "list"], ["plugins", "show", "pilot", "--kind"], ["schema"]], ids=" ".join
+)
+def test_kinds_are_completed(studies, words):
+    from click.shell_completion import BashComplete
+    from intel_cli.main import intel
+
+    items = BashComplete(intel, {}, "intel", "_INTEL_COMPLETE").get_completions(words, "stu")
+    assert [item.value for item in items] == ["studies"]

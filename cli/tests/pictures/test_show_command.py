@@ -56,7 +56,7 @@ def test_json(ok, here):
 
 
 def test_planes_beyond_four_are_counted(ok):
-    assert "2 more planes, for want of room: (y8, y9), (y10, y11)" in ok("show", "big", "--latent", 40).stdout
+    assert "2 more planes, for lack of room: (y8, y9), (y10, y11)" in ok("show", "big", "--latent", 40).stdout
     assert json.loads(ok("show", "big", "--latent", 40, "--json").stdout)["left_out"] == [[8, 9], [10, 11]]
 
 
