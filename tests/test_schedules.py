@@ -97,7 +97,7 @@ class Weights:
 
     @hookimpl
     def run_start(self, trainer):
-        objective, step, self.settled = trainer.objective, trainer.optimizer.update, trainer.settled
+        objective, step, self.settled = trainer.objective, trainer.optimizer.update, trainer.scheduled.settled
 
         class Noting:
             particles = objective.particles

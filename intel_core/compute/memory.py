@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RESIDENT_SHARE",
     "SMALLER",
+    "fits",
     "fits_beside",
     "memory_there",
     "out_of_memory_told",
@@ -48,6 +49,12 @@ def require_bytes(what: str, needed: float, device: torch.device, advice: str) -
     there = memory_there(device)
     if there is not None and needed > there:
         raise SpecError(f"{what} would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}. {advice}")
+
+
+def fits(size: float, device: torch.device) -> bool:
+    """Whether so many bytes are no more than a device has at all, as far as that can be known."""
+    there = memory_there(device)
+    return there is None or size <= there
 
 
 def fits_beside(size: float) -> bool:

@@ -12,7 +12,7 @@ from intel_core.runs.stored_run import StoredRun
 __all__ = ["RunGroup", "group_runs"]
 
 _NO_SETTING = (
-    *("seed", "name", "device", "devices", "nodes", "strategy"),
+    *("seed", "name", "device", "devices", "nodes", "strategy"),  # the last in runs of former versions
     *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
 )
 """What runs of one group may differ in: the seed, and what does not touch the result."""

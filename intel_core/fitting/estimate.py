@@ -15,7 +15,7 @@ from intel_core.compute.device import pick_device
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
     from intel_core.recipe.runspec import RunSpec
-from intel_core.compute.memory import SMALLER, memory_there, require_bytes
+from intel_core.compute.memory import SMALLER, fits, require_bytes
 
 __all__ = [
     "estimate",
@@ -41,8 +41,7 @@ def require_memory(spec: RunSpec, dataset: Dataset) -> None:
 
 def fit_at_once(spec: RunSpec, dataset: Dataset, models: int) -> bool:
     """Whether so many models of a resolved spec can plausibly be trained at once on its device."""
-    there = memory_there(pick_device(spec.device))
-    return there is None or models * estimate(spec, dataset) <= there
+    return fits(models * estimate(spec, dataset), pick_device(spec.device))
 
 
 def estimate(spec: RunSpec, dataset: Dataset) -> float:

@@ -110,6 +110,8 @@ def _agreed(spec: RunSpec, dataset: Dataset, processes: ProcessGroup) -> RunSpec
     Raises:
         RunError: in all of them, if one has other settings or other data.
     """
+    if processes.size == 1:
+        return spec
     spec = spec.model_copy(update={"precision": processes.exchange(spec.precision)[0]})
     own = (spec.model_dump_json(exclude={"name"}), dataset.train.fingerprint())
     first = processes.exchange(own)[0]

@@ -67,5 +67,5 @@ def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, proce
             trainer.advance(length)
     except DivergenceError:
         return math.inf
-    loss = float(trainer.judge(judged_with, trainer.weights.as_numbers())["loss"])
+    loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
     return loss if math.isfinite(loss) else math.inf

@@ -78,12 +78,12 @@ class Replicate(Trainer):
     def stepped(self, step: int) -> None:
         """A step was taken."""
         self.step = step
-        self.weights.after(step)
+        self.scheduled.after(step)
 
     def follow(self, leader: Replicate, seconds: float, window: Sequence[dict[str, Tensor]]) -> None:
         """Catch up with the stack: its weights, and the terms since the last line."""
         self.seconds = seconds
-        self.weights.follow(leader.weights)
+        self.scheduled.follow(leader.scheduled)
         self._window.clear()
         for terms in window:
             self._window.add(terms)
@@ -224,7 +224,7 @@ class StackedRuns:
             if not reason:
                 with contextlib.ExitStack() as whole:
                     for trainer in self._going:
-                        whole.enter_context(trainer.weights.whole_strength())
+                        whole.enter_context(trainer.scheduled.whole_strength())
                     everything = dict.fromkeys(weights, 1.0)
                     reason = agrees(self._stack, first.objective, way, x, noise, everything)
             if not reason:
@@ -245,9 +245,9 @@ class StackedRuns:
 
     def _weights_of_step(self) -> dict[str, float]:
         """The factors of the terms at the current step, the same for all."""
-        weights = self._going[0].weights
-        weights.before(self._going[0].step)
-        return weights.of_terms
+        scheduled = self._going[0].scheduled
+        scheduled.before(self._going[0].step)
+        return scheduled.of_terms
 
     def take_step(self) -> Terms:
         """One gradient step of every replicate; terms of shape ``(R,)``."""

@@ -116,11 +116,9 @@ class Trainer:
         self._parameters = list(model.parameters())
         rate = self.settings.learning_rate
         self.optimizer = optimizer or torch.optim.Adam(self._parameters, lr=rate, eps=_EPSILON)
-        # An optimiser may offer a step without the record that torch keeps of each for its profiler.
-        self._follow_gradient: Callable[[], object] = getattr(self.optimizer, "update", self.optimizer.step)
         self.noise = torch.Generator(self.device).manual_seed(stream(self.settings.seed, "noise"))
-        self.weights = ScheduledWeights(self.settings.schedules, model, self.optimizer)
-        self.stopping = EarlyStopping(self.settings.patience, self.weights.settled)
+        self.scheduled = ScheduledWeights(self.settings.schedules, model, self.optimizer)
+        self.stopping = EarlyStopping(self.settings.patience, self.scheduled.settled)
         self.batches = dataset.train.batches(self.rows, self.steps, self.device)
         self._order = Order(self.order, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
         self._window = Window(processes)
@@ -134,6 +132,11 @@ class Trainer:
     def epoch(self) -> float:
         """Passes over the training data so far."""
         return self.step / self.steps_per_epoch
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The current factor of each scheduled weight, by name."""
+        return self.scheduled.as_numbers()
 
     @property
     def stop_reason(self) -> StopReason | None:
@@ -168,18 +171,19 @@ class Trainer:
 
     def take_step(self, x: Tensor, noise: Tensor) -> Terms:
         """One gradient step on a batch."""
-        self.weights.before(self.step)
+        self.scheduled.before(self.step)
         for parameter in self._parameters:
             parameter.grad = None  # what optimizer.zero_grad() does, without its bookkeeping
         with self.processes.computing():
-            terms = self.objective(self.model, x, noise, self.weights.of_terms)
+            terms = self.objective(self.model, x, noise, self.scheduled.of_terms)
             torch.autograd.backward(terms.loss)
         self.processes.average_gradients(self._is_overdue)
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
-        self._follow_gradient()
+        # An optimiser may offer a step without the record that torch keeps of each for its profiler.
+        getattr(self.optimizer, "update", self.optimizer.step)()
         self.step += 1
-        self.weights.after(self.step)
+        self.scheduled.after(self.step)
         return terms
 
     # --- the loop ----------------------------------------------------------------------------------------------
@@ -268,7 +272,7 @@ class Trainer:
             "epoch": round(self.epoch, 4),
             "elbo": numbers["log_likelihood"] - numbers["kl"],
             **numbers,
-            "weights": self.weights.as_numbers(),
+            "weights": self.weights,
             "seconds": round(self.seconds, 3),
         }
         self.hooks.hook.logged(trainer=self, record=record)
@@ -360,4 +364,4 @@ class Trainer:
             raise RunError(f"the checkpoint does not fit this run: {reason}") from error
         self.step = step
         self._saved = (step, self.stop_reason)
-        self.weights.set(step)
+        self.scheduled.set(step)

@@ -406,7 +406,7 @@ def in_a_new_process(site, code: str) -> str:
 @pytest.mark.parametrize(
     "code",
     [
-        "for kind in KINDS: available(kind)",
+        "for kind in kinds(): available(kind)",
         "available('hooks'); find('mappings', 'good'); find('mappings', 'rude')",
         "parse_spec('objectives', 'iwae'); parse_spec('mappings', 'identity'); parse_spec('networks', 'conv')",
         "from intel_core import MappingSpec, RunSpec, DatasetSpec, NetworkSpec, hookimpl, register, make_dataset",
@@ -420,7 +420,7 @@ def test_listing_and_parsing_import_no_plugin_and_no_torch(site, code: str) -> N
         f"""
         import sys
         from intel_core import available, parse_spec
-        from intel_core.components.discovery import KINDS, find
+        from intel_core.components.discovery import find, kinds
         {code}
         print([name for name in ("torch", "numpy", "made_good", "made_rude") if name in sys.modules])
         """,

@@ -26,7 +26,7 @@ from intel_core.training.trainer import Trainer
 VECTORS = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.randint(0, 256, (200, 1, 9, 9), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 DENSE = {"data": VECTORS, "encoder": "mlp:hidden=[16]", "likelihood": "gaussian"}
-CONV = {"data": IMAGES, "encoder": "conv:channels=[4,8]"}
+CONV = {"data": IMAGES, "encoder": "conv:channels=[4,8]", "precision": "float32"}  # the meta device has no autocast
 USUAL = {"batch_size": 20, "steps": 60, "log_every": 60, "latent": 4, "device": "cpu"}
 LATER = {"schedules": {"kl": "linear:steps=50"}}
 CASES: dict[str, dict[str, Any]] = {

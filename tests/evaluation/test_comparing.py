@@ -146,7 +146,7 @@ def test_runs_with_restarts_are_a_group_of_their_own_and_keep_their_seeds(tmp_pa
 
 
 def test_how_many_processes_computed_a_run_is_no_setting(vanilla: Path, tmp_path: Path) -> None:
-    first, second = copies(vanilla, tmp_path, [1.0]), copies(vanilla, tmp_path, [2.0, 2.1], devices=2, strategy="ddp")
+    first, second = copies(vanilla, tmp_path, [1.0]), copies(vanilla, tmp_path, [2.0, 2.1], devices=2)
     assert [len(group.runs) for group in group_runs([*first, second[1]])] == [2]
 
 

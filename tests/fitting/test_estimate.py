@@ -10,7 +10,7 @@ import torch
 
 from intel_core import SpecError, fit, hookimpl, resume
 from intel_core.compute.memory import memory_there
-from intel_core.fitting import estimate as budget_module
+from intel_core.compute import memory
 from intel_core.fitting.estimate import estimate, require_memory
 from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.building import build_model
@@ -75,7 +75,7 @@ def test_what_is_there_decides(settings: dict[str, Any], monkeypatch: pytest.Mon
     spec, dataset = resolved(**settings)
     needed = estimate(spec, dataset)
     for there, fits in ((needed * 1.01, True), (needed * 0.99, False), (None, True)):
-        monkeypatch.setattr(budget_module, "memory_there", lambda device, there=there: there)
+        monkeypatch.setattr(memory, "memory_there", lambda device, there=there: there)
         if fits:
             require_memory(spec, dataset)
         else:

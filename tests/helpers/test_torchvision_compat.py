@@ -26,7 +26,7 @@ def test_it_also_works_after_somebody_declared_the_operators():
         "for op in ('nms', 'qnms'):\n"
         "    if not hasattr(torch.ops.torchvision, op):\n"
         "        lib.define(op + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
-        "from intel_core import torchvision_compat as compat\n"
+        "from intel_core.helpers import torchvision_compat as compat\n"
         "compat._load_compiled_part = lambda: None\n"
         "compat.import_with_torchvision('torchvision'); print(len(compat._declared))"
     )
@@ -36,7 +36,7 @@ def test_it_also_works_after_somebody_declared_the_operators():
 def test_a_torchvision_that_is_already_imported_is_left_alone():
     code = (
         "import sys, types; sys.modules['torchvision'] = types.ModuleType('torchvision')\n"
-        "from intel_core import torchvision_compat as compat\n"
+        "from intel_core.helpers import torchvision_compat as compat\n"
         "compat.import_with_torchvision('torchvision'); print(len(compat._declared))"
     )
     assert run(code) == "0"

@@ -23,6 +23,7 @@ from intel_core import RunError, SpecError, StopReason, fit, fit_replicates, loa
 from intel_core.components import discovery as plugins
 from intel_core.processes.peers import Peers
 from intel_core.processes.starting import process_count
+from intel_core.training.process_group import ALONE
 
 pytest.importorskip("lightning_fabric")
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
@@ -59,7 +60,7 @@ def runs(shared: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("runs")
     for name in ("one", "two"):
         (folder / name).mkdir()
-    shared["make"](folder / "one", None)
+    shared["make"](folder / "one", ALONE)
     shutil.copytree(folder / "one" / "interrupted", folder / "kept")
     done = call(*TORCHRUN, "--standalone", "--nproc-per-node", "2", SCRIPT, folder)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -228,7 +229,7 @@ def test_the_command_starts_its_processes_and_speaks_once(tmp_path: Path) -> Non
     told = {}
     for name, command in {
         "one": [sys.executable, "-m", "intel_cli", *train],
-        "two": [sys.executable, "-m", "intel_cli", *train, "--devices", "2", "--strategy", "ddp"],
+        "two": [sys.executable, "-m", "intel_cli", *train, "--devices", "2"],
         "script": [intel, *train, "--devices", "2"],
         "torchrun": [*TORCHRUN, "--standalone", "--nproc-per-node", "2", "-m", "intel_cli", *train],
     }.items():
@@ -307,7 +308,6 @@ def test_one_process_does_not_import_it() -> None:
         ({"devices": 0}, "devices"),
         ({"devices": 3}, "a batch of 100 examples does not divide among 3 processes; 99 or 102 would"),
         ({"devices": 1024, "batch_size": 1024}, r"devices=1024 processes on \d+ CPU cores would only wait"),
-        ({"strategy": "fsdp"}, "strategy"),
     ],
 )
 def test_what_cannot_be_started(settings: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +333,7 @@ def test_a_run_of_before_there_were_several_processes_is_read(runs: Path, tmp_pa
     old = tmp_path / "run"
     shutil.copytree(runs / "one" / "identity", old)
     info = json.loads((old / "run.json").read_text())
-    for name in ("devices", "nodes", "strategy"):
+    for name in ("devices", "nodes"):
         info["spec"].pop(name)
     (old / "run.json").write_text(json.dumps(info))
     assert load_run(old).spec.devices == 1

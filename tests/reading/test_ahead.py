@@ -351,8 +351,8 @@ SCRIPT = """
 import sys, time
 import torch
 sys.path.insert(0, {folder!r})
-from test_batches import StreamSpec, TRAPS, SETTINGS
-from intel_core import StopReason, fit, hookimpl, register
+from test_ahead import StreamSpec, TRAPS, SETTINGS
+from intel_core import fit, hookimpl, register
 register("datasets", "numbers", StreamSpec)
 class Tell:
     @hookimpl

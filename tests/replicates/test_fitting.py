@@ -16,6 +16,7 @@ import torch
 from intel_core import DivergenceError, RunError, SpecError, StopReason, fit, fit_replicates, hookimpl, load_run, resume
 from intel_core.data.dataset import Dataset, Split
 from intel_core.evaluation.statistics import mean_and_std
+from intel_core.compute import memory as compute_memory
 from intel_core.fitting import estimate as budget
 from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream
@@ -247,7 +248,7 @@ def test_models_that_do_not_fit_at_once_are_trained_one_after_another(
     spec = make_run_spec(**BASE, data="memory:examples=1,shape=[1]")
     dataset = make_dataset("data", X)
     one = budget.estimate(resolve(spec, dataset), dataset)
-    monkeypatch.setattr(budget, "memory_there", lambda device: 2.5 * one)
+    monkeypatch.setattr(compute_memory, "memory_there", lambda device: 2.5 * one)
     assert fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "two").summary["stacked"]
     summary = fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "three").summary
     assert (summary["stacked"], summary["why_not"]) == (False, "all at once would not fit into memory")

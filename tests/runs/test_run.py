@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -14,18 +15,20 @@ from torch import nn
 
 import intel_core
 import intel_core.runs.stored_run
-from intel_core import DataError, IntelError, RunError, fit, hookimpl, load_run, make_dataset, register
+from intel_core import DataError, IntelError, RunError, SpecError, fit, hookimpl, load_run, make_dataset, register
 from intel_core.components import discovery as plugins
 from intel_core.mappings.contract import MappingSpec
 
 VECTORS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 IMAGES = np.random.default_rng(1).integers(0, 256, size=(60, 1, 6, 5), dtype=np.uint8)
 BASE = {"steps": 12, "batch_size": 16, "log_every": 5, "evaluate_every": 6, "device": "cpu", "latent": 3, "seed": 1}
+CONV = {"encoder": "conv:channels=[2,3]", "likelihood": "continuous_bernoulli"}
 KINDS = {
     "vectors": (VECTORS, {"encoder": "mlp:hidden=[8]", "likelihood": "gaussian"}),
-    "images": (IMAGES, {"encoder": "conv:channels=[2,3]", "likelihood": "continuous_bernoulli"}),
+    "images": (IMAGES, CONV | {"precision": "float32"}),
+    "images in bfloat16": (IMAGES, CONV | {"precision": "bfloat16"}),
 }
-SHAPES = {"vectors": (4,), "images": (1, 6, 5)}
+SHAPES = {"vectors": (4,), "images": (1, 6, 5), "images in bfloat16": (1, 6, 5)}
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -70,6 +73,12 @@ def examples(kind, n=7):
     return KINDS[kind][0][:n]
 
 
+def applied(kind, network, x):
+    """What a network says in the precision of a kind."""
+    with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in kind):
+        return network(x).float()
+
+
 # --- encode, decode, sample --------------------------------------------------------------------------------------
 
 
@@ -87,14 +96,14 @@ def test_shapes(kind, trained):
 @torch.no_grad()
 def test_encoding_is_what_the_parts_of_the_model_say(kind, trained):
     run = trained[kind]
-    x = torch.as_tensor(examples(kind)).float() / (255 if kind == "images" else 1)
-    mean, log_variance = run.model.encoder(x).chunk(2, -1)
+    x = torch.as_tensor(examples(kind)).float() / (1 if kind == "vectors" else 255)
+    mean, log_variance = applied(kind, run.model.encoder, x).chunk(2, -1)
     code = run.encode(examples(kind))
     torch.testing.assert_close(code.mean, mean)
     torch.testing.assert_close(code.std, log_variance.exp().sqrt())
     for y, z in ((code.y, code.z), (code.mean, code.z_mean)):
         torch.testing.assert_close(z, torch.cat([y, y.tanh()], -1))
-    output = run.model.decoder(code.z_mean)
+    output = applied(kind, run.model.decoder, code.z_mean)
     expected = output[:, :4] if kind == "vectors" else run.model.likelihood.mean(output)
     torch.testing.assert_close(run.reconstruct(examples(kind)), expected)
     torch.testing.assert_close(run.decode(code.z_mean), expected)
@@ -310,7 +319,7 @@ def test_components_versions_and_data_are_recorded(kind, trained):
     network, likelihood, schedule = {
         "vectors": ("mlp", "gaussian", "linear"),
         "images": ("conv", "continuous_bernoulli", "constant"),
-    }[kind]
+    }[kind.partition(" ")[0]]
     assert components == {
         ("mappings", "widened"): ("this-process", "0"),
         ("datasets", "memory"): core,
@@ -487,3 +496,14 @@ def test_the_search_for_pickles_finds_them(source):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_nothing_is_ever_unpickled_or_evaluated(path):
     assert not forbidden(path.read_text(encoding="utf-8"))
+
+
+def test_a_run_of_a_former_version_with_a_setting_that_is_gone_is_read(trained, tmp_path):
+    former = tmp_path / "run"
+    shutil.copytree(trained["vectors"].path, former)
+    info = json.loads((former / "run.json").read_text())
+    info["spec"]["strategy"] = "auto"
+    (former / "run.json").write_text(json.dumps(info))
+    assert load_run(former).spec == trained["vectors"].spec
+    with pytest.raises(SpecError, match="no setting 'strategy'"):
+        fit(data=VECTORS, strategy="auto")

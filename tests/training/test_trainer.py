@@ -12,7 +12,18 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from intel_core import Identity, IntelError, InteLVAE, Split, fit, hookimpl, make_dataset, parse_spec, register
+from intel_core import (
+    Identity,
+    IntelError,
+    InteLVAE,
+    Split,
+    StopReason,
+    fit,
+    hookimpl,
+    make_dataset,
+    parse_spec,
+    register,
+)
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.objectives import ELBO
 from intel_core.randomness import stream
@@ -435,11 +446,16 @@ def test_gradients_are_clipped_as_a_whole(tmp_path):
     assert same_weights(unclipped, never)
 
 
-@pytest.mark.parametrize("reason", ["enough", "signal TEST", "signal to noise is enough"])
-def test_stop_ends_the_run_after_the_current_step(reason, tmp_path):
+REASONS = {"a word": "enough", "words like a signal's": "signal TEST", "a signal": StopReason("signal TEST", "signal")}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_stop_ends_the_run_after_the_current_step(name, tmp_path):
+    """Whether it is to be continued follows from the kind of the reason, never from its words."""
+    reason = REASONS[name]
     run = train(tmp_path / "run", Watcher(lambda trainer: trainer.stop(reason) if trainer.step == 13 else None))
-    assert (run.metrics["step"], run.metrics["stop_reason"]) == (13, reason)
-    assert run.status == ("interrupted" if reason == "signal TEST" else "finished")
+    assert (run.metrics["step"], run.metrics["stop_reason"]) == (13, str(reason))
+    assert run.status == ("interrupted" if name == "a signal" else "finished")
 
 
 def test_a_reason_to_stop_is_given_by_a_call(tmp_path):

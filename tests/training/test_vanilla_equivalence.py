@@ -65,12 +65,28 @@ CASES = {
         byte_images,
         conv_nets,
         cross_entropy,
-        {"encoder": "conv:channels=[4,6]", "likelihood": "bernoulli"},
+        {"encoder": "conv:channels=[4,6]", "likelihood": "bernoulli", "precision": "float32"},
+    ),
+    "conv in bfloat16": (
+        byte_images,
+        conv_nets,
+        cross_entropy,
+        {"encoder": "conv:channels=[4,6]", "likelihood": "bernoulli", "precision": "bfloat16"},
     ),
 }
 
 
-def vanilla_vae(data, nets, loss_of, *, kl_weight, clip=None, learning_rate=1e-3):
+def plainly(net, x):
+    return net(x)
+
+
+def in_bfloat16(net, x):
+    """Autocast for the network alone; what it puts out is widened at once."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return net(x).float()
+
+
+def vanilla_vae(data, nets, loss_of, *, kl_weight, clip=None, learning_rate=1e-3, apply=plainly):
     """A plain VAE in plain PyTorch: final weights and buffers by the names that the framework gives them."""
     x = make_dataset("data", data).train.x
     models = {}
@@ -90,9 +106,9 @@ def vanilla_vae(data, nets, loss_of, *, kl_weight, clip=None, learning_rate=1e-3
         batch = x[batches.pop(0)]
         if batch.dtype == torch.uint8:
             batch = batch.float() / 255
-        mean, log_variance = model["encoder"](batch).chunk(2, -1)
+        mean, log_variance = apply(model["encoder"], batch).chunk(2, -1)
         y = torch.addcmul(mean, torch.randn(1, BATCH, 3, generator=noise)[0], torch.exp(0.5 * log_variance))
-        reconstruction = loss_of(model["decoder"](y), batch)
+        reconstruction = loss_of(apply(model["decoder"], y), batch)
         kl = 0.5 * (mean.square() + (torch.expm1(log_variance) - log_variance)).sum() / BATCH
         loss = reconstruction + kl_weight(step) * kl
         optimizer.zero_grad()
@@ -117,6 +133,7 @@ def same(ours, theirs):
     return all(torch.equal(a, b) for a, b in zip(ours.values(), theirs.values(), strict=True))
 
 
+APPLY = {"conv in bfloat16": in_bfloat16}
 VARIANTS = {
     "warm-up": ({"schedules": {"kl": "linear:steps=15"}}, {"kl_weight": lambda step: min(step / 15, 1)}),
     "plain": ({"schedules": {"kl": "constant"}}, {"kl_weight": lambda step: 1.0}),
@@ -133,7 +150,7 @@ def test_identity_is_a_vanilla_vae_bit_for_bit(case, variant, tmp_path):
     make_data, nets, loss_of, settings = CASES[case]
     ours_settings, theirs_settings = VARIANTS[variant]
     ours = framework(make_data(), tmp_path / "run", settings, **ours_settings)
-    assert same(ours, vanilla_vae(make_data(), nets, loss_of, **theirs_settings))
+    assert same(ours, vanilla_vae(make_data(), nets, loss_of, apply=APPLY.get(case, plainly), **theirs_settings))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -141,5 +158,6 @@ def test_the_comparison_sees_a_small_difference(case, tmp_path):
     """Another weight in one step alone is not the same run."""
     make_data, nets, loss_of, settings = CASES[case]
     ours = framework(make_data(), tmp_path / "run", settings, schedules={"kl": "constant"})
-    theirs = vanilla_vae(make_data(), nets, loss_of, kl_weight=lambda step: 0.999 if step == 30 else 1.0)
+    weight = {"kl_weight": lambda step: 0.999 if step == 30 else 1.0}
+    theirs = vanilla_vae(make_data(), nets, loss_of, apply=APPLY.get(case, plainly), **weight)
     assert not same(ours, theirs)
