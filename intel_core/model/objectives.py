@@ -18,7 +18,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from intel_core.model.vae import InteLVAE, Posterior
+from intel_core.model.posterior import Posterior
+from intel_core.model.vae import InteLVAE
 
 __all__ = ["ELBO", "IWAE", "Objective", "Terms", "log_importance_weights"]
 

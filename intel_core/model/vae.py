@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from intel_core.mappings.contract import Mapping, Regularised
 from intel_core.model.likelihoods import Likelihood
+from intel_core.model.posterior import Posterior
 
 __all__ = [
     "InteLVAE",
-    "Posterior",
 ]
-
-
-class Posterior(NamedTuple):
-    """A diagonal Gaussian q(y|x) for each example, both of shape ``(n, y_dim)``."""
-
-    mean: Tensor
-    log_variance: Tensor
-
-    def rsample(self, noise: Tensor) -> Tensor:
-        """``mean + noise * std``, noise of shape ``(..., n, y_dim)``."""
-        return torch.addcmul(self.mean, noise, torch.exp(0.5 * self.log_variance))
-
-    def kl(self) -> Tensor:
-        r""":math:`\frac12 (\mu^2 + \sigma^2 - 1 - \log\sigma^2)`, KL to N(0, I) per dimension, ``(n, y_dim)``, nats.
-
-        >>> float(Posterior(torch.tensor([[1.0]]), torch.tensor([[0.0]])).kl())
-        0.5
-        """
-        # expm1 keeps a KL near zero exact: it can never come out negative by rounding.
-        return 0.5 * (self.mean.square() + (torch.expm1(self.log_variance) - self.log_variance))
-
-    def mean_kl(self) -> Tensor:
-        """The KL summed over dimensions, mean over examples: one scalar, nats per example."""
-        doubled = self.mean.square() + (torch.expm1(self.log_variance) - self.log_variance)
-        return doubled.sum() * (0.5 / self.mean.shape[0])
-
 
 Network = Callable[[Tensor], Tensor]
 Apply = Callable[[Network, Tensor], Tensor]

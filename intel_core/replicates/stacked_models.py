@@ -17,9 +17,10 @@ from torch.func import functional_call, vmap
 
 from intel_core.model.likelihoods import Likelihood
 from intel_core.model.objectives import Objective, Terms
-from intel_core.model.vae import InteLVAE, Posterior
+from intel_core.model.posterior import Posterior
+from intel_core.model.vae import InteLVAE
 
-__all__ = ["Evaluate", "Stack", "StackedVAE", "agrees", "ways"]
+__all__ = ["Evaluate", "Stack", "StackedVAE", "disagreement", "ways"]
 
 Evaluate = Callable[[Tensor, Tensor, Dictionary[str, float]], Terms]
 """Terms of all models, each of shape ``(R,)``, for x ``(R, n, *x_shape)`` and noise ``(R, particles, n, y_dim)``."""
@@ -230,7 +231,7 @@ def ways(stack: Stack, objective: Objective) -> list[Evaluate]:
     """How an objective can be evaluated on all models, the fastest first; not every way suits every objective.
 
     The first calls it once on a `StackedVAE`, which suits objectives whose means run over the last dimension; the
-    second maps it over the models by `torch.func.vmap`. See `agrees`.
+    second maps it over the models by `torch.func.vmap`. See `disagreement`.
     """
     model = cast(InteLVAE, StackedVAE(stack))
 
@@ -247,7 +248,7 @@ def ways(stack: Stack, objective: Objective) -> list[Evaluate]:
     return [at_once, one_by_one]
 
 
-def agrees(
+def disagreement(
     stack: Stack, objective: Objective, way: Evaluate, x: Tensor, noise: Tensor, weights: Dictionary[str, float]
 ) -> str:
     """Why a way of evaluation is no good; empty where terms, gradients and buffers are those of each model alone.

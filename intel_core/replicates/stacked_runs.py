@@ -24,7 +24,7 @@ from intel_core.errors import DivergenceError
 from intel_core.evaluation.statistics import mean_and_std
 from intel_core.model.objectives import Objective, Terms
 from intel_core.model.vae import InteLVAE
-from intel_core.replicates.stacked_models import Evaluate, Stack, agrees, ways
+from intel_core.replicates.stacked_models import Evaluate, Stack, disagreement, ways
 from intel_core.training.hooks import hookimpl
 from intel_core.training.process_group import ALONE
 from intel_core.training.settings import TrainingSettings
@@ -220,13 +220,13 @@ class StackedRuns:
             trainer.model.train()
         x, noise = self._draw()
         for way in self._ways:
-            reason = agrees(self._stack, first.objective, way, x, noise, weights)
+            reason = disagreement(self._stack, first.objective, way, x, noise, weights)
             if not reason:
                 with contextlib.ExitStack() as whole:
                     for trainer in self._going:
                         whole.enter_context(trainer.scheduled.whole_strength())
                     everything = dict.fromkeys(weights, 1.0)
-                    reason = agrees(self._stack, first.objective, way, x, noise, everything)
+                    reason = disagreement(self._stack, first.objective, way, x, noise, everything)
             if not reason:
                 self._evaluate = way
                 break

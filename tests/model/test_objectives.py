@@ -14,7 +14,7 @@ from torch import distributions, nn
 import intel_core.training.scoring
 from intel_core import Compose, Identity, InteLVAE, Split, parse_spec
 from intel_core.model.objectives import ELBO, IWAE, log_importance_weights
-from intel_core.model.vae import Posterior
+from intel_core.model.posterior import Posterior
 from intel_core.training.scoring import evaluate
 
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from intel_core import DivergenceError, RunError, SpecError, StopReason, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core.compute import memory as compute_memory
 from intel_core.data.dataset import Dataset, Split
 from intel_core.evaluation.statistics import mean_and_std
-from intel_core.compute import memory as compute_memory
 from intel_core.fitting import estimate as budget
 from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream

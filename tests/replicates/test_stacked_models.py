@@ -17,7 +17,7 @@ from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
-from intel_core.replicates.stacked_models import Stack, agrees, ways
+from intel_core.replicates.stacked_models import Stack, disagreement, ways
 
 X = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
 
@@ -184,7 +184,7 @@ BASIC = {"mapping": "identity", "latent": 2, "encoder": "mlp:hidden=[4]", "devic
 def test_what_is_the_same_agrees() -> None:
     stack, objective, x, noise = made(3)
     for way in ways(stack, objective):
-        assert agrees(stack, objective, way, x, noise, {}) == ""
+        assert disagreement(stack, objective, way, x, noise, {}) == ""
 
 
 @pytest.mark.parametrize("model", [0, 2])
@@ -205,4 +205,4 @@ def test_a_difference_of_a_hundredth_in_the_first_or_the_last_model_is_seen(what
         added = more * terms.loss.detach() if what == "loss" else more * (terms.loss - terms.loss.detach())
         return terms._replace(loss=terms.loss + added)
 
-    assert said in agrees(stack, objective, other, x, noise, {})
+    assert said in disagreement(stack, objective, other, x, noise, {})

@@ -1,4 +1,4 @@
-"""Is the house as planned? No circle of imports, a core that knows no wing, short modules that each state a question."""
+"""Is the house as planned? No circle of imports, a core that knows no wing, short modules that each ask a question."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
 from intel_core.helpers.labels import as_classes
 from intel_core.helpers.parts_of_mapping import Part, elements
 from intel_core.mappings.contract import Clustering, Levelled
-from intel_core.model.vae import Posterior
+from intel_core.model.posterior import Posterior
 from intel_core.randomness import stream
 from intel_core.runs.stored_run import Encoding, StoredRun
 from intel_core.training.scoring import ACTIVE_VARIANCE

@@ -21,7 +21,7 @@ from intel_core.components.discovery import available
 from intel_core.components.loading import load
 from intel_core.errors import IntelError
 from intel_core.mappings.contract import MappingSpec
-from intel_core.model.vae import Posterior
+from intel_core.model.posterior import Posterior
 
 __all__ = ["gaussians", "latents", "specs"]
 

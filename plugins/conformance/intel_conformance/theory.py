@@ -25,7 +25,8 @@ from intel_conformance.kl_bounds import KLBound, kl_lower_bound
 from intel_core.data.values import to_float
 from intel_core.mappings.compose import properties_of
 from intel_core.mappings.contract import Mapping
-from intel_core.model.vae import InteLVAE, Posterior
+from intel_core.model.posterior import Posterior
+from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 
 __all__ = ["MeanTheorem1", "Theorem1", "theorem1", "tightening"]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
-from intel_core.model.vae import Posterior
+from intel_core.model.posterior import Posterior
 from intel_core.training.scoring import ACTIVE_VARIANCE
 
 __all__ = ["active_by_kl", "active_by_variance", "index_information", "kl_per_dimension", "measure"]

@@ -1,1 +1,1 @@
-"""The checks, one module for each group. Each check is a plain function of the candidate."""
+"""What is checked of a mapping? A module for each group of checks; each check is a plain function of the candidate."""
