@@ -71,9 +71,9 @@ def test_density_on_the_far_side_does_not_cancel():
     """Against the leading term of the integral, p(θ) = ∫ r N(r u; μ, I) dr, for a mean opposite to u."""
     for distance in (1e2, 1e3, 1e5):
         mu, covariance = gaussian((distance, 0.0), (1.0, 1.0))
-        found = float(projected_normal_log_density(torch.tensor([math.pi], dtype=torch.float64), mu, covariance))
+        density = float(projected_normal_log_density(torch.tensor([math.pi], dtype=torch.float64), mu, covariance))
         expected = -math.log(2 * math.pi) - distance**2 / 2 + math.log1p(-3 / distance**2) - 2 * math.log(distance)
-        assert found == pytest.approx(expected, rel=1e-7)
+        assert density == pytest.approx(expected, rel=1e-7)
 
 
 def test_what_is_too_narrow_for_the_rule_is_said():
@@ -89,5 +89,5 @@ def test_what_is_too_narrow_for_the_rule_is_said():
 
 def test_an_angle_that_is_a_whole_number():
     mean, covariance = torch.tensor([1.0, 0.0]), torch.eye(2)
-    found = [projected_normal_log_density(torch.tensor(angle), mean, covariance) for angle in (2, 2.0)]
-    assert found[0] == found[1] != found[0].round()
+    densities = [projected_normal_log_density(torch.tensor(angle), mean, covariance) for angle in (2, 2.0)]
+    assert densities[0] == densities[1] != densities[0].round()

@@ -23,22 +23,22 @@ def rows(entries, k):
 def test_counts():
     index = torch.tensor([0, 0, 0, 1, 1, 2])
     labels = torch.tensor([5, 5, 9, 9, 9, 7])
-    found = describe_clusters(index, torch.tensor([0.2, 0.3, 0.5]), labels)
-    assert found["data_shares"] == pytest.approx([3 / 6, 2 / 6, 1 / 6])
-    assert found["proportions"] == pytest.approx([0.2, 0.3, 0.5])
-    assert found["classes"] == [5, 7, 9]
-    assert found["contingency"] == [[2, 0, 1], [0, 0, 2], [0, 1, 0]]
-    assert found["purity"] == pytest.approx(5 / 6)
-    assert found["accuracy"] == pytest.approx(5 / 6)
+    report = describe_clusters(index, torch.tensor([0.2, 0.3, 0.5]), labels)
+    assert report["data_shares"] == pytest.approx([3 / 6, 2 / 6, 1 / 6])
+    assert report["proportions"] == pytest.approx([0.2, 0.3, 0.5])
+    assert report["classes"] == [5, 7, 9]
+    assert report["contingency"] == [[2, 0, 1], [0, 0, 2], [0, 1, 0]]
+    assert report["purity"] == pytest.approx(5 / 6)
+    assert report["accuracy"] == pytest.approx(5 / 6)
 
 
 def test_purity_and_accuracy_differ_where_clusters_share_a_class():
-    found = describe_clusters(torch.tensor([0, 0, 1, 1]), HALF, torch.tensor([0, 0, 0, 1]))
-    assert found["purity"] == 0.75
-    assert found["accuracy"] == 0.75
-    found = describe_clusters(torch.tensor([0, 0, 1, 1, 1]), HALF, torch.tensor([0, 0, 0, 0, 1]))
-    assert found["purity"] == pytest.approx(4 / 5)
-    assert found["accuracy"] == pytest.approx(3 / 5)
+    report = describe_clusters(torch.tensor([0, 0, 1, 1]), HALF, torch.tensor([0, 0, 0, 1]))
+    assert report["purity"] == 0.75
+    assert report["accuracy"] == 0.75
+    report = describe_clusters(torch.tensor([0, 0, 1, 1, 1]), HALF, torch.tensor([0, 0, 0, 0, 1]))
+    assert report["purity"] == pytest.approx(4 / 5)
+    assert report["accuracy"] == pytest.approx(3 / 5)
 
 
 @settings(max_examples=100, deadline=None)
@@ -51,8 +51,8 @@ def test_best_matching_is_the_best_of_all(table):
 
 def test_ten_classes_are_matched():
     index = torch.arange(1000) % 10
-    found = describe_clusters(index, torch.full((10,), 0.1), (index * 3 + 1) % 10)
-    assert found["accuracy"] == 1.0
+    report = describe_clusters(index, torch.full((10,), 0.1), (index * 3 + 1) % 10)
+    assert report["accuracy"] == 1.0
 
 
 def test_accuracy_needs_as_many_classes_as_clusters():
@@ -71,8 +71,8 @@ def test_labels_that_are_no_classes_are_left_aside(labels):
 
 
 def test_no_data():
-    found = describe_clusters(torch.empty(0, dtype=torch.long), HALF, torch.empty(0, dtype=torch.long))
-    assert found == {"proportions": [0.5, 0.5], "data_shares": [0.0, 0.0]}
+    report = describe_clusters(torch.empty(0, dtype=torch.long), HALF, torch.empty(0, dtype=torch.long))
+    assert report == {"proportions": [0.5, 0.5], "data_shares": [0.0, 0.0]}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -80,12 +80,12 @@ def test_no_data():
 def test_of_a_mapping_as_json(text, dtype):
     mapping = load_mapping(text, 4)
     y = torch.randn(100, 4, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
-    found = mapping.diagnose(y, mapping.assign(y))
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["accuracy"] == found["purity"] == 1.0
-    assert sum(found["proportions"]) == pytest.approx(1)
-    assert sum(found["data_shares"]) == pytest.approx(1)
-    assert sum(map(sum, found["contingency"])) == 100
+    report = mapping.diagnose(y, mapping.assign(y))
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["accuracy"] == report["purity"] == 1.0
+    assert sum(report["proportions"]) == pytest.approx(1)
+    assert sum(report["data_shares"]) == pytest.approx(1)
+    assert sum(map(sum, report["contingency"])) == 100
 
 
 def test_on_chosen_dimensions_through_the_core():

@@ -29,12 +29,12 @@ def linear(above, own):
 
 def test_variance_zeros_and_dead_units():
     z = torch.tensor([[1.0, 0.0, 0.0], [3.0, 0.0, 2.0], [5.0, 0.0, 0.0], [3.0, 0.0, 0.0]])
-    found = describe_levels([z[:, :1], z[:, 1:]], None)
-    assert found["level_sizes"] == [1, 2]
-    assert found["level_variance"] == pytest.approx([2.0, (0 + 0.75) / 2])
-    assert found["level_zeros"] == pytest.approx([0, 7 / 8])
-    assert found["level_dead"] == pytest.approx([0, 1 / 2])
-    assert "level_class_share" not in found
+    report = describe_levels([z[:, :1], z[:, 1:]], None)
+    assert report["level_sizes"] == [1, 2]
+    assert report["level_variance"] == pytest.approx([2.0, (0 + 0.75) / 2])
+    assert report["level_zeros"] == pytest.approx([0, 7 / 8])
+    assert report["level_dead"] == pytest.approx([0, 1 / 2])
+    assert "level_class_share" not in report
 
 
 def test_dead_units_of_a_mapping_are_found():
@@ -43,9 +43,9 @@ def test_dead_units_of_a_mapping_are_found():
     with torch.no_grad():
         mapping.networks[0].layers[0].bias[:3] = -100
         mapping.networks[1].layers[0].bias[0] = -100
-    found = mapping.diagnose(normal(200, 10), None)
-    assert found["level_dead"] == [0.0, 0.75, 0.25]
-    assert found["level_zeros"][1] >= 0.75
+    report = mapping.diagnose(normal(200, 10), None)
+    assert report["level_dead"] == [0.0, 0.75, 0.25]
+    assert report["level_zeros"][1] >= 0.75
 
 
 @settings(max_examples=50, deadline=None)
@@ -90,24 +90,24 @@ def test_too_many_classes_are_left_aside():
 
 
 def test_no_data():
-    found = HierarchySpec(levels=2).build(4).diagnose(torch.empty(0, 4), torch.empty(0, dtype=torch.long))
-    assert found == {"level_sizes": [2, 2]}
+    report = HierarchySpec(levels=2).build(4).diagnose(torch.empty(0, 4), torch.empty(0, dtype=torch.long))
+    assert report == {"level_sizes": [2, 2]}
 
 
 def test_one_row_varies_nowhere():
-    found = HierarchySpec(levels=2).build(4).diagnose(normal(1, 4), torch.tensor([3]))
+    report = HierarchySpec(levels=2).build(4).diagnose(normal(1, 4), torch.tensor([3]))
     for name in ("level_variance", "level_from_above", "level_from_own", "level_class_share"):
-        assert found[name] == [0.0, 0.0]
+        assert report[name] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(("above", "own"), [(3.0, 4.0), (1.0, 0.0), (0.0, 1.0), (-2.0, 0.5)])
 def test_shares_of_a_linear_level(above, own):
     """Of a z0 + b y1 the level above explains a² Var(z0) of a² Var(z0) + b² Var(y1)."""
     y = normal(100, 2)
-    found = linear(above, own).diagnose(y, None)
+    report = linear(above, own).diagnose(y, None)
     first, second = above**2 * float(y[:, 0].var()), own**2 * float(y[:, 1].var())
-    assert found["level_from_above"] == pytest.approx([0, first / (first + second)])
-    assert found["level_from_own"] == pytest.approx([1, second / (first + second)])
+    assert report["level_from_above"] == pytest.approx([0, first / (first + second)])
+    assert report["level_from_own"] == pytest.approx([1, second / (first + second)])
 
 
 def test_shares_of_a_product_are_all_interaction():
@@ -120,12 +120,12 @@ def test_shares_against_all_pairs():
     torch.manual_seed(0)
     mapping = HierarchySpec(levels=[2, 3], form="affine").build(5).double()
     y = normal(30, 5)
-    found = mapping.diagnose(y, None)
+    report = mapping.diagnose(y, None)
     z = np.array([[mapping(torch.cat([a[:2], b[2:]]))[2:].tolist() for b in y] for a in y])
     total = z.reshape(-1, 3).var(axis=0).sum()
-    assert found["level_from_above"][1] == pytest.approx(z.mean(axis=1).var(axis=0).sum() / total)
-    assert found["level_from_own"][1] == pytest.approx(z.mean(axis=0).var(axis=0).sum() / total)
-    assert found["level_from_above"][1] + found["level_from_own"][1] < 0.999
+    assert report["level_from_above"][1] == pytest.approx(z.mean(axis=1).var(axis=0).sum() / total)
+    assert report["level_from_own"][1] == pytest.approx(z.mean(axis=0).var(axis=0).sum() / total)
+    assert report["level_from_above"][1] + report["level_from_own"][1] < 0.999
 
 
 @settings(max_examples=50, deadline=None)
@@ -151,13 +151,13 @@ def test_of_a_mapping_as_json(text, dtype):
     torch.manual_seed(0)
     mapping = load_mapping(text, 6)
     y = normal(300, 6).to(dtype).requires_grad_()
-    found = mapping.diagnose(y, torch.arange(300) % 3)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert all(len(numbers) == len(mapping.levels) for numbers in found.values())
-    assert found["level_from_above"][0] == 0
-    assert found["level_from_own"][0] == 1
-    assert all(share > 0.01 for share in found["level_from_above"][1:])
-    assert found == mapping.diagnose(y, torch.arange(300) % 3)
+    report = mapping.diagnose(y, torch.arange(300) % 3)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert all(len(numbers) == len(mapping.levels) for numbers in report.values())
+    assert report["level_from_above"][0] == 0
+    assert report["level_from_own"][0] == 1
+    assert all(share > 0.01 for share in report["level_from_above"][1:])
+    assert report == mapping.diagnose(y, torch.arange(300) % 3)
 
 
 def test_on_chosen_dimensions_through_the_core():

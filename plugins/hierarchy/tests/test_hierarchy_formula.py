@@ -108,9 +108,9 @@ def test_the_paper_form_at_the_start():
 )
 def test_glorot_uniform_weights_and_zero_biases(options, fans):
     torch.manual_seed(0)
-    (found,) = HierarchySpec(**options).build(100).networks
-    assert len(found.layers) == len(fans)
-    for dense, (fan_in, fan_out) in zip(found.layers, fans, strict=True):
+    (network,) = HierarchySpec(**options).build(100).networks
+    assert len(network.layers) == len(fans)
+    for dense, (fan_in, fan_out) in zip(network.layers, fans, strict=True):
         limit = math.sqrt(6 / (fan_in + fan_out))
         assert dense.weight.shape == (fan_out, fan_in)
         assert 0.99 * limit < float(dense.weight.detach().abs().max()) <= limit

@@ -68,9 +68,9 @@ def test_an_affine_level_sees_the_level_above_and_its_own_block_alone():
     mapping = built("affine")
     z, other = normal(200, 6), normal(200, 6, seed=1)
     other[:, 2:] = z[:, 2:]
-    y, found = mapping.inverse(z), mapping.inverse(other)
-    assert torch.equal(found[:, 3:], y[:, 3:])
-    assert (found[:, 2] != y[:, 2]).all()
+    y, back = mapping.inverse(z), mapping.inverse(other)
+    assert torch.equal(back[:, 3:], y[:, 3:])
+    assert (back[:, 2] != y[:, 2]).all()
 
 
 @pytest.mark.parametrize("form", ["dense", "affine"])
@@ -93,8 +93,8 @@ def test_a_sweep_is_applied_to_every_row():
     y, sweep = normal(10, 6), torch.linspace(-2, 2, 5, dtype=torch.float64).reshape(5, 1, 1)
     z = mapping.replace_level(y, 1, sweep)
     assert z.shape == (5, 10, 6)
-    for values, found in zip(sweep, z, strict=True):
-        torch.testing.assert_close(found, mapping.replace_level(y, 1, values), rtol=1e-12, atol=1e-12)
+    for values, row in zip(sweep, z, strict=True):
+        torch.testing.assert_close(row, mapping.replace_level(y, 1, values), rtol=1e-12, atol=1e-12)
 
 
 def test_one_value_for_all_rows_in_another_precision():

@@ -74,9 +74,9 @@ def test_a_search_for_the_steepest_place_stays_below(options, seed):
     first = best.max()
     for i in range(40):
         tried = y + 2 * 0.9**i * torch.randn(y.shape, dtype=torch.float64, generator=generator)
-        found = slopes(mapping, tried)
-        better = found > best
-        y, best = torch.where(better.unsqueeze(-1), tried, y), torch.where(better, found, best)
+        slope = slopes(mapping, tried)
+        better = slope > best
+        y, best = torch.where(better.unsqueeze(-1), tried, y), torch.where(better, slope, best)
     assert best.max() >= first
     assert best.max() <= constant(mapping)
     assert constant(mapping) < 100 * best.max()  # a bound that says something
@@ -138,9 +138,9 @@ def test_the_affine_form_is_not_lipschitz():
     y = torch.tensor([[0.0, 1.0], [0.0, 1e3], [0.0, 1e6]], dtype=torch.float64)
     with torch.no_grad():
         mapping.networks[0].layers[0].weight.copy_(torch.tensor([[1.0], [0.0]]))
-    found = slopes(mapping, y)
-    assert found[1] > 500 * found[0]
-    assert found[2] > 500 * found[1]
+    steepness = slopes(mapping, y)
+    assert steepness[1] > 500 * steepness[0]
+    assert steepness[2] > 500 * steepness[1]
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,9 @@ def test_the_bound_on_the_gluing_alone(h, size):
 
 
 def test_diagnosis_counts_loops():
-    found = HolesSpec(h=2, spacing="width").build(3).diagnose(torch.tensor([[1.0, 0, 0], [-1, 0, 0], [-2, 1, 0]]))
-    assert found["loop_prior"] == pytest.approx([0.5, 0.5])
-    assert found["loop_shares"] == pytest.approx([1 / 3, 2 / 3])
+    report = HolesSpec(h=2, spacing="width").build(3).diagnose(torch.tensor([[1.0, 0, 0], [-1, 0, 0], [-2, 1, 0]]))
+    assert report["loop_prior"] == pytest.approx([0.5, 0.5])
+    assert report["loop_shares"] == pytest.approx([1 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize(

@@ -24,23 +24,23 @@ def one_dimension_per_class():
 
 def test_classes_with_a_dimension_each():
     y, gates, labels = one_dimension_per_class()
-    found = describe_sparsity(y * gates, gates, labels + 5)
-    assert found["hoyer"] == pytest.approx(1)
-    assert found["mean_gate"] == pytest.approx(1 / 3)
-    assert found["active_share"] == pytest.approx(1 / 3)
-    assert found["active_dims"] == 3
-    assert found["classes"] == [5, 6, 7]
-    assert found["gates_by_class"] == torch.eye(3).tolist()
-    assert found["class_gate_distance"] == 1
+    report = describe_sparsity(y * gates, gates, labels + 5)
+    assert report["hoyer"] == pytest.approx(1)
+    assert report["mean_gate"] == pytest.approx(1 / 3)
+    assert report["active_share"] == pytest.approx(1 / 3)
+    assert report["active_dims"] == 3
+    assert report["classes"] == [5, 6, 7]
+    assert report["gates_by_class"] == torch.eye(3).tolist()
+    assert report["class_gate_distance"] == 1
 
 
 def test_the_same_gates_for_all():
     gates = torch.tensor([0.9, 0.1, 0.6, 0.4]).repeat(100, 1)
-    found = describe_sparsity(normal(100, 4) * gates, gates, torch.arange(100) % 4)
-    assert found["class_gate_distance"] == pytest.approx(0, abs=1e-12)
-    assert found["active_share"] == 0.5
-    assert found["active_dims"] == 2
-    assert found["mean_gate"] == pytest.approx(0.5)
+    report = describe_sparsity(normal(100, 4) * gates, gates, torch.arange(100) % 4)
+    assert report["class_gate_distance"] == pytest.approx(0, abs=1e-12)
+    assert report["active_share"] == 0.5
+    assert report["active_dims"] == 2
+    assert report["mean_gate"] == pytest.approx(0.5)
 
 
 def test_a_dimension_is_in_use_from_one_percent_on():
@@ -54,13 +54,13 @@ def test_of_a_mapping():
     torch.manual_seed(0)
     mapping = SparseSpec().build(4)
     y, labels = normal(60, 4).float(), torch.arange(60) % 2
-    found = mapping.diagnose(y, labels)
+    report = mapping.diagnose(y, labels)
     gates = mapping.gates(y).detach().numpy().astype(float)
-    assert found["hoyer"] == pytest.approx(hoyer_score(mapping(y)), rel=1e-6)
-    assert found["gaussian_floor"] == gaussian_floor(4)
-    assert found["mean_gate"] == pytest.approx(gates.mean(), rel=1e-6)
-    np.testing.assert_allclose(found["gates_by_class"], [gates[0::2].mean(0), gates[1::2].mean(0)], rtol=1e-6)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert report["hoyer"] == pytest.approx(hoyer_score(mapping(y)), rel=1e-6)
+    assert report["gaussian_floor"] == gaussian_floor(4)
+    assert report["mean_gate"] == pytest.approx(gates.mean(), rel=1e-6)
+    np.testing.assert_allclose(report["gates_by_class"], [gates[0::2].mean(0), gates[1::2].mean(0)], rtol=1e-6)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_of_a_mapping():
     ids=["none", "real", "several", "short"],
 )
 def test_labels_that_are_no_classes_are_left_aside(labels):
-    found = SparseSpec().build(3).diagnose(normal(50, 3), labels)
-    assert set(found) == {"gaussian_floor", "hoyer", "mean_gate", "active_share", "active_dims"}
+    report = SparseSpec().build(3).diagnose(normal(50, 3), labels)
+    assert set(report) == {"gaussian_floor", "hoyer", "mean_gate", "active_share", "active_dims"}
 
 
 def test_too_many_classes_and_a_single_one():
@@ -83,15 +83,15 @@ def test_too_many_classes_and_a_single_one():
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_row_and_a_single_one(n):
-    found = SparseSpec().build(3).diagnose(normal(n, 3), torch.zeros(n, dtype=torch.long))
-    json.dumps(found, allow_nan=False)
-    assert ("hoyer" in found) == (n > 0)
+    report = SparseSpec().build(3).diagnose(normal(n, 3), torch.zeros(n, dtype=torch.long))
+    json.dumps(report, allow_nan=False)
+    assert ("hoyer" in report) == (n > 0)
 
 
 def test_half_precision_and_no_gradient():
     mapping = SparseSpec().build(3)
-    found = mapping.diagnose(normal(40, 3).bfloat16().requires_grad_(), torch.arange(40) % 2)
-    json.dumps(found, allow_nan=False)
+    report = mapping.diagnose(normal(40, 3).bfloat16().requires_grad_(), torch.arange(40) % 2)
+    json.dumps(report, allow_nan=False)
     assert all(parameter.grad is None for parameter in mapping.parameters())
 
 
@@ -107,9 +107,9 @@ def test_distance_against_a_loop(profiles):
         union = sum(max(pair) for pair in zip(a, b, strict=True))
         shared = sum(min(pair) for pair in zip(a, b, strict=True))
         each.append(1 - shared / union if union > 0 else 0.0)
-    found = mean_jaccard_distance(torch.tensor(profiles, dtype=torch.float64))
-    assert found == pytest.approx(sum(each) / len(each), abs=1e-9)
-    assert -1e-12 <= found <= 1 + 1e-12
+    report = mean_jaccard_distance(torch.tensor(profiles, dtype=torch.float64))
+    assert report == pytest.approx(sum(each) / len(each), abs=1e-9)
+    assert -1e-12 <= report <= 1 + 1e-12
 
 
 def test_distance_needs_a_pair():

@@ -95,8 +95,8 @@ vectors = st.integers(2, 6).flatmap(
 @settings(max_examples=100, deadline=None)
 @given(rows=vectors)
 def test_the_loss_against_a_loop(normalisation, rows):
-    found = float(sparsity_loss(torch.tensor(rows, dtype=torch.float64), normalisation))
-    assert found == pytest.approx(loss_by_loop(rows, normalisation), abs=1e-6)
+    loss = float(sparsity_loss(torch.tensor(rows, dtype=torch.float64), normalisation))
+    assert loss == pytest.approx(loss_by_loop(rows, normalisation), abs=1e-6)
 
 
 @settings(max_examples=200, deadline=None)
