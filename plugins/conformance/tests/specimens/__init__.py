@@ -1,1 +1,1 @@
-"""Mappings that the checks are tested on: mutants, which must be found, and steep ones, which must pass."""
+"""Which mappings are the checks tested on? Mutants, which must be found, and steep ones, which must pass."""
