@@ -1,4 +1,4 @@
-"""What does the model do under a pointer? A local page on which y is dragged, `intel explore`."""
+"""How does what a model decodes change with y? A local page on which y can be dragged, `intel explore`."""
 
 from __future__ import annotations
 

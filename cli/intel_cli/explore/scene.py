@@ -1,4 +1,4 @@
-"""What does the page ask of a run? Planes with their points, decodings, and places to start from; no web in it."""
+"""What does the page show of a run? Planes with their points, decodings, and places to start from; without the web."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = ["Scene"]
 
 _MOST_ENCODED = 5000
 _LIMIT = 1e3
-"""Beyond any place that the prior knows."""
+"""Larger than any coordinate that a draw of the prior has."""
 
 
 class Scene:
-    """A run and everything drawn of it; to be called from one thread at a time.
+    """A run and all that is drawn of it; only one thread may call it at a time.
 
     Args:
         run: the run.
-        dataset: its data; the prior alone is shown without them.
+        dataset: its data; without them only the prior is shown.
     """
 
     def __init__(self, run: Run, dataset: Dataset | None) -> None:
@@ -53,7 +53,7 @@ class Scene:
         self._limits = limits_of(known, run.info["data"].get("support", "unit")) if known is not None else (0.0, 1.0)
 
     def start(self) -> dict[str, Any]:
-        """What the page must know before anything is drawn."""
+        """What the page needs before anything is drawn."""
         run = self.run
         return {
             "name": str(run.info["name"]),
@@ -88,7 +88,7 @@ class Scene:
 
     @torch.no_grad()
     def decode(self, y: list[float]) -> dict[str, Any]:
-        """What one y is mapped and decoded to: z, and the mean of p(x|z).
+        """The image z = g(y) of one y, and the mean of p(x|z).
 
         Raises:
             DataError: if y is not so many finite numbers.
@@ -101,7 +101,7 @@ class Scene:
         return {"z": [float(f"{v:.4g}") for v in z[0].tolist()], **self._shown(x)}
 
     def example(self, index: int) -> dict[str, Any]:
-        """Where a test example lies in y, and what it is.
+        """The posterior mean of a test example, its label, and the example itself.
 
         Raises:
             DataError: if there is no such example.
@@ -116,7 +116,7 @@ class Scene:
         return {"y": [float(f"{v:.4g}") for v in self.mean[index].tolist()], "label": label, **shown}
 
     def draw(self, seed: int) -> dict[str, Any]:
-        """A draw of the prior."""
+        """A draw of y from the prior."""
         generator = torch.Generator().manual_seed(stream(seed, "explore"))
         y = torch.randn(self.run.model.y_dim, generator=generator)
         return {"y": [float(f"{v:.4g}") for v in y.tolist()]}
@@ -127,7 +127,7 @@ class Scene:
         return {"values": [float(f"{v:.5g}") for v in self.run.original_units(x)[0].tolist()]}
 
     def _output(self) -> dict[str, Any]:
-        """How decodings are to be shown: an image, a point of the data's plane, or a profile."""
+        """How decodings are shown: as an image, a point in the plane of the data, or a profile."""
         shape = self.run.model.x_shape
         if self._images:
             return {"kind": "image", "width": shape[2], "height": shape[1]}

@@ -1,4 +1,4 @@
-"""Who may ask, and how is it answered? A server for one person on this machine."""
+"""Who may send requests, and how are they answered? A server for one user on this machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HEADERS = {
 
 
 def require_installed() -> None:
-    """Refuse early where the optional libraries are missing.
+    """Fail early if the optional libraries are missing.
 
     Raises:
         RunError: with the command that installs them.
@@ -51,17 +51,17 @@ def require_installed() -> None:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on this machine's own address; port 0 is any that is free.
+    """A socket on the loopback address; port 0 means any free port.
 
     Raises:
         RunError: if the port is in use or not allowed.
     """
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        # Otherwise a port just left by another process is refused for a minute.
+        # Otherwise a port that another process has just closed is refused for a minute.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((HOST, port))
-        made.listen()  # from here on nobody else gets the port, and whoever asks early waits
+        made.listen()  # from here on the port is taken, and early requests wait
     except OSError as error:
         made.close()
         raise RunError(
@@ -77,8 +77,8 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
     gets its own name resolved to 127.0.0.1 sends its own name there.
 
     Args:
-        scene: what is asked; its calls run in one thread, one after another.
-        token: without it nothing is answered.
+        scene: what answers; its methods are called in one thread, one after another.
+        token: requests without it are refused.
         port: which the Host header names.
     """
     from starlette.applications import Starlette
@@ -161,7 +161,7 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
 
 
 def _refusal(scope: Any, token: str, hosts: set[str], origins: set[str]) -> str:
-    """Why a request is not answered, or nothing."""
+    """The reason why a request is refused; empty if it is answered."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     if headers.get("host", "").lower() not in hosts:
         return "This server answers requests to this machine alone."
@@ -180,7 +180,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _number(text: str) -> int:
-    """A whole number, or -1, which nothing has."""
+    """An integer, or -1, which is no valid index."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
@@ -193,13 +193,13 @@ def _y(body: bytes) -> list[float] | None:
 
 
 def serve(scene: Scene, bound: socket.socket, token: str, ready: Callable[[str], None]) -> None:
-    """Answer until the process is interrupted, which ends it as a user means it.
+    """Answer requests until the process is interrupted, which is the normal end.
 
     Args:
-        scene: what is asked.
+        scene: what answers.
         bound: from `listen`.
         token: what every address begins with.
-        ready: called with the address, at which whoever asks is answered or waits a moment.
+        ready: called with the address once requests to it are accepted.
     """
     import uvicorn
 

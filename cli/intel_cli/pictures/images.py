@@ -46,7 +46,7 @@ def _to_rgb(x: Tensor, limits: tuple[float, float]) -> np.ndarray[Any, Any]:
 
 
 def _limits(x: Tensor, support: str) -> tuple[float, float]:
-    """Black and white: 0 and 1, or for real values the range that holds nearly all of them."""
+    """The values of black and white: 0 and 1, or for real data a range that contains nearly all values."""
     if support != "real":
         return 0.0, 1.0
     low, high = np.quantile(x.numpy(), [0.005, 0.995])

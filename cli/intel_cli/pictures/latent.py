@@ -1,4 +1,4 @@
-"""Where does the data lie in y, and where does g carry it? Two panels, the plane of y and its image in z."""
+"""Where do the data lie in y, and where in z? Two panels, a plane of y and its image under g."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def latent_panels(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_n
 
 
 def _keys(left: Axes, y_dims: int, z_dims: int) -> list[Line2D]:
-    """What the lines and the grey dots are, for the legend."""
+    """Legend entries for the lines and the grey dots."""
     dashes = Line2D([], [], color=GREY, linewidth=0.6, linestyle=DASHES, label="prior: 1, 2, 3 sd")
     curve = Line2D([], [], color=GREY, linewidth=0.8, label="prior density")
     dots = Line2D(

@@ -64,7 +64,7 @@ def draw_line(mapping: Mapping, dtype: torch.dtype) -> Figure:
 
 
 def _pieces(mapping: Mapping, line: Tensor, even: Tensor) -> list[_Piece]:
-    """One piece per cluster, or all in one."""
+    """One piece for each cluster, or a single piece."""
     clusterings = clusterings_of(mapping)
     if not clusterings:
         everywhere = torch.ones(len(even), dtype=torch.bool)
@@ -78,7 +78,7 @@ def _pieces(mapping: Mapping, line: Tensor, even: Tensor) -> list[_Piece]:
 
 
 def _span(z: Tensor) -> tuple[float, float]:
-    """Where nearly all values lie, with a margin."""
+    """A range that contains nearly all values, with a margin."""
     finite = z[torch.isfinite(z)].double()
     if len(finite) == 0:
         return -1.0, 1.0

@@ -29,15 +29,15 @@ __all__ = ["draw_planes"]
 _WINDOW = 4.0
 _REACH = 3.7
 _TEAR = 0.03
-"""Share of the panel's width by which neighbours on a line may part before it is taken for torn."""
+"""A line is broken where neighbouring points are further apart than this share of the panel's width."""
 _BESIDE = 1e-6
-"""How far from a seam its two images are taken, where g jumps there."""
+"""Distance from a seam at which its two images are drawn if g jumps there."""
 
 _CONTOUR: dict[str, Any] = {"color": "#5E5E5E", "linewidth": 0.7}
 _ACROSS: dict[str, Any] = {"color": "#9A9A9A", "linewidth": 0.5}
 _BOLD, _FINE = 0.9, 0.35
 _CROWDED = 12
-"""So many lines through one point are drawn fine, or they would cover everything around it."""
+"""From this number on, lines through one point are drawn fine, or they would cover everything around it."""
 _SEAM: dict[str, Any] = {"color": INK, "linewidth": _BOLD, "linestyle": (0, (3, 2.2))}
 _CENTRE: dict[str, Any] = {
     "color": INK,
@@ -52,7 +52,7 @@ _CENTRE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class _Row:
-    """One plane: its two panels, and how to get from the one to the other."""
+    """One plane: its two panels, and the map from one to the other."""
 
     mapping: Mapping
     plane: tuple[int, int]
@@ -83,8 +83,8 @@ def draw_planes(mapping: Mapping, y: Tensor, planes: list[tuple[int, int]], leve
         mapping: g.
         y: draws of the prior, ``(n, y_dim)``.
         planes: pairs of dimensions of y.
-        levelled: whether the first coordinate of each plane is of the level above the second's. Where a draw lies
-            then shows what comes from above, and its own coordinate of y gives the colour.
+        levelled: whether the first coordinate of each plane belongs to the level above that of the second. The position
+            of a draw then shows the effect of the level above, and its colour its own coordinate of y.
     """
     z = mapping(y)
     finite = torch.isfinite(z).all(-1)
@@ -106,7 +106,7 @@ def draw_planes(mapping: Mapping, y: Tensor, planes: list[tuple[int, int]], leve
 
 
 def _draw_row(row: _Row, y: Tensor, z: Tensor, levelled: bool) -> set[str]:
-    """Both panels; returns what the legend must explain."""
+    """Draw both panels; returns what the legend has to explain."""
     pairs = y[:, row.plane]
     clustering = _clustering_in(row, y)
     cluster = None if clustering is None else _in_plane(clustering, row, y)
@@ -147,7 +147,7 @@ def _draw_row(row: _Row, y: Tensor, z: Tensor, levelled: bool) -> set[str]:
 
 
 def _acts_alone(row: _Row, pairs: Tensor, z: Tensor) -> bool:
-    """Whether no coordinate beside the plane has a say in where its points go."""
+    """Whether the image of a point of the plane depends on its coordinates in the plane only."""
     images = row.carry(pairs, z.dtype)
     return bool(torch.allclose(images, z[:, row.z_dims], rtol=1e-4, atol=1e-4, equal_nan=True))
 
@@ -161,7 +161,7 @@ def _clustering_in(row: _Row, y: Tensor) -> tuple[Clustering, tuple[int, ...]] |
 
 
 def _in_plane(clustering: tuple[Clustering, tuple[int, ...]], row: _Row, y: Tensor) -> Tensor:
-    """The cluster of each draw with every coordinate beside the plane at 0, as the borders are drawn."""
+    """The cluster of each draw if its coordinates outside the plane are set to 0, as for the borders."""
     points = lift(y[:, row.plane], row.mapping.y_dim, row.plane, y.dtype)
     return clustering[0].assign(points[:, list(clustering[1])])
 
@@ -190,7 +190,7 @@ def _draw_places(row: _Row, dtype: torch.dtype) -> set[str]:
 
 
 def _sides(points: Tensor, continuous: bool) -> list[Tensor]:
-    """The seam itself, or where g jumps there a line on either side of it."""
+    """The seam itself, or a line on either side of it if g jumps there."""
     if continuous or len(points) < 2:
         return [points]
     along = points[1] - points[0]

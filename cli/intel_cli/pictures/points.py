@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MOST_CLASSES = 20
-"""Classes beyond this cannot be told apart, and share one pale colour."""
+"""More classes than this cannot be distinguished; the others share one pale colour."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class PointGroup:
 
 
 def label_name(label: int, names: Sequence[str]) -> str:
-    """What a class is called; its number where it has no name."""
+    """The name of a class, or its number if it has none."""
     return names[label] if 0 <= label < len(names) else str(label)
 
 
 def by_label(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names: Sequence[str]) -> list[PointGroup]:
-    """A group per label; without labels one per cluster, or all in one where the mapping has no clusters."""
+    """One group for each label; without labels one for each cluster, or a single group if there are no clusters."""
     if labels is not None:
         return _groups(labels, list(class_names))
     clusters = clustering_of(mapping)
@@ -61,7 +61,7 @@ def by_label(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names:
 
 
 def by_cluster(clustering: Clustering, cluster: Tensor) -> list[PointGroup]:
-    """A group per cluster that any of the points is in."""
+    """One group for each cluster that contains any of the points."""
     return _groups(cluster.cpu(), [f"cluster {k + 1}" for k in range(clustering.n_clusters)])
 
 
@@ -127,7 +127,7 @@ def draw_histograms(axes: Axes, values: Tensor, groups: list[PointGroup]) -> Non
 
 
 def set_limits(axes: Axes, *clouds: Tensor, at_least: float = 0.0) -> None:
-    """A square window around nearly all points, at least so large."""
+    """Set a square window around nearly all points, of at least a given size."""
     if clouds[0].shape[1] != 2:
         return
     points = torch.cat(list(clouds)).double()

@@ -26,7 +26,7 @@ def draws(n: int, y_dim: int, seed: int, dtype: torch.dtype) -> Tensor:
 
 
 def precise(mapping: Mapping, y: Tensor) -> tuple[Mapping, Tensor]:
-    """A copy of the mapping on the CPU, in double precision where it can be had, and the points alike."""
+    """A copy of the mapping on the CPU and the points, both in double precision if the mapping accepts it."""
     if isinstance(mapping, nn.Module):
         mapping = copy.deepcopy(mapping).cpu()
         doubled = cast("Mapping", copy.deepcopy(mapping).double())
@@ -40,7 +40,7 @@ def precise(mapping: Mapping, y: Tensor) -> tuple[Mapping, Tensor]:
 
 
 def z_plane(mapping: Mapping, z: Tensor, plane: tuple[int, ...]) -> tuple[int, ...]:
-    """The dimensions of z that belong to the plane of y: the same ones where g keeps their number."""
+    """The dimensions of z that belong to a plane of y: the same ones if g keeps the number of dimensions."""
     if mapping.z_dim == mapping.y_dim:
         return plane
     if mapping.z_dim <= 2:

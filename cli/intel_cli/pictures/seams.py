@@ -1,4 +1,4 @@
-"""Where are the borders between clusters? Found from `assign` alone, exactly enough to be mapped by a steep g."""
+"""Where are the borders between clusters? They are computed from `assign` alone, exactly enough for a steep g."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Regions:
     """The clusters on a square grid in a plane of y; all other dimensions are 0, the prior's mean.
 
     Attributes:
-        clustering: who assigns.
+        clustering: what assigns points to clusters.
         dims: the dimensions of y that it reads.
         y_dim: number of dimensions of y.
         plane: the two dimensions of the grid.
@@ -56,7 +56,7 @@ class Regions:
 
 
 def _assign(clustering: Clustering, y: Tensor) -> Tensor:
-    """In double precision where the mapping takes it."""
+    """The clusters of some points, in double precision if the mapping accepts it."""
     try:
         return clustering.assign(y)
     except RuntimeError:
@@ -102,7 +102,7 @@ def _bisect(areas: Regions, vertices: np.ndarray[Any, Any], k: int) -> Tensor:
 
 
 def label_places(areas: Regions, reach: float) -> dict[int, tuple[float, float]]:
-    """A point well inside each cluster, away from the crowded centre: where its share is written."""
+    """A point well inside each cluster and away from the crowded centre, where its share is written."""
     x = areas.ticks.numpy()
     columns, rows = np.meshgrid(x, x)
     radius = np.hypot(columns, rows)

@@ -1,4 +1,4 @@
-"""What does a mapping do, trained or not? The picture that suits its dimensions and what it declares."""
+"""What does a mapping do? The kind of picture depends on its dimensions and on what it declares."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROWS", "Shown", "mapping_figure"]
 
 MOST_ROWS = 4
-"""Planes beyond this would make a page of their own."""
+"""More planes than this do not fit into one picture."""
 
 
 class Shown(NamedTuple):
@@ -66,7 +66,7 @@ def mapping_figure(mapping: Mapping, points: int, seed: int) -> Shown:
 
 
 def _levels_of(mapping: Mapping) -> list[tuple[int, int]]:
-    """The first dimension of each level but the top, beside the first of the level above."""
+    """Pairs of the first dimensions of two levels that follow each other, the upper one first."""
     for part in elements(mapping):
         if part.keeps and isinstance(part.mapping, Levelled):
             firsts = [part.dims[level[0]] for level in part.mapping.levels if level]
@@ -75,5 +75,5 @@ def _levels_of(mapping: Mapping) -> list[tuple[int, int]]:
 
 
 def _planes_of(mapping: Mapping) -> list[tuple[int, int]]:
-    """Where the mapping acts; where it does not say, every pair of up to 3 dimensions, else the first two."""
+    """Planes in which the mapping acts; if none is known, all pairs of up to 3 dimensions, else the first two."""
     return planes_of(mapping) or list(itertools.combinations(range(mapping.y_dim if mapping.y_dim <= 3 else 2), 2))

@@ -55,13 +55,13 @@ _STYLE: Any = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """This module's fonts and lines, for what is drawn inside only."""
+    """Use the fonts and lines of this module for what is drawn inside the block."""
     with mpl.rc_context(_STYLE):
         yield
 
 
 def figure(width: float, height: float, *, arranged: bool = True) -> Figure:
-    """A figure of that many inches, which lays itself out unless told otherwise."""
+    """A figure of a given size in inches, with automatic layout unless stated otherwise."""
     return Figure(figsize=(width, height), layout="constrained" if arranged else None)
 
 
@@ -81,7 +81,7 @@ def save(made: Figure, path: Path) -> None:
 
 
 def class_style(index: int, classes: int) -> dict[str, Any]:
-    """Colour and marker of one of so many classes; markers change as well where colours come round again."""
+    """Colour and marker of a class; where colours repeat, the markers differ."""
     colours = _OKABE_ITO if classes <= len(_OKABE_ITO) else _TEN
     turn = index // len(colours)
     # Above eight classes neighbours in the palette differ in marker too, which survives a grey print.
@@ -90,7 +90,7 @@ def class_style(index: int, classes: int) -> dict[str, Any]:
 
 
 def plain_axes(axes: Axes) -> None:
-    """No ticks, no frame: for images."""
+    """Remove ticks and frame, for images."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():

@@ -21,7 +21,7 @@ _DOTS: dict[str, Any] = {"s": 6, "linewidths": 0, "alpha": 0.6, "rasterized": Tr
 
 
 def vector_samples(samples: Array, train: Array | None) -> Figure:
-    """Samples beside training data in the same axes: as they are up to 3 values, else on two principal axes."""
+    """Samples and training data in the same axes: up to 3 values as they are, more on two principal axes."""
     with styled():
         width = samples.shape[1]
         if width == 1:
@@ -62,7 +62,7 @@ def _nearly_all(points: Array) -> Array:
 
 
 def _inside(points: Array, limits: list[tuple[float, float]]) -> Array:
-    """Points within the axes, which would otherwise be drawn beyond them in three dimensions."""
+    """Points within the axes; in three dimensions the others would be drawn outside of them."""
     low, high = np.array(limits).T
     return np.asarray(points[((points >= low) & (points <= high)).all(1)])
 

@@ -1,4 +1,4 @@
-"""How did training go? A small chart for each term, of training and of validation."""
+"""How did training go? A small chart for each term, with curves for training and validation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Chart:
 
 
 def series(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Points]]:
-    """Values by term, then by who was measured; weights are terms of their own.
+    """Values by term, then by data (training or validation); each weight is a term of its own.
 
     >>> series([{"kind": "train", "step": 5, "kl": 2.0, "weights": {"kl": 0.5}}])
     {'kl': {'train': [(5.0, 2.0)]}, 'weight of kl': {'train': [(5.0, 0.5)]}}
@@ -122,7 +122,7 @@ def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: 
 
 
 def _thinned(points: Points) -> Points:
-    """At most so many, the last among them."""
+    """At most the given number of points, always with the last one."""
     if len(points) <= _MOST_POINTS:
         return points
     every = math.ceil(len(points) / _MOST_POINTS)

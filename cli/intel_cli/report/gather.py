@@ -1,4 +1,4 @@
-"""What does the page say of a run? Everything it shows, gathered from the run directory, the model and the data."""
+"""What does the page say about a run? Its contents, collected from the run directory, the model and the data."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PAIRS = 16
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as an address, or a chart; what is to be seen on it, and how many pixels it has."""
+    """An image as an address, or a chart, with a description of it and its number of pixels."""
 
     label: str
     source: str = ""
@@ -54,7 +54,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Page:
-    """All sections of the page; what could not be had is empty, and `notes` says why."""
+    """All sections of the page; a section that could not be made is empty, and `notes` says why."""
 
     name: str
     path: str
@@ -120,7 +120,7 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
 
 
 def _status(run: Run) -> str:
-    """Said only of a run that did not end as planned."""
+    """A sentence about a run that did not end as planned; empty for all others."""
     if run.status == "finished":
         return ""
     step = run.metrics.get("step")
@@ -129,7 +129,7 @@ def _status(run: Run) -> str:
 
 
 def _summary(run: Run) -> list[str]:
-    """Two sentences for a reader who knows nothing of it."""
+    """Two sentences for a reader who does not know the run."""
     data, spec = run.info["data"], run.spec
     shape = "×".join(map(str, data["shape"]))
     kind = "images" if len(data["shape"]) == 3 else "vectors"
@@ -145,7 +145,7 @@ def _summary(run: Run) -> list[str]:
 
 
 def _duration(seconds: float) -> str:
-    """A time for people.
+    """A duration in words.
 
     >>> _duration(11.2), _duration(10_000)
     ('11 s', '2 h 47 min')
@@ -157,7 +157,7 @@ def _duration(seconds: float) -> str:
 
 
 def _facts(run: Run, against: Run | None) -> list[tuple[str, str, str]]:
-    """Rows of the table: a name, of this run, of the other; the other is empty where it is the same."""
+    """Rows of the table: a name and its value in either run; the second is empty if both are the same."""
     mine, other = _settings(run), {} if against is None else _settings(against)
     other.pop("begun", None)
     return [(name, text, other.get(name, "") if other.get(name) != text else "") for name, text in mine.items()]
@@ -196,7 +196,7 @@ def _steady(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _commands(run: Run, against: Run | None, verdict: Verdict) -> list[str]:
-    """What to type to know more."""
+    """Commands that tell the user more."""
     runs = [run, *([] if against is None else [against])]
     unfinished = [one for one in runs if one.status != "finished"]
     if unfinished:
@@ -215,7 +215,7 @@ def _commands(run: Run, against: Run | None, verdict: Verdict) -> list[str]:
 
 
 def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tuple[str, Picture]]:
-    """A picture for each run, with what to call it."""
+    """A picture of the samples of each run, with a title."""
     runs = [("", run), *([] if against is None else [("without the bias", against)])]
     pictures = []
     for name, one in runs:

@@ -21,7 +21,7 @@ _LARGE = 32 * 32
 
 
 def limits_of(x: Tensor, support: str) -> tuple[float, float]:
-    """Black and white: 0 and 1, or for real values the range that holds nearly all of them."""
+    """The values of black and white: 0 and 1, or for real data a range that contains nearly all values."""
     if support != "real" or x.numel() == 0:
         return 0.0, 1.0
     low, high = np.quantile(x.float().numpy(), [0.005, 0.995])
@@ -39,7 +39,7 @@ def to_bytes(x: Tensor, limits: tuple[float, float]) -> Array:
 
 
 def sheet(x: Tensor, columns: int, limits: tuple[float, float], *, gap: int = 0) -> Array:
-    """Images in rows of so many, white between them.
+    """Images in rows of a given length, with white between them.
 
     >>> import torch
     >>> sheet(torch.zeros(6, 1, 8, 8), 3, (0.0, 1.0), gap=1).shape
@@ -57,7 +57,7 @@ def sheet(x: Tensor, columns: int, limits: tuple[float, float], *, gap: int = 0)
 
 
 def address(pixels: Array, tile: int) -> str:
-    """A ``data:`` address of an image whose tiles have so many pixels."""
+    """A ``data:`` address of an image made of tiles with the given number of pixels."""
     from PIL import Image
 
     made, content = Image.fromarray(pixels), io.BytesIO()

@@ -1,4 +1,4 @@
-"""How does everything about a run become one file that opens anywhere and asks no network?"""
+"""How do the contents of a page become one file that opens anywhere and needs no network?"""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def render(page: Page) -> str:
 
 
 def _data(page: Page) -> dict[str, Any]:
-    """What the script needs."""
+    """The data that the script needs."""
     return {
         "steps": list(STEPS),
         "bases": [dataclasses.asdict(base) | {"picture": ""} for base in page.walks.bases],

@@ -80,7 +80,7 @@ class Latent:
 
 @torch.no_grad()
 def chosen_planes(mapping: Mapping, mean: Tensor | None) -> list[tuple[tuple[int, ...], str]]:
-    """Planes of y worth a picture, with why: where the mapping acts, between levels, where the data vary most."""
+    """Planes of y to draw, each with the reason: the mapping acts there, it joins two levels, or the data vary most."""
     if mapping.y_dim == 1:
         return [((0,), "the only dimension")]
     if mapping.y_dim == 2:

@@ -1,4 +1,4 @@
-"""Which numbers are there, and what is each held against? Tables of metrics and of the mapping's own diagnosis."""
+"""Which numbers does a run have, and what is each compared with? Tables of metrics and of the mapping's diagnosis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HIGHER = ("elbo", "iwae", "log_likelihood")
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of one run: the value with its error, and what is beside it."""
+    """A number of one run: the value with its error, and the values to compare it with."""
 
     value: str
     beside: list[str]
@@ -59,7 +59,7 @@ class MetricTable:
 
     @property
     def has_beside(self) -> bool:
-        """Whether any number has something to be held against."""
+        """Whether any number has values to compare it with."""
         return any(row.mine.beside for row in self.rows)
 
 
@@ -97,14 +97,14 @@ def with_error(value: float, error: float) -> str:
 
 
 def minus(text: str) -> str:
-    """A text of a number with a minus sign that is one."""
+    """The text of a number with a true minus sign instead of a hyphen."""
     return "−" + text[1:] if text.startswith("-") else text
 
 
 def metric_tables(
     run: Run, against: Run | None, mine: Sequence[Measured], others: Sequence[Measured]
 ) -> list[MetricTable]:
-    """What training itself measured at its end, then every stored measurement."""
+    """The numbers that training computed at its end, then every stored measurement."""
     tables = [*_own(run, against)]
     for one in sorted(mine, key=lambda m: (m.name, m.metric)):
         if one.measurement is None:

@@ -20,12 +20,12 @@ _Names = tuple[str, str]
 
 
 def as_drawn(run: Run, x: Tensor) -> Tensor:
-    """A single value in its own units; several as the model sees them, where no unit drowns the others."""
+    """A single value in its own units; several values standardised, so that no unit dominates the others."""
     return run.original_units(x) if x.shape[1] == 1 else x
 
 
 def units_note(run: Run) -> str:
-    """What to add to a caption."""
+    """A remark on units to add to a caption."""
     standardised = run.info["data"].get("scaling") is not None and run.model.x_shape[0] > 1
     return ", columns standardised" if standardised else ""
 
