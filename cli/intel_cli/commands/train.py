@@ -102,7 +102,7 @@ def _spec_option(
 @click.option(
     "--precision",
     metavar="auto|float32|bfloat16",
-    help="Number format of the networks' products.  [default: bfloat16 for convolutions if the device has units for it]",
+    help="Number format of the networks' products.  [default: bfloat16 for convolutions if the device has it]",
 )
 @click.option(
     "--compile/--no-compile",
