@@ -1,4 +1,4 @@
-"""Do samples stay on the support of the paper's synthetic sets? The vanilla VAE against the fitting mapping, by seed.
+"""Do samples stay on the manifolds of the paper's synthetic sets? The vanilla VAE against the fitting mapping, by seed.
 
     python benchmarks/synthetic.py [--seeds 5] [--jobs 2] [--data infinity] [--runs runs/synthetic]
                                    [--out docs/results/synthetic-table.md] [--picture docs/images/synthetic.png]
@@ -9,7 +9,7 @@ variance. infinity and three_loops are standardised. square and infinity have 3 
 three_loops 24, tried for half of one, for all rows, judged by the objective on validation data; three_loops is tried
 with the multi-sample bound alone. Finished runs are read, not repeated.
 
-off: share of 10,000 samples (noise included) further than 0.3 from the support; for the mixture, share with |x_1| < 1
+off: share of 10,000 samples (noise included) further than 0.3 from the manifold; for the mixture, share with |x_1| < 1
 (of the true distribution 0.0004). coverage: share of 2,000 true draws with a sample nearer than 0.1. log p(x): mean
 over 2,000 test points of the importance-weighted bound with 500 particles, nats per example, in the data's units.
 """
@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 from cached import trained
-from intel_datasets.synthetic import distance_to_support, sample
+from intel_datasets.synthetic import distance_to_manifold, sample
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
@@ -86,7 +86,7 @@ def measure(run: Run, data: str) -> dict[str, float]:
     off = (
         (drawn[:, 0].abs() < 1).double().mean()
         if data == "mixture"
-        else (distance_to_support(data, drawn) > 0.3).mean()
+        else (distance_to_manifold(data, drawn) > 0.3).mean()
     )
     near, _ = cKDTree(drawn.numpy()).query(true.numpy())
     test = run.dataset().test
@@ -118,7 +118,7 @@ def one(job: tuple[str, str, str, int, Path]) -> dict[str, Any]:
 def table(found: list[dict[str, Any]]) -> str:
     """Markdown, a row per data set, objective and mapping."""
     lines = [
-        "| data | objective | mapping | off the support, per seed | worst | coverage | log p(x) |",
+        "| data | objective | mapping | off the manifold, per seed | worst | coverage | log p(x) |",
         "|---|---|---|---|---|---|---|",
     ]
     keys = list(dict.fromkeys((row["data"], row["objective"], row["mapping"]) for row in found))

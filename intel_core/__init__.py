@@ -1,4 +1,6 @@
-"""InteL-VAEs: inductive biases for VAEs as one deterministic mapping ``z = g(y)`` on a Gaussian latent.
+"""Which names do users and authors of plugins need?
+
+InteL-VAEs: inductive biases for VAEs as one deterministic mapping ``z = g(y)`` on a Gaussian latent.
 
 Names are loaded on first use, so that ``from intel_core import MappingSpec`` does not import torch.
 """
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from intel_core.components.spec import parse_spec as parse_spec
     from intel_core.data.dataset import Dataset as Dataset
     from intel_core.data.dataset import DatasetSpec as DatasetSpec
+    from intel_core.data.dataset import OnManifold as OnManifold
     from intel_core.data.dataset import Shaped as Shaped
     from intel_core.data.dataset import Split as Split
-    from intel_core.data.dataset import Supported as Supported
     from intel_core.errors import DataError as DataError
     from intel_core.errors import DivergenceError as DivergenceError
     from intel_core.errors import IntelError as IntelError
@@ -93,7 +95,7 @@ _HOMES = {
         "DatasetSpec",
         "Shaped",
         "Split",
-        "Supported",
+        "OnManifold",
     ),
     "errors": (
         "DataError",

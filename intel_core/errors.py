@@ -1,4 +1,4 @@
-"""What can go wrong by a user's hand: one exception per kind of mistake, one or two lines each.
+"""What can go wrong by a user's hand? One exception for each kind of mistake, told in one or two lines.
 
 Everything that derives from `IntelError` is the user's to mend: the command prints its message without a
 traceback and exits with 2. Every other exception is a bug and keeps its traceback.

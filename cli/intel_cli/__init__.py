@@ -1,3 +1,3 @@
-"""The `intel` command: train, sample and inspect InteL-VAEs from a shell."""
+"""What is the `intel` command? A shell for training, sampling and inspecting InteL-VAEs."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""What is a data set? Three splits of examples, in memory or (to train on) on disk, and the spec that loads them."""
+"""What is a data set? Three splits of examples, and the spec that loads them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = [
     "Dataset",
     "DatasetSpec",
     "Examples",
+    "OnManifold",
     "Shaped",
     "Split",
     "Support",
-    "Supported",
     "Unsplit",
 ]
 
@@ -161,18 +161,18 @@ class DatasetSpec(ComponentSpec):
 
 
 @runtime_checkable
-class Supported(Protocol):
+class OnManifold(Protocol):
     """A data set whose examples lie on a known curve or surface, from which distances can be measured.
 
     Found by ``isinstance`` on a data set's spec, as the capabilities of mappings are. Points are in the units of the
     data before any standardisation (`intel_core.Run.original_units`).
     """
 
-    def distance_to_support(self, points: Tensor) -> Tensor:
+    def distance_to_manifold(self, points: Tensor) -> Tensor:
         """Euclidean distance of each point ``(n, D)`` to the curve or surface, ``(n,)``."""
         ...
 
-    def along_support(self, n: int) -> Tensor:
+    def along_manifold(self, n: int) -> Tensor:
         """`n` points spread evenly over the curve's length or the surface's area, ``(n, D)``; no random number."""
         ...
 

@@ -34,7 +34,7 @@ class Run(StoredRun):
 
         What the mapping declares (clusters, a shape, sparsity, levels) is held against encoded test data, up to 5,000
         examples. With `against`, likelihoods of both runs are compared in nats per example, and stored measurements
-        of `support`; what is stored by `measure` is used.
+        of `manifold`; what is stored by `measure` is used.
 
         Args:
             against: a run on the same data without the bias, or its directory.

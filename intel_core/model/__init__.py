@@ -1,1 +1,1 @@
-"""What is the model: likelihoods, networks, objectives, and how they form a VAE?"""
+"""What is an InteL-VAE? Its posterior, likelihoods and objectives, and how they form a model."""

@@ -1,4 +1,4 @@
-"""Which likelihoods, networks and objectives ship with the core? Their specs; torch is imported by `build`."""
+"""Which likelihoods and objectives can a run choose by name? Their specs; torch is imported when one is built."""
 
 from __future__ import annotations
 

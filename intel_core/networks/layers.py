@@ -1,4 +1,6 @@
-"""Which networks? Dense ones for any vector, convolutional ones for images of any size; the paper's functions exactly.
+"""How are encoders and decoders built? Dense ones for any vector, convolutional ones for images of any size.
+
+With their default settings they are the paper's functions exactly.
 
 All weights are Glorot-uniform and all biases zero, batch normalisation has momentum 0.01 and epsilon 1e-3, as
 in the authors' code (Keras' defaults). Convolutions pad as TensorFlow's ``SAME`` does, odd sizes included. One thing is

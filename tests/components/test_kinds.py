@@ -1,10 +1,19 @@
 """A kind of component that a stranger adds: found, listed, parsed and written as the project's own are."""
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 
 from intel_core import PluginError, SpecError, available, format_spec, parse_spec, register
 from intel_core.components.discovery import canonical_kind, kinds, singular
 from intel_core.components.loading import base_of, load, name_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SAMPLERS = '''
 from typing import ClassVar
@@ -97,3 +106,16 @@ def test_a_disabled_kind_says_so(site, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("plural", "word"), [("mappings", "mapping"), ("studies", "study")])
 def test_singular(plural: str, word: str) -> None:
     assert singular(plural) == word
+
+
+def test_the_kind_in_the_documentation(site) -> None:
+    """As the page has it, module and entry points."""
+    text = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    source = re.search(r"```python\n# my_samplers/spec.py\n(.*?)```", text, flags=re.DOTALL)
+    entries = re.search(r"```toml\n(\[project.entry-points.\"intelvae.kinds\"\].*?)```", text, flags=re.DOTALL)
+    assert source is not None
+    assert entries is not None
+    groups = tomllib.loads(entries.group(1))["project"]["entry-points"]
+    modules = {"my_samplers/__init__.py": "", "my_samplers/spec.py": source.group(1)}
+    site.add_dist("my-samplers", entry_points=groups, modules=modules)
+    assert parse_spec("samplers", "grid:side=5").side == 5

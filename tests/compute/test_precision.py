@@ -176,7 +176,8 @@ def test_resolving_settles_it_for_good(monkeypatch):
 
 def test_a_run_of_before_there_was_a_choice_is_in_float32():
     spec = resolve(make_run_spec(data="memory:examples=1,shape=[1]", **BASE), make_dataset("data", IMAGES))
-    former, now = (build_model(spec.model_copy(update={"precision": name}), (1, 12, 12)) for name in ("auto", "float32"))
+    asked = [spec.model_copy(update={"precision": name}) for name in ("auto", "float32")]
+    former, now = (build_model(one, (1, 12, 12)) for one in asked)
     x = torch.rand(3, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     assert torch.equal(former.encode(x).mean, now.encode(x).mean)
     assert not torch.equal(former.encode(x).mean, build_model(spec, (1, 12, 12)).encode(x).mean)

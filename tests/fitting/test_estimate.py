@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from intel_core import SpecError, fit, hookimpl, resume
-from intel_core.compute.memory import memory_there
 from intel_core.compute import memory
+from intel_core.compute.memory import memory_there
 from intel_core.fitting.estimate import estimate, require_memory
 from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.building import build_model

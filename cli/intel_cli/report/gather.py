@@ -19,7 +19,7 @@ from intel_cli.report.planes import Latent, latent
 from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric_tables
 from intel_cli.report.vectors import as_drawn, beside_data, joined, units_note
 from intel_cli.report.walks import Walks, spread_rows, walks
-from intel_core.data.dataset import Supported
+from intel_core.data.dataset import OnManifold
 from intel_core.data.values import to_float
 from intel_core.evaluation.bias import gathering as bias
 from intel_core.evaluation.bias.gathering import choose_rows
@@ -202,7 +202,7 @@ def _commands(run: Run, against: Run | None, verdict: Verdict) -> list[str]:
     if unfinished:
         return [f"intel train --resume {quoted(one.path)}" for one in unfinished if one.status != "diverged"]
     data = run.spec.data
-    wanted = [name for name in verdict.ask if name != "support" or isinstance(data, Supported)]
+    wanted = [name for name in verdict.ask if name != "manifold" or isinstance(data, OnManifold)]
     paths = " ".join(quoted(one.path) for one in runs)
     kept = not isinstance(data, MemorySpec)  # arrays from Python would have to be given again, which a command cannot
     lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted and kept else []

@@ -86,8 +86,8 @@ class LikelihoodSpec(MetricSpec):
         return Measurement(numbers=numbers, protocol={"draws": 16, "seed": self.seed}, notes=("Of 12 examples.",))
 
 
-class SupportSpec(MetricSpec):
-    """Off-support share."""
+class ManifoldSpec(MetricSpec):
+    """Share off the manifold."""
 
     def measure(self, subject):
         value = 0.1 if "halves" in str(subject.run.spec.mapping[0]) else 0.4
@@ -98,7 +98,7 @@ class NamedLikelihoodSpec(LikelihoodSpec):
     """Under the name that the verdict asks for."""
 
 
-class NamedSupportSpec(SupportSpec):
+class NamedManifoldSpec(ManifoldSpec):
     """Alike."""
 
 
@@ -109,7 +109,7 @@ def _known(here, monkeypatch):
         register("mappings", spec.__name__[:-4].lower(), spec)
     # Under names of their own: others may be installed.
     register("metrics", "my_likelihood", LikelihoodSpec)
-    register("metrics", "my_support", SupportSpec)
+    register("metrics", "my_manifold", ManifoldSpec)
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ def test_measurements_stand_beside_their_floor_with_the_protocol(ok, runs, tiny)
         "plain",
     )
     for name in ("points", "plain"):
-        assert all(m.status == "measured" for m in measure(Subject(load_run(name)), [LikelihoodSpec(), SupportSpec()]))
+        assert all(m.status == "measured" for m in measure(Subject(load_run(name)), [LikelihoodSpec(), ManifoldSpec()]))
     page, _ = page_of(ok, "points", "--against", "plain")
     row = re.search(r"<tr><th scope=\"row\">share.*?</tr>", page, re.DOTALL)[0]
     assert "Gaussian floor 0.125" in row
@@ -305,8 +305,8 @@ def test_measurements_stand_beside_their_floor_with_the_protocol(ok, runs, tiny)
 
 def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_of_pairs(ok, runs, tiny):
     register("metrics", "likelihood", NamedLikelihoodSpec)
-    register("metrics", "support", NamedSupportSpec)
-    metrics = [NamedLikelihoodSpec(), NamedSupportSpec()]
+    register("metrics", "manifold", NamedManifoldSpec)
+    metrics = [NamedLikelihoodSpec(), NamedManifoldSpec()]
     ok(
         "train",
         "--data",
@@ -327,7 +327,7 @@ def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_
     assert from_metrics(names[1], mine, other, "lower").vanilla == 0.4
     assert from_metrics(names[1], mine, [], "lower") is None
     assert from_metrics("nothing", mine, other, "lower") is None
-    assert names == ["likelihood", "support"]
+    assert names == ["likelihood", "manifold"]
     x = load_run("points").dataset().test.x
     error = paired(bounds_of(load_run("points"), x), bounds_of(load_run("plain"), x)).error
     _, result = page_of(ok, "points", "--against", "plain")

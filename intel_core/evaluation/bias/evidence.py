@@ -146,7 +146,7 @@ class Evidence:
         y_dim: how many there are.
         clusters, shapes, sparse, levels: one of each for each part that declares such a thing.
         likelihood: higher is better.
-        off_support: lower is better.
+        off_manifold: lower is better.
         against: whether a run without the bias was given.
         missing: why evidence is missing, in sentences.
     """
@@ -159,6 +159,6 @@ class Evidence:
     sparse: tuple[Sparse, ...] = ()
     levels: tuple[Levels, ...] = ()
     likelihood: Compared | None = None
-    off_support: Compared | None = None
+    off_manifold: Compared | None = None
     against: bool = False
     missing: tuple[str, ...] = ()

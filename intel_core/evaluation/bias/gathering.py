@@ -99,7 +99,7 @@ def gather(
         active=active if isinstance(active, int) else None,
         y_dim=run.model.y_dim,
         likelihood=likelihood,
-        off_support=from_metrics("support", mine, others, "lower"),
+        off_manifold=from_metrics("manifold", mine, others, "lower"),
         against=against is not None,
         missing=(problem,) if problem else (),
         **_by_part(run, encoding, labels),

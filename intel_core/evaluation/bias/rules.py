@@ -20,9 +20,9 @@ __all__ = [
     "of_collapse",
     "of_levels",
     "of_likelihood",
+    "of_manifold",
     "of_shape",
     "of_sparsity",
-    "of_support",
 ]
 
 Outcome = Literal["took", "partly", "not", "unknown"]
@@ -257,7 +257,7 @@ def of_likelihood(found: Compared | None) -> list[Finding]:
     return [Finding("not" if worse else "took", question, sentence)]
 
 
-def of_support(found: Compared | None) -> list[Finding]:
+def of_manifold(found: Compared | None) -> list[Finding]:
     """Whether fewer samples fall beside the data than without the bias; nothing where it is not known."""
     if found is None:
         return []

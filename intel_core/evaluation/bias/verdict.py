@@ -94,7 +94,7 @@ def judge(evidence: Evidence) -> Verdict:
         *(f for found in evidence.sparse for f in rules.of_sparsity(found)),
         *(f for found in evidence.levels for f in rules.of_levels(found)),
     ]
-    beside = [*rules.of_likelihood(evidence.likelihood), *rules.of_support(evidence.off_support)]
+    beside = [*rules.of_likelihood(evidence.likelihood), *rules.of_manifold(evidence.off_manifold)]
     collapsed = evidence.active == 0 and evidence.declared
     first = [rules.of_collapse(evidence.y_dim)] if collapsed else []
     outcome: Outcome = "not" if collapsed else _whole(bias, beside)
@@ -148,6 +148,6 @@ def _ask(evidence: Evidence, outcome: Outcome) -> tuple[str, ...]:
         wanted.append("diagnosis")
     if evidence.likelihood is None or not evidence.likelihood.by.startswith("metric"):
         wanted.append("likelihood")
-    if evidence.off_support is None:
-        wanted.append("support")
+    if evidence.off_manifold is None:
+        wanted.append("manifold")
     return tuple(wanted)

@@ -24,9 +24,9 @@ __all__ = [
     "LOOP_CENTRES",
     "LOOP_RADIUS",
     "SHAPES",
-    "along_support",
+    "along_manifold",
     "corners",
-    "distance_to_support",
+    "distance_to_manifold",
     "load",
     "sample",
 ]
@@ -223,7 +223,7 @@ def load(name: str, n: int, noise: float = 0.0, seed: int = 0, standardize: bool
 # --- even points ---------------------------------------------------------------------------------------------
 
 
-def along_support(name: str, n: int) -> Array:
+def along_manifold(name: str, n: int) -> Array:
     """Points spread evenly over a curve's length or a surface's area.
 
     A curve is cut into n arcs of equal length, and the points are their middles; ``three_loops`` is taken as one curve
@@ -241,11 +241,11 @@ def along_support(name: str, n: int) -> Array:
     Raises:
         DataError: for another name or number.
 
-    >>> along_support("circle", 2).round(6).tolist()
+    >>> along_manifold("circle", 2).round(6).tolist()
     [[0.0, 2.0], [-0.0, -2.0]]
     """
     if name not in CURVES:
-        raise DataError(f"{name!r} has no support to go along{did_you_mean(name, CURVES, say='sets')}")
+        raise DataError(f"{name!r} has no manifold to go along{did_you_mean(name, CURVES, say='sets')}")
     if n < 1:
         raise DataError(f"{n} points were asked for; at least 1 is needed")
     part = (np.arange(n) + 0.5) / n
@@ -277,7 +277,7 @@ def _unit_circle(angle: Array) -> Array:
 # --- distances ----------------------------------------------------------------------------------------------
 
 
-def distance_to_support(name: str, points: Any) -> Array:
+def distance_to_manifold(name: str, points: Any) -> Array:
     """Euclidean distance ``min_{s ∈ S} ‖x - s‖`` of points to the curve or surface S.
 
     All distances have closed forms: ``|‖x‖ - 2|`` for circle and sphere, the least of three such for the loops, and
@@ -295,7 +295,7 @@ def distance_to_support(name: str, points: Any) -> Array:
     Raises:
         DataError: for another name, a wrong shape, or values that are not finite.
 
-    >>> distance_to_support("circle", [[0.0, 0.0], [3.0, 0.0]]).tolist()
+    >>> distance_to_manifold("circle", [[0.0, 0.0], [3.0, 0.0]]).tolist()
     [2.0, 1.0]
     """
     if name not in CURVES:

@@ -1,4 +1,4 @@
-"""Is the distance to each support exact? Against dense polylines, and by its own laws."""
+"""Is the distance to each manifold exact? Against dense polylines, and by its own laws."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intel_datasets.synthetic import CURVES, distance_to_support, sample
+from intel_datasets.synthetic import CURVES, distance_to_manifold, sample
 
 from intel_core import DataError
 
@@ -49,7 +49,7 @@ CURVE = {name: dense(name) for name in PLANAR}
 @given(planes)
 def test_it_agrees_with_a_dense_polyline(name, points):
     points = np.array(points)
-    distance = distance_to_support(name, points)
+    distance = distance_to_manifold(name, points)
     nearest = np.sqrt(((points[:, None, :] - CURVE[name]) ** 2).sum(2).min(1))
     # The polyline's points lie on the curve, so can only be further away, by less than half their spacing.
     assert (nearest - distance > -1e-6).all()
@@ -59,7 +59,7 @@ def test_it_agrees_with_a_dense_polyline(name, points):
 @pytest.mark.parametrize("name", CURVES)
 def test_samples_are_at_distance_zero(name):
     points = sample(name, 2000, torch.Generator().manual_seed(1))
-    assert distance_to_support(name, points).max() < 1e-6
+    assert distance_to_manifold(name, points).max() < 1e-6
 
 
 @pytest.mark.parametrize("name", PLANAR)
@@ -67,8 +67,8 @@ def test_samples_are_at_distance_zero(name):
 @given(planes, coordinates, coordinates)
 def test_it_changes_no_faster_than_the_point_moves(name, points, dx, dy):
     points = np.array(points)
-    moved = distance_to_support(name, points + np.array([dx, dy]))
-    assert (np.abs(moved - distance_to_support(name, points)) <= math.hypot(dx, dy) + 1e-6).all()
+    moved = distance_to_manifold(name, points + np.array([dx, dy]))
+    assert (np.abs(moved - distance_to_manifold(name, points)) <= math.hypot(dx, dy) + 1e-6).all()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_it_changes_no_faster_than_the_point_moves(name, points, dx, dy):
     ],
 )
 def test_known_distances(name, point, distance):
-    assert distance_to_support(name, [point])[0] == pytest.approx(distance, abs=1e-7)
+    assert distance_to_manifold(name, [point])[0] == pytest.approx(distance, abs=1e-7)
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4])
@@ -102,21 +102,21 @@ def test_infinity_stays_exact_far_away(scale):
     for angle in np.linspace(0, 2 * math.pi, 13):
         point = scale * np.array([math.cos(angle), math.sin(angle)])
         nearest = np.sqrt(((point - CURVE["infinity"]) ** 2).sum(1).min())
-        assert distance_to_support("infinity", [point])[0] == pytest.approx(nearest, abs=1e-3)
+        assert distance_to_manifold("infinity", [point])[0] == pytest.approx(nearest, abs=1e-3)
 
 
 def test_many_points_are_treated_alike():
     points = np.random.default_rng(0).normal(size=(20_001, 2))
-    distance = distance_to_support("infinity", points)
+    distance = distance_to_manifold("infinity", points)
     assert distance.shape == (20_001,)
     np.testing.assert_allclose(
-        distance[[0, 8191, 8192, 20_000]], distance_to_support("infinity", points[[0, 8191, 8192, 20_000]])
+        distance[[0, 8191, 8192, 20_000]], distance_to_manifold("infinity", points[[0, 8191, 8192, 20_000]])
     )
 
 
 def test_no_points_have_no_distances():
     for name in PLANAR:
-        assert distance_to_support(name, np.empty((0, 2))).shape == (0,)
+        assert distance_to_manifold(name, np.empty((0, 2))).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_no_points_have_no_distances():
 )
 def test_what_has_no_distance_is_refused(name, points, message):
     with pytest.raises(DataError, match=message):
-        distance_to_support(name, points)
+        distance_to_manifold(name, points)

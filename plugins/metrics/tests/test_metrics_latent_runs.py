@@ -1,4 +1,4 @@
-"""What do the metrics of latents, likelihood and support say of real, tiny runs? Through `measure`, end to end."""
+"""What do the metrics of latents, likelihood and manifold say of real, tiny runs? Through `measure`, end to end."""
 
 import math
 
@@ -15,7 +15,7 @@ BY_NAME = {
     "units": "",
     "aggregate": "limit=100,permutations=39,pairs=3,directions=10",
     "diagnosis": "",
-    "support": "n=500,places=200",
+    "manifold": "n=500,places=200",
     "betti": "n=300,mass=0.05,bootstraps=20",
 }
 TINY = {"steps": 30, "encoder": "mlp:hidden=[8]", "decoder": "mlp:hidden=[8]", "evaluate_every": 10**6, "device": "cpu"}
@@ -169,18 +169,18 @@ def test_a_mapping_is_asked_where_its_parameters_are(circle, monkeypatch):
 
 
 def test_support_of_a_run_is_measured_in_the_units_of_the_data(circle, monkeypatch):
-    numbers = ask(circle, "support")["support"].measurement.numbers
+    numbers = ask(circle, "manifold")["manifold"].measurement.numbers
     assert numbers["off"].beside["test data"] == 0
     assert numbers["coverage"].beside["test data"] > 50
-    # A run that generates the support itself, standardised, is on it and covers it.
+    # A run that generates the manifold itself, standardised, is on it and covers it.
     run = load_run(circle.path)
-    true = run.standardise(run.spec.data.along_support(500)).float()
+    true = run.standardise(run.spec.data.along_manifold(500)).float()
     monkeypatch.setattr(type(run), "sample", lambda self, n, **_: true[torch.arange(n) * 7 % 500])
     for factor, off, coverage in ((1, 0, 100), (3, 100, 0)):
         monkeypatch.setattr(
             Subject, "generated", lambda self, n, factor=factor, **_: factor * true[torch.arange(n) * 7 % 500]
         )
-        (found,) = measure(Subject(run), [parse_spec("metrics", "support:n=500,near=0.3")], again=True)
+        (found,) = measure(Subject(run), [parse_spec("metrics", "manifold:n=500,near=0.3")], again=True)
         numbers = found.measurement.numbers
         assert (numbers["off"].value, numbers["coverage"].value) == (0, 100)
         assert (numbers["off of means"].value, numbers["coverage of means"].value) == (off, coverage)
@@ -199,10 +199,10 @@ def test_who_has_nothing_to_say_says_why(images, tmp_path):
     dataset = images[1]
     plain = fit(data=dataset.train.x, run_dir=tmp_path / "plain", mapping="identity", latent=5, **TINY)
     subject = Subject(plain, dataset=make_dataset("plain", dataset.train.x))
-    names = ("support", "betti", "diagnosis")
+    names = ("manifold", "betti", "diagnosis")
     found = {one.name: one for one in measure(subject, [parse_spec("metrics", name) for name in names])}
     assert {one.status for one in found.values()} == {"not applicable"}
-    assert "has no known support" in found["support"].reason
+    assert "has no known manifold" in found["manifold"].reason
     assert "at most 3 dimensions; here z has 5 and x 9" in found["betti"].reason
     assert "identity says nothing" in found["diagnosis"].reason
     single = fit(data=dataset.train.x, run_dir=tmp_path / "single", mapping="identity", latent=1, **TINY)

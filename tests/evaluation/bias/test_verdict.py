@@ -13,7 +13,7 @@ SHAPE = Shape("y0 and y1", "Betti numbers 1, 1", 0.95, 0.98, 0.99, 1.0, 1000, bo
 SPARSE = Sparse("y0 to y9", 0.7, 0.25, 0.6, 1000, active=8, hoyer_active=0.6, floor_active=0.27)
 LEVELS = Levels("y0 to y5", (1.0, 0.8, 0.5), (0.0, 0.4, 0.5), 1000)
 BETTER = Compared("bound", -97.0, -98.0, 0.2, "nats per example")
-FEWER = Compared("off support", 0.02, 0.20, 0.01)
+FEWER = Compared("off the manifold", 0.02, 0.20, 0.01)
 
 
 def judged(**evidence):
@@ -45,8 +45,8 @@ WHOLE = {
     "at no cost": ({"clusters": (CLUSTERS,), "likelihood": BETTER}, "took"),
     "at a price": ({"clusters": (CLUSTERS,), "likelihood": replace(BETTER, value=-99.0)}, "partly"),
     "within its error": ({"clusters": (CLUSTERS,), "likelihood": replace(BETTER, value=-98.3)}, "took"),
-    "fewer off support": ({"shapes": (SHAPE,), "off_support": FEWER}, "took"),
-    "more off support": ({"shapes": (SHAPE,), "off_support": replace(FEWER, value=0.4)}, "partly"),
+    "fewer off the manifold": ({"shapes": (SHAPE,), "off_manifold": FEWER}, "took"),
+    "more off the manifold": ({"shapes": (SHAPE,), "off_manifold": replace(FEWER, value=0.4)}, "partly"),
     "nothing known": ({}, "unknown"),
     "a comparison alone": ({"likelihood": BETTER}, "unknown"),
 }
@@ -84,7 +84,7 @@ def test_a_difference_without_an_error_decides_nothing():
 
 
 def test_no_gain_in_support_is_said_but_is_no_failure():
-    found = judged(shapes=(SHAPE,), off_support=replace(FEWER, value=0.2))
+    found = judged(shapes=(SHAPE,), off_manifold=replace(FEWER, value=0.2))
     assert found.outcome == "took"
     assert found.findings[-1].outcome == "partly"
 
@@ -97,10 +97,10 @@ def test_caveats_name_the_seed_and_the_missing_run():
 
 
 def test_what_would_tell_more():
-    assert judged().ask == ("diagnosis", "likelihood", "support")
-    assert judged(clusters=(CLUSTERS,), off_support=FEWER, likelihood=BETTER).ask == ("likelihood",)
+    assert judged().ask == ("diagnosis", "likelihood", "manifold")
+    assert judged(clusters=(CLUSTERS,), off_manifold=FEWER, likelihood=BETTER).ask == ("likelihood",)
     measured = replace(BETTER, by="metric likelihood")
-    assert judged(clusters=(CLUSTERS,), off_support=FEWER, likelihood=measured).ask == ()
+    assert judged(clusters=(CLUSTERS,), off_manifold=FEWER, likelihood=measured).ask == ()
 
 
 def test_it_is_told_in_a_sentence_in_lines_and_as_json():

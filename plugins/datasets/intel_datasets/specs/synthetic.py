@@ -63,9 +63,9 @@ class SyntheticSpec(DatasetSpec):
 
 
 class CurveSpec(SyntheticSpec):
-    """Base of the synthetic sets on a curve or surface: they are `intel_core.Supported`, with noise or without."""
+    """Base of the synthetic sets on a curve or surface: they are `intel_core.OnManifold`, with noise or without."""
 
-    def distance_to_support(self, points: Tensor) -> Tensor:
+    def distance_to_manifold(self, points: Tensor) -> Tensor:
         """Distance of each point, in the units before standardisation; see `intel_datasets.synthetic`.
 
         Raises:
@@ -75,15 +75,15 @@ class CurveSpec(SyntheticSpec):
 
         from intel_datasets import synthetic
 
-        return torch.from_numpy(synthetic.distance_to_support(self.shape, points))
+        return torch.from_numpy(synthetic.distance_to_manifold(self.shape, points))
 
-    def along_support(self, n: int) -> Tensor:
+    def along_manifold(self, n: int) -> Tensor:
         """`n` points spread evenly over the curve or surface, ``(n, 2)`` or ``(n, 3)``, float64."""
         import torch
 
         from intel_datasets import synthetic
 
-        return torch.from_numpy(synthetic.along_support(self.shape, n))
+        return torch.from_numpy(synthetic.along_manifold(self.shape, n))
 
 
 class CircleSpec(CurveSpec):

@@ -1,1 +1,1 @@
-"""What can be asked of each metric; nothing here imports torch."""
+"""What can be asked of each metric? Its settings; nothing here imports torch."""

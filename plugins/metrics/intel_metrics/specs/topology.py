@@ -14,20 +14,22 @@ from intel_metrics.confidence import resamples_for
 if TYPE_CHECKING:
     from intel_core.evaluation.subject import Subject
 
-__all__ = ["BettiSpec", "SupportSpec"]
+__all__ = ["BettiSpec", "ManifoldSpec"]
 
 
-class SupportSpec(MetricSpec):
+class ManifoldSpec(MetricSpec):
     """Do samples stay on the data's known curve or surface, and do they cover it?"""
 
     n: int = Field(10_000, ge=10, le=1_000_000, description="generated samples")
-    away: float = Field(0.3, gt=0, description="a sample is off the support if it is further away, in the data's units")
+    away: float = Field(
+        0.3, gt=0, description="a sample further away is off the manifold, in the data's units"
+    )
     near: float = Field(0.1, gt=0, description="a place is covered if a sample is nearer, in the data's units")
-    places: int = Field(2000, ge=10, le=100_000, description="places spread evenly over the support")
+    places: int = Field(2000, ge=10, le=100_000, description="places spread evenly over the manifold")
 
     def measure(self, subject: Subject) -> Measurement:
-        """See `intel_metrics.support`."""
-        from intel_metrics.support import measure
+        """See `intel_metrics.manifold`."""
+        from intel_metrics.manifold import measure
 
         return measure(subject, n=self.n, beyond=self.away, near=self.near, n_places=self.places, seed=self.seed)
 

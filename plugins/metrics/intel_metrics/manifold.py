@@ -8,7 +8,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from intel_core.data.dataset import Supported
+from intel_core.data.dataset import OnManifold
 from intel_core.data.values import to_float
 from intel_core.errors import PluginError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
@@ -48,16 +48,16 @@ def measure(
     n_places: int,
     seed: int,
 ) -> Measurement:
-    """How far samples lie from the known support of the data, and how much of it they cover.
+    """How far samples lie from the known manifold of the data, and how much of it they cover.
 
-    The arguments are the fields of `intel_metrics.specs.topology.SupportSpec`; `beyond` is its
+    The arguments are the fields of `intel_metrics.specs.topology.ManifoldSpec`; `beyond` is its
     `away`, and `n_places` its `places`.
     """
     run, data = subject.run, subject.run.spec.data
-    if not isinstance(data, Supported):
+    if not isinstance(data, OnManifold):
         raise NotApplicableError(
-            f"{run.info['data'].get('name', 'this data set')} has no known support: its spec has no "
-            "distance_to_support(points) and along_support(n)"
+            f"{run.info['data'].get('name', 'this data set')} has no known manifold: its spec has no "
+            "distance_to_manifold(points) and along_manifold(n)"
         )
     test = run.original_units(to_float(subject.split("test").x))
     clouds = {
@@ -67,7 +67,7 @@ def measure(
     for cloud in clouds.values():
         if not bool(torch.isfinite(cloud).all()):
             raise NotApplicableError("some generated samples are not finite")
-    places = data.along_support(n_places)
+    places = data.along_manifold(n_places)
     # A thousand samples cover more than a hundred do, so both have as many.
     alike = min(n, len(test))
     numbers, quantiles = {}, {}
@@ -86,7 +86,7 @@ def measure(
             unit="%",
             better="lower",
             beside={"test data": 100 * real_off, "its error": 100 * binomial_error(real_off, len(test))},
-            about=f"{kind} further than {beyond:g} from the support",
+            about=f"{kind} further than {beyond:g} from the manifold",
         )
         numbers[f"coverage{name}"] = Number(
             value=100 * share,
@@ -94,7 +94,7 @@ def measure(
             unit="%",
             better="higher",
             beside={"test data": 100 * real_covered, "its error": 100 * binomial_error(real_covered, n_places)},
-            about=f"of the support that is nearer than {near:g} to one of {alike:,} {kind.rstrip(',')}",
+            about=f"of the manifold that is nearer than {near:g} to one of {alike:,} {kind.rstrip(',')}",
         )
     return Measurement(
         numbers=numbers,
@@ -114,11 +114,11 @@ def measure(
     )
 
 
-def _away(data: Supported, points: Tensor) -> Tensor:
-    away = data.distance_to_support(points)
+def _away(data: OnManifold, points: Tensor) -> Tensor:
+    away = data.distance_to_manifold(points)
     if not isinstance(away, Tensor) or away.shape != (len(points),):
         shape = tuple(away.shape) if isinstance(away, Tensor) else type(away).__name__
-        raise PluginError(f"{type(data).__name__}.distance_to_support gives {shape}, expected ({len(points)},)")
+        raise PluginError(f"{type(data).__name__}.distance_to_manifold gives {shape}, expected ({len(points)},)")
     return away.double()
 
 

@@ -1,10 +1,10 @@
-"""Are places covered and errors binomial, and is it the data set that says where its support is?"""
+"""Are places covered and errors binomial, and is it the data set that says where its manifold is?"""
 
 import math
 
 import pytest
 import torch
-from intel_metrics.support import binomial_error, covered
+from intel_metrics.manifold import binomial_error, covered
 
 
 def test_covered_against_a_naive_loop():
