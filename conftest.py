@@ -62,6 +62,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
+    """A folder of its own for made-up distributions, forgotten after the test."""
     folder = tmp_path / "site"
     folder.mkdir()
     path = list(sys.path)
