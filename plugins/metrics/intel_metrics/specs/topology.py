@@ -21,9 +21,7 @@ class ManifoldSpec(MetricSpec):
     """Do samples stay on the data's known curve or surface, and do they cover it?"""
 
     n: int = Field(10_000, ge=10, le=1_000_000, description="generated samples")
-    away: float = Field(
-        0.3, gt=0, description="a sample further away is off the manifold, in the data's units"
-    )
+    away: float = Field(0.3, gt=0, description="a sample further away is off the manifold, in the data's units")
     near: float = Field(0.1, gt=0, description="a place is covered if a sample is nearer, in the data's units")
     places: int = Field(2000, ge=10, le=100_000, description="places spread evenly over the manifold")
 
