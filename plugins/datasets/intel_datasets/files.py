@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from intel_core.data.splitting import split_rows
 from intel_core.errors import DataError, did_you_mean
-from intel_core.reading.arrays import split_rows
 
 __all__ = ["TENTHS", "Shares", "check_suffix", "encode_labels", "find_path"]
 
