@@ -11,10 +11,10 @@ from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
 from intel_core.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import Tensor
 from intel_core.data.splitting import split_rows
+from intel_core.reading.values import as_array, read_values
 
 __all__ = [
     "MemorySpec",
@@ -106,38 +106,13 @@ def check_examples(name: str, x: Any) -> Tensor:
     Raises:
         DataError: for values or shapes that cannot be used; the message tells what is wrong, and in which row.
     """
-    import numpy as np
-    import torch
-
-    values: Tensor
-    if isinstance(x, torch.Tensor):
-        values = x.detach()
-    else:
-        array = _as_array(name, x)
-        if array.dtype.kind not in "buif":
-            raise DataError(f"{name}: values are of type {array.dtype}, expected numbers")
-        with np.errstate(over="ignore"):  # numbers too large for float32 become infinite, which is checked below
-            array = (
-                np.require(array, requirements=["C", "W"]) if array.dtype == np.uint8 else array.astype(np.float32, "C")
-            )
-        values = torch.from_numpy(array)
+    values = read_values(name, x).x
     return _check_values(name, values.unsqueeze(1) if values.dim() in (1, 3) else values)
-
-
-def _as_array(name: str, x: Any) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    try:
-        return np.asarray(x)
-    except (TypeError, ValueError):
-        raise DataError(f"{name}: no array of numbers; are the rows of different lengths?") from None
 
 
 def _check_values(name: str, x: Tensor) -> Tensor:
     import torch
 
-    if x.is_complex() or x.layout != torch.strided:
-        raise DataError(f"{name}: a {x.dtype} tensor of layout {x.layout}; expected dense real numbers")
     if x.dim() not in (2, 4):
         raise DataError(f"{name}: shape {tuple(x.shape)}; expected (n, D) for vectors or (n, C, H, W) for images")
     if x.dim() == 4 and x.shape[3] in (1, 3, 4) and min(x.shape[1:3]) >= _LEAST_SIDE:
@@ -151,7 +126,6 @@ def _check_values(name: str, x: Tensor) -> Tensor:
     if x[0].numel() == 0:
         raise DataError(f"{name}: examples of shape {tuple(x.shape[1:])} are empty")
     if x.dtype != torch.uint8:
-        x = x.to(torch.float32)
         bad = ~torch.isfinite(x).flatten(1).all(1)
         if bool(bad.any()):
             first = int(bad.nonzero()[0])
@@ -179,7 +153,7 @@ def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
         labels = labels.detach().cpu()
         array = (labels.double() if labels.is_floating_point() else labels).numpy()
     else:
-        array = _as_array(name, labels)
+        array = as_array(name, labels)
     if array.shape != (n,):
         raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
     if array.dtype.kind not in "bui":

@@ -60,7 +60,7 @@ def read_only(x: np.ndarray) -> np.ndarray:
         (np.array([["a", "b"]] * 9), "values are of type <U1, expected numbers"),
         ("abc", "values are of type <U3, expected numbers"),
         ([["1", "2"]] * 9, "values are of type <U1, expected numbers"),
-        ([[1, None]] * 9, "values are of type object, expected numbers"),
+        ([[1, None]] * 9, "row 0 holds no value, expected a number"),
         (REAL.astype(complex), "values are of type complex128, expected numbers"),
         (np.array(["2020-01-01"] * 9, "datetime64[D]"), "values are of type datetime64[D], expected numbers"),
         ([[1, 2], [3]] * 9, "no array of numbers; are the rows of different lengths?"),

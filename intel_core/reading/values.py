@@ -1,0 +1,155 @@
+"""How does what a user holds become a tensor of numbers? In one way for training, encoding and reconstructing.
+
+Arrays (reversed, strided, big-endian, of Python numbers), tensors, lists of either, data frames and single columns of
+them: whatever `numpy.asarray` makes real numbers of. A data frame's columns keep their names.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from intel_core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+__all__ = ["Values", "as_array", "can_be_values", "read_values"]
+
+
+_MOST_NAMES = 100_000
+"""An index that is longer numbers the rows of a column, and names no values."""
+
+
+class Values(NamedTuple):
+    """Numbers, as they were given.
+
+    Attributes:
+        x: a dense tensor of uint8, or of the float type that was asked for.
+        names: of the last dimension, where the numbers came with some; empty otherwise.
+    """
+
+    x: Tensor
+    names: tuple[str, ...] = ()
+
+
+def can_be_values(given: object) -> bool:
+    """Whether `read_values` may be asked: an array, a tensor, a list of numbers, a data frame, or alike.
+
+    >>> can_be_values([[1.0, 2.0]]), can_be_values("digits"), can_be_values(5)
+    (True, False, False)
+    """
+    return isinstance(given, list) or hasattr(given, "__array__") or hasattr(given, "to_numpy")
+
+
+def read_values(name: str, given: Any, dtype: torch.dtype | None = None) -> Values:
+    """Numbers as a tensor.
+
+    Args:
+        name: of the data, for messages.
+        given: what the user holds.
+        dtype: of the numbers, float32 by default; bytes stay bytes.
+
+    Raises:
+        DataError: if they are no real numbers, some are masked or missing, or the rows are of different lengths.
+
+    >>> import numpy as np
+    >>> read_values("x", np.arange(6.0).reshape(3, 2)[::-1]).x.tolist()
+    [[4.0, 5.0], [2.0, 3.0], [0.0, 1.0]]
+    """
+    import torch
+
+    dtype = dtype or torch.float32
+    names = _names_of(given)
+    if hasattr(given, "to_numpy"):
+        given = given.to_numpy()
+    if isinstance(given, list | tuple) and given and all(isinstance(row, torch.Tensor) for row in given):
+        given = _stacked(name, given)
+    if isinstance(given, torch.Tensor):
+        if given.is_complex() or given.layout != torch.strided:
+            raise DataError(f"{name}: a {given.dtype} tensor of layout {given.layout}; expected dense real numbers")
+        tensor = given.detach()
+        return Values(tensor if tensor.dtype == torch.uint8 else tensor.to(dtype), names)
+    return Values(_from_array(name, as_array(name, given), names, dtype), names)
+
+
+def _names_of(given: Any) -> tuple[str, ...]:
+    """Names of a data frame's columns, or of a row of one; none where two are the same."""
+    if not hasattr(given, "to_numpy"):
+        return ()
+    labels = getattr(given, "columns", getattr(given, "index", ()))
+    if callable(labels) or len(labels) > _MOST_NAMES:
+        return ()
+    names = tuple(str(label) for label in labels)
+    return names if len(set(names)) == len(names) else ()
+
+
+def _stacked(name: str, rows: Any) -> Tensor:
+    """Rows that are tensors, on any device."""
+    import torch
+
+    try:
+        return torch.stack([row.detach().cpu() for row in rows])
+    except (RuntimeError, TypeError) as error:
+        raise DataError(f"{name}: the tensors of a list do not stack: {str(error).splitlines()[0]}") from None
+
+
+def as_array(name: str, given: Any) -> np.ndarray[Any, Any]:
+    """What `numpy.asarray` makes of something.
+
+    Raises:
+        DataError: if it makes nothing of it, or values are masked.
+    """
+    import numpy as np
+
+    try:
+        array = np.asanyarray(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"{name}: no array of numbers; are the rows of different lengths?") from None
+    if isinstance(array, np.ma.MaskedArray):
+        hidden = int(np.ma.getmaskarray(array).sum())
+        if hidden:
+            raise DataError(
+                f"{name}: {hidden:,} of {array.size:,} values are masked, and a model needs all of them; "
+                "drop those rows, or fill them: x.filled(x.mean(0))"
+            )
+    return np.asarray(array)
+
+
+def _from_array(name: str, array: np.ndarray[Any, Any], names: tuple[str, ...], dtype: torch.dtype) -> Tensor:
+    import numpy as np
+    import torch
+
+    if array.dtype.kind == "O":
+        array = _of_objects(name, array, names)
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{name}: values are of type {array.dtype}, expected numbers")
+    if array.dtype == np.uint8:
+        return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    with np.errstate(over="ignore"):  # numbers too large for float32 become infinite, which is checked by others
+        return torch.from_numpy(array.astype(np.float64 if dtype == torch.float64 else np.float32, "C"))
+
+
+def _of_objects(name: str, array: np.ndarray[Any, Any], names: tuple[str, ...]) -> np.ndarray[Any, Any]:
+    """Python's numbers as floats.
+
+    Raises:
+        DataError: naming the first value that is no number, and where it is.
+    """
+    import numpy as np
+
+    for place, value in np.ndenumerate(array):
+        if not isinstance(value, numbers.Real | np.bool_) and not _is_decimal(value):
+            where = f"row {place[0]}" if place else "it"
+            column = f", column {names[place[-1]]!r}" if len(place) == 2 and len(names) == array.shape[1] else ""
+            said = "no value" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
+            raise DataError(f"{name}: {where}{column} holds {said}, expected a number")
+    return array.astype(np.float64)
+
+
+def _is_decimal(value: object) -> bool:
+    from decimal import Decimal
+
+    return isinstance(value, Decimal)
