@@ -1,8 +1,8 @@
 """Which rows has a step, and where do their examples come from?
 
-Which rows a step has is settled by `Order` before any of them is read; `Batches` only fetches them. So a run whose data
-are read from disk (`intel_core.reading.ahead`) is the run in memory bit for bit, with any number of workers, and
-whoever takes a part of each batch slices its row numbers first.
+`Order` decides which rows a step has before any of them is read; `Batches` only fetches them. A run whose data are read
+from disk (`intel_core.reading.ahead`) therefore equals the run in memory bit for bit, with any number of workers. To
+get a part of each batch, slice its row numbers.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ RowsOf = Callable[[int], Tensor]
 
 
 class Order:
-    """The row numbers of every step: full batches of epochs that are shuffled anew.
+    """The row numbers of every step: full batches, in an order that is shuffled for each epoch.
 
     Args:
-        of_epoch: the order of all examples in an epoch, ``(n,)`` or ``(replicates, n)``, which follows from its number.
+        of_epoch: the order of all examples in an epoch, ``(n,)`` or ``(replicates, n)``, as a function of its number.
         batch_size: examples per step, at most n.
         steps_per_epoch: full batches in an epoch.
         device: where row numbers are wanted.
@@ -60,12 +60,12 @@ class Order:
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
-    """Full batches in an epoch; what is left over is in another place of the next epoch's order."""
+    """Number of full batches in an epoch; the examples that are left over are shuffled into the next epoch."""
     return max(1, n // batch_size)
 
 
 class Batches(Protocol):
-    """The examples of each step; a context that holds whatever reads them while it lasts."""
+    """The examples of each step; a context manager, so that worker processes that read them end with the block."""
 
     @property
     def rows_device(self) -> torch.device:
@@ -81,11 +81,11 @@ class Batches(Protocol):
         ...
 
     def for_rows(self, rows: RowsOf) -> Batches:
-        """The same examples for other row numbers, nothing being copied."""
+        """The same examples for other row numbers, without a copy."""
         ...
 
     def close(self) -> None:
-        """Let go of what reads ahead; `at` begins anew."""
+        """Stop reading ahead; the next call of `at` starts it again."""
         ...
 
     def __enter__(self) -> Batches: ...

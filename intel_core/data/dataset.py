@@ -35,8 +35,8 @@ Support = Literal["binary", "unit", "real"]
 class Split:
     """Examples `x` of shape ``(n, D)`` or ``(n, C, H, W)`` and, where known, integer labels ``(n,)``.
 
-    `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`). Where
-    `digest` is given it is the fingerprint of the examples, else their bytes are.
+    `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`). The
+    fingerprint of the examples is `digest` if it is given, and made from their bytes otherwise.
     """
 
     x: Tensor
@@ -68,7 +68,7 @@ class Split:
             device: where the examples are wanted.
 
         Raises:
-            SpecError: if they are read ahead by a number of workers that is none.
+            SpecError: if ``INTEL_WORKERS`` is not a number of workers.
 
         >>> import torch
         >>> batches = Split(torch.arange(6.0)[:, None]).batches(
@@ -82,7 +82,7 @@ class Split:
         return Resident(self.x.to(device), rows)
 
     def bytes_ahead(self, batch_size: int) -> float:
-        """Bytes of the batches that wait in memory while training; 0 where all examples lie there anyway.
+        """Bytes of the batches that wait in memory while training; 0 if all examples are in memory anyway.
 
         >>> import torch
         >>> Split(torch.zeros(10, 2)).bytes_ahead(5)
@@ -91,7 +91,7 @@ class Split:
         return 0.0
 
     def fingerprint(self) -> str:
-        """First 16 hexadecimal digits of a SHA-256 by which a run knows its data again."""
+        """First 16 hexadecimal digits of a SHA-256, by which a run recognises its data."""
         return self.digest or fingerprint(self.x)
 
 
@@ -101,12 +101,12 @@ class Dataset:
 
     Attributes:
         name: for people to read.
-        train: what is fitted; a `StreamedSplit` where it does not lie in memory.
-        validation: what early stopping and the reported curve look at.
-        test: looked at once, at the end.
+        train: the data that the model is fitted to; a `StreamedSplit` if they are not in memory.
+        validation: used by early stopping and for the reported curve.
+        test: evaluated once, at the end.
         support: which values x takes; decides the default likelihood.
         class_names: names of the labels, if any.
-        scaling: mean and standard deviation of each column where vectors were standardised, else None.
+        scaling: mean and standard deviation of each column if vectors were standardised, else None.
         columns: names of the values of vectors, if they have names.
     """
 
@@ -149,10 +149,10 @@ class DatasetSpec(ComponentSpec):
         """The data.
 
         Args:
-            data_dir: where files lie that the spec does not name itself, if the user said so.
+            data_dir: the folder of files that the spec does not name itself, if the user gave one.
 
         Raises:
-            DataError: if it is missing or malformed.
+            DataError: if the data are missing or malformed.
         """
         raise PluginError(f"{type(self).__name__} does not define load(data_dir)")
 
@@ -188,7 +188,7 @@ class Shaped(Protocol):
 
 
 class Examples(NamedTuple):
-    """Examples that a trained model is asked about, in their own order and units.
+    """Examples for a trained model to encode, in their own order and units.
 
     Attributes:
         x: ``(n, D)`` or ``(n, C, H, W)``.
@@ -205,7 +205,7 @@ class Examples(NamedTuple):
 
 @runtime_checkable
 class Unsplit(Protocol):
-    """A data set whose examples can be had as they lie in a file: all of them, in order, neither split nor scaled."""
+    """A data set that can give its examples as they are in a file: all of them, in order, neither split nor scaled."""
 
     def examples(self, data_dir: Path | None) -> Examples:
         """One example or more.

@@ -1,4 +1,4 @@
-"""How are the values of examples stored, and by what are they known again?"""
+"""How are the values of examples stored, and which fingerprint identifies them?"""
 
 from __future__ import annotations
 

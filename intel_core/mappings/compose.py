@@ -74,7 +74,7 @@ class Compose(nn.Module):
 
     @property
     def properties(self) -> Properties:
-        """What the parts' promises come to, one after another."""
+        """The promises of the composition, derived from those of its parts."""
         return functools.reduce(Properties.then, map(properties_of, self.parts))
 
     @property
@@ -102,7 +102,7 @@ class Compose(nn.Module):
 
 
 def _names(parts: nn.ModuleList) -> dict[tuple[int, str], str]:
-    """The name in a composition of each part's auxiliary losses: its own, or numbered where two parts use it."""
+    """The name of each part's auxiliary losses in the composition: its own, or numbered if two parts use it."""
     bared = enumerate(map(bare, parts))
     own = [(i, name) for i, part in bared if isinstance(part, Regularised) for name in part.regularisers]
     count = Counter(name for _, name in own)
@@ -119,8 +119,8 @@ def _names(parts: nn.ModuleList) -> dict[tuple[int, str], str]:
 class OnDims(nn.Module):
     """A mapping on some dimensions, the others passed through unchanged.
 
-    Where the inner mapping keeps its number of dimensions, each stays in its place; otherwise its output
-    comes first and the rest follow in order.
+    If the inner mapping keeps its number of dimensions, each stays in its place; otherwise its output comes first,
+    and the other dimensions follow in order.
     """
 
     def __init__(self, inner: Mapping, dims: Sequence[int], y_dim: int) -> None:
@@ -164,7 +164,7 @@ class OnDims(nn.Module):
 
 
 class MappingModule(nn.Module):
-    """A module that is a `Mapping`: what type checkers are told, since nothing has to inherit from it."""
+    """A module that is a `Mapping`, for type checkers only: nothing has to inherit from it."""
 
     y_dim: int
     z_dim: int
@@ -189,12 +189,12 @@ class Wrapped(MappingModule):
 
 
 def bare(mapping: Any) -> Any:
-    """The mapping itself, whose capabilities ``isinstance`` sees, out of what `as_module` has put around it."""
+    """The mapping that `as_module` has wrapped, or the mapping itself, whose capabilities ``isinstance`` can see."""
     return mapping.mapping if isinstance(mapping, Wrapped) else mapping
 
 
 def properties_of(mapping: object) -> Properties:
-    """What a mapping declares; one that declares nothing is held to the contract alone: continuous, no more.
+    """What a mapping declares; a mapping that declares nothing is continuous, as the contract says, and no more.
 
     >>> properties_of(Compose([Identity(2), Identity(2)])).injective
     True

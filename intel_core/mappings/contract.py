@@ -129,20 +129,20 @@ class Regularised(Protocol):
 class Annealed(Protocol):
     """A mapping whose bias a run can turn on gradually, by the schedule named ``strength``.
 
-    With the whole bias from the first step, training can settle for a poor optimum: the posterior's samples seldom
-    fall where g is steep, so the gradient hardly sees what crossing such a place would bring. From a weak bias the
-    encoder finds its arrangement first and keeps it as the bias grows. At each strength g is a valid mapping, and
-    the strength it was saved with belongs to its state.
+    With the whole bias from the first step, training can end in a poor optimum: the posterior's samples seldom fall
+    where g is steep, so the gradient hardly shows what crossing such a place would bring. With a weak bias the encoder
+    first finds its arrangement, and keeps it as the bias grows. At each strength g is a valid mapping, and the
+    strength that it was saved with belongs to its state.
     """
 
     def set_strength(self, strength: float) -> None:
-        """0 is no bias (the identity, where that makes sense), 1 the mapping as its spec describes it."""
+        """Set the strength: 0 is no bias (the identity, if that makes sense), 1 the mapping that the spec describes."""
         ...
 
 
 @runtime_checkable
 class Levelled(Protocol):
-    """A mapping whose dimensions form levels, from the top, which all later ones depend on, to the bottom."""
+    """A mapping whose dimensions form levels, from the top one, on which all others depend, to the lowest."""
 
     @property
     def levels(self) -> tuple[tuple[int, ...], ...]:
@@ -152,7 +152,7 @@ class Levelled(Protocol):
 
 @runtime_checkable
 class Diagnosable(Protocol):
-    """A mapping that can say of encoded data whether its bias took."""
+    """A mapping that can judge from encoded data whether its bias took."""
 
     def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
         """Numbers, and lists of numbers, about posterior means `y` of shape ``(n, y_dim)``."""
@@ -163,7 +163,7 @@ class Diagnosable(Protocol):
 
 
 def _read_dims(value: object) -> object:
-    """``0-1``, ``3`` or a list."""
+    """Dimensions written as ``0-1``, as ``3`` or as a list."""
     if not isinstance(value, str):
         return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
     shown = repr(value if len(value) <= 60 else f"{value[:60]}…")
@@ -197,11 +197,11 @@ class MappingSpec(ComponentSpec):
 
         Args:
             steps: length of the run.
-            settled: the schedules that are known by then, that of ``kl`` among them.
+            settled: the schedules that are already decided, that of ``kl`` among them.
 
         Returns:
-            By name: ``strength`` for a mapping that is `Annealed` (not heard where another mapping of the run advises
-            otherwise), or that of one of its auxiliary losses.
+            Schedules by name: ``strength`` for a mapping that is `Annealed` (ignored if two mappings of a run
+            disagree), or the name of one of its auxiliary losses.
         """
         return {}
 

@@ -1,4 +1,4 @@
-"""What does a mapping promise of itself? Its declared properties, and how they pass through compositions.
+"""What does a mapping promise about itself? Its declared properties, and those of compositions of mappings.
 
 Importing this module does not import torch.
 """
@@ -16,7 +16,7 @@ __all__ = ["Hoelder", "Locus", "Properties"]
 class Locus:
     """A place in the space of y where g is not smooth: all y whose coordinates `dims` are `point`, or lie on a ray.
 
-    With as many free coordinates as that leaves, it is a point of a line, a ray of a plane, or a cylinder over one.
+    In a line it is a point, in a plane a point or a ray, and with further free dimensions a cylinder over one of these.
 
     Attributes:
         dims: the dimensions of y that are pinned; all others are free.
@@ -33,7 +33,7 @@ class Locus:
 
     @property
     def codimension(self) -> int:
-        """1 for what separates two sides (a seam), more for what can be walked around (a centre)."""
+        """1 for a place that separates two sides (a seam), more for one that a path can go around (a centre)."""
         return len(self.dims) - (self.direction is not None)
 
     def on_dims(self, dims: Sequence[int]) -> Locus:
@@ -58,21 +58,21 @@ class Hoelder:
 
 @dataclass(frozen=True)
 class Properties:
-    """What a mapping promises of itself; every promise that is made can be tested.
+    """What a mapping promises about itself; every promise can be tested.
 
     Attributes:
         continuous: g is continuous.
         injective: g is injective, hence Theorem 1 holds with equality.
-        norm_bound: no ``‖g(y)‖`` exceeds it, if given.
+        norm_bound: an upper bound of ``‖g(y)‖`` for all y, if there is one.
         clusters: the number of clusters into which the prior's mass is separated, if any.
         betti: Betti numbers (b0, b1, …) of the set near which g carries all but a vanishing part of the prior's
             mass; higher ones are 0. For the circle (1, 1), although g of a plane with eps > 0 is the open disc.
-        sparsity: between which values the mean Hoyer score of ``g(y)`` lies under the prior, if it is bounded.
+        sparsity: lower and upper bound of the mean Hoyer score of ``g(y)`` under the prior, if they are known.
         hoelder: how steep g may be.
         planes: pairs of dimensions of `y` in which the mapping acts, for pictures.
-        centres: places that can be walked around and at which g is not smooth, or steep in all directions.
-        seams: places that separate two sides and at which g is not smooth; a ray may be so only far from its
-            origin (an asymptote).
+        centres: places of codimension 2 or more at which g is not smooth, or steep in all directions.
+        seams: places that separate two sides and at which g is not smooth; for a ray this may be true only far from
+            its origin (an asymptote).
     """
 
     continuous: bool = True
@@ -89,7 +89,7 @@ class Properties:
     def on_dims(self, dims: Sequence[int], y_dim: int) -> Properties:
         """What is left of the promises when the mapping acts on `dims` of `y_dim` dimensions, the rest passed through.
 
-        A norm is no longer bounded, nor the sparsity; passing dimensions on changes no topology.
+        The norm and the sparsity are no longer bounded; passing dimensions through does not change the topology.
 
         >>> Properties(norm_bound=1.0, betti=(1, 1), planes=((0, 1),)).on_dims((2, 3), 4).planes
         ((2, 3),)
@@ -112,8 +112,8 @@ class Properties:
     def then(self, after: Properties) -> Properties:
         """The promises of ``after ∘ self``.
 
-        What follows acts on an already mapped latent, so its places are not places of y; it keeps clusters and
-        topology where it is a homeomorphism onto its image.
+        The second mapping acts on an already mapped latent, so its places are not places of y. Clusters and topology
+        are kept if it is a homeomorphism onto its image.
 
         >>> Properties(betti=(1, 1)).then(Properties(injective=True, norm_bound=2.0)).norm_bound
         2.0

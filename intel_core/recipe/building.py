@@ -25,8 +25,8 @@ __all__ = [
 def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
     """The model that a resolved run spec describes, initialised from its seed.
 
-    Encoder, mapping and decoder draw their initial weights from streams of their own, so that exchanging one
-    leaves the others as they were; the process's global random state is left as it was.
+    Encoder, mapping and decoder draw their initial weights from separate random streams, so that exchanging one leaves
+    the others unchanged; the process's global random state is not changed either.
 
     Raises:
         SpecError: if the mapping or a network does not fit the latent or the data.
@@ -36,7 +36,7 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
         raise SpecError("the run spec is not resolved; call resolve(spec, dataset) first")
     x_shape = tuple(x_shape)
     with torch.random.fork_rng(devices=[]):
-        # The CPU's generator alone: torch.manual_seed would reseed every accelerator, whose state nobody puts back.
+        # The CPU's generator only: torch.manual_seed would reseed every accelerator, whose state nobody restores.
         seed = torch.default_generator.manual_seed
         seed(stream(spec.seed, "mapping"))
         mapping = build_mapping(spec.mapping, spec.latent)
@@ -52,7 +52,7 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
             if isinstance(error, SpecError | DataError):
                 raise
             raise SpecError(f"the networks do not fit data of shape {list(x_shape)}: {error}") from error
-    # A run of before there was a choice says nothing, and was in float32.
+    # Runs from before there was a choice hold no precision; they were in float32.
     precision = "float32" if spec.precision == "auto" else spec.precision
     for network in (encoder, decoder):
         order_weights(network, precision)
@@ -68,7 +68,7 @@ def check_mapping(mapping: Mapping, spec: RunSpec) -> None:
     """Try a mapping on two rows before anything is trained.
 
     Raises:
-        PluginError: if its output or its auxiliary losses are not what the contract asks for.
+        PluginError: if its output or its auxiliary losses break the contract.
     """
     label = " then ".join(str(part) for part in spec.mapping) or "identity"
     y = torch.zeros(2, mapping.y_dim)

@@ -1,4 +1,4 @@
-"""What do the data settle of a run spec? Every choice that was left open."""
+"""Which settings of a run depend on its data? All that the spec leaves open; they are filled in here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ WARMUP_SHARE = 0.5
 
 
 def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
-    """The same spec with every open choice settled by the data and, for the precision, by the device.
+    """The same spec with every open setting filled in from the data and, for the precision, from the device.
 
     Raises:
         DataError: if the likelihood cannot explain the values of x.
-        SpecError: if so many epochs are more steps than a run can have, a trial is set where nothing is tried, or the
-            device is not here and the precision hangs on it.
+        SpecError: if the epochs are more steps than a run can have, `trial` is set although there is one start only, or
+            the precision depends on a device that is not here.
     """
     if spec.restarts == 1 and spec.trial != RunSpec.model_fields["trial"].default:
         raise SpecError(f"trial={spec.trial:g} is the length of each start's trial; say restarts=N for N starts")
@@ -67,9 +67,9 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
 
 
 def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
-    """What the mappings advise; auxiliary losses of one name in several are numbered as in a composition.
+    """The schedules that the mappings advise; if several use one name for a loss, it is numbered as in a composition.
 
-    There is one strength for all: where they disagree about it, none is heard, and each is whole from the first step.
+    All mappings share one strength: if two disagree about its schedule, it is ignored, and the strength is always 1.
     """
     advice = [part.advised_schedules(steps, settled) for part in mapping]
     strengths = {of_part["strength"] for of_part in advice if "strength" in of_part}
@@ -84,7 +84,7 @@ def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, Sc
 
 
 def _default_kl_weight(shape: tuple[int, ...], steps: int) -> ScheduleSpec:
-    """A warm-up on vectors, where the ELBO collapses without one; none on images, as in the paper."""
+    """A warm-up for vectors, where the posterior collapses without one; none for images, as in the paper."""
     if len(shape) == 3:
         return ConstantScheduleSpec()
     return LinearScheduleSpec(steps=max(1, int(steps * WARMUP_SHARE)))

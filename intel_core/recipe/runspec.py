@@ -39,7 +39,7 @@ __all__ = [
 
 _NAME = r"[\w+-][\w.+-]{0,99}"
 _RETIRED = ("strategy",)
-"""Settings that no run has any more, which run directories of former versions may still hold."""
+"""Settings that runs no longer have, but that run directories of earlier versions may hold."""
 
 
 def _default(kind: str, text: str) -> Callable[[], Any]:
@@ -60,7 +60,7 @@ ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], from_text("objectives"), AS
 
 
 class _Components(BaseModel):
-    """What is trained, and on what; a base of its own so that these settings come first."""
+    """What is trained, and on which data; a base class of its own so that these settings come first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -88,8 +88,8 @@ class _Components(BaseModel):
 class RunSpec(TrainingSettings, _Components):
     """Everything that decides the result of a training run.
 
-    Fields that may be left open (None) are settled from the data by `resolve`; a run directory keeps the resolved
-    spec. The same resolved spec gives the same run, bit for bit on a CPU.
+    Fields that are left open (None) are filled in from the data by `resolve`; a run directory keeps the resolved spec.
+    The same resolved spec gives the same run, bit for bit on a CPU.
 
     >>> make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]").mapping[0]
     IdentitySpec(dims=None)
@@ -107,7 +107,7 @@ class RunSpec(TrainingSettings, _Components):
     )
     nodes: PositiveInt = Field(1, le=4096, description="machines that share every batch")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of what the networks multiply; auto: bfloat16 for convolutions where it is the faster one"
+        "auto", description="number format of the networks; auto: bfloat16 for convolutions if the device supports it"
     )
     compile: bool = Field(
         False, description="compile the networks for training by torch.compile, which takes up to a minute at the start"
@@ -151,8 +151,8 @@ def make_run_spec(**settings: Any) -> RunSpec:
     """A run spec from keyword arguments, texts or spec objects.
 
     Raises:
-        SpecError: naming the field, what was expected and the nearest spelling; where a component's text is wrong, the
-            error is the component's own.
+        SpecError: naming the field, what was expected and the nearest spelling; if the text of a component is wrong,
+            the component's own error.
 
     >>> make_run_spec(laten=3)
     Traceback (most recent call last):
@@ -170,7 +170,7 @@ def make_run_spec(**settings: Any) -> RunSpec:
 
 
 def _problem(error: ValidationError) -> SpecError:
-    """What a user is told: the error of the first component that is wrong, which may have a cause, or all in a line."""
+    """The error for the user: that of the first wrong component, with its cause, or else all errors in one line."""
     for detail in error.errors(include_url=False):
         cause = (detail.get("ctx") or {}).get("error")
         if isinstance(cause, SpecError):
@@ -197,7 +197,7 @@ def _kind_within(annotation: Any) -> str | None:
 
 
 def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
-    """The run spec that a run directory holds, of this version or a former one.
+    """The run spec that a run directory holds, of this version or an earlier one.
 
     Raises:
         SpecError: as `make_run_spec`.
