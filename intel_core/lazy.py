@@ -12,7 +12,7 @@ __all__ = ["lazy_names"]
 def lazy_names(
     package: str, homes: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """A package's ``__getattr__``, ``__dir__`` and ``__all__``, by which each name is imported on its first use.
+    """A package's ``__getattr__``, ``__dir__`` and ``__all__``, which import each name on its first use.
 
     Args:
         package: name of the package.

@@ -71,7 +71,7 @@ class LinearScheduleSpec(_Ramp):
 
 
 class CosineScheduleSpec(_Ramp):
-    """From `start` to `end` along half a cosine: it falls unless told otherwise, as a learning rate should."""
+    """From `start` to `end` along half a cosine: by default it falls from 1 to 0, as a learning rate should."""
 
     start: NonNegativeFloat = Field(1.0, description="weight before the ramp")
     end: NonNegativeFloat = Field(0.0, description="weight after the ramp")
@@ -86,7 +86,7 @@ class CosineScheduleSpec(_Ramp):
 
 
 class GeometricScheduleSpec(_Ramp):
-    """From `start` to `end` by equal factors: for weights that matter by their order of magnitude."""
+    """From `start` to `end` by equal factors (geometrically), for weights whose order of magnitude matters."""
 
     start: float = Field(0.01, gt=0, description="weight before the ramp")
     end: float = Field(1.0, gt=0, description="weight after the ramp")

@@ -10,8 +10,8 @@ Environment variables:
     INTEL_PLUGINS: comma-separated allow-list of distributions or components; all others are disabled.
     INTEL_DISABLE_PLUGINS: comma-separated list of what to disable; ``*`` disables everything outside the core.
 
-A command does nothing until its name is typed: it is disabled where INTEL_DISABLE_PLUGINS names it or its
-distribution, while ``*`` and the allow-list leave commands alone.
+A command does nothing until its name is typed. It is disabled if INTEL_DISABLE_PLUGINS names it or its distribution;
+``*`` and the allow-list do not affect commands.
 """
 
 from __future__ import annotations
@@ -48,17 +48,18 @@ API_LEVEL = 1
 """Level of the plugin API that this core speaks; plugins of this level and of the one before it load."""
 
 CORE = "intelvae-core"
+THIS_PROCESS = "this-process"
 GROUP_PREFIX = "intelvae."
 KINDS = "kinds"
 """The group whose entries name the kinds of components."""
 COMMANDS = "commands"
 PLAIN = (COMMANDS, "hooks", KINDS)
-"""Groups whose entries are no specs of a kind: commands, modules with hook functions, and the kinds themselves."""
+"""Groups whose entries are not specs: commands, modules with hook functions, and the kinds themselves."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """One registered name, as its distribution's metadata tells it.
+    """One registered name, read from its distribution's metadata.
 
     Attributes:
         kind: which sort of component, e.g. ``mappings``; also the entry-point group without its prefix.
@@ -68,7 +69,7 @@ class Component:
         value: where the spec class lives, ``module:Class``.
         api: plugin API level that the distribution declares (1 unless it says otherwise).
         status: ``OK``, ``CONFLICT`` (two distributions offer the name), ``TOO NEW``, ``TOO OLD``, ``DISABLED``
-            or, once it was tried, ``BROKEN``.
+            or, if importing it has failed, ``BROKEN``.
         reason: why the status is not ``OK``, and what to do.
     """
 
@@ -95,7 +96,7 @@ class Component:
 # --- reading metadata ------------------------------------------------------------------------------------------
 
 registered: dict[tuple[str, str], tuple[Component, type[Any]]] = {}
-"""What `intel_core.register` made known in this process, by kind and name."""
+"""Components that `intel_core.register` has registered in this process, by kind and name."""
 
 
 def _words(variable: str) -> tuple[str, ...]:
@@ -104,9 +105,9 @@ def _words(variable: str) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=16)
 def _entries(path: tuple[str, ...]) -> dict[str, tuple[Component, ...]]:
-    """All entries of this project's groups by kind; `path` is the cache key, since installing changes what it holds.
+    """All entries of this project's groups by kind; `path` is the cache key, since installing changes its content.
 
-    Each distribution is read behind a guard of its own: `importlib.metadata.entry_points` fails altogether where
+    Each distribution is read in a ``try`` block of its own, because `importlib.metadata.entry_points` fails for all if
     the metadata of one is damaged.
     """
     found: dict[str, list[Component]] = {}
@@ -118,7 +119,7 @@ def _entries(path: tuple[str, ...]) -> dict[str, tuple[Component, ...]]:
             where = getattr(dist, "_path", dist)
             warnings.warn(f"{where} is damaged and left out ({type(error).__name__}: {error})", stacklevel=4)
             continue
-        # The same distribution seen twice (an editable install beside its build folder) is one; the first counts.
+        # A distribution that is found twice (an editable install beside its build folder) counts once, the first time.
         canonical = re.sub(r"[-_.]+", "-", name).lower()
         if not entries or canonical in seen:
             continue
@@ -132,7 +133,7 @@ def _entries(path: tuple[str, ...]) -> dict[str, tuple[Component, ...]]:
 
 
 def _read_distribution(dist: metadata.Distribution) -> tuple[str, int, list[metadata.EntryPoint]]:
-    """Name, API level and entries in this project's groups; no entries for what has nothing to do with it."""
+    """Name, API level and entries in this project's groups, of which most distributions have none."""
     if GROUP_PREFIX not in (dist.read_text("entry_points.txt") or ""):
         return "", 1, []
     for key in ("Name", "Version"):
@@ -159,7 +160,7 @@ def _matches(component: Component, words: Iterable[str]) -> bool:
 
 
 def _check_switches() -> None:
-    """A misspelt name in a switch must not silently do nothing."""
+    """Refuse a misspelt name in a switch, which would silently do nothing."""
     known = [c for kind in (*kinds(), *PLAIN) for c in _installed(kind)]
     for variable in ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS"):
         for word in _words(variable):
@@ -169,7 +170,7 @@ def _check_switches() -> None:
 
 
 def _judge(component: Component) -> Component:
-    """Status from metadata and switches alone, before anything is imported."""
+    """The status that follows from metadata and switches, before anything is imported."""
     allow, deny = _words("INTEL_PLUGINS"), _words("INTEL_DISABLE_PLUGINS")
     is_kept = component.distribution == CORE or component.kind == COMMANDS
     if _matches(component, deny) or ("*" in deny and not is_kept):
@@ -274,7 +275,7 @@ def find(kind: str, name: str) -> Component:
 
 
 def broken(component: Component, error: Exception) -> PluginError:
-    """What a user is told of a component that is installed and cannot be loaded, in a line."""
+    """The error of one line for a component that is installed and cannot be loaded."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return PluginError(
         f"{singular(component.kind)} {component.name!r} of {component.distribution} {component.version} is BROKEN "

@@ -13,7 +13,7 @@ __all__ = ["AS_TEXT", "expected", "from_text", "text_schema"]
 
 
 def expected(kind: str) -> str:
-    """What a user is told who gives something else than a component of a kind.
+    """The error for a value that is not a component of a kind.
 
     >>> expected("mappings")
     'expected a text such as name:key=value or name:@file.yaml, or a MappingSpec'

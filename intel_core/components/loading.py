@@ -1,4 +1,4 @@
-"""Which class stands behind a component's name? Imported on first use, each behind a guard of its own."""
+"""Which class stands behind a component's name? It is imported on first use; one that fails does not affect others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def base_of(kind: str) -> type[BaseModel]:
     offered = [component for component in available(KINDS) if component.name == kind and component.is_live]
     if not offered:
         raise PluginError(f"{kind} have no specs that can be loaded")
-    # Where a stranger takes a name of the core's, every component of that kind would otherwise be lost.
+    # If another distribution took the name of a kind of the core, all components of that kind would be lost otherwise.
     component = min(offered, key=lambda one: one.distribution != CORE)
     base = _value_of(component)
     if not (isinstance(base, type) and issubclass(base, BaseModel) and getattr(base, "kind", None) == kind):
@@ -60,7 +60,7 @@ def register(kind: str, name: str, spec_class: type[Any]) -> None:
     if not re.fullmatch(r"[\w.+-]+", name):
         raise SpecError(f"{name!r} is no name for a component: use letters, digits and . + - _ only")
     value = f"{getattr(spec_class, '__module__', '?')}:{getattr(spec_class, '__qualname__', repr(spec_class))}"
-    component = Component(kind, name, "this-process", "0", value)
+    component = Component(kind, name, discovery.THIS_PROCESS, "0", value)
     _check_class(component, spec_class)
     discovery.registered[kind, name] = (component, spec_class)
 
@@ -116,7 +116,7 @@ def _check_class(component: Component, spec_class: object) -> type[BaseModel]:
 
 
 class _NoTorch:
-    """A finder that refuses torch, so that looking at plugins never pays for it."""
+    """A finder that refuses to import torch, so that listing plugins stays quick."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "torch" or name.startswith("torch."):
@@ -127,7 +127,7 @@ class _NoTorch:
 
 
 def probe(component: Component) -> Component:
-    """Try to import one component and tell its status; torch stays out, whatever the plugin wants.
+    """Try to import one component and tell its status; torch is not imported, even if the plugin asks for it.
 
     >>> probe(find("mappings", "identity")).status
     'OK'
@@ -170,7 +170,7 @@ def name_of(kind: str, spec_class: type[BaseModel]) -> str:
         try:
             found = _load(component)
         except PluginError:
-            continue  # a broken neighbour is no reason to refuse
+            continue  # another component that is broken is no reason to refuse this one
         if found is spec_class:
             return component.qualified if component.status == "CONFLICT" else component.name
     raise PluginError(

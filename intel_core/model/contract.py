@@ -44,7 +44,7 @@ class NetworkSpec(ComponentSpec):
 
     kind: ClassVar[str] = "networks"
     convolutional: ClassVar[bool] = False
-    """Whether its time goes into convolutions, so that ``precision=auto`` may lower them."""
+    """Whether the network mainly computes convolutions; only then may ``precision=auto`` take bfloat16."""
 
     def build_encoder(self, x_shape: tuple[int, ...], out_features: int) -> nn.Module:
         """A network ``(n, *x_shape) -> (n, out_features)``.

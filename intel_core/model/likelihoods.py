@@ -1,4 +1,4 @@
-r"""What is :math:`p(x|z)`? Normalised likelihoods, as functions of what the decoder puts out.
+r"""What is :math:`p(x|z)`? Normalised likelihoods, as functions of the decoder's output.
 
 Shapes, for one example of shape ``event = (D,)`` or ``(C, H, W)`` and parameters that have
 ``params_per_value`` times as many channels (the first dimension of the event)::
@@ -26,14 +26,14 @@ class Likelihood(nn.Module):
     """Base of all likelihoods: independent values given the decoder's output."""
 
     params_per_value: int = 1
-    """How many numbers the decoder puts out for each value of x."""
+    """How many outputs the decoder has for each value of x."""
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """``log p(x|z)``, summed over the values of an example: nats per example."""
         return self.log_density(params, x).flatten(-(x.dim() - 1)).sum(-1)
 
     def mean_log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """The mean of `log_prob` over examples, where the parameters have no leading dimensions."""
+        """The mean of `log_prob` over examples, for parameters without leading dimensions."""
         return self.log_density(params, x).sum() / x.shape[0]
 
     def log_density(self, params: Tensor, x: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Likelihood(nn.Module):
         raise TypeError(f"{type(self).__name__} does not define log_density")
 
     def mean(self, params: Tensor) -> Tensor:
-        """The expectation of x: what is shown as a reconstruction or a sample."""
+        """The expectation of x, which is shown as a reconstruction or a sample."""
         raise TypeError(f"{type(self).__name__} does not define mean")
 
     def sample(self, params: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -127,9 +127,9 @@ class Gaussian(Likelihood):
     r""":math:`\log p = -\frac12 [(x - m)^2 / v + \log v + \log 2\pi]` with a fixed, shared or decoded variance.
 
     Args:
-        variance: ``"fixed"`` (``scale**2``), ``"shared"`` (one learned number) or ``"learned"`` (the decoder puts
-            out a log-variance for each value).
-        scale: standard deviation, or where a shared one starts.
+        variance: ``"fixed"`` (``scale**2``), ``"shared"`` (one learned number) or ``"learned"`` (the decoder gives a
+            log-variance for each value).
+        scale: standard deviation, or the initial value of a shared one.
         floor: a variance that is not fixed is ``floor**2 + exp(log-variance)``, so that the density stays bounded.
     """
 
@@ -147,7 +147,7 @@ class Gaussian(Likelihood):
             self.register_buffer("log_floor", torch.tensor(2 * math.log(floor)), persistent=False)
 
     def _split(self, params: Tensor, event_dims: int) -> tuple[Tensor, Tensor | None]:
-        """Mean and log-variance; no variance tensor where it is one constant."""
+        """Mean and log-variance; None for the latter if the variance is a constant."""
         if self.variance == "fixed":
             return params, None
         mean, raw = params.chunk(2, dim=-event_dims) if self.variance == "learned" else (params, self.log_variance)

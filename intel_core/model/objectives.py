@@ -25,13 +25,13 @@ __all__ = ["ELBO", "IWAE", "Objective", "Terms", "log_importance_weights"]
 
 
 class Terms(NamedTuple):
-    """What one batch says, each a scalar tensor in nats per example.
+    """The terms of the loss for one batch, each a scalar tensor in nats per example.
 
     Attributes:
         loss: what is minimised, weights included.
         log_likelihood: ``E_q log p(x|z)``.
         kl: ``KL(q(y|x) || N(0, I))`` in closed form; the plain ELBO is ``log_likelihood - kl``.
-        others: the mapping's auxiliary losses, unweighted, and what else the objective reports by name.
+        others: the mapping's auxiliary losses, unweighted, and further numbers that the objective reports, by name.
         posterior: q(y|x) of the batch.
     """
 
@@ -42,7 +42,7 @@ class Terms(NamedTuple):
     posterior: Posterior
 
     def numbers(self) -> dict[str, Tensor]:
-        """Everything but the posterior by name, without the graph that it was computed by."""
+        """Everything but the posterior by name, detached from the graph."""
         named = {"loss": self.loss, "log_likelihood": self.log_likelihood, "kl": self.kl, **self.others}
         return {name: value.detach() for name, value in named.items()}
 
@@ -55,8 +55,8 @@ class Objective(Protocol):
     def __call__(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         """Terms for a batch ``x`` of shape ``(n, *x_shape)`` and standard normal ``noise`` ``(particles, n, y_dim)``.
 
-        ``weights`` holds the current factor of ``"kl"`` and of the mapping's regularisers; what is not named
-        has factor 1.
+        ``weights`` holds the current factor of ``"kl"`` and of the mapping's regularisers; a term that is missing
+        there has factor 1.
         """
         ...
 
@@ -100,7 +100,7 @@ class IWAE:
         z, regularisers = model.map(y)
         log_likelihood = model.likelihood.log_prob(model.decode(z), x)
         log_ratio = _log_prior_over_posterior(posterior, y, noise)
-        # Reported with weight 1 whatever the warm-up's weight in what is optimised.
+        # Reported with weight 1, whatever the weight of the warm-up in the loss.
         bound = _log_mean_exp(log_likelihood + log_ratio)
         weight = weights.get("kl", 1.0)
         optimised = bound if weight == 1.0 else _log_mean_exp(log_likelihood + weight * log_ratio)

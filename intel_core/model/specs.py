@@ -53,7 +53,7 @@ class GaussianSpec(LikelihoodSpec):
         "learned",
         description="fixed: scale**2; shared: one learned number; learned: per value, by the decoder",
     )
-    scale: PositiveFloat = Field(1.0, description="standard deviation where it is fixed, and where shared it starts")
+    scale: PositiveFloat = Field(1.0, description="standard deviation if fixed; its initial value if shared")
     floor: float = Field(1e-3, ge=0, description="variances that are not fixed are floor**2 + exp(log-variance)")
 
     def build(self) -> Likelihood:

@@ -18,7 +18,7 @@ __all__ = [
 
 Network = Callable[[Tensor], Tensor]
 Apply = Callable[[Network, Tensor], Tensor]
-"""Calls a network."""
+"""A function that calls a network."""
 
 
 def _call(network: Network, x: Tensor) -> Tensor:
@@ -33,11 +33,11 @@ class InteLVAE(nn.Module):
         mapping: a `Mapping`, the same object on both paths.
         decoder: module ``(n, z_dim) -> (n, *params_shape)``.
         likelihood: what the decoder's output means.
-        x_shape: shape of one example, for whoever asks.
-        apply: calls encoder and decoder; a plain call unless they are to compute in another number format, say.
+        x_shape: shape of one example; it is stored only.
+        apply: calls encoder and decoder, for instance in another number format; a plain call by default.
 
     Attributes:
-        calls: what is called instead of ``encoder`` or ``decoder``, by that name, while there is something.
+        calls: functions that are called instead of the ``encoder`` or the ``decoder``, by that name; usually empty.
 
     Source: Miao et al., section 4.
     """

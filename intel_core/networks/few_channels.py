@@ -18,16 +18,16 @@ from torch.nn import functional as F
 __all__ = ["MOST_CHANNELS", "conv_transpose_to_few"]
 
 MOST_CHANNELS = 4
-"""Of the output, for blocks to pay."""
+"""The largest number of output channels for which blocks are faster."""
 _KERNEL, _PADDING = 4, 1
 _LEAST = 8
-"""Output channels that a block must have."""
+"""The smallest number of output channels of a block."""
 
 
 def conv_transpose_to_few(x: Tensor, weight: Tensor, bias: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
-    """What ``F.conv_transpose2d(x, weight, bias, stride, padding=1)`` says, cut to a size; 4x4 kernels alone.
+    """The result of ``F.conv_transpose2d(x, weight, bias, stride, padding=1)``, cut to a size, for 4x4 kernels.
 
-    Its derivatives are those of the transposed convolution, which are quick as they are.
+    Its derivatives are computed by the transposed convolution's own kernels, which are fast.
 
     Args:
         x: ``(n, in, height, width)``.
@@ -97,7 +97,7 @@ class _ToFew(torch.autograd.Function):
 
 
 def _side(channels: int, stride: int) -> int:
-    """Of a block: the stride, doubled until the block's channels fill an instruction."""
+    """The side of a block: the stride, doubled until the block's channels fill an instruction."""
     side = stride
     while channels * side**2 < _LEAST:
         side *= 2
@@ -105,9 +105,9 @@ def _side(channels: int, stride: int) -> int:
 
 
 def _places(side: int, stride: int) -> Tensor:
-    """Which entry of the small kernel each pixel of a block takes at each entry of the large one, in one direction.
+    """For each pixel of a block and each entry of the large kernel, the entry of the small kernel, in one direction.
 
-    Pixel b is made of input j by entry ``b + padding - stride * j``; where there is no such entry stands the number 4.
+    Input j contributes to pixel b with entry ``b + padding - stride * j``; the number 4 means that there is none.
 
     >>> _places(2, 2)
     tensor([[3, 1, 4],

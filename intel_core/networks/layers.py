@@ -4,10 +4,10 @@ With their default settings they are the paper's functions exactly.
 
 All weights are Glorot-uniform and all biases zero, batch normalisation has momentum 0.01 and epsilon 1e-3, as
 in the authors' code (Keras' defaults). Convolutions pad as TensorFlow's ``SAME`` does, odd sizes included. One thing is
-left out: the bias of a convolution before batch normalisation, which takes every constant away again.
+left out: the bias of a convolution before batch normalisation, which would subtract it again.
 
-Images and weights lie in memory with the channels last, the order that the kernels of CPUs and GPUs want, and stay so
-from the first layer to the last. Shapes are those of any PyTorch network.
+Images and weights lie in memory with the channels last, the order for which the kernels of CPUs and GPUs are made, from
+the first layer to the last. Shapes are those of any PyTorch network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from intel_core.networks.few_channels import MOST_CHANNELS, conv_transpose_to_fe
 __all__ = ["ConvDecoder", "ConvEncoder", "glorot_", "mlp_decoder", "mlp_encoder"]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    # In place where the layer before has no use for its output: on a CPU, new memory costs as much as the values.
+    # In place if the layer before does not need its output: on a CPU, new memory costs as much as computing the values.
     "relu": functools.partial(nn.ReLU, inplace=True),
     "leaky_relu": functools.partial(nn.LeakyReLU, inplace=True),
     "tanh": nn.Tanh,
@@ -102,8 +102,8 @@ _USUAL_BATCH = 100
 class _FromGrid(nn.Linear):
     """A dense layer on all values of ``(n, channels, height, width)``, its weights in that order.
 
-    In memory the channels of an example lie last, and a product wants its weights and values in one order: put into the
-    other's is what is smaller for a usual batch.
+    In memory the channels of an example lie last, and a product needs its weights and values in the same order: for a
+    usual batch, whichever of the two is smaller is reordered.
     """
 
     def __init__(self, grid: tuple[int, int, int], out_features: int) -> None:
@@ -144,8 +144,8 @@ class _Up(nn.ConvTranspose2d):
         self.size = size
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """``padding=1`` drops the first and last row and column; what is over the size goes at the end."""
-        plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()  # which have kernels of their own
+        """``padding=1`` drops the first and last row and column; whatever exceeds the size is cut at the end."""
+        plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()  # both have kernels of their own
         if self.bias is not None and self.out_channels <= MOST_CHANNELS and x.device.type == "cpu" and not plain:
             return conv_transpose_to_few(x, self.weight, self.bias, self.stride[0], self.size)
         x = super().forward(x, output_size)

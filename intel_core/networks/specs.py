@@ -21,7 +21,7 @@ __all__ = [
 
 Activation = Literal["relu", "leaky_relu", "tanh", "elu", "gelu", "silu", "softplus"]
 Width = Annotated[int, Field(gt=0, le=10**9)]
-"""Of a layer; more could not even be counted."""
+"""Width of a layer; with a larger one the number of weights would overflow."""
 
 
 class MLPSpec(NetworkSpec):
