@@ -60,8 +60,9 @@ def measure(run: Run, width: int) -> dict[str, Any]:
     """Probes of one run; of `width` dimensions where there are no levels."""
     data = run.dataset()
     mapping = run.model.mapping
-    encoded = [run.encode(split.x[:rows]).mean for split, rows in ((data.train, TRAINED_ON), (data.test, 10_000))]
-    labels = [split.labels[:rows].numpy() for split, rows in ((data.train, TRAINED_ON), (data.test, 10_000))]
+    parts = ((data.train, TRAINED_ON), (data.test, 10_000))
+    encoded = [run.encode(split.x[:rows], standardised=True).mean for split, rows in parts]
+    labels = [split.labels[:rows].numpy() for split, rows in parts]
     z = [mapping(y).numpy() for y in encoded]
     y = [e.numpy() for e in encoded]
 

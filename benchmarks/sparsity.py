@@ -53,8 +53,8 @@ def one(job: tuple[float | None, str, int, int, Path]) -> dict[str, Any]:
 def measure(run: Run, gamma: float | None) -> dict[str, Any]:
     """The numbers of one run."""
     test = run.dataset().test
-    encoding = run.encode(test.x)
-    error = (run.reconstruct(test.x) - to_float(test.x)).square().mean()
+    encoding = run.encode(test.x, standardised=True)
+    error = (run.reconstruct(test.x, standardised=True) - to_float(test.x)).square().mean()
     found = run.metrics["mapping"]
     return {
         "gamma": gamma,
@@ -93,7 +93,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def draw(run: Run, path: Path) -> None:
     """|z| by class, a column per dimension, and test images above their reconstructions."""
     test = run.dataset().test
-    z = run.encode(test.x).z
+    z = run.encode(test.x, standardised=True).z
     scaled = z.abs() / z.std(0).clamp(min=1e-8)
     by_class = torch.stack([scaled[test.labels == label].mean(0) for label in range(10)])
     # Dimensions in the order of the class that uses them most, so that blocks can be seen.
@@ -105,7 +105,7 @@ def draw(run: Run, path: Path) -> None:
     top.set_xlabel("dimension of z, sorted by the class that uses it most")
     figure.colorbar(image, ax=top, label="mean of |z| / std")
     chosen = torch.cat([torch.nonzero(test.labels == label)[:1, 0] for label in range(10)])
-    pairs = [to_float(test.x[chosen]), run.reconstruct(test.x[chosen])]
+    pairs = [to_float(test.x[chosen]), run.reconstruct(test.x[chosen], standardised=True)]
     bottom.imshow(torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in pairs]), cmap="gray_r", vmin=0, vmax=1)
     bottom.set_yticks([14, 42], ["original", "reconstruction"], fontsize=7)
     bottom.set_xticks([])

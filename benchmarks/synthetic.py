@@ -82,7 +82,7 @@ def measure(run: Run, data: str) -> dict[str, float]:
     """The three numbers of one run, and the KL that is left, which tells a collapse."""
     generator = torch.Generator().manual_seed(1)
     true = sample(data, 2000, generator)
-    drawn = run.original_units(run.sample(10_000, seed=1, noise=True)).double()
+    drawn = run.sample(10_000, seed=1, noise=True).double()
     off = (
         (drawn[:, 0].abs() < 1).double().mean()
         if data == "mixture"
@@ -150,7 +150,7 @@ def draw(names: list[str], runs: Path, path: Path) -> None:
                 drawn.append(torch.empty(0, 2))
                 continue
             run = train(data, "identity" if vanilla else MAPPINGS[data], objective, 0, runs)
-            drawn.append(run.original_units(run.sample(1500, seed=0, noise=True)))
+            drawn.append(run.sample(1500, seed=0, noise=True))
         for axes, points in zip(row, drawn, strict=True):
             axes.scatter(points[:, 0], points[:, 1], s=0.6, linewidths=0, color="#0072B2", rasterized=True)
             axes.set(xlim=(float(middle[0]) - half, float(middle[0]) + half), xticks=[], yticks=[])

@@ -1,7 +1,7 @@
 """What can go wrong by a user's hand? One exception for each kind of mistake, told in one or two lines.
 
 Everything that derives from `IntelError` is the user's to mend: the command prints its message without a
-traceback and exits with 2. Every other exception is a bug and keeps its traceback.
+traceback and exits with the code of its kind. Every other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 __all__ = [
     "DataError",
     "DivergenceError",
+    "EnvironmentProblem",
     "IntelError",
     "PluginError",
     "RunError",
@@ -38,6 +39,10 @@ class DataError(IntelError, ValueError):
 
 class RunError(IntelError):
     """A run directory or checkpoint that cannot be read, written or continued."""
+
+
+class EnvironmentProblem(RunError):
+    """What this machine lacks: memory, room on a disk, a device, a package, further processes."""
 
 
 class DivergenceError(IntelError, ArithmeticError):

@@ -1,4 +1,4 @@
-"""Where is it computed? The device that a spec names."""
+"""On which device does a run compute? The one that its spec names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from intel_core.errors import SpecError, did_you_mean
+from intel_core.errors import EnvironmentProblem, SpecError, did_you_mean
 
 __all__ = ["pick_device"]
 
@@ -15,7 +15,8 @@ def pick_device(name: str) -> torch.device:
     """The device a spec names; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        SpecError: if there is no such device here.
+        SpecError: if no device has such a name.
+        EnvironmentProblem: if this machine has no such device.
 
     >>> pick_device("cpu")
     device(type='cpu')
@@ -26,10 +27,14 @@ def pick_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except (RuntimeError, TypeError):
+        device = torch.device("meta")
+    if device.type == "meta":  # it computes nothing
+        raise SpecError(f"device {name!r} is not here{did_you_mean(str(name), _devices(), say='devices')}") from None
+    try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        here = _devices()
-        raise SpecError(f"device {name!r} is not here{did_you_mean(name, here, say='devices')}") from None
+        raise EnvironmentProblem(f"device {name!r} is not here; devices: {', '.join(_devices())}") from None
     return device
 
 

@@ -1,13 +1,14 @@
-"""In which number format do the networks compute? float32, or bfloat16 where that is the faster one.
+"""In which number format do the networks compute? float32, or bfloat16 if the device has units for it.
 
-Only what a network multiplies is lowered: weights, optimiser state, posterior, mapping, likelihood and every sum stay
-float32. A network in bfloat16 has its 4-d weights in channels-last order, the layout its kernels want.
+Only products inside the networks use bfloat16: weights, optimiser state, posterior, mapping, likelihood and every sum
+stay float32. A network in bfloat16 has its 4-d weights in channels-last order, the layout for which its kernels are made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from intel_core.compute.device import pick_device
 from intel_core.errors import SpecError, did_you_mean
 from intel_core.model.contract import NetworkSpec
 
-__all__ = ["AUTO_PRECISION", "apply_in", "bfloat16_pays", "order_weights", "pick_precision"]
+__all__ = ["AUTO_PRECISION", "apply_in", "bfloat16_pays", "order_weights", "pick_precision", "torch_as_usual"]
 
 AUTO_PRECISION = "INTEL_AUTO_PRECISION"
 """Environment variable: the number format that ``precision=auto`` takes for convolutional networks on any device."""
@@ -24,9 +25,9 @@ _FORMATS = ("float32", "bfloat16")
 
 
 def pick_precision(asked: str, device: str, *networks: NetworkSpec) -> str:
-    """``float32`` or ``bfloat16``; ``auto`` takes bfloat16 for convolutional networks where `bfloat16_pays`.
+    """``float32`` or ``bfloat16``; ``auto`` takes bfloat16 for convolutional networks if `bfloat16_pays`.
 
-    Dense networks stay in float32: they are so small here that the casts would cost more than the products save.
+    Dense networks stay in float32: they are so small here that the casts would cost more than the products gain.
 
     Args:
         asked: ``auto``, or the answer itself.
@@ -34,7 +35,7 @@ def pick_precision(asked: str, device: str, *networks: NetworkSpec) -> str:
         *networks: specs of the encoder and the decoder.
 
     Raises:
-        SpecError: if the answer hangs on a device that is not here.
+        SpecError: if the answer depends on a device that is not here.
 
     >>> from intel_core.networks.specs import MLPSpec
     >>> pick_precision("auto", "cpu", MLPSpec())
@@ -47,11 +48,11 @@ def pick_precision(asked: str, device: str, *networks: NetworkSpec) -> str:
 
 
 def bfloat16_pays(device: torch.device) -> bool:
-    """Whether a device has units that multiply matrices in bfloat16: a CPU with AMX, a GPU that says so.
+    """Whether a device has units that multiply matrices in bfloat16: a CPU with AMX, or a GPU that reports them.
 
-    It is asked for what it has and never timed, so that one spec means the same run whenever it is asked. A CPU that
-    has the AVX512-BF16 instructions alone counts as having none: on some it is faster in them, on others slower than
-    in float32, and ``--precision bfloat16`` is there for whoever knows. ``INTEL_AUTO_PRECISION`` overrules the answer.
+    Nothing is timed, so that the same spec gives the same run every time. A CPU with AVX512-BF16 instructions but no
+    AMX counts as having no such units, because some of these CPUs are slower in bfloat16 than in float32; if yours is
+    faster, use ``--precision bfloat16``. ``INTEL_AUTO_PRECISION`` overrules the answer.
 
     Raises:
         SpecError: if that variable names no number format.
@@ -67,15 +68,43 @@ def bfloat16_pays(device: torch.device) -> bool:
 
 
 def order_weights(network: nn.Module, precision: str) -> None:
-    """Lay a network's 4-d weights out for a precision, in place; float32 leaves them as they are."""
+    """Put a network's 4-d weights into the memory order for a precision, in place; float32 leaves them unchanged."""
     if precision == "bfloat16":
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own gap
 
 
 def apply_in(precision: str, network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """What a network says of x, computed in a precision, in the dtype of x."""
+    """The output of a network for x, computed in a precision and returned in the dtype of x."""
     if precision == "float32":
         return network(x)
     with torch.autocast(x.device.type, torch.bfloat16):
         out = network(x)
     return out.to(x.dtype)
+
+
+@contextlib.contextmanager
+def torch_as_usual() -> Iterator[None]:
+    """Torch as it is when imported, whatever a script has set: new tensors are float32, on the CPU, with gradients.
+
+    A context, or a decorator; the script's own settings are back afterwards.
+
+    >>> torch.set_default_dtype(torch.float64)
+    >>> with torch_as_usual():
+    ...     torch.zeros(1).dtype
+    torch.float32
+    >>> torch.zeros(1).dtype
+    torch.float64
+    >>> torch.set_default_dtype(torch.float32)
+    """
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    moved = device.type != "cpu"
+    torch.set_default_dtype(torch.float32)
+    if moved:
+        torch.set_default_device("cpu")
+    try:
+        with torch.inference_mode(False):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        if moved:
+            torch.set_default_device(device)

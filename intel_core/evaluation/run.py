@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from intel_core.components.spec import parse_spec
+from intel_core.compute.device import pick_device
+from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
@@ -23,6 +25,7 @@ __all__ = [
 class Run(StoredRun):
     """A trained model and everything known about it; `fit` and `load_run` return one."""
 
+    @torch_as_usual()
     def took(
         self,
         against: StoredRun | str | Path | None = None,
@@ -56,6 +59,7 @@ class Run(StoredRun):
         other = load_run(against) if isinstance(against, str | Path) else against
         return judge(gather(self, other, dataset=dataset, data_dir=data_dir).evidence)
 
+    @torch_as_usual()
     def measure(
         self,
         *metrics: str | MetricSpec,
@@ -89,7 +93,12 @@ def _metric(given: str | MetricSpec) -> MetricSpec:
 def load_run(path: str | Path, *, device: str = "cpu") -> Run:
     """A run from its directory.
 
+    Args:
+        path: the run directory.
+        device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, as in `fit`.
+
     Raises:
         RunError: if it is not a run directory.
+        SpecError: if no device has such a name; `EnvironmentProblem`, if this machine has none.
     """
-    return Run(RunFolder(Path(path)), device=device)
+    return Run(RunFolder(Path(path)), device=str(pick_device(device)))

@@ -123,7 +123,7 @@ class Subject:
         n = len(split) if limit is None else min(limit, len(split))
 
         def encode() -> Encoding:
-            found = self.run.encode(split.read(torch.arange(n)), seed=seed)
+            found = self.run.encode(split.read(torch.arange(n)), seed=seed, standardised=True)
             if not all(bool(torch.isfinite(values).all()) for values in found):
                 raise RunError(f"{self.run.path} encodes some {name} examples as numbers that are not finite")
             return found
@@ -143,8 +143,10 @@ class Subject:
         return self._once(("prior", n, seed), draw)
 
     def generated(self, n: int, *, seed: int = 0) -> Tensor:
-        """`n` new examples, the mean of p(x|z) at draws of the prior, ``(n, *x_shape)``."""
-        return self._once(("generated", n, seed), lambda: self.run.decode(self.prior(n, seed=seed).z))
+        """`n` new examples, the mean of p(x|z) at draws of the prior, ``(n, *x_shape)``, in the data set's units."""
+        return self._once(
+            ("generated", n, seed), lambda: self.run.decode(self.prior(n, seed=seed).z, standardised=True)
+        )
 
     def cache(self, name: str) -> Path:
         """A folder of that name for what serves more runs than this one; it exists."""

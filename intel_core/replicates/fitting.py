@@ -16,6 +16,7 @@ import pluggy
 
 from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
+from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DivergenceError, RunError, SpecError
 from intel_core.evaluation.run import Run
@@ -58,6 +59,7 @@ class Replicates:
 
 @out_of_memory_told()
 @freed_memory_kept()
+@torch_as_usual()
 def fit_replicates(
     replicates: int,
     spec: RunSpec | None = None,

@@ -7,29 +7,32 @@ Encode, decode, reconstruct, sample, and give its numbers, on another machine to
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from intel_core.components import discovery as plugins
 from intel_core.compute.memory import require_bytes
+from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset, Examples
 from intel_core.data.values import to_float
-from intel_core.errors import DataError, PluginError, RunError, SpecError
+from intel_core.errors import DataError, IntelError, PluginError, RunError, SpecError
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.reading.values import read_values
 from intel_core.recipe.building import build_model
 from intel_core.recipe.runspec import RunSpec, stored_run_spec
-from intel_core.runs import checkpoint
+from intel_core.recipe.size import require_room
+from intel_core.runs import checkpoint, opening
 from intel_core.runs.folder import RunFolder
-from intel_core.runs.units import Units, as_tensor
+from intel_core.runs.tensors import most_bytes, require_weights
+from intel_core.runs.units import Units
 
 __all__ = [
     "Encoding",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 _ROWS = 1000
+_WEIGHTS = "model.safetensors"
 
 
 class Encoding(NamedTuple):
@@ -124,6 +128,12 @@ class StoredRun:
             except PluginError as error:
                 if any(needed["name"] == c.name for c in plugins.available(needed["kind"])):
                     continue  # ambiguous or disabled: loading the spec says so in full
+                if needed["distribution"] == plugins.THIS_PROCESS:
+                    raise PluginError(
+                        f"{self.path} needs {needed['kind'][:-1]} {needed['name']!r}, which was registered only in the "
+                        f"process that trained it; register it again: intel_core.register({needed['kind']!r}, "
+                        f"{needed['name']!r}, ITS_CLASS), or install a plugin that offers it"
+                    ) from error
                 raise PluginError(
                     f"{self.path} needs {needed['kind'][:-1]} {needed['name']!r} of {needed['distribution']} "
                     f"{needed['version']}, which is not installed: pip install {needed['distribution']}"
@@ -132,7 +142,7 @@ class StoredRun:
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:
         """Final numbers, in nats per example; empty for a run that has not ended."""
-        return self._folder.read("metrics.json") if (self.path / "metrics.json").exists() else {}
+        return self._folder.read_metrics()
 
     @property
     def status(self) -> str:
@@ -148,25 +158,39 @@ class StoredRun:
         """The trained model in evaluation mode.
 
         Raises:
-            RunError: if there are no weights, or they do not fit.
+            RunError: if there are no weights, they are damaged, or they do not fit.
+            SpecError: if so large a model cannot fit into memory.
         """
-        model = build_model(self.spec, self._info["data"]["shape"])
+        device, shape = torch.device(self._device), self._info["data"]["shape"]
+        require_room(f"{self.path}: its model", self.spec, shape, device)
         try:
-            model.load_state_dict(self._weights())
-        except RuntimeError as error:
-            raise RunError(f"the weights in {self.path} do not fit its spec: {str(error).splitlines()[0]}") from error
-        return model.to(self._device).eval()
+            model = build_model(self.spec, shape)
+        except IntelError:
+            raise
+        except Exception as error:  # whatever a network makes of settings that no run has had
+            said = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise RunError(f"the model that {self.path}/run.json describes cannot be built: {said[:200]}") from error
+        weights = self._weights(most_bytes(model))
+        require_weights(f"the weights in {self.path} do not fit its spec", weights, model)
+        model.load_state_dict(weights)
+        return model.to(device).eval()
 
-    def _weights(self) -> dict[str, Tensor]:
-        path = self.path / "model.safetensors"
-        if path.exists():
+    def _weights(self, most: int) -> dict[str, Tensor]:
+        path = self.path / _WEIGHTS
+        if opening.has(self.path, _WEIGHTS):
             try:
-                return safetensors.torch.load_file(path)
-            except (safetensors.SafetensorError, OSError) as error:
+                content = opening.read_bytes(self.path, _WEIGHTS, most)
+                weights = checkpoint.read_tensors(content)
+            except (OSError, ValueError) as error:
                 raise RunError(f"{path} is damaged: {error}") from error
+            digest = self.metrics.get("weights_sha256")
+            if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+                raise RunError(f"{path} is damaged: it does not match the checksum in metrics.json")
+            return weights
         if self.status == "diverged" and not checkpoint.listed(self._folder.checkpoints):
             raise RunError(f"{self.path} diverged at step {self.metrics.get('step')}, before its first checkpoint")
-        return checkpoint.load(checkpoint.latest(self._folder.checkpoints)[0])[1]["model"]
+        newest = checkpoint.latest(self._folder.checkpoints, most)[0]
+        return checkpoint.load(newest, most)[1]["model"]
 
     def dataset(self, data_dir: Path | None = None) -> Dataset:
         """The data the run was trained on, loaded again.
@@ -222,13 +246,23 @@ class StoredRun:
 
     # --- what the model does -----------------------------------------------------------------------------------
 
-    def encode(self, x: Any, *, seed: int = 0) -> Encoding:
-        """Means and samples of q(y|x), and z, for examples ``(n, *x_shape)``, arrays or tensors.
+    @torch_as_usual()
+    def encode(self, x: Any, *, seed: int = 0, standardised: bool = False) -> Encoding:
+        """Means and samples of q(y|x), and z, for examples in the units of the data.
+
+        Where the training data were standardised (a table), the rows are standardised here by the mean and standard
+        deviation of the training data. Images are bytes, which are divided by 255, or floats in [0, 1].
+
+        Args:
+            x: ``(n, *x_shape)`` or one example, in whatever form `fit` takes data: arrays, tensors, lists, a data
+                frame, whose columns are found by their names; or a `Split` of a data set.
+            seed: of the samples.
+            standardised: whether the values are standardised already, as ``run.dataset().test.x`` is.
 
         Raises:
-            DataError: if the shape or the values do not fit the model.
+            DataError: if the shape or the values do not fit the model, or a column is missing.
         """
-        values = self.check(x)
+        values = self.units.read(x, standardised=standardised)
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "encode"))
         draws = iter(torch.split(self.model.sample_prior(len(values), generator), _ROWS))
 
@@ -240,27 +274,50 @@ class StoredRun:
 
         return Encoding(*self._by_rows(rows, values))
 
-    def decode(self, z: Any) -> Tensor:
-        """The mean of p(x|z) for z of shape ``(n, z_dim)``.
+    @torch_as_usual()
+    def decode(self, z: Any, *, standardised: bool = False) -> Tensor:
+        """The mean of p(x|z) for z of shape ``(n, z_dim)``, in the units of the data; of images in [0, 1].
+
+        Args:
+            z: as `encode` gives it.
+            standardised: leave the values standardised, as the model knows them.
 
         Raises:
             DataError: if z has another shape.
         """
-        z = as_tensor("z", z).to(torch.float32)
+        z = read_values("z", z).x.to(torch.float32)
         if z.dim() != 2 or z.shape[1] != self.model.z_dim:
             raise DataError(f"z has shape {tuple(z.shape)}, expected (n, {self.model.z_dim})")
-        return self._by_rows(lambda part: (self.model.likelihood.mean(self.model.decode(part)),), z)[0]
+        x = self._by_rows(lambda part: (self.model.likelihood.mean(self.model.decode(part)),), z)[0]
+        return x if standardised else self.original_units(x)
 
-    def reconstruct(self, x: Any) -> Tensor:
-        """The mean of p(x|z) at z = g(mean of q(y|x)), the shape of x."""
-        return self.decode(self.encode(x).z_mean)
+    def reconstruct(self, x: Any, *, standardised: bool = False) -> Tensor:
+        """The mean of p(x|z) at z = g(mean of q(y|x)), ``(n, *x_shape)``, in the units of the data; images in [0, 1].
 
-    def sample(self, n: int, *, seed: int = 0, noise: bool = False) -> Tensor:
-        """`n` new examples: y from N(0, I), z = g(y), then the mean of p(x|z), or a draw from it with `noise`.
+        Args:
+            x: examples as for `encode`.
+            standardised: whether values are standardised already; the reconstructions are so, too, then.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        return self.decode(self.encode(x, standardised=standardised).z_mean, standardised=standardised)
+
+    @torch_as_usual()
+    def sample(self, n: int, *, seed: int = 0, noise: bool = False, standardised: bool = False) -> Tensor:
+        """`n` new examples in the units of the data, as ``intel sample`` gives them; images in [0, 1].
+
+        y is drawn from N(0, I), z = g(y), and x is the mean of p(x|z), or a draw from it with `noise`.
+
+        Args:
+            n: how many.
+            seed: of the draw.
+            noise: draw from p(x|z) instead of taking its mean.
+            standardised: leave the values standardised, as the model knows them.
 
         Raises:
             DataError: if n is not positive.
-            SpecError: if so many cannot fit into memory.
+            EnvironmentProblem: if so many cannot fit into memory.
         """
         if not hasattr(n, "__index__") or n < 1:  # integers of NumPy and torch have one, too
             raise DataError(f"{n} samples were asked for; expected a whole number, at least 1")
@@ -273,7 +330,8 @@ class StoredRun:
             params = self.model.decode(self.model.mapping(y))
             return (likelihood.sample(params, generator) if noise else likelihood.mean(params),)
 
-        return self._by_rows(rows, self.model.sample_prior(n, generator))[0]
+        x = self._by_rows(rows, self.model.sample_prior(n, generator))[0]
+        return x if standardised else self.original_units(x)
 
     @property
     def model_device(self) -> torch.device:

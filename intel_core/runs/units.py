@@ -1,4 +1,4 @@
-"""How do examples get from the units of a data file to what a model was trained on, and back?
+"""How do examples get from the units of the data to what a model was trained on, and back?
 
 A run keeps how its training data were laid out: shape, support, names of columns and classes, and the mean and standard
 deviation of each standardised column. `Units` applies that to examples which come later.
@@ -6,15 +6,23 @@ deviation of each standardised column. `Units` applies that to examples which co
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from intel_core.data.dataset import Examples
+from intel_core.data.dataset import Examples, Split
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.values import read_values
 
-__all__ = ["Units", "as_tensor"]
+__all__ = ["Units"]
+
+_FAR = 10.0
+"""Standard deviations between a column's median and the training data's mean that are worth a warning."""
+_ROUNDING = 1e-4
+"""By how much values of [0, 1] may leave it, as those of resized images do."""
 
 
 class Units:
@@ -46,7 +54,41 @@ class Units:
 
     def original(self, x: Tensor) -> Tensor:
         """The inverse of `standardise`."""
-        return x if self.scaling is None else x * torch.tensor(self.scaling["std"]) + torch.tensor(self.scaling["mean"])
+        if self.scaling is None:
+            return x
+        kind = x.dtype if x.is_floating_point() else torch.float32
+        mean, std = (torch.tensor(self.scaling[key], dtype=kind, device=x.device) for key in ("mean", "std"))
+        return x * std + mean
+
+    def read(self, given: Any, *, standardised: bool = False) -> Tensor:
+        """Examples that a user holds, as the model knows them: ``(n, *shape)``, float32, or bytes for x / 255.
+
+        Args:
+            given: whatever `fit` takes as data, in the units of the data: several examples or one. Columns of a data
+                frame are found by their names. A `Split` of a data set is taken as the data set holds it.
+            standardised: whether the values are standardised already, as those of a data set are.
+
+        Raises:
+            DataError: if they are no numbers, a column is missing, or the shape or the values do not fit the model.
+
+        >>> units = Units({"shape": [2], "scaling": {"mean": [10.0, 0.0], "std": [2.0, 1.0]}})
+        >>> units.read([14.0, 1.0]).tolist(), units.read([[2.0, 1.0]], standardised=True).tolist()
+        ([[2.0, 1.0]], [[2.0, 1.0]])
+        """
+        if isinstance(given, Split):
+            return self.check(given.read(torch.arange(len(given))))
+        values = read_values("examples", given, None if self.scaling is None else torch.float64)
+        x = self._shaped(self._arranged(values.x, values.names))
+        if standardised:
+            return self.check(x)
+        if self.scaling is not None:
+            x = self.standardise(x.double()).float()
+            self._warn_if_far(x)
+        elif x.dtype == torch.uint8 and self._data.get("support") == "real":
+            raise DataError("examples are bytes, which stand for x / 255, but the run was trained on real numbers")
+        x = self.check(x)
+        self._require_support(x)
+        return x
 
     def adapt(self, examples: Examples) -> Examples:
         """Examples in their own units as the model knows its data.
@@ -57,42 +99,107 @@ class Units:
         Raises:
             DataError: if a column is missing, or the shape or the values do not fit.
         """
-        x, known = examples.x, tuple(self._data.get("columns", ()))
-        x = x.unsqueeze(1) if x.dim() == 1 else x
-        if known and examples.columns:
-            missing = [name for name in known if name not in examples.columns]
-            if missing:
-                raise DataError(
-                    f"there is no column {missing[0]!r}{did_you_mean(missing[0], examples.columns, say='columns')}; "
-                    f"the run was trained on {', '.join(known)}"
-                )
-            x = x[:, [examples.columns.index(name) for name in known]]
+        x = examples.x.unsqueeze(1) if examples.x.dim() == 1 else examples.x
+        x = self._arranged(x, examples.columns)
         if self.scaling is not None and x.shape[1:] == self.shape:
             x = self.standardise(x).float()
         classes, labels = list(self._data.get("classes", ())), examples.labels
         if labels is not None and classes and examples.class_names:
             classes += [name for name in examples.class_names if name not in classes]
             labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
-        return Examples(self.check(x), labels, tuple(classes) or examples.class_names, known)
+        x = self.check(x)
+        self._require_support(x)
+        return Examples(x, labels, tuple(classes) or examples.class_names, self._columns)
 
     def check(self, x: Any) -> Tensor:
-        """Examples as a tensor ``(n, *shape)``: bytes stay bytes, and all else becomes float32.
+        """Examples in the model's units as a tensor ``(n, *shape)``: bytes stay bytes, and all else becomes float32.
 
         Raises:
             DataError: if the shape or the values do not fit.
         """
-        values = as_tensor("examples", x)
-        if values.dim() == len(self.shape) and self.shape[0] == 1:
-            values = values.unsqueeze(1)
-        if values.shape[1:] != self.shape:
-            raise DataError(f"examples have shape {tuple(values.shape[1:])}, the run was trained on {self.shape}")
+        values = self._shaped(read_values("examples", x).x)
         if values.dtype == torch.uint8 and self._data.get("support") == "binary" and not bool((values > 1).any()):
             values = values * 255  # a mask, as in the data it was trained on
         if values.dtype != torch.uint8:
-            values = values.to(torch.float32)
-            if not bool(torch.isfinite(values).all()):
-                raise DataError("examples hold NaN or infinity")
+            bad = ~torch.isfinite(values).flatten(1).all(1)
+            if bool(bad.any()):
+                raise DataError(
+                    f"examples hold NaN or infinity, or numbers too large for float32, in {int(bad.sum())} of "
+                    f"{len(bad)} rows, first in row {int(bad.nonzero()[0])}"
+                )
         return values
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(self._data.get("columns", ()))
+
+    def _arranged(self, x: Tensor, names: Sequence[str]) -> Tensor:
+        """The columns of the training data by their names, where both have names.
+
+        Raises:
+            DataError: if one is missing.
+        """
+        known = self._columns
+        if not known or not names or (_are_numbers(known, names) and not set(known) <= set(names)):
+            return x
+        if x.dim() == 1:  # a row of a data frame, or one of its columns, whose rows have names
+            return x[[list(names).index(name) for name in known]].unsqueeze(0) if set(known) <= set(names) else x
+        missing = [name for name in known if name not in names]
+        if missing:
+            raise DataError(
+                f"there is no column {missing[0]!r}{did_you_mean(missing[0], names, say='columns')}; "
+                f"the run was trained on {', '.join(known)}"
+            )
+        return x[:, [list(names).index(name) for name in known]] if x.dim() == 2 else x
+
+    def _shaped(self, x: Tensor) -> Tensor:
+        """Examples, or one of them, as ``(n, *shape)``; images of one channel may come without it.
+
+        Raises:
+            DataError: if the shape is another.
+        """
+        if x.dim() == len(self.shape) and self.shape[0] == 1:
+            x = x.unsqueeze(1)
+        if x.shape == self.shape:
+            x = x.unsqueeze(0)
+        elif self.shape[0] == 1 and x.shape == self.shape[1:]:
+            x = x[None, None]
+        if x.dim() == 0 or x.shape[1:] != self.shape:
+            given = tuple(x.shape[1:])
+            hint = ""
+            if len(self.shape) == 3 and given == (*self.shape[1:], self.shape[0]):
+                hint = "; numpy.moveaxis(x, -1, 1) puts the channels first"
+            raise DataError(f"examples have shape {given}, the run was trained on {self.shape}{hint}")
+        return x
+
+    def _require_support(self, x: Tensor) -> None:
+        """Refuse values that the training data cannot have had.
+
+        Raises:
+            DataError: if the model knows [0, 1] and there are others.
+        """
+        if x.dtype == torch.uint8 or self._data.get("support") not in ("unit", "binary") or x.numel() == 0:
+            return
+        low, high = (float(bound) for bound in torch.aminmax(x))
+        if low < -_ROUNDING or high > 1 + _ROUNDING:
+            raise DataError(
+                f"examples have values from {low:g} to {high:g}, but the run was trained on values in [0, 1]; scale "
+                "them alike, e.g. x / 255, or give bytes (uint8), which are divided by 255"
+            )
+
+    def _warn_if_far(self, x: Tensor) -> None:
+        """Standardised values that are taken for raw ones lie far from the training data, as a rule."""
+        if len(x) == 0:
+            return
+        apart = x.median(0).values.abs()
+        worst = int(apart.argmax())
+        if float(apart[worst]) > _FAR:
+            name = repr(self._columns[worst]) if self._columns else str(worst)
+            warnings.warn(
+                f"column {name} lies {float(apart[worst]):.3g} standard deviations from the mean of the training data; "
+                "values that are standardised already need standardised=True",
+                stacklevel=4,
+            )
 
     def differs_from(self, now: dict[str, Any]) -> str:
         """What of another data set's summary shows that it is not the training data, in words; empty if nothing does.
@@ -106,7 +213,8 @@ class Units:
             return "fingerprint"
         if _scaled_otherwise(self.scaling, now["scaling"]):
             return "mean or spread"
-        return "columns" if self._data.get("columns", now["columns"]) != now["columns"] else ""
+        known, columns = self._columns, tuple(now["columns"])
+        return "columns" if known and columns and known != columns else ""  # the same arrays may come without names
 
 
 def _scaled_otherwise(then: dict[str, list[float]] | None, now: dict[str, Any] | None) -> bool:
@@ -121,16 +229,6 @@ def _scaled_otherwise(then: dict[str, list[float]] | None, now: dict[str, Any] |
     return bool((((mean - other_mean).abs() > 1e-6 * std) | ((std - other_std).abs() > 1e-6 * std)).any())
 
 
-def as_tensor(what: str, values: Any) -> Tensor:
-    """Values as a dense tensor of real numbers.
-
-    Raises:
-        DataError: if they are none; `what` says in the message what they were to be.
-    """
-    try:
-        tensor = values if isinstance(values, Tensor) else torch.tensor(values)
-    except (TypeError, ValueError, RuntimeError):
-        raise DataError(f"{what} must be an array of numbers, not {type(values).__name__}") from None
-    if tensor.is_complex() or tensor.layout != torch.strided:
-        raise DataError(f"{what} must be dense real numbers, not {tensor.dtype} of layout {tensor.layout}")
-    return tensor
+def _are_numbers(*of: Sequence[str]) -> bool:
+    """Whether one of some tables has names that only number its columns, as a data frame without names has."""
+    return any(list(names) == [str(i) for i in range(len(names))] for names in of)

@@ -95,7 +95,7 @@ def encode(
                 mean, std = (torch.tensor(values, dtype=torch.float64) for values in dataset.scaling)
                 examples = examples._replace(x=examples.x * std + mean)
         examples = trained.adapt(examples)
-    encoding = trained.encode(examples.x, seed=seed)
+    encoding = trained.encode(examples.x, seed=seed, standardised=True)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
     if examples.labels is not None:
         arrays["labels"] = examples.labels.cpu().numpy()

@@ -46,6 +46,6 @@ def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, 
     images = len(trained.model.x_shape) == 3
     target = output or trained.path / f"samples-{number}{'.png' if images else '.npy'}"
     suffix_of(target, (".png", ".npy", ".npz", ".csv"))
-    x = trained.original_units(trained.sample(number, seed=seed, noise=noise))
+    x = trained.sample(number, seed=seed, noise=noise)
     save_examples(trained, x, target)
     click.echo(f"{number:,} samples in {target}")

@@ -43,7 +43,7 @@ class Scene:
         self._x = None if dataset is None else dataset.test.x[:_MOST_ENCODED]
         labels = None if dataset is None or dataset.test.labels is None else dataset.test.labels[:_MOST_ENCODED]
         self._labels = labels
-        self.mean = None if self._x is None else run.encode(self._x).mean
+        self.mean = None if self._x is None else run.encode(self._x, standardised=True).mean
         names = () if dataset is None else dataset.class_names
         mapping = run.model.mapping
         self._behind = Backdrop(mapping, self.mean, labels, names)
@@ -97,7 +97,7 @@ class Scene:
         if len(y) != model.y_dim or not all(math.isfinite(v) and abs(v) <= _LIMIT for v in y):
             raise DataError(f"y must be {model.y_dim} numbers between {-_LIMIT:g} and {_LIMIT:g}")
         z = model.mapping(torch.tensor([y], device=self.run.model_device))
-        x = self.run.decode(z.cpu())
+        x = self.run.decode(z.cpu(), standardised=True)
         return {"z": [float(f"{v:.4g}") for v in z[0].tolist()], **self._shown(x)}
 
     def example(self, index: int) -> dict[str, Any]:

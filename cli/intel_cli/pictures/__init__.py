@@ -32,7 +32,8 @@ def draw_all(run: Run, dataset: Dataset) -> list[Path]:
     """Draw ``samples.png``, ``reconstructions.png`` and ``latent.png`` into the run directory."""
     image = len(dataset.x_shape) == 3
     seed = run.spec.seed
-    samples = run.sample(64, seed=seed) if image else run.sample(MOST_POINTS, seed=seed, noise=True)
+    n = 64 if image else MOST_POINTS
+    samples = run.sample(n, seed=seed, noise=not image, standardised=True)
     paths = [run.path / f"{name}.png" for name in ("samples", "reconstructions", "latent")]
     save_samples(paths[0], samples, dataset, support=dataset.support)
     save_reconstructions(paths[1], run, dataset)
@@ -53,7 +54,7 @@ def save_reconstructions(path: Path, run: Run, dataset: Dataset) -> None:
     """Draw test examples and what the model makes of them."""
     image = len(dataset.x_shape) == 3
     x = _spread(dataset, 24) if image else _some(dataset.test.x, 300)
-    originals, decoded = to_float(x).cpu(), run.reconstruct(x)
+    originals, decoded = to_float(x).cpu(), run.reconstruct(x, standardised=True)
     if image:
         save(image_pairs(originals, decoded, dataset.support), path)
     else:
@@ -64,7 +65,7 @@ def save_latent(path: Path, run: Run, dataset: Dataset) -> None:
     """Draw the test data in y and in z."""
     test = dataset.test
     rows = _rows(len(test), MOST_POINTS)
-    encoding = run.encode(test.x[rows])
+    encoding = run.encode(test.x[rows], standardised=True)
     labels = None if test.labels is None else test.labels[rows].cpu()
     save(latent_panels(run.model.mapping, encoding.mean, labels, dataset.class_names), path)
 

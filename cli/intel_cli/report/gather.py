@@ -222,7 +222,7 @@ def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tup
         if len(one.model.x_shape) == 3:
             pictures.append((name, _image_samples(one, dataset)))
         else:
-            x = as_drawn(one, one.sample(_POINTS, seed=one.spec.seed, noise=True))
+            x = as_drawn(one, one.sample(_POINTS, seed=one.spec.seed, noise=True, standardised=True))
             # Training data may lie on disk: only what is drawn is read.
             data = None if dataset is None else dataset.train.read(choose_rows(len(dataset.train), _POINTS))
             data = None if data is None else as_drawn(one, to_float(data))
@@ -233,7 +233,7 @@ def _samples(run: Run, against: Run | None, dataset: Dataset | None) -> list[tup
 
 
 def _image_samples(run: Run, dataset: Dataset | None) -> Picture:
-    x = run.sample(_SAMPLES, seed=run.spec.seed)
+    x = run.sample(_SAMPLES, seed=run.spec.seed, standardised=True)
     support = run.info["data"].get("support", "unit")
     limits = limits_of(x if dataset is None else to_float(dataset.test.x[:200]), support)
     columns = max(1, min(_SAMPLES, round(math.sqrt(_SAMPLES * x.shape[2] / x.shape[3]))))
@@ -250,7 +250,7 @@ def _reconstructions(run: Run, dataset: Dataset) -> Picture:
     test = dataset.test
     if len(dataset.x_shape) == 3:
         rows = spread_rows(test.labels, len(test), _PAIRS)
-        originals, decoded = to_float(test.x[rows]).cpu(), run.reconstruct(test.x[rows])
+        originals, decoded = to_float(test.x[rows]).cpu(), run.reconstruct(test.x[rows], standardised=True)
         columns = 8
         pairs = [part[i : i + columns] for i in range(0, len(rows), columns) for part in (originals, decoded)]
         blank = torch.ones(1, *originals.shape[1:])
@@ -260,6 +260,6 @@ def _reconstructions(run: Run, dataset: Dataset) -> Picture:
         label = f"{len(rows)} test images; below each row of originals the row of their reconstructions."
         return Picture(label, address(pixels, int(originals.shape[2] * originals.shape[3])), pixels.shape[1])
     x = test.x[choose_rows(len(test), 300)]
-    originals, decoded = as_drawn(run, to_float(x)), as_drawn(run, run.reconstruct(x))
+    originals, decoded = as_drawn(run, to_float(x)), as_drawn(run, run.reconstruct(x, standardised=True))
     label = f"{len(x)} test examples in grey, each joined to its reconstruction{units_note(run)}."
     return Picture(label, svg=joined(originals, decoded, label))

@@ -92,7 +92,7 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
     for dim in dims[:MOST_DIMS]:
         y = ys.repeat_interleave(len(STEPS), 0)
         y[:, dim] = torch.tensor(STEPS).repeat(len(ys))
-        x = run.decode(run.model.mapping(y.to(run.model_device)).cpu())
+        x = run.decode(run.model.mapping(y.to(run.model_device)).cpu(), standardised=True)
         if images:
             x = _smaller(x)
             tile = (int(x.shape[3]), int(x.shape[2]))
@@ -111,7 +111,7 @@ def _bases(run: Run, dataset: Dataset | None, limits: tuple[float, float]) -> tu
         return ys[0], bases
     test = dataset.test
     rows = spread_rows(test.labels, len(test), _MOST_BASES - 1)
-    mean = run.encode(test.x[rows]).mean
+    mean = run.encode(test.x[rows], standardised=True).mean
     for row, y in zip(rows, mean, strict=True):
         name = f"test {row}"
         if test.labels is not None:

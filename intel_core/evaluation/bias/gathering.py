@@ -85,7 +85,7 @@ def gather(
     encoding = labels = None
     if dataset is not None:
         rows = choose_rows(len(dataset.test), _MOST_ENCODED)
-        encoding = run.encode(dataset.test.x[rows])
+        encoding = run.encode(dataset.test.x[rows], standardised=True)
         labels = None if dataset.test.labels is None else dataset.test.labels[rows].cpu()
         if len(rows) < len(dataset.test):
             notes.append(f"{len(rows):,} of {len(dataset.test):,} test examples were encoded, chosen at random.")

@@ -134,7 +134,7 @@ def _of_levels(
     @torch.no_grad()
     def decode(y: Tensor) -> Tensor:
         z = torch.cat([mapping(rows.to(device)).cpu() for rows in torch.split(y, 1000)])
-        return subject.run.decode(z)
+        return subject.run.decode(z, standardised=True)
 
     changes = level_changes(decode, y, levels, generator=subject.generator(seed, "levels"))
     means = changes.mean(1)

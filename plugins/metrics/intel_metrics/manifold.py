@@ -61,7 +61,7 @@ def measure(
         )
     test = run.original_units(to_float(subject.split("test").x))
     clouds = {
-        "": run.original_units(run.sample(n, seed=seed, noise=True)),
+        "": run.sample(n, seed=seed, noise=True),
         " of means": run.original_units(subject.generated(n, seed=seed)),
     }
     for cloud in clouds.values():

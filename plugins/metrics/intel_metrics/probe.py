@@ -236,7 +236,7 @@ def _rows(subject: Subject, name: str, examples: int, seed: int) -> Tensor:
 def _features(subject: Subject, name: str, rows: Tensor, source: Literal["mean", "sample"], seed: int) -> Floats:
     subject.tell(f"encoding the {name} part", _PARTS.index(name) / len(_PARTS))
     if name == "train":  # some of it, and it may lie on disk
-        encoding = subject.run.encode(take(subject.split(name), rows), seed=seed)
+        encoding = subject.run.encode(take(subject.split(name), rows), seed=seed, standardised=True)
     else:
         encoding = subject.encode(name, seed=seed)
     return np.asarray((encoding.z_mean if source == "mean" else encoding.z).double().numpy())
