@@ -36,6 +36,8 @@ def read_arguments(
     Raises:
         SpecError: where they say two things at once, or something that no run has.
     """
+    settings = dict(settings)
+    standardize = settings.pop("standardize", None)
     if spec is not None and settings:
         raise SpecError("give fit() a whole spec or settings, not both")
     dataset = None
@@ -45,10 +47,13 @@ def read_arguments(
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
     if isinstance(data, np.ndarray | torch.Tensor | list):
-        dataset = make_dataset("data", data, labels)
+        dataset = make_dataset("data", data, labels, standardize="auto" if standardize is None else standardize)
         x = dataset.train.x
         total = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
-        data = MemorySpec(examples=total, shape=dataset.x_shape, fingerprint=fingerprint(x))
+        scaled = dataset.scaling is not None
+        data = MemorySpec(examples=total, shape=dataset.x_shape, fingerprint=fingerprint(x), standardize=scaled)
+    elif standardize is not None:
+        raise SpecError(f"standardize= goes with data= as an array; a named data set says {_standardized(data)}")
     elif labels is not None:
         raise SpecError("labels= goes with data= as an array; a named data set brings its own")
     if spec is None:
@@ -56,6 +61,12 @@ def read_arguments(
     elif data is not None:
         spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
     return spec, dataset
+
+
+def _standardized(data: Any) -> str:
+    """How the text of a data set says that it is to be standardised."""
+    text = data if isinstance(data, str) and data else "table:path=…"
+    return f"{text}{',' if ':' in text else ':'}standardize=true"
 
 
 def _refuse_path(data: str) -> None:

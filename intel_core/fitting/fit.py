@@ -9,6 +9,7 @@ from typing import Any
 
 from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
+from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError
 from intel_core.evaluation.run import Run
@@ -29,6 +30,7 @@ __all__ = [
 
 @out_of_memory_told()
 @freed_memory_kept()
+@torch_as_usual()
 def fit(
     spec: RunSpec | None = None,
     *,
@@ -49,7 +51,9 @@ def fit(
         run_dir: a new directory for the run; by default ``runs/<name>``.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: objects with functions marked by `intel_core.hookimpl`.
-        **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``.
+        **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``; and, beside an
+            array, ``standardize``: True scales each column to mean 0 and variance 1, False leaves values as they are;
+            by default those are scaled that are far from the scale of about 1, which a warning says.
 
     With ``devices=2`` two processes share each batch: this script is started once more, and both go on from here with
     the same run, of which the first one writes the directory and calls the hooks (see `intel_core.processes.starting`).

@@ -9,6 +9,7 @@ from typing import Any
 
 from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
+from intel_core.compute.precision import torch_as_usual
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation.run import Run
 from intel_core.fitting.keeping import train_and_keep
@@ -27,6 +28,7 @@ __all__ = [
 
 @out_of_memory_told()
 @freed_memory_kept()
+@torch_as_usual()
 def resume(
     path: str | Path,
     *,
@@ -83,7 +85,10 @@ def _resume(
                     f"{path} is finished at step {run.spec.steps:,}; there is nothing to resume: for a longer "
                     "training, begin a new run with more steps"
                 )
-            dataset = make_dataset("data", data, labels) if data is not None else run.dataset(data_dir)
+            # Scaled as at first, or not, whatever the rule is now.
+            scaled = bool(getattr(run.spec.data, "standardize", False))
+            given = data is not None
+            dataset = make_dataset("data", data, labels, standardize=scaled) if given else run.dataset(data_dir)
             run.require_its_data(dataset)
             trainer = make_trainer(run.spec, dataset, hooks_of_run(hooks, processes), processes)
         with processes.agreeing():

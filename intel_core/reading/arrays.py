@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 from intel_core.data.splitting import split_rows
+from intel_core.reading.scale import Standardize, in_float32, standardized
 from intel_core.reading.values import as_array, read_values
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "support_of",
 ]
 
+_EXACT = {"bool", "int8", "int16", "uint16", "float16", "bfloat16", "float32"}
+"""Types of numbers that float32 holds as they are."""
 _LEAST_SIDE = 8
 """An array with a last dimension of 1, 3 or 4, and the two before it at least this large, has its channels last."""
 
@@ -34,6 +37,7 @@ class MemorySpec(DatasetSpec):
     examples: int = Field(ge=0, description="number of examples")
     shape: tuple[int, ...] = Field(description="shape of one example")
     fingerprint: str = Field("", description="SHA-256 of the training data, first 16 digits")
+    standardize: bool = Field(False, description="whether the values were scaled to mean 0 and variance 1")
 
     def load(self, data_dir: Path | None) -> Dataset:
         """Always raises an error, since the arrays are not kept.
@@ -70,34 +74,43 @@ def make_dataset(
     split_seed: int = 0,
     support: Support | None = None,
     class_names: tuple[str, ...] = (),
+    standardize: Standardize = False,
 ) -> Dataset:
     """A data set from arrays, checked and split at random.
 
     Args:
         name: for messages.
-        x: array or tensor ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images. Real numbers are taken as
-            they are; uint8 stands for ``x / 255``, or for a mask if it holds only 0 and 1.
+        x: array, tensor or data frame ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images. Real numbers are
+            taken as they are; uint8 stands for ``x / 255``, or for a mask if it holds only 0 and 1.
         labels: integers ``(n,)``, or None.
         validation: share of the examples held out for validation.
         test: share of the examples held out for testing.
         split_seed: seed of the split, independent of the run's seed so that all runs see the same split.
         support: which values x takes; read off the data if None.
         class_names: names of the labels.
+        standardize: scale each column of vectors, or all values of images alike, to mean 0 and variance 1, measured on
+            the training rows; `Dataset.scaling` keeps how. ``"auto"``: only where the values are far from the scale
+            that models are trained on, with a warning. If False such values are warned of.
 
     Raises:
-        DataError: for values that are not finite, constant data, a wrong shape, too few examples, or shares that are
-            not in [0, 1).
+        DataError: for values that are masked, missing or not finite, constant data, a wrong shape, too few examples, or
+            shares that are not in [0, 1).
 
     >>> import numpy as np
     >>> data = make_dataset("noise", np.random.default_rng(0).normal(size=(100, 3)))
     >>> len(data.train), len(data.validation), len(data.test), data.support
     (80, 10, 10, 'real')
     """
-    x = check_examples(name, x)
+    import torch
+
+    x = _checked(name, x)
     labels = check_labels(name, labels, len(x))
     rows = split_rows(name, len(x), validation, test, split_seed)
+    real = x.dtype != torch.uint8 and (support or support_of(x.float())) == "real"
+    x, scaling = standardized(name, x, rows[0], standardize, real=real)
+    x = in_float32(name, x)
     train, held_out, last = (Split(x[r], None if labels is None else labels[r]) for r in rows)
-    return Dataset(name, train, held_out, last, support or support_of(x), class_names)
+    return Dataset(name, train, held_out, last, support or support_of(x), class_names, scaling)
 
 
 def check_examples(name: str, x: Any) -> Tensor:
@@ -106,7 +119,15 @@ def check_examples(name: str, x: Any) -> Tensor:
     Raises:
         DataError: for values or shapes that cannot be used; the message tells what is wrong, and in which row.
     """
-    values = read_values(name, x).x
+    return in_float32(name, _checked(name, x))
+
+
+def _checked(name: str, x: Any) -> Tensor:
+    """As `check_examples`, but numbers that float32 would change are in float64."""
+    import torch
+
+    exact = str(getattr(x, "dtype", "")).removeprefix("torch.") in _EXACT
+    values = read_values(name, x, torch.float32 if exact else torch.float64).x
     return _check_values(name, values.unsqueeze(1) if values.dim() in (1, 3) else values)
 
 

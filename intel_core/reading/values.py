@@ -21,6 +21,8 @@ __all__ = ["Values", "as_array", "can_be_values", "read_values"]
 
 _MOST_NAMES = 100_000
 """An index that is longer numbers the rows of a column, and names no values."""
+_MISSING = ("NoneType", "NAType", "NaTType", "MaskedConstant")
+"""Types of what stands for a missing value in Python, in pandas, and in masked arrays."""
 
 
 class Values(NamedTuple):
@@ -62,12 +64,16 @@ def read_values(name: str, given: Any, dtype: torch.dtype | None = None) -> Valu
     import torch
 
     dtype = dtype or torch.float32
+    if hasattr(given, "to_pandas") and hasattr(given, "column_names"):  # a table of pyarrow
+        given = given.to_pandas()
     names = _names_of(given)
     if hasattr(given, "to_numpy"):
         given = given.to_numpy()
     if isinstance(given, list | tuple) and given and all(isinstance(row, torch.Tensor) for row in given):
         given = _stacked(name, given)
     if isinstance(given, torch.Tensor):
+        if hasattr(given, "get_mask"):
+            raise DataError(f"{name}: a masked tensor; expected a dense one without missing values")
         if given.is_complex() or given.layout != torch.strided:
             raise DataError(f"{name}: a {given.dtype} tensor of layout {given.layout}; expected dense real numbers")
         tensor = given.detach()
@@ -104,15 +110,20 @@ def as_array(name: str, given: Any) -> np.ndarray[Any, Any]:
     """
     import numpy as np
 
+    if hasattr(given, "toarray") and hasattr(given, "nnz"):
+        raise DataError(f"{name}: a sparse matrix; expected a dense array, which x.toarray() makes")
     try:
-        array = np.asanyarray(given)
+        masked = isinstance(given, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in given)
+        array = np.ma.array(given) if masked else np.asanyarray(given)
     except (TypeError, ValueError, RuntimeError):
         raise DataError(f"{name}: no array of numbers; are the rows of different lengths?") from None
     if isinstance(array, np.ma.MaskedArray):
-        hidden = int(np.ma.getmaskarray(array).sum())
+        mask: Any = np.ma.getmaskarray(array)
+        fields = mask.dtype.names
+        hidden = sum(int(mask[field].sum()) for field in fields) if fields else int(mask.sum())
         if hidden:
             raise DataError(
-                f"{name}: {hidden:,} of {array.size:,} values are masked, and a model needs all of them; "
+                f"{name}: {hidden:,} of {mask.nbytes:,} values are masked, and a model needs all of them; "
                 "drop those rows, or fill them: x.filled(x.mean(0))"
             )
     return np.asarray(array)
@@ -122,6 +133,8 @@ def _from_array(name: str, array: np.ndarray[Any, Any], names: tuple[str, ...], 
     import numpy as np
     import torch
 
+    if array.dtype.names:
+        array = _of_fields(name, array)
     if array.dtype.kind == "O":
         array = _of_objects(name, array, names)
     if array.dtype.kind not in "buif":
@@ -129,7 +142,30 @@ def _from_array(name: str, array: np.ndarray[Any, Any], names: tuple[str, ...], 
     if array.dtype == np.uint8:
         return torch.from_numpy(np.require(array, requirements=["C", "W"]))
     with np.errstate(over="ignore"):  # numbers too large for float32 become infinite, which is checked by others
-        return torch.from_numpy(array.astype(np.float64 if dtype == torch.float64 else np.float32, "C"))
+        values = array.astype(np.float64 if dtype == torch.float64 else np.float32, "C")
+    whole = array.dtype.kind in "iu" and array.size and dtype == torch.float64
+    if whole and values.min() == values.max() and array.min() != array.max():
+        raise DataError(
+            f"{name}: the values differ (from {array.min()} to {array.max()}), but by less than float64 can tell "
+            "apart; subtract the smallest one first"
+        )
+    return torch.from_numpy(values)
+
+
+def _of_fields(name: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The fields of a structured array as columns.
+
+    Raises:
+        DataError: naming a field that does not hold numbers.
+    """
+    from numpy.lib import recfunctions
+
+    assert array.dtype.fields is not None
+    for field, (dtype, *_) in array.dtype.fields.items():
+        if dtype.base.kind not in "buif":
+            raise DataError(f"{name}: field {field!r} is of type {dtype}, expected numbers; leave it out: x[[…]]")
+    columns: np.ndarray[Any, Any] = recfunctions.structured_to_unstructured(array)
+    return columns
 
 
 def _of_objects(name: str, array: np.ndarray[Any, Any], names: tuple[str, ...]) -> np.ndarray[Any, Any]:
@@ -144,9 +180,13 @@ def _of_objects(name: str, array: np.ndarray[Any, Any], names: tuple[str, ...]) 
         if not isinstance(value, numbers.Real | np.bool_) and not _is_decimal(value):
             where = f"row {place[0]}" if place else "it"
             column = f", column {names[place[-1]]!r}" if len(place) == 2 and len(names) == array.shape[1] else ""
-            said = "no value" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
+            missing = type(value).__name__ in _MISSING
+            said = "no value" if missing else f"{type(value).__name__} {str(value)[:40]!r}"
             raise DataError(f"{name}: {where}{column} holds {said}, expected a number")
-    return array.astype(np.float64)
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        raise DataError(f"{name}: a number is beyond what float64 holds, 1.8e308; divide the values first") from None
 
 
 def _is_decimal(value: object) -> bool:

@@ -4,7 +4,10 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow
 import pytest
+import scipy.sparse
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +19,9 @@ from intel_core.reading.arrays import check_examples, check_labels, support_of
 RNG = np.random.default_rng(0)
 REAL = RNG.normal(size=(20, 3))
 BYTES = RNG.integers(0, 256, size=(20, 3), dtype=np.uint8)
+
+
+UNSCALED = pytest.mark.filterwarnings("ignore:.* far from the scale")
 
 
 def with_value(value: float, *rows: int) -> np.ndarray:
@@ -39,7 +45,10 @@ def read_only(x: np.ndarray) -> np.ndarray:
         (with_value(np.nan, 7), "1 of 20 examples hold NaN or infinity, the first is row 7"),
         (with_value(np.inf, 4, 9), "2 of 20 examples hold NaN or infinity, the first is row 4"),
         (with_value(-np.inf, 0), "1 of 20 examples hold NaN or infinity, the first is row 0"),
-        (with_value(1e300, 5), "1 of 20 examples hold NaN or infinity, the first is row 5"),  # none in float32
+        (
+            with_value(1e300, 5),
+            "1 of 20 examples hold values beyond ±3.4e38, the largest that float32 holds, the first is",
+        ),
         (torch.tensor(with_value(np.nan, 7)), "1 of 20 examples hold NaN or infinity, the first is row 7"),
         (torch.full((9, 1, 4, 4), torch.nan), "9 of 9 examples hold NaN or infinity, the first is row 0"),
         (np.zeros((20, 3)), "every value is 0; constant data cannot be modelled"),
@@ -69,6 +78,7 @@ def read_only(x: np.ndarray) -> np.ndarray:
     ],
     ids=lambda value: value if isinstance(value, str) else "x",
 )
+@UNSCALED
 def test_examples_that_are_refused(x: Any, message: str) -> None:
     for call in (check_examples, make_dataset):
         with pytest.raises(DataError, match=f"^mine: {re.escape(message)}"):
@@ -137,6 +147,111 @@ def test_the_array_that_was_passed_stays_as_it_was_and_is_not_shared(x: np.ndarr
     assert torch.equal(data.train.x, kept)
 
 
+# --- units -----------------------------------------------------------------------------------------------------
+
+
+UNITS = {"100 ± 20": REAL * 20 + 100, "counts": RNG.poisson(40, size=(50, 3)), "small": REAL * 1e-4}
+GREY = RNG.integers(0, 256, size=(20, 8, 8))
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_numbers_on_a_scale_that_does_not_train_are_warned_of_and_named(units: str) -> None:
+    with pytest.warns(UserWarning, match=r"^mine: column \d is .* ± .*, far from the scale .*standardize=True"):
+        data = make_dataset("mine", UNITS[units])
+    assert data.scaling is None
+    assert data.train.x.abs().max() == pytest.approx(abs(np.asarray(UNITS[units])).max(), rel=0.5)
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_numbers_on_any_scale_are_standardised_and_their_units_kept(units: str) -> None:
+    with pytest.warns(UserWarning, match=r"each column was standardised to mean 0 and variance 1"):
+        seen = make_dataset("mine", UNITS[units], standardize="auto")
+    data = make_dataset("mine", UNITS[units], standardize=True)
+    assert data.scaling is not None
+    assert torch.equal(seen.train.x, data.train.x)
+    assert data.train.x.mean(0).tolist() == pytest.approx([0] * 3, abs=1e-5)
+    assert data.train.x.std(0, correction=0).tolist() == pytest.approx([1] * 3, rel=1e-5)
+    mean, std = (torch.tensor(values) for values in data.scaling)
+    back = torch.cat([part.x * std + mean for part in (data.train, data.validation, data.test)])
+    given_x = torch.tensor(np.asarray(UNITS[units], np.float32))
+    np.testing.assert_allclose(back.sort(0).values, given_x.sort(0).values, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("x", [REAL, (REAL > 0) * 1.0, abs(REAL) / 9, BYTES, REAL + 5, REAL * 5], ids=str)
+def test_numbers_near_the_scale_of_about_1_stay_as_they_are(x: Any) -> None:
+    assert torch.equal(make_dataset("mine", x, standardize="auto").train.x, make_dataset("mine", x).train.x)
+    assert make_dataset("mine", x, standardize="auto").scaling is None
+
+
+def test_images_are_scaled_by_one_mean_and_grey_values_are_told_of_bytes() -> None:
+    with pytest.warns(UserWarning, match=r"the values are 1\d\d.* ± \d\d.*astype\('uint8'\)"):
+        data = make_dataset("mine", GREY, standardize="auto")
+    assert data.scaling is not None
+    assert (len(data.scaling[0]), len(data.scaling[1])) == (1, 1)
+    assert float(data.train.x.mean()) == pytest.approx(0, abs=1e-4)
+
+
+def test_a_constant_column_is_shifted_to_0() -> None:
+    x = np.c_[REAL * 100, np.full(20, 7.0)]
+    data = make_dataset("mine", x, standardize=True)
+    assert (data.train.x[:, 3] == 0).all()
+    assert data.scaling is not None
+    assert (data.scaling[0][3], data.scaling[1][3]) == (7.0, 1.0)
+
+
+@UNSCALED
+@pytest.mark.parametrize("x", [1.7e9 + np.arange(60.0)[:, None], 2**62 + 1000 * np.arange(60)[:, None]], ids=str)
+def test_values_that_float32_cannot_tell_apart_are_not_called_constant(x: Any) -> None:
+    with pytest.raises(
+        DataError, match=r"the values differ \(from .* to .*\), but by less than float32 can tell apart"
+    ):
+        make_dataset("mine", x)
+    assert len(make_dataset("mine", x, standardize=True).train.x.unique()) == 48
+
+
+def test_whole_numbers_beyond_float64_are_not_called_constant() -> None:
+    with pytest.raises(DataError, match=r"the values differ \(from 9223.*\), but by less than float64 can tell apart"):
+        make_dataset("mine", 2**63 + np.arange(60, dtype=np.uint64)[:, None])
+
+
+# --- forms of arrays ---------------------------------------------------------------------------------------------
+
+
+def test_masked_values_are_refused_wherever_the_mask_is() -> None:
+    mask = REAL > 1
+    rows = [np.ma.array(row, mask=hidden) for row, hidden in zip(REAL, mask, strict=True)]
+    for x in (np.ma.array(REAL, mask=mask), rows, np.ma.array(REAL.astype(np.float32), mask=mask)):
+        with pytest.raises(DataError, match=r"^mine: \d+ of 60 values are masked"):
+            make_dataset("mine", x)
+    records = np.ma.array(np.zeros(20, [("a", "f8"), ("b", "i4")]), mask=[(True, False)] + [(False, False)] * 19)
+    with pytest.raises(DataError, match=r"^mine: 1 of 40 values are masked"):
+        make_dataset("mine", records)
+    assert torch.equal(make_dataset("mine", np.ma.array(REAL, mask=False)).train.x, make_dataset("mine", REAL).train.x)
+
+
+def test_fields_of_a_structured_array_are_columns() -> None:
+    records = np.zeros(20, [("a", "f8"), ("b", "f4"), ("c", "f8")])
+    for i, field in enumerate("abc"):
+        records[field] = REAL[:, i]
+    assert torch.equal(check_examples("mine", records), check_examples("mine", REAL))
+    with pytest.raises(DataError, match=r"^mine: field 'b' is of type <U3, expected numbers"):
+        make_dataset("mine", np.zeros(20, [("a", "f8"), ("b", "U3")]))
+
+
+def test_missing_values_of_a_nullable_column_are_refused_with_their_place() -> None:
+    frame = pd.DataFrame({"a": pd.array([1.5] * 19 + [None], dtype="Float64"), "b": np.arange(20.0)})
+    with pytest.raises(DataError, match=r"^mine: (row 19, column 'a' holds no value|1 of 20 examples hold NaN)"):
+        make_dataset("mine", frame)
+    table = pyarrow.table({"a": [1.0, None, 2.0, 3.0], "b": [1, 2, 3, 4]})
+    with pytest.raises(DataError, match=r"^mine: 1 of 4 examples hold NaN or infinity, the first is row 1"):
+        make_dataset("mine", table)
+
+
+def test_a_sparse_matrix_is_told_how_to_become_dense() -> None:
+    with pytest.raises(DataError, match=r"^mine: a sparse matrix; .*toarray"):
+        make_dataset("mine", scipy.sparse.csr_matrix(np.eye(9)))
+
+
 # --- labels ----------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +305,7 @@ def numbered(n: int) -> np.ndarray:
     return np.stack([np.arange(n), -np.arange(n)], axis=1).astype(np.float32)
 
 
+@UNSCALED
 @given(n=st.integers(10, 300), validation=shares, test=shares, seed=st.integers(0, 2**31))
 def test_every_example_is_in_exactly_one_split(n: int, validation: float, test: float, seed: int) -> None:
     labels = np.arange(n) * 3
@@ -203,6 +319,7 @@ def test_every_example_is_in_exactly_one_split(n: int, validation: float, test: 
         assert len(split) == len(split.labels)
 
 
+@UNSCALED
 def test_a_split_follows_from_its_seed_alone() -> None:
     torch.manual_seed(1)
     first = rows_of(make_dataset("mine", numbered(100)))
@@ -214,6 +331,7 @@ def test_a_split_follows_from_its_seed_alone() -> None:
     assert first[0] != sorted(first[0])
 
 
+@UNSCALED
 @pytest.mark.parametrize(("n", "sizes"), [(4, (2, 1, 1)), (5, (3, 1, 1)), (100, (80, 10, 10)), (1001, (801, 100, 100))])
 def test_sizes_by_default(n: int, sizes: tuple[int, ...]) -> None:
     assert tuple(map(len, rows_of(make_dataset("mine", numbered(n))))) == sizes

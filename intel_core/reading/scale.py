@@ -1,0 +1,129 @@
+"""On which scale are numbers, and how do they get onto the one that models are trained on?"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+from intel_core.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Scaling", "Standardize", "in_float32", "standardized"]
+
+Standardize = bool | Literal["auto"]
+Scaling = tuple[tuple[float, ...], tuple[float, ...]]
+
+FAR = 10.0
+"""Root mean square above which a column is far from the scale of networks, whose outputs begin at about 1."""
+NARROW = 0.01
+"""Standard deviation of the widest column below which values are far from it as well."""
+
+
+def standardized(
+    name: str, x: Tensor, train: Tensor, standardize: Standardize, *, real: bool
+) -> tuple[Tensor, Scaling | None]:
+    """Numbers on the scale that is asked for, and the means and standard deviations by which they were scaled.
+
+    Vectors ``(n, D)`` are scaled column by column, ``(x - mean) / std``; images by one mean and one deviation for all
+    their values. Both are measured on the training rows, in float64, and divided by n. A column that is constant there
+    is shifted to 0 only.
+
+    Args:
+        name: for messages.
+        x: finite numbers ``(n, D)`` or ``(n, C, H, W)``.
+        train: row numbers of the training part.
+        standardize: ``"auto"``: if the numbers are far from the scale that models are trained on, with a warning that
+            says so; False: never, where that warns as well.
+        real: whether they may be any real numbers; others have a scale of their own.
+
+    Raises:
+        DataError: if they are too large for a standard deviation in float64.
+
+    >>> import torch
+    >>> x, scaling = standardized("mine", torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0, 1]), True, real=True)
+    >>> x.flatten().tolist(), scaling
+    ([-1.0, 1.0, 7.0], ((2.0,), (1.0,)))
+    """
+    import torch
+
+    if standardize is not True and not real:
+        return x, None
+    seen = x[train].to(torch.float64)
+    seen = seen.reshape(len(seen), -1) if seen.dim() == 2 else seen.reshape(-1, 1)
+    mean, std, still = seen.mean(0), seen.std(0, correction=0), seen.amin(0) == seen.amax(0)
+    if standardize is not True:
+        scale = _far(mean, std, still)
+        if not scale:
+            return x, None
+        far = f"{name}: {scale}, far from the scale of about 1 that models are trained on"
+        if standardize is False:
+            what = "training may diverge or fit badly; standardize=True scales to mean 0 and variance 1"
+        else:
+            what = (
+                f"{'each column was' if x.dim() == 2 else 'they were'} standardised to mean 0 and variance 1 "
+                "(standardize=True says so, standardize=False leaves the values as they are)"
+            )
+        warnings.warn(f"{far}, so {what}{_grey(x)}", stacklevel=4)
+        if standardize is False:
+            return x, None
+    mean = torch.where(still, seen[0], mean)
+    std = torch.where(still | (std == 0), torch.ones_like(std), std)
+    if not bool((torch.isfinite(std) & torch.isfinite(mean)).all()):
+        raise DataError(
+            f"{name}: values up to {float(x.abs().max()):.3g} are too large to be standardised; divide them"
+        )
+    scaled = (x.to(torch.float64) - mean) / std
+    return scaled, (tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def _far(mean: Tensor, std: Tensor, still: Tensor) -> str:
+    """The scale of the column that is farthest from about 1, in words; empty if all are near it."""
+    import torch
+
+    size = torch.sqrt(mean.square() + std.square()).nan_to_num(nan=torch.inf)
+    widest = float(std.nan_to_num(nan=torch.inf).max())
+    if float(size.max()) <= FAR and (bool(still.all()) or widest >= NARROW):
+        return ""
+    worst = int(size.argmax() if float(size.max()) > FAR else std.argmax())
+    what = "the values are" if len(mean) == 1 else f"column {worst} is"
+    return f"{what} {float(mean[worst]):.4g} ± {float(std[worst]):.3g}"
+
+
+def _grey(x: Tensor) -> str:
+    """What is said beside it of images whose values could be bytes."""
+    if x.dim() != 4 or not (float(x.min()) >= 0 and 1 < float(x.max()) <= 255 and bool((x == x.round()).all())):
+        return ""
+    return "; grey values are best given as bytes, x.astype('uint8'), which stand for x / 255"
+
+
+def in_float32(name: str, x: Tensor) -> Tensor:
+    """The same numbers in float32; bytes stay bytes.
+
+    Raises:
+        DataError: if some are beyond float32, or all are one number there though they differ.
+
+    >>> import torch
+    >>> in_float32("mine", torch.tensor([[1e9], [1e9 + 1]], dtype=torch.float64))
+    Traceback (most recent call last):
+    intel_core.errors.DataError: mine: the values differ (from 1000000000 to 1000000001), but by less than float32 ...
+    """
+    import torch
+
+    if x.dtype != torch.float64:
+        return x
+    values = x.to(torch.float32)
+    bad = ~torch.isfinite(values).flatten(1).all(1)
+    if bool(bad.any()):
+        raise DataError(
+            f"{name}: {int(bad.sum())} of {len(x)} examples hold values beyond ±3.4e38, the largest that float32 "
+            f"holds, the first is row {int(bad.nonzero()[0])}; divide them, or standardise them with standardize=True"
+        )
+    low, high = float(x.min()), float(x.max())
+    if low != high and bool((values == values.flatten()[0]).all()):
+        raise DataError(
+            f"{name}: the values differ (from {low:.12g} to {high:.12g}), but by less than float32 can tell apart; "
+            "subtract their mean, or standardise them with standardize=True"
+        )
+    return values
