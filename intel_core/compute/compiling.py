@@ -1,8 +1,8 @@
-"""Who makes a few large kernels of a network's many small ones? `torch.compile`, while steps are taken.
+"""How are networks compiled? By `torch.compile`, for training steps only.
 
-Encoder and decoder alone are compiled, and only for the batches of training: whatever else runs a model (evaluation,
-the replay of a run that diverged, a run that is read back) runs it as it is written. A mapping is a stranger's code,
-and has numbers that change with each step, at which a compiler would begin again.
+Only encoder and decoder are compiled, and only for the batches of training. Everything else that runs a model
+(evaluation, the replay of a run that diverged, a run that is read back) uses it as it is written. Mappings are not
+compiled: they may be any code, and numbers that change with each step would make the compiler start again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CompiledNetworks:
     """The networks of a model in compiled form; nothing is compiled before they are first called.
 
     Args:
-        model: whose networks they are; its weights stay where they are.
+        model: the model with these networks; its weights stay where they are.
     """
 
     def __init__(self, model: InteLVAE) -> None:
@@ -36,7 +36,7 @@ class CompiledNetworks:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Within it, the model calls them instead of its networks.
+        """A block in which the model calls the compiled networks instead of its own.
 
         Raises:
             SpecError: if they cannot be compiled here.
@@ -49,13 +49,13 @@ class CompiledNetworks:
 
 
 def _told(name: str, network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A network, compiled when it is first called; says what a compiler says in a line."""
+    """A network that is compiled when it is first called; an error of the compiler is reported in one line."""
 
     def plain(x: Tensor) -> Tensor:
         out: Tensor = network(x)
         return out
 
-    # torch counts how often a piece of code was compiled, and gives up after a few: each network is a piece of its own.
+    # torch counts how often a code object was compiled, and gives up after a few times: each network gets its own.
     plain.__code__ = plain.__code__.replace()
     compiled: Callable[[Tensor], Tensor] | None = None
 
@@ -64,12 +64,12 @@ def _told(name: str, network: nn.Module) -> Callable[[Tensor], Tensor]:
         if compiled is not None:
             return compiled(x)
         try:
-            from torch._dynamo.exc import TorchDynamoException  # slow to import, and seldom wanted
-        except OSError as error:  # it looks for its folder
+            from torch._dynamo.exc import TorchDynamoException  # slow to import, and seldom needed
+        except OSError as error:  # it looks for its cache folder
             raise _not_here(name, error) from error
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the compiler looks at what it need not, and is warned of it
+                warnings.simplefilter("ignore")  # the compiler warns of attributes that it reads itself
                 function = torch.compile(plain, backend=_BACKEND, dynamic=False)
                 out = function(x)
         except (TorchDynamoException, OSError) as error:
@@ -86,6 +86,6 @@ def _not_here(name: str, error: Exception) -> SpecError:
 
 
 def _in_a_line(error: Exception) -> str:
-    """The first thing that a compiler says; its first line may only tell who says it."""
+    """The first line of a compiler's error, with the second one if the first only names the compiler."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -1,4 +1,4 @@
-"""How are the steps of a training executed? On as many threads as pay, by compiled networks if that is wanted."""
+"""How are the steps of a training executed? On one thread or on all, and with compiled networks if that is wanted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["execution"]
 def execution(
     model: InteLVAE, rows: int, *, compiled: bool = False
 ) -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """A context for steps, and for nothing else, as `intel_core.training.trainer.Trainer` takes it.
+    """A function that makes the context for steps: the argument `during` of `intel_core.training.trainer.Trainer`.
 
     Args:
-        model: whose steps they are.
+        model: the model that is trained.
         rows: examples of a step, times particles.
         compiled: whether encoder and decoder are compiled.
     """

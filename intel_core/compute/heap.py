@@ -1,7 +1,7 @@
 """What becomes of the memory that a step frees? It is kept for the next step.
 
-A step asks for the same few large blocks as the one before. The C library would give them back to the system and fetch
-them anew, page by page, which takes a tenth of a convolutional net's step on a CPU.
+A step allocates the same few large blocks as the one before. By default the C library returns them to the system and
+requests them again, page by page, which takes a tenth of a convolutional net's step on a CPU.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any
 
 __all__ = ["freed_memory_kept"]
 
-# Parameters of glibc's mallopt(3), and what they are without a call of it.
+# Parameters of glibc's mallopt(3), and their default values.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
 _USUAL_TRIM_THRESHOLD = 64 * 2**20
-"""Where glibc's own rule ends once a block of 32 MiB was freed; it can be set, but not put back into motion."""
+"""The value that glibc's dynamic threshold reaches after 32 MiB were freed in one block; setting any ends that rule."""
 _USUAL_MMAP_MAX = 65_536
 
 
 @contextlib.contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Within it, freed memory stays with the process; at its end, what is free goes back to the system.
+    """A block in which freed memory stays with the process; at its end, free memory is returned to the system.
 
-    It is for the heap what PyTorch's caching allocator is for a GPU, and changes no number. Only glibc can do this;
-    elsewhere nothing happens.
+    It does for the heap what PyTorch's caching allocator does for a GPU, and changes no result. Only glibc can do this;
+    with other C libraries nothing happens.
 
     >>> with freed_memory_kept():
     ...     values = bytearray(10**6)
@@ -52,6 +52,6 @@ def _glibc() -> Any:
     try:
         library = ctypes.CDLL(None)
         found = hasattr(library, "gnu_get_libc_version") and hasattr(library, "mallopt")
-    except (OSError, TypeError):  # TypeError: Windows has no such thing as the library of the process itself
+    except (OSError, TypeError):  # TypeError: on Windows the process itself cannot be loaded as a library
         return None
     return library if found else None

@@ -28,21 +28,21 @@ __all__ = [
 
 SMALLER = "Try smaller networks, a smaller latent or batch_size, or fewer particles"
 RESIDENT_SHARE = 0.25
-"""Of the memory that there is, what training data may take before ``stream=auto`` leaves it on disk."""
+"""The share of the memory that training data may take before ``stream=auto`` leaves them on disk."""
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def require_bytes(what: str, needed: float, device: torch.device, advice: str) -> None:
-    """Refuse what plainly cannot fit into the memory of a device.
+    """Refuse what clearly cannot fit into the memory of a device.
 
     Args:
-        what: for the message.
+        what: what needs the memory, for the message.
         needed: bytes.
-        device: where.
+        device: the device.
         advice: what to do about it.
 
     Raises:
-        SpecError: with the estimate and what is there, in GiB.
+        SpecError: with the estimate and the memory of the device, in GiB.
 
     >>> require_bytes("nothing", 0.0, torch.device("cpu"), "ask for less")
     """
@@ -52,13 +52,13 @@ def require_bytes(what: str, needed: float, device: torch.device, advice: str) -
 
 
 def fits(size: float, device: torch.device) -> bool:
-    """Whether so many bytes are no more than a device has at all, as far as that can be known."""
+    """Whether a number of bytes is at most the memory of a device; True if that is not known."""
     there = memory_there(device)
     return there is None or size <= there
 
 
 def fits_beside(size: float) -> bool:
-    """Whether training data of so many bytes leaves the memory, of an accelerator too, to what else a run needs.
+    """Whether training data of so many bytes leave enough memory for the rest of a run, also on an accelerator.
 
     >>> fits_beside(1.0)
     True
@@ -70,10 +70,10 @@ def fits_beside(size: float) -> bool:
 
 @contextlib.contextmanager
 def out_of_memory_told() -> Iterator[None]:
-    """What did not fit although the estimate did is told as well.
+    """A block in which running out of memory becomes an error that the user understands.
 
     Raises:
-        SpecError: where memory ran out inside the block.
+        SpecError: if memory ran out inside the block.
     """
     try:
         yield
@@ -85,7 +85,7 @@ def out_of_memory_told() -> Iterator[None]:
 
 
 def memory_there(device: torch.device) -> float | None:
-    """Bytes of memory that a device has at all, used or not; None where that cannot be known.
+    """Bytes of memory that a device has, used or free; None if that cannot be known.
 
     >>> memory_there(torch.device("meta")) is None
     True

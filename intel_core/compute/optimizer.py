@@ -1,4 +1,4 @@
-"""Which optimiser? Adam in one fused kernel, without the bookkeeping around it that small models wait for."""
+"""Which optimiser? Adam in one fused kernel, without the overhead around it that slows down small models."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Adam"]
 class Adam(torch.optim.Adam):
     """torch's fused Adam, bit for bit, with one parameter group and epsilon 1e-7 as in the authors' code.
 
-    torch counts the steps of every parameter by an operation of its own, and opens a profiler's record: for a small
-    dense net both take longer than the kernel. In `update` the counts are entries of one tensor. Whatever is not the
-    usual case (another device than a CPU, a parameter without a gradient, the first step) is left to torch.
+    torch counts the steps of every parameter by a separate operation, and opens a record for its profiler: for a small
+    dense net both take longer than the kernel. In `update` the counts are entries of one tensor. Other cases than the
+    usual one (another device than a CPU, a parameter without a gradient, the first step) are left to torch.
 
     Args:
         parameters: what is optimised.
@@ -79,7 +79,7 @@ class Adam(torch.optim.Adam):
         return True
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from another state, laid out in memory as the parameters are: the kernel walks both side by side."""
+        """Continue from another state; it gets the parameters' layout in memory, which the kernel assumes."""
         super().load_state_dict(state_dict)
         self._counts = None
         for parameter, state in self.state.items():

@@ -1,7 +1,7 @@
 """In which number format do the networks compute? float32, or bfloat16 if the device has units for it.
 
 Only products inside the networks use bfloat16: weights, optimiser state, posterior, mapping, likelihood and every sum
-stay float32. A network in bfloat16 has its 4-d weights in channels-last order, the layout for which its kernels are made.
+stay float32. A network in bfloat16 has its 4-d weights in channels-last order, the layout that its kernels expect.
 """
 
 from __future__ import annotations

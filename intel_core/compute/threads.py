@@ -1,7 +1,7 @@
-"""How many threads does a step want? One, where its products are small.
+"""How many threads does a step use? One if its products are small, otherwise all.
 
-On a small dense network threads cost more than they save: handing out the work takes longer than the work. And with one
-thread a seed gives the same numbers on machines with few and with many cores.
+On a small dense network several threads are slower than one, because distributing the work takes longer than the work.
+With one thread, moreover, a seed gives the same numbers on machines with few and with many cores.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SMALL = 4_000_000
 
 
 def is_small(model: nn.Module, rows: int) -> bool:
-    """Whether a pass of so many rows through dense layers is too small to be shared; convolutions never are.
+    """Whether a pass of so many rows through dense layers is too small for several threads; convolutions never are.
 
     Args:
         model: a row is multiplied with each of its weights once.
@@ -34,7 +34,7 @@ def is_small(model: nn.Module, rows: int) -> bool:
 
 @contextlib.contextmanager
 def one_thread(wanted: bool = True) -> Iterator[None]:
-    """Within it, torch computes on one thread, if wanted; then on as many as before.
+    """A block in which torch computes on one thread, if wanted; afterwards on as many as before.
 
     >>> with one_thread():
     ...     torch.get_num_threads()

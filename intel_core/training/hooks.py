@@ -1,4 +1,4 @@
-"""At which moments of a training may others look on? The hooks, and what they are shown.
+"""At which moments of a training are others called? The hooks, and what they are shown.
 
 A hook plugin is a module or an object whose functions are marked with `hookimpl` and named as in `RunHooks`. Installed
 plugins register under the entry-point group ``intelvae.hooks`` (`intel_core.fitting.hook_plugins`).
@@ -37,10 +37,10 @@ class Training(Protocol):
         settings: how it is trained; in a run that `fit` began, the whole resolved `RunSpec`.
         model: the model; of a stack, that of the first seed.
         dataset: the data.
-        processes: those that share each batch.
+        processes: the processes that share each batch.
         folder: the run directory, if there is one.
         step: steps taken so far.
-        steps: steps there are.
+        steps: steps in all.
         seconds: time spent in steps.
     """
 
@@ -85,7 +85,7 @@ class RunHooks:
 
     @hookspec
     def logged(self, trainer: Training, record: dict[str, Any]) -> None:
-        """After every logged line: means of each term since the last one, in nats per example."""
+        """After every logged line: means of each term since the line before, in nats per example."""
 
     @hookspec
     def evaluated(self, trainer: Training, record: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Which processes share each batch? One alone, unless a wing hands in something else.
+"""Which processes share each batch? A single one, unless a subclass for several is passed to the trainer.
 
 `ProcessGroup` is the group of one process: it does nothing and costs nothing. Several processes are a subclass of it
 (`intel_core.processes.peers`), so that neither the trainer nor a model ever asks how many there are.
@@ -27,8 +27,8 @@ class ProcessGroup:
     Attributes:
         rank: number of this process, from 0.
         size: how many processes there are.
-        device: where this one computes, if the group has decided it.
-        must_stop: whether some process wanted to stop when gradients were averaged last.
+        device: where this process computes, if the group has decided it.
+        must_stop: whether some process wanted to stop when gradients were last averaged.
 
     >>> ALONE.is_first, ALONE.exchange("value"), ALONE.from_first(lambda: 1)
     (True, ['value'], 1)
@@ -41,29 +41,29 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the one that writes files and prints."""
         return self.rank == 0
 
     # --- what is agreed upon -----------------------------------------------------------------------------------
 
     def agreeing(self) -> contextlib.AbstractContextManager[None]:
-        """A block that raises in every process if it raises in one. No process may wait for another inside."""
+        """A block that raises in every process if it raises in one. Inside, no process may wait for another."""
         return _NOTHING
 
     def exchange(self, value: _T) -> list[_T]:
-        """What each process says, by rank."""
+        """The values of all processes, by rank."""
         return [value]
 
     def from_first(self, say: Callable[[], _T]) -> _T:
-        """What the first process says, which alone is asked."""
+        """What the function returns in the first process; it is called there only."""
         return say()
 
     def ask_to_stop(self, reason: StopReason) -> StopReason | None:
-        """Let the training stop: the reason, if it holds at once; None if all processes have to hear of it first."""
+        """Ask to stop the training. Returns the reason if it stops now, None if all processes must be told first."""
         return reason
 
     def agree_to_stop(self) -> StopReason | None:
-        """Why some process asked to stop since the last time, the same answer in all."""
+        """Why some process has asked to stop since the last call, if one has; the same answer in all processes."""
         return None
 
     def agree_is_due(self, is_due: Callable[[], bool]) -> bool:
@@ -106,7 +106,7 @@ class ProcessGroup:
         """Make the gradients of this process those of the whole batch.
 
         Args:
-            is_due: whether this process finds that a checkpoint is due, which is told to the others on the way.
+            is_due: whether this process finds that a checkpoint is due; the others are told in the same message.
         """
 
     def mean(self, values: Tensor) -> Tensor:
@@ -119,4 +119,4 @@ class ProcessGroup:
 
 
 ALONE = ProcessGroup()
-"""The group of one process; it has no state, so that one object serves everybody."""
+"""The group of one process; it has no state, so one object is enough."""

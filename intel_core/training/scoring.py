@@ -1,4 +1,4 @@
-"""How good is a model on some data? The objective's own terms on a whole split, and which units are active."""
+"""How good is a model on some data? The terms of the objective over a whole split, and how many units are active."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def evaluate(
     seed: int,
     weights: Dictionary[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Means over a split, in nats per example, with the mapping as it is now.
+    """Means over a split, in nats per example, with the mapping at its current strength.
 
-    The noise depends on the seed alone, so evaluations of one run differ by the model only. The weights of all terms
-    are 1, unless some are given.
+    The noise depends on the seed alone, so two evaluations of a run differ only because the model does. The weights of
+    all terms are 1, unless some are given.
 
     Returns:
         ``loss``, ``elbo``, ``log_likelihood``, ``kl``, the objective's other terms by name, ``active_units`` (how

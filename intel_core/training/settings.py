@@ -1,4 +1,4 @@
-"""What does a training need to know beside the model and the data? How many steps, how fast, how often it looks up."""
+"""What does a training need to know beside the model and the data? Steps, learning rate, how often it evaluates."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["DEFAULT_STEPS", "MOST_STEPS", "TrainingSettings"]
 DEFAULT_STEPS = 4000
 MOST_STEPS = 10**9
 _EVALUATIONS = 20
-"""Evaluations in a run, unless it says how often."""
+"""Evaluations in a run, unless `evaluate_every` is given."""
 
 ScheduleText = Annotated[InstanceOf[ScheduleSpec], from_text("schedules"), AS_TEXT, text_schema("schedules")]
 
 
 class TrainingSettings(BaseModel):
-    """How a model is trained; all that `Trainer` needs beside the model, the data and the objective.
+    """How a model is trained: all that `Trainer` needs beside the model, the data and the objective.
 
     >>> TrainingSettings(steps=100).settled().evaluate_every
     5
@@ -39,7 +39,7 @@ class TrainingSettings(BaseModel):
     )
     patience: PositiveInt | None = Field(
         None,
-        description="stop after so many evaluations without gain, counted once all schedules have settled",
+        description="stop after so many evaluations without improvement, counted once all schedules have settled",
     )
     evaluate_every: PositiveInt | None = Field(
         None, description=f"steps between evaluations; by default {_EVALUATIONS} in a run"

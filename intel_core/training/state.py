@@ -1,6 +1,6 @@
 """What must a checkpoint hold so that training goes on as if it had not stopped?
 
-The weights, what the optimiser remembers and the state of the noise; the trainer adds what its parts remember.
+The weights, the optimiser's state and the noise generator's state; the trainer adds the state of its own parts.
 """
 
 from __future__ import annotations

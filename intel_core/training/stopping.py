@@ -1,4 +1,4 @@
-"""When does a training stop before its last step? When it is told to, or when validation data say so."""
+"""When does a training stop before its last step? If it is asked to, or if the validation loss no longer improves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 __all__ = ["EarlyStopping", "StopReason"]
 
 _FORMER_SIGNAL = "signal SIG"
-"""How a checkpoint of a former version, which kept the words alone, begins to tell of a signal."""
+"""Checkpoints of earlier versions hold the text only; that of a signal begins like this."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class StopReason:
     """Why a training stops before its last step.
 
     Attributes:
-        text: for people.
-        kind: ``signal`` where the process was asked to end, so that the run is interrupted and can be continued;
-            ``early stopping``; or ``request`` for whatever else calls `Trainer.stop`.
+        text: the reason in words.
+        kind: ``signal`` if the process was asked to end, so that the run is interrupted and can be continued;
+            ``early stopping``; or ``request`` for any other call of `Trainer.stop`.
 
     >>> StopReason("signal SIGTERM", "signal").is_lasting, StopReason("accurate enough").is_lasting
     (False, True)
@@ -36,15 +36,15 @@ class StopReason:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether a run that is continued from here stops again at once."""
+        """Whether a run that is resumed from here stops again at once."""
         return self.kind != "signal"
 
     @classmethod
     def read(cls, kept: Any) -> StopReason | None:
-        """The reason that a checkpoint holds, if it holds one that still stops a continued run.
+        """The reason in a checkpoint, if there is one that still stops a resumed run.
 
         Raises:
-            TypeError: if it is no reason.
+            TypeError: if it is not a reason.
 
         >>> StopReason.read({"text": "enough", "kind": "request"}), StopReason.read("signal SIGINT")
         (StopReason(text='enough', kind='request'), None)
@@ -59,15 +59,16 @@ class StopReason:
 
 
 class EarlyStopping:
-    """Remembers the best model on validation data, and stops once there is no gain in so many evaluations.
+    """Keeps the best model on validation data, and stops after a number of evaluations without improvement.
 
     Args:
-        patience: evaluations without gain after which training stops; None never stops, and remembers nothing.
-        begins: the step from which evaluations count: before, schedules still change what is optimised.
+        patience: evaluations without improvement after which training stops; with None it never stops, and no model is
+            kept.
+        begins: the step from which evaluations count; before it, schedules still change the objective.
 
     Attributes:
         best: the lowest validation loss so far, nats per example.
-        best_step: at which step it was.
+        best_step: its step.
         best_model: the weights and buffers of that step.
         without_gain: evaluations since then.
     """
@@ -80,7 +81,7 @@ class EarlyStopping:
         self.without_gain = 0
 
     def look(self, loss: float, step: int, model: nn.Module) -> StopReason | None:
-        """Take note of an evaluation; the reason to stop, if there is one now."""
+        """Take note of an evaluation. Returns the reason to stop, if there is one now."""
         if self.patience is None or step < self.begins:
             return None
         if math.isfinite(loss) and (self.best is None or loss < self.best):
@@ -93,11 +94,11 @@ class EarlyStopping:
         return StopReason(f"no gain on validation data in {self.patience} evaluations", "early stopping")
 
     def state(self) -> dict[str, Any]:
-        """Its numbers, as a checkpoint keeps them beside the tensors of `best_model`."""
+        """The numbers that a checkpoint keeps beside the tensors of `best_model`."""
         return {"best": self.best, "best_step": self.best_step, "evaluations_without_gain": self.without_gain}
 
     def load_state(self, state: Dictionary[str, Any], best_model: dict[str, Tensor] | None) -> None:
-        """Go on from what `state` returned.
+        """Continue from what `state` returned.
 
         Raises:
             KeyError, TypeError, ValueError: if it is something else.

@@ -6,10 +6,10 @@ In short::
         set the weights of this step
         terms = objective(model, examples, noise, weights)
         follow the gradient of terms.loss
-        now and then: log a line, evaluate on validation data, save a checkpoint
+        at regular intervals: log a line, evaluate on validation data, save a checkpoint
 
 The order of the data in epoch e follows from the seed and e alone. Nothing in a step moves a number to the host: terms
-wait on the device until a line is logged.
+stay on the device until a line is logged.
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ class Trainer:
         model: the model, on its device.
         dataset: training and validation data.
         objective: what is optimised.
-        settings: how many steps, how fast, how often it is evaluated; a whole `RunSpec` will do.
-        hooks: called at the moments that `intel_core.training.hooks.RunHooks` names; nobody if None.
+        settings: steps, learning rate, how often it is evaluated, …; a whole resolved `RunSpec` can be given, too.
+        hooks: called at the moments that `intel_core.training.hooks.RunHooks` names; None for no hooks.
         optimizer: by default Adam with epsilon 1e-7.
-        processes: those that share each batch; all of them make the same calls.
-        during: a context in which steps are taken, and nothing else.
+        processes: the processes that share each batch; all of them make the same calls.
+        during: makes the context in which steps are taken; evaluations and checkpoints happen outside it.
 
     Attributes:
-        batches: where the examples of each step come from; entered while steps are taken.
+        batches: where the examples of each step come from; a context that is entered while steps are taken.
         folder: the run directory, if there is one.
-        save: writes a checkpoint of this trainer and returns its folder, if checkpoints are wanted.
+        save: a function that writes a checkpoint of this trainer and returns its folder; None for no checkpoints.
         step: steps taken so far.
-        stopping: what early stopping remembers, the best model among it.
+        stopping: the state of early stopping, with the best model.
 
     Raises:
         SpecError: if a schedule names a weight that does not exist, a batch does not divide among the processes, or
             batch normalisation is given batches of one example.
 
-    A script trains its own networks so:
+    A script trains networks of its own like this:
 
     >>> from intel_core import InteLVAE, TrainingSettings, load_mapping, make_dataset
     >>> from intel_core.model.likelihoods import Gaussian
@@ -144,7 +144,7 @@ class Trainer:
         return self._stop_reason
 
     def stop(self, reason: str | StopReason) -> None:
-        """End the training after the current step; of several processes, after one that all know of."""
+        """End the training after the current step; with several processes, after the step at which all know of it."""
         asked = StopReason(reason) if isinstance(reason, str) else reason
         self._stop_reason = self.processes.ask_to_stop(asked) or self._stop_reason
 
@@ -156,14 +156,14 @@ class Trainer:
         return torch.randperm(len(self.dataset.train), generator=shuffle)
 
     def rows(self, step: int) -> Tensor:
-        """The row numbers of a step's batch, or of this process's part of it; nothing of them has been read yet.
+        """The row numbers of a step's batch, or of this process's part of it; the rows need not have been read.
 
-        Whatever reads ahead asks for steps ahead of the current one.
+        If data are read ahead, it is called for later steps than the current one.
         """
         return self.processes.own(self._order(step), dim=0)
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """The batch and the noise of the current step; of several processes, the rows of this one."""
+        """The batch and the noise of the current step; with several processes, the rows of this one."""
         x = self.batches.at(self.step)
         shape = (self.objective.particles, self.batch_size, self.model.y_dim)
         noise = torch.randn(shape, generator=self.noise, device=self.device)
@@ -173,14 +173,14 @@ class Trainer:
         """One gradient step on a batch."""
         self.scheduled.before(self.step)
         for parameter in self._parameters:
-            parameter.grad = None  # what optimizer.zero_grad() does, without its bookkeeping
+            parameter.grad = None  # as optimizer.zero_grad() does, without its overhead
         with self.processes.computing():
             terms = self.objective(self.model, x, noise, self.scheduled.of_terms)
             torch.autograd.backward(terms.loss)
         self.processes.average_gradients(self._is_overdue)
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
-        # An optimiser may offer a step without the record that torch keeps of each for its profiler.
+        # An optimiser may offer `update`, a step without the record that torch's profiler keeps of each.
         getattr(self.optimizer, "update", self.optimizer.step)()
         self.step += 1
         self.scheduled.after(self.step)
@@ -189,7 +189,7 @@ class Trainer:
     # --- the loop ----------------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Take all remaining steps, logging, evaluating and saving as the settings say.
+        """Take all remaining steps, and log, evaluate and save as often as the settings say.
 
         Raises:
             DivergenceError: if a term or a weight is not finite.
@@ -203,7 +203,7 @@ class Trainer:
         self.end()
 
     def begin(self) -> None:
-        """Before the first step of a training, or of its continuation."""
+        """What is done before the first step of a training, or of its continuation."""
         self.model.train()
         self._set_clock()
         self.hooks.hook.run_start(trainer=self)
@@ -214,7 +214,7 @@ class Trainer:
 
     @torch.enable_grad()
     def advance(self, until: int) -> None:
-        """Take steps up to a number, or until something asks to stop, logging on the way.
+        """Take steps up to a number, or until something asks to stop, and log on the way.
 
         Raises:
             DivergenceError: as `train`.
@@ -241,29 +241,29 @@ class Trainer:
         self.seconds = time.perf_counter() - started
 
     def pause(self) -> None:
-        """What is done wherever the loop stops for a while: evaluate, save, stop if any process wants to."""
+        """What is done between steps, where the loop pauses: evaluate, save, stop if any process wants to."""
         self._require_finite()
         if self.step % self._evaluate_every == 0 or self.step == self.steps:
-            self._evaluate()  # before a checkpoint of the same step, which has seen it
+            self._evaluate()  # before a checkpoint of the same step, which includes the result
         if self.step % self._save_every == 0 or self.is_due():
             self._save()
         self._heed()
         self.processes.require_same(self.model)
 
     def end(self) -> None:
-        """After the last step."""
+        """What is done after the last step."""
         self._save()
         self.processes.end(self.model)
         self.hooks.hook.run_end(trainer=self)
 
     def _heed(self) -> None:
-        """Stop, all processes at once, if one of them wants to."""
+        """Stop if any process wants to; all processes stop at the same step."""
         self._stop_reason = self._stop_reason or self.processes.agree_to_stop()
 
     # --- between steps -----------------------------------------------------------------------------------------
 
     def log(self) -> None:
-        """One line of means since the last one; the only place where the loop waits for the device."""
+        """Log the means since the last line; the only place where the loop waits for the device."""
         numbers = self._require_finite()
         self._window.clear()
         record = {
@@ -278,7 +278,7 @@ class Trainer:
         self.hooks.hook.logged(trainer=self, record=record)
 
     def judge(self, seed: int, weights: dict[str, float] | None = None) -> dict[str, Any]:
-        """What `evaluate` says of the validation data; several processes take the first one's word for it."""
+        """The result of `evaluate` on the validation data; with several processes, that of the first one."""
         return self.processes.from_first(
             lambda: evaluate(self.model, self.objective, self.dataset.validation, seed, weights)
         )
@@ -290,7 +290,7 @@ class Trainer:
         self._stop_reason = self.stopping.look(numbers["loss"], self.step, self.model) or self._stop_reason
 
     def _require_finite(self) -> dict[str, float]:
-        """The window's means; stops at what is not finite, there or, where the gradient alone broke, in the weights."""
+        """The window's means. Raises if one is not finite, or a weight is not because its gradient was not."""
         numbers = self._window.means()
         for name, value in numbers.items():
             if not math.isfinite(value):
@@ -317,7 +317,7 @@ class Trainer:
         self._save_by = math.inf if self.save is None or minutes is None else time.monotonic() + 60 * minutes
 
     def _save(self) -> None:
-        """A checkpoint, unless the newest one already says the same."""
+        """Save a checkpoint, unless the newest one already has this state."""
         now = (self.step, self._lasting_reason())
         if self.save is not None and now != self._saved:
             path = self.save(self)
@@ -326,11 +326,11 @@ class Trainer:
         self._set_clock()
 
     def _lasting_reason(self) -> StopReason | None:
-        """Why a training that goes on from here stops again at once, if it does."""
+        """Why a training that is resumed from here stops again at once, if it does."""
         return self.stop_reason if self.stop_reason is not None and self.stop_reason.is_lasting else None
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """Tensors and numbers from which training goes on exactly as if it had not stopped."""
+        """Tensors and numbers from which training continues exactly as if it had not stopped."""
         tensors = tensors_of(self.model, self.optimizer, self.noise)
         if self.stopping.best_model is not None:
             tensors["best"] = self.stopping.best_model

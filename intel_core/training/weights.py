@@ -24,12 +24,12 @@ class ScheduledWeights:
     Args:
         schedules: by name of the weight: ``kl``, ``lr``, ``strength`` for a mapping that is `Annealed`, or an
             auxiliary loss of the mapping.
-        model: whose mapping it is.
+        model: the model with that mapping.
         optimizer: its learning rates are multiplied by the factor ``lr``.
 
     Attributes:
         of_terms: the factor of each scheduled term of the loss.
-        settled: the first step from which no weight changes any more, as far as schedules settle at all.
+        settled: the first step from which no weight changes any more; schedules that never settle do not count.
 
     Raises:
         SpecError: if a schedule names a weight that does not exist.
@@ -54,31 +54,31 @@ class ScheduledWeights:
         self.set(0)
 
     def set(self, step: int) -> None:
-        """The weights of a step, whatever they were before."""
+        """Set all weights to those of a step."""
         self._set_terms(step)
         self._set_strength(step)
 
     def before(self, step: int) -> None:
-        """What changes before a step is taken: factors of the loss's terms, and the learning rate."""
+        """Set what changes before a step is taken: factors of the terms of the loss, and the learning rate."""
         if step <= self._changes_until:
             self._set_terms(step)
 
     def after(self, step: int) -> None:
-        """What changes once so many steps are taken: the strength, which is a part of the model.
+        """Set what changes after a number of steps: the strength, which is a part of the model.
 
-        So what is evaluated and saved between two steps is what the next one goes on with.
+        The model that is evaluated and saved between two steps is therefore the one that the next step uses.
         """
         if self._annealed and step <= self._changes_until:
             self._set_strength(step)
 
     def follow(self, leader: ScheduledWeights) -> None:
-        """Take over the factors of another training of the same settings; each model has its own strength."""
+        """Take over the factors of another training with the same settings; each model keeps its own strength."""
         self.of_terms = dict(leader.of_terms)
         self._set_rates(leader._factor)
 
     @contextlib.contextmanager
     def whole_strength(self) -> Iterator[None]:
-        """Within it, mappings act with their whole strength."""
+        """A block in which mappings have strength 1."""
         for part in self._annealed:
             part.set_strength(1.0)
         try:
@@ -88,7 +88,7 @@ class ScheduledWeights:
                 part.set_strength(self._strength)
 
     def as_numbers(self) -> dict[str, float]:
-        """Every current factor by name, for a logged line and for `evaluate`."""
+        """All current factors by name, for logged lines and for `evaluate`."""
         strength = {"strength": self._strength} if self._annealed else {}
         return {**self.of_terms, **strength, "lr": self._factor}
 

@@ -1,4 +1,4 @@
-"""What have the steps since the last logged line said? Their terms, kept on the device until a line is due."""
+"""What are the means since the last logged line? The terms of each step stay on the device until a line is due."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Window"]
 
 
 class Window:
-    """The terms of the steps since the last line, nats per example; nothing waits for the device before `means`.
+    """The terms of the steps since the last line, nats per example; only `means` waits for the device.
 
     Args:
-        processes: those that share each batch, whose terms are averaged.
+        processes: the processes that share each batch, whose terms are averaged.
 
     >>> from intel_core.training.process_group import ALONE
     >>> window = Window(ALONE)
@@ -33,11 +33,11 @@ class Window:
         self._latest: list[dict[str, Tensor]] = []
 
     def add(self, terms: dict[str, Tensor]) -> None:
-        """The terms of one more step, each a scalar."""
+        """Add the terms of one step, each a scalar."""
         self._latest.append(terms)
 
     def clear(self) -> None:
-        """Begin anew, after a line."""
+        """Begin again, after a line."""
         self._rows.clear()
         self._latest.clear()
 
@@ -61,6 +61,6 @@ class Window:
         return self._names, self._rows[0]
 
     def load(self, names: Sequence[str], rows: Tensor) -> None:
-        """Go on from what `rows` returned."""
+        """Continue from what `rows` returned."""
         self._names, self._rows = list(names), [rows] if names else []
         self._latest.clear()
