@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from intel_core.data.dataset import Split as Split
     from intel_core.errors import DataError as DataError
     from intel_core.errors import DivergenceError as DivergenceError
+    from intel_core.errors import EnvironmentProblem as EnvironmentProblem
     from intel_core.errors import IntelError as IntelError
     from intel_core.errors import PluginError as PluginError
     from intel_core.errors import RunError as RunError
@@ -100,6 +101,7 @@ _HOMES = {
     "errors": (
         "DataError",
         "DivergenceError",
+        "EnvironmentProblem",
         "IntelError",
         "PluginError",
         "RunError",

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-
-
-__all__ = [
-    "stream",
-]
+__all__ = ["stream"]
 
 
 def stream(seed: int, name: str) -> int:

@@ -13,14 +13,37 @@ import click
 from intel_cli.arguments.completion import ComponentName
 from intel_cli.arguments.groups import InstalledCommands
 from intel_cli.output import telling
+from intel_cli.output.terminal import failure_of, guarded
 
 __all__ = ["intel", "main"]
 
 _SWITCH = "INTEL_DISABLE_PLUGINS"
+_EPILOG = "\b\n" + "\n".join(
+    [
+        *("Exit codes:", *(f"  {code:<5}{meaning}" for code, meaning in telling.EXIT_CODES.items())),
+        *("", "Begin with: intel train --data digits --mapping identity --steps 500"),
+    ]
+)
 
 
 class _Intel(InstalledCommands):
     """The outermost group, which reports every error of the commands below it."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """As click does; output that cannot be written ends nothing, and is told at the end.
+
+        Raises:
+            SystemExit: with the exit code of what went wrong.
+        """
+        with guarded() as results:
+            try:
+                return super().main(*args, **settings)
+            except SystemExit as end:
+                if end.code in (0, None) and (reason := failure_of(results)) is not None:
+                    if reason:  # a reader that has read enough wants no word of it
+                        telling.note(f"Error: the output cannot be written: {reason}")
+                    raise SystemExit(telling.ENVIRONMENT) from None
+                raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Set before the options are parsed, since parsing may fail, and that error is reported as JSON too.
@@ -69,7 +92,7 @@ def _restore(value: str | None) -> None:
 @click.group(
     cls=_Intel,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Begin with: intel train --data digits --mapping identity --steps 500",
+    epilog=_EPILOG,
 )
 @click.option(
     "--no-plugin",
@@ -102,11 +125,12 @@ def intel() -> None:
 
 def main() -> None:
     """Run the command of this process's arguments; a bug keeps its traceback and exits with 1."""
-    try:
-        intel(prog_name="intel")
-    except Exception:
-        telling.bug()
-        sys.exit(1)
+    with guarded():
+        try:
+            intel(prog_name="intel")
+        except Exception:
+            telling.bug()
+            sys.exit(telling.BUG)
 
 
 if __name__ == "__main__":

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from intel_core.components.wording import clip, one_line
 from intel_core.errors import SpecError
 
-if TYPE_CHECKING:
-    pass
-from intel_core.components.wording import clip, one_line
+__all__ = ["read_settings"]
 
-__all__ = [
-    "read_settings",
-]
+_MOST_BYTES, _MOST_VALUES, _DEEPEST = 2**22, 100_000, 50
 
 
-class _OnceEach(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML's loader would take the last."""
+class _Bounded(yaml.SafeLoader):
+    """Refuses a key that is given twice, merge keys, and more or deeper values than settings have, aliases counted."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._values, self._depth = 0, 0
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        is_alias, begun = self.check_event(yaml.AliasEvent), self._values
+        self._depth, self._values = self._depth + 1, self._values + 1
+        if self._depth > _DEEPEST:
+            raise ValueError(f"values are nested more than {_DEEPEST} deep")
+        node = super().compose_node(parent, index)
+        if is_alias:  # a node counts again wherever it is named; one that holds itself, not yet counted, has no end
+            self._values += self._sizes.get(id(node), _MOST_VALUES)
+        if self._values > _MOST_VALUES:
+            raise ValueError(f"there are more than {_MOST_VALUES:,} values, or an alias that holds itself")
+        self._depth, self._sizes[id(node)] = self._depth - 1, self._values - begun
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise ValueError("merge keys (<<) are not read; write the settings out")
+        super().flatten_mapping(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
@@ -43,7 +63,11 @@ def read_settings(path: Path) -> dict[str, Any]:
         path = path.expanduser()
         if not path.is_file():
             raise SpecError(f"{shown} is no file" if path.exists() else f"no file {shown}")
-        content = _OnceEach(path.read_text(encoding="utf-8")).get_single_data()
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise SpecError(f"{shown} cannot be read: settings of more than {_MOST_BYTES >> 20} MiB")
+        content = _Bounded(text).get_single_data()
     except SpecError:
         raise
     except Exception as error:  # yaml raises AttributeError, IndexError and KeyError too, for values like !!int ""

@@ -18,15 +18,13 @@ import json
 import math
 from collections.abc import Mapping as Dictionary
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from intel_core.components.loading import load, name_of
 from intel_core.errors import IntelError, PluginError, SpecError, did_you_mean
 
-if TYPE_CHECKING:
-    pass
 from intel_core.components.settings_file import read_settings
 from intel_core.components.wording import caret, clip, describe_errors, one_line, refuse_truths
 

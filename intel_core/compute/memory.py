@@ -7,14 +7,10 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from intel_core.errors import SpecError
-
-if TYPE_CHECKING:
-    pass
+from intel_core.errors import EnvironmentProblem
 
 __all__ = [
     "RESIDENT_SHARE",
@@ -42,13 +38,15 @@ def require_bytes(what: str, needed: float, device: torch.device, advice: str) -
         advice: what to do about it.
 
     Raises:
-        SpecError: with the estimate and the memory of the device, in GiB.
+        EnvironmentProblem: with the estimate and what is there, in GiB.
 
     >>> require_bytes("nothing", 0.0, torch.device("cpu"), "ask for less")
     """
     there = memory_there(device)
     if there is not None and needed > there:
-        raise SpecError(f"{what} would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}. {advice}")
+        raise EnvironmentProblem(
+            f"{what} would take about {_gib(needed)} GiB of memory, {device} has {_gib(there)}. {advice}"
+        )
 
 
 def fits(size: float, device: torch.device) -> bool:
@@ -73,7 +71,7 @@ def out_of_memory_told() -> Iterator[None]:
     """A block in which running out of memory becomes an error that the user understands.
 
     Raises:
-        SpecError: if memory ran out inside the block.
+        EnvironmentProblem: where memory ran out inside the block.
     """
     try:
         yield
@@ -81,7 +79,9 @@ def out_of_memory_told() -> Iterator[None]:
         spent = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         if not spent:
             raise
-        raise SpecError(f"memory ran out; what was saved stays, and resume goes on from it. {SMALLER}") from error
+        raise EnvironmentProblem(
+            f"memory ran out; what was saved stays, and resume goes on from it. {SMALLER}"
+        ) from error
 
 
 def memory_there(device: torch.device) -> float | None:

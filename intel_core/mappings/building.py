@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from intel_core.components.spec import parse_spec
 from intel_core.errors import IntelError, PluginError, SpecError
-
-if TYPE_CHECKING:
-    pass
 from intel_core.mappings.contract import Mapping, MappingSpec
 
 __all__ = [

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from intel_core.errors import SpecError
+from intel_core.errors import EnvironmentProblem, SpecError
 from intel_core.processes.peers import PeerError, Peers, disconnect, reason_of
 from intel_core.training.process_group import ALONE, ProcessGroup
 
@@ -87,7 +87,8 @@ def joined(devices: int, nodes: int, device: str, batch_size: int = 0) -> Iterat
         batch_size: examples per step, where they are known.
 
     Raises:
-        SpecError: if the batch does not divide among so many processes, or so many processes cannot be started here.
+        SpecError: if the batch does not divide among so many processes.
+        EnvironmentProblem: if so many processes cannot be started here.
         PeerError: if another process fails.
     """
     global _joined
@@ -125,7 +126,7 @@ def _join(here: int, machines: int, device: str) -> Peers:
         strategies = importlib.import_module("lightning_fabric.strategies")
         environments = importlib.import_module("lightning_fabric.plugins.environments")
     except ImportError:
-        raise SpecError(
+        raise EnvironmentProblem(
             f"{here * machines} processes need Lightning Fabric: pip install 'intelvae-core[distributed]'"
         ) from None
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of every process that joins
@@ -156,7 +157,7 @@ def _kind_of(device: str, here: int) -> str:
         raise SpecError(f"device {device!r} is one device; for {here} processes say cpu, cuda or auto")
     there = torch.cuda.device_count() if kind == "cuda" else here
     if there < here:
-        raise SpecError(
+        raise EnvironmentProblem(
             f"devices={here}, but there are {there} CUDA devices here; device=cpu takes processes of the CPU"
         )
     cores = os.cpu_count() or 1

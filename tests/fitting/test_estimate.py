@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import SpecError, fit, hookimpl, resume
+from intel_core import EnvironmentProblem, fit, hookimpl, resume
 from intel_core.compute import memory
 from intel_core.compute.memory import memory_there
 from intel_core.fitting.estimate import estimate, require_memory
@@ -63,7 +63,7 @@ def test_many_rows_are_followed_through_convolutions() -> None:
     ],
 )
 def test_absurd_sizes_are_refused_at_once(settings: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"would take about .* GiB of memory, cpu has [\d.]+\. Try smaller"):
+    with pytest.raises(EnvironmentProblem, match=r"would take about .* GiB of memory, cpu has [\d.]+\. Try smaller"):
         fit(data=X, device="cpu", run_dir=tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
 
@@ -79,7 +79,7 @@ def test_what_is_there_decides(settings: dict[str, Any], monkeypatch: pytest.Mon
         if fits:
             require_memory(spec, dataset)
         else:
-            with pytest.raises(SpecError, match="would take about"):
+            with pytest.raises(EnvironmentProblem, match="would take about"):
                 require_memory(spec, dataset)
 
 
@@ -118,7 +118,7 @@ def test_memory_that_runs_out_all_the_same_is_told(error: Exception, tmp_path: P
                 raise error
 
     settings = {"data": X, "device": "cpu", "run_dir": tmp_path / "run", "steps": 10, "save_every": 5}
-    with pytest.raises(SpecError, match="memory ran out; what was saved stays"):
+    with pytest.raises(EnvironmentProblem, match="memory ran out; what was saved stays"):
         fit(**settings, hooks=[Greedy()])
     assert resume(tmp_path / "run", data=X).status == "finished"
 

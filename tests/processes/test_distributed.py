@@ -19,7 +19,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from intel_core import RunError, SpecError, StopReason, fit, fit_replicates, load_run, resume
+from intel_core import EnvironmentProblem, RunError, SpecError, StopReason, fit, fit_replicates, load_run, resume
 from intel_core.components import discovery as plugins
 from intel_core.processes.peers import Peers
 from intel_core.processes.starting import process_count
@@ -288,7 +288,7 @@ def test_a_notebook_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lightning_fabric_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     monkeypatch.setattr(sys, "argv", [__file__])
-    with pytest.raises(SpecError, match=r"pip install 'intelvae-core\[distributed\]'"):
+    with pytest.raises(EnvironmentProblem, match=r"pip install 'intelvae-core\[distributed\]'"):
         fit(data=torch.randn(40, 2), devices=2, device="cpu")
 
 

@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import DivergenceError, RunError, SpecError, StopReason, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core import (
+    DivergenceError,
+    EnvironmentProblem,
+    RunError,
+    SpecError,
+    StopReason,
+    fit,
+    fit_replicates,
+    hookimpl,
+    load_run,
+    resume,
+)
 from intel_core.compute import memory as compute_memory
 from intel_core.data.dataset import Dataset, Split
 from intel_core.evaluation.statistics import mean_and_std
@@ -260,7 +271,7 @@ def test_memory_that_runs_out_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(StackedRuns, "take_step", spent)
-    with pytest.raises(SpecError, match="memory ran out"):
+    with pytest.raises(EnvironmentProblem, match="memory ran out"):
         fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "group")
 
 

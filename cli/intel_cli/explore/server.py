@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from intel_cli.report.page import asset
-from intel_core.errors import IntelError, RunError
+from intel_core.errors import EnvironmentProblem, IntelError, RunError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -39,13 +39,13 @@ def require_installed() -> None:
     """Fail early if the optional libraries are missing.
 
     Raises:
-        RunError: with the command that installs them.
+        EnvironmentProblem: with the command that installs them.
     """
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise RunError(
+        raise EnvironmentProblem(
             f"intel explore needs {error.name}, which is not installed: pip install 'intelvae-cli[explore]'"
         ) from error
 

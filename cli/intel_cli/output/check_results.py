@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intel_cli.output.terminal import is_terminal, unfiltered, visible
+
 if TYPE_CHECKING:
     from intel_conformance import Check, Report, Result
 
@@ -48,7 +50,7 @@ _WIDTH = 11
 
 def _terminal() -> bool:
     """Whether a line on stdout can be rewritten."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"
 
 
 def _fits(text: str) -> bool:
@@ -73,9 +75,15 @@ def say(text: str = "", *, end: bool = True, **style: Any) -> None:
     """Write to stdout, in colour on a terminal unless ``NO_COLOR`` is set."""
     if not _fits(text):
         text = text.translate(_PLAIN).encode(_encoding(), "replace").decode(_encoding())
+    text = visible(text)
     if style and _terminal() and not os.environ.get("NO_COLOR"):
         text = click.style(text, **style)
-    click.echo(text, nl=end)
+    _put(text, end=end)
+
+
+def _put(text: str, *, end: bool = False) -> None:
+    """Write to stdout, control sequences and all."""
+    click.echo(text, file=unfiltered(sys.stdout), nl=end)
 
 
 class Marks:
@@ -119,7 +127,7 @@ class Marks:
         if self._begun(group):
             self._end(group)
         elif self._live:
-            click.echo("\r\x1b[K", nl=False)
+            _put("\r\x1b[K")
 
     def _begun(self, group: str) -> list[Result]:
         return [result for result in self.results if _group(result.id) == group]
@@ -134,12 +142,12 @@ class Marks:
         if self._live:
             used = _WIDTH + len(self._begun(_group(self._ahead[0])))
             room = max(0, shutil.get_terminal_size().columns - used - 1)
-            click.echo("\x1b7", nl=False)
+            _put("\x1b7")
             say(f"  {self._ahead[0]}"[:room], end=False, dim=True)
-            click.echo("\x1b8", nl=False)
+            _put("\x1b8")
 
     def _erase(self) -> None:
-        click.echo("\x1b[K", nl=False)
+        _put("\x1b[K")
 
     def _end(self, group: str) -> None:
         names = [result.id for result in self._begun(group) if result.status in _TOLD]

@@ -14,10 +14,10 @@ _WIDE = 200
 
 def console() -> Console:
     """A console on stdout; it is wide if stdout is no terminal, so that lines in a file are not wrapped."""
-    from rich.console import Console
+    from intel_cli.output.safe_console import SafeConsole
 
-    out = Console(highlight=False, markup=False)
-    return out if out.is_terminal else Console(highlight=False, markup=False, width=_WIDE)
+    out = SafeConsole()
+    return out if out.is_terminal else SafeConsole(width=_WIDE)
 
 
 def four_digits(value: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intel_cli.output.telling import note
+from intel_cli.output.terminal import is_terminal
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
@@ -57,11 +58,12 @@ class _Lines(_Silent):
 class _Live(_Silent):
     @contextlib.contextmanager
     def of(self, run: Run, metrics: int) -> Iterator[None]:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+        from intel_cli.output.safe_console import SafeConsole
+
         columns = (TextColumn("{task.description}", markup=False), BarColumn(24), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as self._progress:
+        with Progress(*columns, console=SafeConsole(stderr=True), transient=True) as self._progress:
             self._whole = self._progress.add_task(str(run.info["name"]), total=metrics)
             self._step = self._progress.add_task("", total=1.0, visible=False)
             yield
@@ -89,7 +91,7 @@ def ask(
     from intel_core.evaluation.measuring import measure
     from intel_core.evaluation.subject import Subject
 
-    shown = _Silent() if quiet else _Live() if sys.stderr.isatty() else _Lines()
+    shown = _Silent() if quiet else _Live() if is_terminal(sys.stderr) else _Lines()
     name, dataset = "", None  # the data that the previous run has loaded
     for run in runs:
         described = format_spec(run.spec.data, explicit=True)

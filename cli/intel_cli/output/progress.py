@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from intel_cli.output.describe import header
 from intel_cli.output.telling import INTERRUPTED, note, quoted
+from intel_cli.output.terminal import is_terminal
 from intel_core.training.hooks import hookimpl
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def make_progress(*, quiet: bool = False) -> Progress:
     """The progress display for stderr: none if quiet, a live one on a terminal, and otherwise lines."""
     if quiet:
         return Progress()
-    return Live() if sys.stderr.isatty() else Lines()
+    return Live() if is_terminal(sys.stderr) else Lines()
 
 
 class Progress:
@@ -144,10 +145,11 @@ class Live(Progress):
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__()
-        from rich.console import Console
         from rich.live import Live as Display
 
-        self._console = console or Console(stderr=True, highlight=False)
+        from intel_cli.output.safe_console import SafeConsole
+
+        self._console = console or SafeConsole(stderr=True)
         self._display = Display(console=self._console, refresh_per_second=8, transient=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:

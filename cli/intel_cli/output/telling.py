@@ -1,16 +1,19 @@
-"""How are errors and warnings reported? One line on stderr and exit status 2; a traceback for bugs only.
+"""How are errors and warnings reported? One line on stderr and the exit code of its kind; a traceback for bugs only.
 
-- Errors that a user can fix (`intel_core.IntelError`, a wrong option): ``Error: message`` on stderr, exit status 2.
+- Errors that a user can fix (`intel_core.IntelError`, a wrong option): ``Error: message`` on stderr. The exit code is
+  one of `EXIT_CODES`.
 - With ``--json`` such an error is also one JSON object on stdout, ``{"error": "message"}``, so that a program that
   reads stdout always finds exactly one value there.
-- Interruption: exit status 130, and with ``--json`` such an object, too.
-- Anything else is a bug: its traceback, one line that says so, exit status 1.
+- Interruption: exit code 130, and with ``--json`` such an object, too.
+- Anything else is a bug: its traceback, one line that says so, exit code 1.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import re
 import shlex
 import sys
 import traceback
@@ -20,18 +23,52 @@ from typing import IO, Any, TextIO
 
 import click
 
-__all__ = ["DEBUG", "INTERRUPTED", "WANTS_JSON", "bug", "errors", "json_text", "note", "quoted", "warning_in_one_line"]
+from intel_cli.output.terminal import visible
+
+__all__ = [
+    "BUG",
+    "DEBUG",
+    "ENVIRONMENT",
+    "EXIT_CODES",
+    "INTERRUPTED",
+    "WANTS_JSON",
+    "WORSE",
+    "bug",
+    "errors",
+    "exit_code",
+    "json_text",
+    "note",
+    "quoted",
+    "warning_in_one_line",
+]
 
 WANTS_JSON = "intel_cli.json"
 DEBUG = "intel_cli.debug"
-INTERRUPTED = 130
-"""Exit status of a command that was interrupted, as shells have it."""
+BUG, USAGE, DATA, DIVERGED, ENVIRONMENT, WORSE, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+EXIT_CODES = {
+    0: "done",
+    BUG: "a bug, with its traceback; or the answer of a command that checks is no",
+    USAGE: "usage: an option, a spec, a plugin or a run directory that will not do",
+    DATA: "data that are missing, malformed or do not fit the model",
+    DIVERGED: "the training diverged",
+    ENVIRONMENT: "environment: memory, disk, device, a missing package, output that cannot be written",
+    WORSE: "compare --fail-if worse: a number is significantly worse",
+    INTERRUPTED: "interrupted; a training is saved",
+}
+"""How a command ends, by its exit code."""
+_LACKING = {
+    *(errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN),
+    *(errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)),
+}
+"""What an operating system says where it, and neither a file's name nor a program, is to blame."""
 
 
 class _Told(click.ClickException):
     """An error of which only the message is printed."""
 
-    exit_code = 2
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"Error: {self.message}", err=True)
@@ -50,13 +87,20 @@ def errors(ctx: click.Context) -> Iterator[None]:
         # A parser that misses a value knows of no context.
         begun = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".strip()
         where = error.ctx.command_path if error.ctx is not None else begun
-        raise _tell(ctx, error.format_message(), f"{where} --help explains the options.") from error
+        raise _tell(ctx, error.format_message(), USAGE, f"{where} --help explains the options.") from error
     except click.ClickException as error:
-        raise _tell(ctx, error.format_message()) from error
+        raise _tell(ctx, error.format_message(), USAGE) from error
     except IntelError as error:
         if ctx.meta.get(DEBUG):
             traceback.print_exc()
-        raise _tell(ctx, str(error)) from error
+        raise _tell(ctx, str(error), exit_code(error)) from error
+    except (MemoryError, OSError, RuntimeError) as error:
+        lack = _lack(error)
+        if lack is None:
+            raise
+        if ctx.meta.get(DEBUG):
+            traceback.print_exc()
+        raise _tell(ctx, lack, ENVIRONMENT) from error
     except KeyboardInterrupt:
         if ctx.meta.get(WANTS_JSON):
             click.echo(json_text({"error": "interrupted"}))
@@ -64,10 +108,36 @@ def errors(ctx: click.Context) -> Iterator[None]:
         ctx.exit(INTERRUPTED)
 
 
-def _tell(ctx: click.Context, message: str, hint: str = "") -> _Told:
+def exit_code(error: BaseException) -> int:
+    """The code with which a command ends after an error; see `EXIT_CODES`.
+
+    >>> from intel_core.errors import DataError, EnvironmentProblem, SpecError
+    >>> [exit_code(kind("")) for kind in (SpecError, DataError, EnvironmentProblem, KeyError)]
+    [2, 3, 5, 1]
+    """
+    from intel_core.errors import DataError, DivergenceError, EnvironmentProblem, IntelError, RunError
+
+    if isinstance(error, RunError) and isinstance(error.__cause__, OSError) and error.__cause__.errno in _LACKING:
+        return ENVIRONMENT
+    kinds = {EnvironmentProblem: ENVIRONMENT, DivergenceError: DIVERGED, DataError: DATA, IntelError: USAGE}
+    return next((code for kind, code in kinds.items() if isinstance(error, kind)), BUG)
+
+
+def _lack(error: Exception) -> str | None:
+    """What the machine lacks, where that is the whole of an error; None for a bug."""
+    if isinstance(error, OSError):
+        named = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        return f"{named}{error.strerror}" if error.errno in _LACKING else None
+    # As torch says it of a CPU and of an accelerator; its class cannot be named without an import of torch.
+    if isinstance(error, MemoryError) or re.search("can't allocate memory|out of memory", str(error)):
+        return "memory ran out; try fewer examples, particles or dimensions, or another --device"
+    return None
+
+
+def _tell(ctx: click.Context, message: str, code: int, hint: str = "") -> _Told:
     if ctx.meta.get(WANTS_JSON):
         click.echo(json_text({"error": message}))
-    return _Told(f"{message}\n{hint}" if hint else message)
+    return _Told(f"{message}\n{hint}" if hint else message, code)
 
 
 def quoted(path: Path) -> str:
@@ -81,7 +151,7 @@ def quoted(path: Path) -> str:
 
 def note(message: str) -> None:
     """Print something that a user should know on stderr."""
-    click.echo(message, err=True)
+    click.echo(visible(message), err=True)
 
 
 def bug() -> None:
@@ -99,12 +169,19 @@ def warning_in_one_line(
     line: str | None = None,
 ) -> None:
     """A stand-in for `warnings.showwarning` without file names and source lines."""
-    print(f"Warning: {' '.join(str(message).split())}", file=file or sys.stderr)
+    click.echo(f"Warning: {visible(' '.join(str(message).split()))}", file=file, err=True)
 
 
 def json_text(value: object) -> str:
-    """Strict JSON; a number that is not finite becomes null."""
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    """Strict JSON; a number that is not finite becomes null, and what a terminal would obey is written as its code.
+
+    >>> print(json_text("naïve\u202e\x7f"))
+    "naïve\\u202e\\u007f"
+    """
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    if visible(text) == text:
+        return text
+    return "".join(c if c == "\n" or visible(c) == c else json.dumps(c)[1:-1] for c in text)
 
 
 def _finite(value: object) -> object:
