@@ -1,6 +1,6 @@
-"""Do two labelings of the same rows agree? Counts by both, their mutual information, purity.
+"""Do two labelings of the same rows agree? Tables of counts, mutual information, purity.
 
-Rows of a table are clusters, columns are classes; the scores are of counts, in whatever order they come.
+Rows of a table are clusters and columns are classes; the scores do not depend on their order.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _entropy(p: NDArray[Any]) -> float:
 
 
 def purity(table: Counts) -> float:
-    """Share of rows whose class is the most frequent one of their cluster; with many clusters it is easily high.
+    """Share of rows whose class is the most frequent one of their cluster; it rises with the number of clusters.
 
     >>> purity(np.array([[3, 1], [0, 4]]))
     0.875

@@ -19,22 +19,22 @@ __all__ = ["build_seeded", "in_the_fewest", "sizes_to_try"]
 _FEWEST = 2
 _TRIED = 15
 _FURTHER = (18, 22, 30, 46, 62, 126)
-"""Beyond those, these much larger numbers of dimensions are tried."""
+"""Larger numbers of dimensions that are tried after the small ones."""
 
 
 def sizes_to_try(specs: Sequence[MappingSpec]) -> list[int]:
-    """Numbers of dimensions worth trying, from two on; enough for the dimensions that the first spec names.
+    """Numbers of dimensions worth trying: at least two, and enough for the `dims` of the first spec.
 
     >>> from intel_core import parse_spec
     >>> sizes_to_try([parse_spec("mappings", "identity:dims=4-6")])[:3]
     [7, 8, 9]
     """
-    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)  # later ones may read what an earlier one has added
+    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)  # later specs may act on dimensions that an earlier one adds
     return [*range(first, first + _TRIED), *(first + d for d in _FURTHER)]
 
 
 def build_seeded(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping:
-    """The composition of some specs, its parameters drawn from a seed; the process's random state is left alone.
+    """The composition of some specs, its parameters drawn from a seed; the process's random state is not changed.
 
     Raises:
         SpecError: if there is no such mapping for `y_dim` dimensions.
@@ -45,10 +45,10 @@ def build_seeded(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping
 
 
 def in_the_fewest(specs: Sequence[MappingSpec], seed: int = 0) -> Iterator[Mapping]:
-    """The mapping in each number of dimensions that it takes, fewest first; two are the fewest that are tried.
+    """The mapping in each number of dimensions for which it can be built, from two on.
 
     Raises:
-        SpecError: with the last reason, if it takes none of those that are tried.
+        SpecError: with the last reason, if it can be built in none of the numbers that are tried.
         PluginError: if the plugin breaks its contract.
 
     >>> from intel_core import parse_spec

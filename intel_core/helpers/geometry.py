@@ -1,4 +1,4 @@
-"""Which steps of geometry do mappings share, written so that values and gradients are finite everywhere?"""
+"""Which geometric functions do mappings share? Their values and gradients are finite everywhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["project_to_sphere", "widened"]
 
 
 def widened(y: Tensor) -> Tensor:
-    """`y`, in float32 where it is of half precision, whose eight bits no steep map survives.
+    """`y`, in float32 if it is of half precision, whose few digits are not enough for a steep map.
 
     >>> widened(torch.ones(2, dtype=torch.bfloat16)).dtype
     torch.float32

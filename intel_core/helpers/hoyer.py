@@ -50,8 +50,9 @@ def hoyer_score(z: Tensor) -> float:
 
     .. math:: \frac1n \sum_i Hoyer(z_i / \sigma), \qquad \sigma_d^2 = \frac1n \sum_i (z_{id} - \bar z_d)^2
 
-    Without the division (and no centring), dimensions of different size would look sparse. A dimension that does not
-    vary is left out and does not count in D: to be switched off for all data alike is no sparsity.
+    Values are divided by the deviation but not centred: without the division, dimensions of different size would look
+    sparse. A dimension that does not vary is left out and does not count in D, because being off for all data is not
+    sparsity.
 
     Args:
         z: shape ``(n, D)``.
@@ -89,7 +90,7 @@ def hoyer_of_rows(z: Tensor) -> Tensor:
 
 
 def varying(z: Tensor) -> Tensor:
-    """Which dimensions of ``(n, D)`` are not one number for all rows, ``(D,)``; none without rows.
+    """Which dimensions of ``(n, D)`` have different values in different rows, ``(D,)``; none if there are no rows.
 
     >>> varying(torch.tensor([[1.0, 0.1], [2.0, 0.1]])).tolist()
     [True, False]
@@ -97,12 +98,12 @@ def varying(z: Tensor) -> Tensor:
     if len(z) == 0:
         return torch.zeros(z.shape[1], dtype=torch.bool, device=z.device)
     z = z.detach().double()
-    # Rounding in the mean of equal numbers leaves a deviation of some 1e-16 of them.
+    # Rounding in the mean of equal numbers leaves a relative deviation of some 1e-16.
     return z.std(0, correction=0) > 1e-12 * z.abs().amax(0)
 
 
 def gaussian_floor(dims: int) -> float:
-    r"""The mean Hoyer score of a standard normal: what is reached without any sparsity.
+    r"""The mean Hoyer score of a standard normal, the score of vectors that are not sparse.
 
     .. math:: \frac{\sqrt D - E\|z\|_1/\|z\|_2}{\sqrt D - 1},
         \qquad E\frac{\|z\|_1}{\|z\|_2} = \frac{D\, \Gamma(D/2)}{\sqrt\pi\, \Gamma((D+1)/2)}

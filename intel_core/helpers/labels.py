@@ -1,4 +1,4 @@
-"""Are these labels classes? What every diagnosis by class has to ask first."""
+"""Are these labels classes? Every diagnosis by class has to check this first."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which parts has a composition of mappings, and where do they act? Their dimensions, planes, places and clusters.
 
-The one walker of compositions: whoever draws, measures or diagnoses a mapping from outside asks it.
+All code that draws, measures or diagnoses compositions finds their parts through this module.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Part(NamedTuple):
 
     Attributes:
         mapping: the elementary mapping itself.
-        dims: the dimensions that it reads, of y where nothing before it has touched them.
-        before: all that is applied before it, in turn, each to all dimensions.
-        reads_y: whether all that it reads is y itself.
-        keeps: whether all before it keeps the number of dimensions, so that `dims` name dimensions of y too.
+        dims: the dimensions that it reads; they are dimensions of y if no earlier part has changed them.
+        before: the mappings that are applied before it, in order, each to all dimensions.
+        reads_y: whether everything that it reads is y itself.
+        keeps: whether all mappings before it keep the number of dimensions, so that `dims` name dimensions of y too.
     """
 
     mapping: Any
@@ -44,8 +44,7 @@ class Part(NamedTuple):
 def elements(mapping: Any) -> list[Part]:
     """Every elementary mapping of a composition, in the order of application.
 
-    Of a composition that acts on some of the dimensions only (`Compose` inside `OnDims`) the first part stands for
-    the whole.
+    A composition that acts on some of the dimensions only (`Compose` inside `OnDims`) is represented by its first part.
 
     >>> from intel_core.mappings.compose import Identity
     >>> g = Compose([OnDims(Identity(2), (0, 1), 4), OnDims(Identity(2), (3, 1), 4)])
@@ -85,8 +84,8 @@ def _innermost(stage: Any) -> tuple[Any, tuple[int, ...]]:
 def parts_of(mapping: Any) -> list[tuple[Any, tuple[int, ...]]]:
     """The elementary mappings that are applied to y first, each with the dimensions it reads.
 
-    Of a composition only the first part is sure to read y itself; what follows acts on a latent that may be mapped
-    already. `elements` has all of them.
+    In a composition only the first part certainly reads y itself; later parts act on a latent that may already be
+    mapped. `elements` gives all of them.
     """
     first = elements(mapping)[0]
     return [(first.mapping, first.dims)]
@@ -110,7 +109,7 @@ def clustering_of(mapping: Mapping) -> tuple[Clustering, tuple[int, ...]] | None
 
 
 def planes_of(mapping: Mapping) -> list[tuple[int, int]]:
-    """Pairs of dimensions of y in which some part says that it acts, or that are all it reads; none twice."""
+    """Pairs of dimensions of y in which some part declares that it acts, or that are all that it reads; none twice."""
     planes: list[tuple[int, int]] = []
     for part in elements(mapping):
         if part.keeps:
@@ -132,7 +131,7 @@ def places_of(mapping: Mapping) -> tuple[list[Locus], list[Locus]]:
 
 
 def clusterings_of(mapping: Mapping) -> list[tuple[Clustering, tuple[int, ...]]]:
-    """Every part that makes clusters, with the dimensions of y that it reads; a later part's are carried back to y."""
+    """Every part that makes clusters, with the dimensions of y that it reads; a later part's become clusters of y."""
     everything = tuple(range(mapping.y_dim))
     return [
         (part.mapping, part.dims) if part.reads_y else (_CarriedBack(part, mapping.y_dim), everything)
@@ -142,7 +141,7 @@ def clusterings_of(mapping: Mapping) -> list[tuple[Clustering, tuple[int, ...]]]
 
 
 class _CarriedBack:
-    """The clusters of a later part as clusters of y; their shares are counted, since what it reads is not Gaussian."""
+    """The clusters of a later part as clusters of y; their shares are counted, since its input is not Gaussian."""
 
     _DRAWS = 50_000
 

@@ -1,4 +1,4 @@
-"""How does a plugin import torchvision, or what imports it, where its compiled part does not fit this build of torch?
+"""How does a plugin import torchvision if its compiled part does not fit this build of torch?
 
 A torchvision built against CUDA cannot load its compiled part beside a CPU build of torch, and importing it
 fails with ``operator torchvision::nms does not exist``. Data sets and networks need none of that part: it is enough to
@@ -53,7 +53,7 @@ def _declare_missing() -> None:
 
 
 def _load_compiled_part() -> None:
-    """What torchvision itself does first; only afterwards is it known which operators are missing."""
+    """Load the compiled part as torchvision itself would; only afterwards is it known which operators are missing."""
     load_library: Any = torch.ops.load_library  # torch leaves it untyped
     found = importlib.util.find_spec("torchvision")
     for folder in (found.submodule_search_locations or []) if found is not None else []:

@@ -1,6 +1,6 @@
-"""How is a batch normalised of which each process holds some rows? With the statistics of all of them.
+"""How is a batch normalised if each process holds some of its rows? With the statistics of all rows.
 
-Gradients follow the algebra of `intel_core.processes.peers`: the way back sums over the processes.
+Gradients follow the algebra of `intel_core.processes.peers`: the backward pass sums over the processes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["SharedBatch", "normalise"]
 
 
 class SharedBatch(Protocol):
-    """What is needed of the processes that share a batch; see `intel_core.processes.peers.Peers`."""
+    """The part of `intel_core.processes.peers.Peers` that is needed here."""
 
     rank: int
     size: int
@@ -37,7 +37,7 @@ class SharedBatch(Protocol):
 
 
 def normalise(norm: Any, alone: Callable[[Any, Tensor], Tensor], processes: SharedBatch, x: Tensor) -> Tensor:
-    """Batch normalisation with the statistics of all processes, and the running ones of a single process."""
+    """Batch normalisation with the statistics of all processes; running statistics are those of a single process."""
     if not (processes.is_computing and norm.training):
         return alone(norm, x)
     y, mean, variance = _WholeBatchNorm.apply(x, norm.weight, norm.bias, norm.eps, processes)  # type: ignore[no-untyped-call]  # torch's own gap
@@ -55,7 +55,8 @@ def normalise(norm: Any, alone: Callable[[Any, Tensor], Tensor], processes: Shar
 class _WholeBatchNorm(torch.autograd.Function):
     r""":math:`y = w (x - \mu) / \sqrt{v + \epsilon} + b` with mean and variance over the rows of all processes.
 
-    One exchange each way. With :math:`\hat x` the normalised x and :math:`\langle\rangle` the mean over all rows,
+    There is one exchange in each direction. With :math:`\hat x` the normalised x and :math:`\langle\rangle` the mean
+    over all rows,
     :math:`dx = w / \sqrt{v + \epsilon} \; (dy - \langle dy \rangle - \hat x \langle dy\, \hat x \rangle)`.
     """
 
@@ -65,7 +66,7 @@ class _WholeBatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         own = torch.stack(torch.ops.aten.batch_norm_update_stats(wide, None, None, 0.0))
-        # Deviations from each process's own mean, then those of the means: a large mean costs the variance nothing.
+        # Deviations from each process's own mean, then those of the means: a large mean costs the variance no digits.
         means, own_variances = processes.gather(own[None]).unbind(1)
         mean = means.mean(0)
         variance = own_variances.mean(0) + (means - mean).square().mean(0)

@@ -1,13 +1,13 @@
-r"""What do the processes that share each batch tell each other? As much as makes their step that of one.
+r"""What do the processes that share each batch exchange? Enough for their step to equal that of one process.
 
 Every process holds the same model, the same order of the data and the same random numbers, draws the whole batch's
-indices and noise and computes its own slice of the rows. What must be the whole batch's is made so: gradients are
-averaged, a mapping with auxiliary losses is given the y of all rows, and batch normalisation has the statistics of all
-rows. So a seed means what it means in one process, and the result is the same but for rounding.
+indices and noise and computes its own slice of the rows. Whatever depends on the whole batch is exchanged: gradients
+are averaged, a mapping with auxiliary losses is given the y of all rows, and batch normalisation has the statistics of
+all rows. A seed therefore has the same meaning as in one process, and the result is the same up to rounding.
 
 The algebra. Process r has the loss :math:`L_r`, a mean over its rows; that of the whole batch is
 :math:`L = \frac1W \sum_r L_r`.
-Wherever values of other processes were used, the way back sums over all processes, so that each holds
+Wherever values of other processes were used, the backward pass sums over all processes, so that each holds
 :math:`\partial \sum_q L_q / \partial` of its own activations; the average of all gradients is then that of L. A
 regulariser of the whole batch is the same number in each :math:`L_r`, and so once in L.
 """
@@ -51,11 +51,11 @@ class Peers(ProcessGroup):
         children: those that this one has started.
 
     Attributes:
-        is_computing: whether this process is in a step that the others take as well; only then values are exchanged
-            on the way through the model.
+        is_computing: whether this process is in a step that the others take as well; only then does the model exchange
+            values with them.
         wish: why this process wants to stop, if it does.
-        must_stop: whether some process wanted to stop when the gradients were averaged last.
-        must_save: whether the first process found then that a checkpoint is due.
+        must_stop: whether some process wanted to stop when the gradients were last averaged.
+        must_save: whether the first process found at that time that a checkpoint is due.
     """
 
     def __init__(
@@ -99,17 +99,17 @@ class Peers(ProcessGroup):
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def exchange(self, value: _T) -> list[_T]:
-        """What each process says."""
+        """The values of all processes, by rank."""
         said: list[Any] = [None] * self.size
         with self._talking():
             dist.all_gather_object(said, value)
         return said
 
     def from_first(self, say: Callable[[], _T]) -> _T:
-        """What the first process says, which alone is asked.
+        """What the function returns in the first process; it is called there only.
 
         Raises:
-            PeerError: in the others, where that fails.
+            PeerError: in the other processes, if it fails.
         """
         said: list[Any] = [None]
         with self.agreeing():
@@ -136,23 +136,23 @@ class Peers(ProcessGroup):
                 raise self._agreed
 
     def is_agreed(self, error: BaseException) -> bool:
-        """Whether all processes have this error at the same moment, and can still talk."""
+        """Whether all processes have this error at the same moment, and can still communicate."""
         return error is self._agreed or isinstance(error, DivergenceError)
 
     def leave(self, error: BaseException) -> None:
-        """Tell the others what has happened here, and let none of them wait for this process any more."""
+        """Tell the others what has happened here, and make sure that none of them waits for this process."""
         if not isinstance(error, PeerError):
             with contextlib.suppress(Exception):
                 text = _in_a_line(error)
                 dist.distributed_c10d._get_default_store().set(_FAILED, f"process {self.rank}: {text}")
-        if self.device.type == "cuda":  # where a process that waits for another one does not see that it is gone
+        if self.device.type == "cuda":  # there a process that waits for another does not notice that it has ended
             for child in self._children:
                 child.kill()
         disconnect()
 
     @contextlib.contextmanager
     def _talking(self) -> Iterator[None]:
-        """A connection that breaks is told as what the other process said last."""
+        """A block in which a broken connection is reported as the last error of the other process."""
         try:
             yield
         except (RuntimeError, ValueError) as error:
@@ -195,7 +195,7 @@ class Peers(ProcessGroup):
     # --- around a training -------------------------------------------------------------------------------------
 
     def begin(self, model: nn.Module, batch_size: int) -> None:
-        """Let a model see the whole batch wherever a row's result hangs on the others, while steps are computed.
+        """While steps are computed, let a model see the whole batch wherever the result of a row depends on other rows.
 
         Raises:
             SpecError: if a batch does not divide among the processes.
@@ -210,7 +210,7 @@ class Peers(ProcessGroup):
         self.wish = None
 
     def require_same(self, model: nn.Module) -> None:
-        """As `ProcessGroup.require_same`; norms of weights may differ by a thousandth."""
+        """As `ProcessGroup.require_same`; norms of weights may differ by one part in a thousand."""
         norm = float(torch.nn.utils.get_total_norm([p.detach() for p in model.parameters()]))
         norms = self.exchange(norm)
         if max(norms) - min(norms) > _DRIFT * max(norms):
@@ -230,17 +230,17 @@ class Peers(ProcessGroup):
         """As `ProcessGroup.computing`."""
         self.is_computing = True
         yield
-        self.is_computing = False  # not where it raises: whoever computes on does so alone, and says so
+        self.is_computing = False  # not after an exception, when whatever is still computed is computed alone
 
     def average_gradients(self, is_due: Callable[[], bool]) -> None:
-        """As `ProcessGroup.average_gradients`: one message, with the wishes to stop and to save behind it."""
+        """As `ProcessGroup.average_gradients`: one message, which also carries the requests to stop and to save."""
         assert self._gradients is not None
         self.must_stop, self.must_save = self._gradients.average(wants_to_stop=self.wish is not None, is_due=is_due())
 
     # --- what is agreed upon -----------------------------------------------------------------------------------
 
     def ask_to_stop(self, reason: StopReason) -> None:
-        """As `ProcessGroup.ask_to_stop`: the others hear of it with the next step."""
+        """As `ProcessGroup.ask_to_stop`: the others are told with the next step."""
         self.wish = self.wish or reason
 
     def agree_to_stop(self) -> StopReason | None:
@@ -248,11 +248,11 @@ class Peers(ProcessGroup):
         own = self.wish
         wishes = self.exchange(own)
         if own is not None:
-            self.wish = None  # one that a signal brought while the others were waited for is still to be told
+            self.wish = None  # but a request that came by a signal during the exchange is kept, to be told next time
         return next((wish for wish in wishes if wish is not None), None)
 
     def agree_is_due(self, is_due: Callable[[], bool]) -> bool:
-        """As `ProcessGroup.agree_is_due`: what the first process found when gradients were averaged last."""
+        """As `ProcessGroup.agree_is_due`: what the first process found when gradients were last averaged."""
         return self.must_save
 
 
@@ -263,7 +263,7 @@ def disconnect() -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first sentence of what torch says, without the place in its source."""
+    """The first sentence of torch's message, without the place in its source."""
     return re.sub(r"^\[\S+:\d+\] ", "", _in_a_line(error)).split(". ")[0]
 
 

@@ -1,6 +1,6 @@
-"""How do the processes of one run find each other? Lightning Fabric starts them, or ``torchrun`` has.
+"""How do the processes of one run find each other? Lightning Fabric starts them, or ``torchrun`` has started them.
 
-Fabric is imported for several processes only. What the processes then do together is in `intel_core.processes.peers`.
+Fabric is imported only for several processes. What the processes then do together is in `intel_core.processes.peers`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = ["is_first", "joined", "process_count", "tells"]
 
 _TIMEOUT = datetime.timedelta(minutes=30)
 _FROM_OUTSIDE = {"RANK", "WORLD_SIZE", "LOCAL_RANK"}
-"""What torchrun tells the processes that it starts."""
+"""Environment variables that torchrun sets for the processes that it starts."""
 _PER_CORE = 4
-"""Processes per core of a CPU that may be started: more than one is good for trying things out only."""
+"""Processes per core of a CPU that may be started; more than one is only useful for tests."""
 
 _joined: Peers | None = None
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and speaks; any process that computes alone is.
+    """Whether this process is the one that writes files and prints; a process that computes alone always is.
 
     >>> is_first()
     True
@@ -43,7 +43,7 @@ def is_first() -> bool:
 
 
 def tells(error: BaseException) -> bool:
-    """Whether this process is the one that tells its user of an error, which several may have at the same moment."""
+    """Whether this process is the one that shows the user an error, which several may have at the same moment."""
     if _joined is not None:
         return _joined.rank == 0
     is_another = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK"))
@@ -51,7 +51,7 @@ def tells(error: BaseException) -> bool:
 
 
 def process_count(devices: int, nodes: int) -> tuple[int, int]:
-    """How many processes there are to be on each machine, and how many machines: as asked, or as torchrun says.
+    """The number of processes on each machine, and the number of machines: as asked for, or as torchrun has started.
 
     Raises:
         SpecError: if torchrun has started another number of processes than were asked for.
@@ -75,10 +75,10 @@ def process_count(devices: int, nodes: int) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def joined(devices: int, nodes: int, device: str, batch_size: int = 0) -> Iterator[ProcessGroup]:
-    """The processes of this run while a block lasts; `ALONE` where this one computes alone.
+    """The processes of this run while a block lasts; `ALONE` if this one computes alone.
 
-    Where several are asked for and none have been started, this script is started again as often as needed. An error
-    in any process ends the block in all: in the first one as that error, or as a `PeerError` that tells it.
+    If several are asked for and none have been started, this script is started again as often as needed. An error in
+    any process ends the block in all: in the first process as that error, or as a `PeerError` with its message.
 
     Args:
         devices: processes on each machine.
@@ -107,7 +107,7 @@ def joined(devices: int, nodes: int, device: str, batch_size: int = 0) -> Iterat
             yield peers
         except BaseException as error:
             if not peers.is_agreed(error):
-                peers.leave(error)  # who computes on goes on alone; `_joined` stays, so that the others remain silent
+                peers.leave(error)  # this one may continue alone; `_joined` stays, so that the others remain silent
             raise
 
 
@@ -129,7 +129,7 @@ def _join(here: int, machines: int, device: str) -> Peers:
         raise EnvironmentProblem(
             f"{here * machines} processes need Lightning Fabric: pip install 'intelvae-core[distributed]'"
         ) from None
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of every process that joins
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs every process that joins
     strategy = strategies.DDPStrategy(timeout=_TIMEOUT, process_group_backend="nccl" if kind == "cuda" else "gloo")
     fabric = fabric_module.Fabric(
         accelerator=kind,
@@ -138,13 +138,13 @@ def _join(here: int, machines: int, device: str) -> Peers:
         strategy=strategy,
         plugins=[environments.TorchElasticEnvironment()] if outside else None,
     )
-    # What torch says of a connection that breaks, with its stack, is told here in a line; for those started next.
+    # Broken connections are reported here in one line, without torch's stack; this is for the processes started next.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise PeerError(f"{here * machines} processes could not be joined: {reason_of(error)}") from error
-    atexit.register(disconnect)  # or threads that still talk may abort the interpreter as it ends
+    atexit.register(disconnect)  # or threads that still communicate may abort the interpreter as it ends
     children = getattr(strategy.launcher, "procs", ())
     return Peers(fabric.global_rank, fabric.world_size, fabric.device, size_here=here, children=children)
 

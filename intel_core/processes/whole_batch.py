@@ -1,4 +1,4 @@
-"""What must be the whole batch's, where each process holds some of its rows?
+"""Which results need the whole batch although each process holds only some of its rows?
 
 Gradients, which are averaged; the auxiliary losses of a mapping, for which the y of all rows are gathered; and the
 statistics of batch normalisation (`intel_core.processes.batch_norm`).
@@ -20,13 +20,13 @@ from intel_core.processes.batch_norm import SharedBatch, normalise
 __all__ = ["Gradients", "release", "spread"]
 
 _LOOK_EVERY = 10
-"""Steps between looks at the flags on an accelerator, which has to be waited for to read them."""
+"""Steps after which the flags are read on an accelerator, since reading them has to wait for it."""
 
 
 def spread(model: nn.Module, processes: SharedBatch) -> None:
-    """Let a model see the whole batch wherever a row's result hangs on the others, while steps are computed."""
+    """While steps are computed, let a model see the whole batch wherever the result of a row depends on other rows."""
     if isinstance(model, InteLVAE) and model.regularisers:
-        # On this object alone, as below: it keeps its class and the names of its tensors.
+        # Set on this object only, as below: it keeps its class and the names of its tensors.
         setattr(model, "map", functools.partial(_map_whole, model, processes))  # noqa: B010
     for layer in _batch_norms(model):
         setattr(layer, "forward", functools.partial(normalise, layer, type(layer).forward, processes))  # noqa: B010
@@ -54,10 +54,10 @@ def _map_whole(model: InteLVAE, processes: SharedBatch, y: Tensor) -> tuple[Tens
 
 
 class Gradients:
-    """The gradients of some parameters as one buffer, so that one message a step averages them.
+    """The gradients of some parameters in one buffer, so that one message per step averages them.
 
-    Behind them lie two flags, somebody wants to stop and a checkpoint is due, and for each parameter how many
-    processes have a gradient for it.
+    After the gradients the buffer holds two flags (some process wants to stop, a checkpoint is due) and for each
+    parameter the number of processes that have a gradient for it.
     """
 
     def __init__(self, processes: SharedBatch, parameters: Sequence[nn.Parameter]) -> None:
@@ -108,7 +108,7 @@ class Gradients:
 
 
 class _Gather(torch.autograd.Function):
-    """``(..., n, d)`` of each process, as ``(..., W n, d)``; on the way back, the sum over processes of own rows."""
+    """``(..., n, d)`` of each process as ``(..., W n, d)``; the backward pass sums the own rows' over processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, processes: SharedBatch) -> Tensor:

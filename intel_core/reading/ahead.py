@@ -1,4 +1,4 @@
-"""How are files read ahead of the step? By workers, a few batches at a time."""
+"""How are files read before a step needs them? By worker processes, a few batches ahead."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ __all__ = [
 ]
 
 WORKERS = "INTEL_WORKERS"
-"""Environment variable: how many processes read ahead; 0 reads in the training process itself."""
+"""Environment variable: how many processes read ahead; with 0 the training process reads by itself."""
 
 _MOST_BY_DEFAULT = 8
 _MOST = 256
 BATCHES_AHEAD = 2
-"""Batches that each worker has read or is reading."""
+"""Batches per worker that have been read or are being read."""
 
 
 class Rows(Protocol):
     """Examples that lie on disk and are read by row number, in several processes at once.
 
-    An object of this kind is pickled where processes are not forked, so it holds paths, not open files.
+    It is pickled on systems on which processes are not forked, so it should hold paths and not open files.
     """
 
     @property
@@ -63,25 +63,25 @@ class Rows(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """As `Split.fingerprint`: the same on every machine, and found without reading all examples."""
+        """As `Split.fingerprint`: the same on every machine, and computed without reading all examples."""
         ...
 
 
 class Streamed:
-    """Examples on disk, read ahead by workers; what is in memory is a few batches, however many examples there are.
+    """Examples on disk, read ahead by workers; only a few batches are in memory, however many examples there are.
 
-    Workers start at the first batch that is asked for, and anew where a step is asked for that does not follow the last
-    one (a run that goes on, a replay): reading begins at that step, nothing before it is read.
+    Workers start with the first batch that is asked for. If a step is asked for that does not follow the last one (a
+    run that is resumed, a replay), they start again: reading begins at that step, and nothing before it is read.
 
     Args:
         source: the examples.
         rows: row numbers of each step, on the CPU.
         steps: how many steps there are.
         device: where the examples are wanted.
-        workers: processes that read ahead; 0 reads when asked.
+        workers: processes that read ahead; with 0 each batch is read when it is asked for.
 
     Attributes:
-        waited: seconds that `at` has spent waiting for data, altogether.
+        waited: seconds that `at` has spent waiting for data, in all.
     """
 
     rows_device = torch.device("cpu")
@@ -128,7 +128,7 @@ class Streamed:
                 "worker_init_fn": _be_a_worker,
             }
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # as many as were asked for
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # the user chose their number
             try:
                 self._coming = iter(
                     DataLoader(
@@ -149,13 +149,13 @@ class Streamed:
 
     def close(self) -> None:
         """As `Batches.close`: no process is left behind."""
-        # Not left to its finaliser, since an exception's traceback may hold the iterator for a while.
+        # Not left to the iterator's finaliser, since an exception's traceback may keep it alive for a while.
         shut_down = getattr(self._coming, "_shutdown_workers", None)
         self._coming = self._last = None
         if shut_down is not None:
             shut_down()
         for process in self._processes:
-            if process.is_alive():  # busy for longer than the loader waits
+            if process.is_alive():  # it was busy for longer than the loader waits
                 process.kill()
             process.join()
         self._processes = []
@@ -167,13 +167,13 @@ class Streamed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        died = _death_of_a_worker(error)  # which is raised wherever the process happens to be
+        died = _death_of_a_worker(error)  # raised wherever the training process happens to be
         if died is not None:
             raise died from None
 
 
 class _Steps(Sampler[Any]):
-    """Row numbers of the steps from one on, as the loader asks for them."""
+    """Row numbers of all steps from a given one on, computed as the loader asks for them."""
 
     def __init__(self, rows: RowsOf, start: int, end: int) -> None:
         self._rows, self._start, self._end = rows, start, end
@@ -184,7 +184,7 @@ class _Steps(Sampler[Any]):
 
 
 class _Reader(Dataset[Any]):
-    """Reads whole batches; what a user can mend is an answer, since the loader would bury it under a traceback."""
+    """Reads whole batches; errors that a user can correct are returned, since the loader would add its traceback."""
 
     def __init__(self, source: Rows) -> None:
         self._source = source
@@ -203,11 +203,11 @@ class _Reader(Dataset[Any]):
 def worker_count() -> int:
     """How many processes read ahead: ``INTEL_WORKERS``, else one less than there are cores, from 1 to 8.
 
-    Where processes cannot be forked it is 0 unless said otherwise: a script that is not written for it would otherwise
-    be run again by each worker.
+    On systems that cannot fork processes the default is 0, because each worker would run the user's script again unless
+    the script is written for that.
 
     Raises:
-        SpecError: if the variable is no number, or too large.
+        SpecError: if the variable is not a number, or too large.
 
     >>> worker_count() >= 0
     True
@@ -227,12 +227,12 @@ _ADVICE = f"set {WORKERS}=0 to read in the training process; what was saved stay
 
 
 def _context() -> str | None:
-    """Workers are forked where that is usual, so that they run nothing of the user's script; elsewhere as is usual."""
+    """Workers are forked on Linux, so that they do not run the user's script; elsewhere by the system's default."""
     return "fork" if sys.platform == "linux" else None
 
 
 def _be_a_worker(index: int) -> None:
-    """The trainer decides when a run ends, and a worker does not outlive it, nor hold the lock of its directory."""
+    """Ignore signals, since the trainer decides when a run ends, and end with it, so that its lock is released."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(Exception):  # Linux only; elsewhere the loader's own watchdog ends it within seconds
@@ -242,7 +242,7 @@ def _be_a_worker(index: int) -> None:
 
 
 def _death_of_a_worker(error: BaseException | None) -> DataError | None:
-    """What became of a worker, in one line, if that is what an error says."""
+    """The error for a worker that died, in one line, if that is what an exception says."""
     reason = str(error).strip().partition("\n")[0]
     if not isinstance(error, RuntimeError) or not reason.startswith("DataLoader worker"):
         return None

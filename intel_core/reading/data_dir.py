@@ -1,4 +1,4 @@
-"""Where do data files lie? In the folder that is given, or that INTEL_DATA_DIR names."""
+"""Where are data files? In the folder that is given, or in that of INTEL_DATA_DIR."""
 
 from __future__ import annotations
 

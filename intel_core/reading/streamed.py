@@ -1,4 +1,4 @@
-"""What is a training part that stays on disk? Rows that are read by their numbers."""
+"""What is a training split that stays on disk? Rows that are read by their numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class StreamedSplit(Split):
-    """Examples to train on that stay on disk; whoever wants `x` as one tensor is told so.
+    """Training examples that stay on disk; asking for all of them as one tensor `x` is an error.
 
     Args:
         rows: the examples.
@@ -51,7 +51,7 @@ class StreamedSplit(Split):
 
     @property
     def x(self) -> Tensor:
-        """Refused.
+        """Not available, since the examples are on disk.
 
         Raises:
             DataError: always.
