@@ -1,4 +1,4 @@
-"""How is a file written whole or not at all? Under another name, synced, then renamed."""
+"""How is a file written completely or not at all? Under another name, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until the disk has all of a file, if there is one.
+    """Wait until a file is completely on the disk, if it exists.
 
     Raises:
         RunError: if the disk does not take it.
@@ -68,7 +68,7 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """A rename is kept by the folder; Windows opens no folders, and keeps it by itself."""
+    """Make a rename in this folder permanent; on Windows folders cannot be opened and need not be synced."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

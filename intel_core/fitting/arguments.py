@@ -34,7 +34,7 @@ def read_arguments(
     """What the arguments of `fit` ask for: a spec that is not resolved, and the data where they are an array.
 
     Raises:
-        SpecError: where they say two things at once, or something that no run has.
+        SpecError: if they contradict each other, or name a setting that no run has.
     """
     settings = dict(settings)
     standardize = settings.pop("standardize", None)
@@ -70,7 +70,7 @@ def _standardized(data: Any) -> str:
 
 
 def _refuse_path(data: str) -> None:
-    """A file says not how it is to be read.
+    """Refuse the path of a file, which does not say how it is to be read.
 
     Raises:
         SpecError: naming the data sets that read files.

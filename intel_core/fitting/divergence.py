@@ -1,7 +1,7 @@
-"""Where did a training go wrong? Its last steps are taken again with instruments once a value is not finite.
+"""Where did a training diverge? Once a value is not finite, the last steps are repeated while every layer is watched.
 
-Checking every step would stop the device each time. A snapshot of some hundred steps ago is kept instead; when a
-logged mean is not finite, the steps since then are taken again, every layer watched.
+Checking every step would make the device wait each time. Instead a snapshot of some hundred steps ago is kept; when a
+logged mean is not finite, the steps since then are repeated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Culprit", "Investigator", "Snapshot", "find_culprit"]
 
 _SNAPSHOT_EVERY = 500
 _LARGE = 30.0
-"""Beyond it, and standard deviations are near 1, weights as they are drawn make outputs that overflow."""
+"""Data values beyond this make outputs overflow with the initial weights; standardised values are near 1."""
 
 
 class Investigator:
@@ -35,21 +35,21 @@ class Investigator:
 
     @hookimpl
     def run_start(self, trainer: Trainer) -> None:
-        """Remember where the training begins, or goes on."""
+        """Take a snapshot where the training begins, or is resumed."""
         self._snapshot = Snapshot(trainer)
 
     @hookimpl
     def logged(self, trainer: Trainer) -> None:
-        """Remember the present from time to time, once it is known to be finite."""
+        """Take a snapshot from time to time, once the state is known to be finite."""
         if self._snapshot is None or trainer.step - self._snapshot.step >= _SNAPSHOT_EVERY:
             self._snapshot = Snapshot(trainer)
 
     @hookimpl
     def diverged(self, trainer: Trainer, broken: str) -> NoReturn:
-        """Take the last steps again, and say where it went wrong.
+        """Repeat the last steps, and report where the training diverged.
 
         Raises:
-            DivergenceError: always; where the step is found, its batch is kept in the run directory.
+            DivergenceError: always; if the step is found, its batch is kept in the run directory.
         """
         step, culprit = trainer.step, None
         if self._snapshot is not None:
@@ -66,7 +66,7 @@ class Investigator:
 
 
 def _kept(trainer: Trainer, culprit: Culprit) -> str:
-    """Keep the batch, and say where."""
+    """Keep the batch; a part of the message that says where."""
     if trainer.folder is None:
         return ""
     path = trainer.folder / "diverged-batch.safetensors"
@@ -95,7 +95,7 @@ class Snapshot:
 
 
 def _copied(value: Any) -> Any:
-    """A copy of nested tensors; not a deep copy, which takes all that a tensor is a view of."""
+    """A copy of nested tensors; a deep copy would also copy everything that a tensor is a view of."""
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -104,7 +104,7 @@ def _copied(value: Any) -> Any:
 
 
 class Culprit:
-    """The first step that is not finite: what, in which layer, on which batch."""
+    """The first step with a value that is not finite: which value, in which layer, on which batch."""
 
     def __init__(self, step: int, what: str, layer: str, batch: dict[str, Tensor]) -> None:
         self.step = step
@@ -114,18 +114,18 @@ class Culprit:
 
 
 def find_culprit(trainer: Trainer, snapshot: Snapshot, until: int) -> Culprit | None:
-    """Replay from a snapshot up to step `until` and return the first thing that is not finite, if it comes again."""
+    """Replay from a snapshot up to step `until`; the first value that is not finite, if it occurs again."""
     snapshot.restore(trainer)
     model = trainer.model
     watch = _Watch()
     handles = [module.register_forward_hook(watch.module(name)) for name, module in model.named_modules() if name]
-    before = model.__dict__.get("map")  # of several processes, what hides the method already
+    before = model.__dict__.get("map")  # with several processes an attribute hides the method already
     plain_map = model.map
     # A mapping with auxiliary losses is not called as a module, so no hook of its own would see its output.
     watched = watch.mapping(plain_map, type(model.mapping).__name__)
     setattr(model, "map", watched)  # noqa: B010  # an attribute of this object that hides the method
     try:
-        with trainer.batches:  # this is the end of the run, and streamed data begins to be read at the snapshot
+        with trainer.batches:  # the run ends here, and streamed data are read from the snapshot on
             return _replay(trainer, watch, until)
     finally:
         for handle in handles:
@@ -145,7 +145,7 @@ def _replay(trainer: Trainer, watch: _Watch, until: int) -> Culprit | None:
         terms = trainer.take_step(x, noise)
         batch = {"x": x, "noise": noise}
         values = terms.numbers()
-        values["loss"] = values.pop("loss")  # last: it is named only where no part of it is to blame
+        values["loss"] = values.pop("loss")  # last: it is named only if all of its parts are finite
         finding = _judged(step, model, watch, values, batch)
         finding = _shared(finding, trainer.processes, batch)
         if finding is not None:
@@ -156,7 +156,7 @@ def _replay(trainer: Trainer, watch: _Watch, until: int) -> Culprit | None:
 def _judged(
     step: int, model: nn.Module, watch: _Watch, values: dict[str, Tensor], batch: dict[str, Tensor]
 ) -> Culprit | None:
-    """What a step that was just taken says, if it is not finite."""
+    """The value of the step just taken that is not finite, if there is one."""
     bad = [name for name, value in values.items() if not bool(torch.isfinite(value))]
     if bad or watch.outputs:
         what = f"{bad[0]} is {float(values[bad[0]].detach()):g}" if bad else "an output is not finite"
@@ -170,7 +170,7 @@ def _judged(
 
 
 def _shared(own: Culprit | None, processes: ProcessGroup, batch: dict[str, Tensor]) -> Culprit | None:
-    """What the first of several processes found that found something in its rows, with the whole batch."""
+    """The finding of the first of the processes that found something in their rows, with the whole batch."""
     said = processes.exchange(None if own is None else (own.what.startswith("a "), own.step, own.what, own.layer))
     found = sorted((one for one in said if one is not None), key=lambda one: one[0])  # a term before a gradient
     if not found:
@@ -198,7 +198,7 @@ class _Watch:
         if not isinstance(output, Tensor):
             return
         if not _finite(output):
-            # Children run before their parents, so the first that is noted is the innermost layer.
+            # Children run before their parents, so the first entry is the innermost layer.
             self.outputs.append(label)
         if output.requires_grad:
             note = lambda gradient: self.gradients.append((label, _finite(gradient)))  # noqa: E731
@@ -216,7 +216,7 @@ class _Watch:
         return watched
 
     def blame(self) -> str:
-        """The layer that was given a finite gradient and passed on one that is not."""
+        """The layer that received a finite gradient and passed on one that is not finite."""
         finite = [is_finite for _, is_finite in self.gradients]
         if all(finite):
             return ""  # no layer passed it on: it arose at a parameter

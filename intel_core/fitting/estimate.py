@@ -1,4 +1,4 @@
-"""Will it fit into memory? An estimate before any of it is taken."""
+"""Will a run fit into memory? An estimate before anything is allocated."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = [
 ]
 
 _PER_PARAMETER = 28
-"""Bytes: weight, gradient, two moments of Adam, and the snapshot of all but the gradient, in float32."""
+"""Bytes per weight, in float32: weight, gradient, two moments of Adam, and the snapshot of all but the gradient."""
 _PER_ACTIVATION = 8
-"""Bytes: a value and its gradient."""
+"""Bytes per value of a layer's output: the value and its gradient."""
 _MANY_ROWS = 4096
 
 
 def require_memory(spec: RunSpec, dataset: Dataset) -> None:
-    """Refuse a run that plainly cannot fit into the memory of its device.
+    """Refuse a run that clearly cannot fit into the memory of its device.
 
     Raises:
         SpecError: with the estimate and what is there, in GiB.
@@ -40,14 +40,14 @@ def require_memory(spec: RunSpec, dataset: Dataset) -> None:
 
 
 def fit_at_once(spec: RunSpec, dataset: Dataset, models: int) -> bool:
-    """Whether so many models of a resolved spec can plausibly be trained at once on its device."""
+    """Whether a number of models of a resolved spec probably fit into the memory of its device together."""
     return fits(models * estimate(spec, dataset), pick_device(spec.device))
 
 
 def estimate(spec: RunSpec, dataset: Dataset) -> float:
-    """Bytes that the weights, the optimiser and one step of a resolved spec take at least, and what is read ahead.
+    """A lower bound of the bytes of weights, optimiser, one step and batches read ahead, for a resolved spec.
 
-    The networks are built without memory behind them; parts that cannot be built so count for nothing.
+    The networks are built on the meta device, without memory; parts that cannot be built there count as 0.
     """
     assert spec.encoder is not None
     assert spec.decoder is not None
@@ -59,7 +59,7 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
     total = float(_PER_ACTIVATION * rows * (x_numbers + particles * (latent + x_numbers)))
     total += dataset.train.bytes_ahead(rows)
     with _without_memory():
-        with contextlib.suppress(Exception):  # whatever is wrong with a mapping, building it says
+        with contextlib.suppress(Exception):  # if something is wrong with a mapping, building it reports that
             total += sum(_size(part.build(latent)) for part in spec.mapping)
         per_value = 1
         with contextlib.suppress(Exception):
@@ -73,24 +73,24 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
 
 @contextlib.contextmanager
 def _without_memory() -> Iterator[None]:
-    """Tensors of this block have shapes and no values; the global random state stays as it was."""
+    """A block in which tensors have shapes but no values; the global random state is not changed."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
         yield
 
 
 def _network(build: Callable[[], nn.Module], shape: tuple[int, ...], rows: int) -> float:
-    """Bytes of one network and of what passes through it."""
+    """Bytes of one network and of the values that pass through it."""
     try:
         net = build()
     except Exception:
-        return 0.0  # it does not fit the data, or cannot be built without memory; building it says so
+        return 0.0  # it does not fit the data, which building it reports, or cannot be built without memory
     return _size(net) + float(_PER_ACTIVATION * sum(_outputs(net, shape, rows)))
 
 
 def _outputs(net: nn.Module, shape: tuple[int, ...], rows: int) -> list[int]:
-    """How many numbers each layer gives; convolutions count only where there are many rows.
+    """The number of outputs of each layer; convolutions are followed only if there are many rows.
 
-    To follow these through their layers torch imports for a second what it needs for tensors without values.
+    To follow convolutions, torch imports its code for tensors without values, which takes a second.
     """
     if rows < _MANY_ROWS:
         return [rows * layer.out_features for layer in net.modules() if isinstance(layer, nn.Linear)]

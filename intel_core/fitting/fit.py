@@ -55,15 +55,15 @@ def fit(
             array, ``standardize``: True scales each column to mean 0 and variance 1, False leaves values as they are;
             by default those are scaled that are far from the scale of about 1, which a warning says.
 
-    With ``devices=2`` two processes share each batch: this script is started once more, and both go on from here with
-    the same run, of which the first one writes the directory and calls the hooks (see `intel_core.processes.starting`).
+    With ``devices=2`` two processes share each batch: this script is started once more, and both processes return the
+    same run. The first one writes the directory and calls the hooks (see `intel_core.processes.starting`).
 
-    The first SIGINT (Ctrl-C) or SIGTERM ends the run after its step, saved: a run of status ``interrupted`` is
-    returned, which `resume` continues. A second one raises KeyboardInterrupt, as does the first one during the trials
-    of a run with restarts, of which nothing is kept.
+    The first SIGINT (Ctrl-C) or SIGTERM ends the run after the current step and saves it. The returned run has the
+    status ``interrupted``, and `resume` continues it. A second signal raises KeyboardInterrupt; so does the first one
+    during the trials of a run with restarts, of which nothing is kept.
 
     Raises:
-        IntelError: for anything that the caller can mend.
+        IntelError: for anything that the caller can correct.
 
     >>> import tempfile, torch
     >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
@@ -98,7 +98,7 @@ def _fit(
         with processes.agreeing():
             trainer = make_trainer(spec, dataset, manager, processes)
             description = RunFolder.description(asked, spec, dataset, trainer.model, trials)
-            # Only now, when nothing that the user can mend is left, is anything written.
+            # Nothing is written before this point, where no mistake of the user is left to be found.
             if processes.is_first:
                 folder = RunFolder.create(run_dir, spec.name or spec.label)
                 locks.enter_context(folder.locked())
@@ -109,7 +109,7 @@ def _fit(
 
 
 def _agreed(spec: RunSpec, dataset: Dataset, processes: ProcessGroup) -> RunSpec:
-    """The same spec in all processes; the first one's machine decides the precision.
+    """Make the spec the same in all processes; the machine of the first one decides the precision.
 
     Raises:
         RunError: in all of them, if one has other settings or other data.

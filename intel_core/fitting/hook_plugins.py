@@ -1,4 +1,4 @@
-"""How are hook plugins loaded? Each behind a guard: one that fails is left out, and does not lose the run."""
+"""How are hook plugins loaded? Each separately: one that fails is left out, and the run goes on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
 def make_hooks(objects: Iterable[object] = (), *, installed: bool = True) -> pluggy.PluginManager:
     """A plugin manager with the given hook objects and, unless told otherwise, all installed hook plugins.
 
-    An installed plugin that cannot be loaded is left out with a warning (an error if ``INTEL_STRICT_PLUGINS=1``);
-    one that raises during the run is reported by name, disabled for the rest of it, and does not lose the run.
-    The given objects are the caller's own, so their exceptions are not swallowed.
+    An installed plugin that cannot be loaded is left out with a warning (an error if ``INTEL_STRICT_PLUGINS=1``); one
+    that raises during the run is reported by name and not called again, and the run goes on. The given objects are the
+    caller's own, so their exceptions are not caught.
 
     Raises:
         PluginError: if nothing in an object is marked, or a marked function matches no hook.
@@ -55,7 +55,7 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
 
 
 def _guarded(manager: pluggy.PluginManager, plugin: object, name: str) -> types.SimpleNamespace:
-    """The hook functions of a plugin behind one guard: after a failure of any of them none is called again."""
+    """The hook functions of a plugin: after a failure of any of them none is called again."""
     guard = _Guard(name)
     return types.SimpleNamespace(**{key: guard(getattr(plugin, key)) for key in marked(manager, plugin)})
 
@@ -76,7 +76,7 @@ class _Guard:
                 return function(*args)
             except IntelError:
                 raise
-            except (Exception, SystemExit) as error:  # a plugin does not end the process of a run
+            except (Exception, SystemExit) as error:  # a plugin must not end the process of a run
                 self.failed = True
                 warnings.warn(
                     f"hook plugin {self.name} raised {type(error).__name__} in {function.__name__}: {error}; "

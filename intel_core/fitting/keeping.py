@@ -52,7 +52,7 @@ def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkpo
     belongs = {"run": identity(info)}
 
     def save(trainer: Trainer) -> Path:
-        files.sync(folder.log)  # a run that goes on from here finds every line up to here
+        files.sync(folder.log)  # a run that is resumed from here finds every line up to here
         tensors, state = trainer.state()
         written = checkpoint.save(folder.checkpoints, trainer.step, tensors, state | belongs)
         checkpoint.prune(folder.checkpoints, keep_checkpoints)
@@ -63,7 +63,7 @@ def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkpo
 
 
 def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None = None) -> Run:
-    """Write what is left of a run that has ended: final weights and numbers, or that it was interrupted or diverged."""
+    """Write the result of a run that has ended: final weights and numbers, or that it was interrupted or diverged."""
     reason = trainer.stop_reason
     interrupted = reason is not None and reason.kind == "signal"
     status = "diverged" if failure is not None else "interrupted" if interrupted else "finished"
@@ -87,7 +87,7 @@ def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None 
 
 
 def load_best(trainer: Trainer) -> InteLVAE:
-    """The model that training ends with: where it stops early, that of the best evaluation."""
+    """The model that training ends with: after early stopping, that of the best evaluation."""
     if trainer.stopping.best_model is not None:
         trainer.model.load_state_dict(trainer.stopping.best_model)
     return trainer.model.eval()
@@ -95,7 +95,7 @@ def load_best(trainer: Trainer) -> InteLVAE:
 
 @torch.no_grad()
 def final_numbers(trainer: Trainer) -> dict[str, Any]:
-    """Objective terms on validation and test data, and what the mapping says of the encoded test data."""
+    """The terms of the objective on validation and test data, and the mapping's diagnosis of the test data."""
     model, dataset, seed = trainer.model.eval(), trainer.dataset, trainer.settings.seed
     numbers: dict[str, Any] = {
         name: evaluate(model, trainer.objective, split, seed)
@@ -106,19 +106,19 @@ def final_numbers(trainer: Trainer) -> dict[str, Any]:
     try:
         mapping = diagnose(model.mapping, torch.cat(rows), None if labels is None else labels.to(trainer.device))
         json.dumps(mapping)
-    except Exception as error:  # a plugin's fault must not lose the numbers of a whole run
+    except Exception as error:  # an error of a plugin must not lose the numbers of a whole run
         warnings.warn(f"the mapping's diagnosis failed with {type(error).__name__}: {error}", stacklevel=2)
         mapping = {}
     return {**numbers, "mapping": mapping}
 
 
 def train_and_keep(trainer: Trainer, spec: RunSpec, folder: RunFolder | None, info: dict[str, Any]) -> Run:
-    """Run a trainer to its end, everything kept in a folder that `info` describes.
+    """Run a trainer to its end and keep everything in a folder that `info` describes.
 
     The folder is that of the first process; the others write nothing, and wait until it is complete.
 
     Raises:
-        DivergenceError: if it diverges, once that is kept as well.
+        DivergenceError: if it diverges, after that has been recorded.
     """
     processes = trainer.processes
     with processes.agreeing():

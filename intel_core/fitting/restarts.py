@@ -1,4 +1,4 @@
-"""Which of several starts is worth going on with? Short trials, judged by the objective on validation data."""
+"""Which of several starts is trained to the end? Short trials are compared by the objective on validation data."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def choose_start(
     """The spec of the run whose seed did best, and what was tried.
 
     The seed decides the initial weights, the order of the data and the noise. The first start has the run's own seed,
-    the others have seeds derived from it; each is trained for a share of the run (`RunSpec.trial`), under the run's own
-    schedules, and judged on validation data by what it was trained for, the objective with the weights of that step:
-    in the middle of a warm-up, the whole KL weight would favour starts that have collapsed. The labels play no part.
-    The run that goes on is the one of that seed from its first step: a trial only chooses.
+    the others have seeds derived from it. Each is trained for a share of the run (`RunSpec.trial`), under the run's own
+    schedules, and evaluated on validation data by the objective with the weights of that step: in the middle of a
+    warm-up, the whole KL weight would favour starts that have collapsed. Labels are not used. The run then begins again
+    with the chosen seed from its first step: a trial only chooses.
 
     Args:
         spec: a resolved run spec.
@@ -58,7 +58,7 @@ def choose_start(
 
 
 def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, processes: ProcessGroup) -> float:
-    """The loss of one start, under evaluation noise that is the same for all."""
+    """The loss of one start; the noise of the evaluation is the same for all starts."""
     with processes.agreeing():
         trainer = make_trainer(spec, dataset, hook_manager(), processes)
     processes.share(trainer.model)

@@ -1,4 +1,4 @@
-"""How does an interrupted run go on? As if it had never stopped."""
+"""How is an interrupted run continued? As if it had never stopped."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def resume(
     devices: int | None = None,
     nodes: int | None = None,
 ) -> Run:
-    """Continue an interrupted run from its newest whole checkpoint, as if it had never stopped.
+    """Continue an interrupted run from its newest undamaged checkpoint, as if it had never stopped.
 
-    A damaged checkpoint is passed over with a warning. A run that was killed before its first one begins again.
+    A damaged checkpoint is skipped with a warning. A run that was killed before its first checkpoint begins again.
 
     Args:
         path: the run directory.
@@ -49,7 +49,7 @@ def resume(
         labels: as in `fit`.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: as in `fit`.
-        devices: processes on each machine, if other than before; the result is the same but for rounding.
+        devices: processes on each machine, if other than before; the result is the same up to rounding.
         nodes: machines, if other than before.
 
     Raises:
@@ -57,7 +57,7 @@ def resume(
         SpecError: if so many processes cannot be started here.
     """
     folder = RunFolder(Path(path))
-    asked = folder.read_description()["spec"]  # or there is no directory to lock
+    asked = folder.read_description()["spec"]  # first, since there may be no directory to lock
     counts = devices or asked.get("devices", 1), nodes or asked.get("nodes", 1)
     if min(counts) < 1:
         raise SpecError(f"devices={counts[0]}, nodes={counts[1]}: expected 1 or more of each")
@@ -100,7 +100,7 @@ def _resume(
 
 
 def _follow_first(trainer: Trainer) -> None:
-    """Go on, in every process, from where the first one is."""
+    """Continue, in every process, from the state of the first one."""
 
     def there() -> tuple[int, Any, Any] | None:
         tensors, state = trainer.state()

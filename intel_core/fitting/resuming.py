@@ -1,4 +1,4 @@
-"""From where does an interrupted run go on? Its newest checkpoint that is whole and its own."""
+"""From where is an interrupted run continued? From its newest undamaged checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DECIDING = ("mapping", "likelihood", "objective", "encoder", "decoder", "latent
 
 
 def identity(info: dict[str, Any]) -> str:
-    """Which run a checkpoint belongs to: a digest of what decides it, as ``run.json`` holds it.
+    """A digest that says to which run a checkpoint belongs, made from what decides the run, as ``run.json`` holds it.
 
     >>> identity({"spec": {"seed": 1}, "data": {}}) == identity({"spec": {"seed": 2}, "data": {}})
     False
@@ -29,19 +29,19 @@ def identity(info: dict[str, Any]) -> str:
 
 
 def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkpoints: int) -> None:
-    """Bring a fresh trainer to where its run was saved last, and the folder with it.
+    """Load the last saved state of a run into a new trainer, and bring the folder into that state.
 
-    A checkpoint that cannot be used is put aside with a warning and the one before is taken. A run that was killed
+    A checkpoint that cannot be used is put aside with a warning, and the one before it is used. A run that was killed
     before its first checkpoint begins again, which gives the same run.
 
     Args:
-        trainer: as at the first step.
+        trainer: a trainer at its first step.
         folder: the run directory, locked.
         info: the content of its ``run.json``.
         keep_checkpoints: how many are kept.
 
     Raises:
-        RunError: if there is no usable checkpoint, or one of a later format; nothing is changed then.
+        RunError: if there is no usable checkpoint, or one of a later format; then nothing is changed.
     """
     found = checkpoint.listed(folder.checkpoints)
     chosen, problems = _first_usable(trainer, found, identity(info))

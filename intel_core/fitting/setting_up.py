@@ -23,7 +23,7 @@ __all__ = ["hooks_of_run", "make_trainer"]
 
 
 def hooks_of_run(hooks: Iterable[object], processes: ProcessGroup = ALONE) -> pluggy.PluginManager:
-    """The hooks of a run: those given and those installed, which the first of several processes alone calls."""
+    """The hooks of a run, given and installed ones; of several processes only the first calls them."""
     manager = make_hooks(hooks) if processes.is_first else make_hooks(installed=False)
     manager.register(Investigator(), name="investigator")
     return manager
@@ -43,10 +43,10 @@ def make_trainer(
     Args:
         spec: a resolved run spec.
         dataset: its data.
-        hooks: whom it tells of what happens.
-        processes: those that share each batch.
-        model: what is trained, on its device; by default what the spec describes, on the device that it names.
-        kind: of trainer.
+        hooks: called at the moments that `intel_core.training.hooks.RunHooks` names.
+        processes: the processes that share each batch.
+        model: the model, on its device; by default the model that the spec describes, on the device that it names.
+        kind: the class of the trainer.
 
     Raises:
         SpecError: if the model cannot be built or trained as the spec says.

@@ -1,4 +1,4 @@
-"""What happens when a process is asked to end? A run is saved and ends; anything else ends as by Ctrl-C."""
+"""What happens when a process is asked to end? A training is saved and ends; anything else ends as by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stoppable(Protocol):
-    """Something that ends after its current step when it is told to."""
+    """Something that can be asked to end after its current step."""
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why it is to end, if it is."""
+        """Why it ends, if it has been asked to."""
         ...
 
     def stop(self, reason: StopReason) -> None:
-        """End after the current step."""
+        """Ask it to end after the current step."""
         ...
 
 
 @contextlib.contextmanager
 def stop_on_signals(trainer: Stoppable) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends a run after its step, saved; a second one raises KeyboardInterrupt."""
+    """The first SIGINT or SIGTERM saves and ends a run after its current step; the second raises KeyboardInterrupt."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if trainer.stop_reason is not None:
@@ -46,7 +46,7 @@ def stop_on_signals(trainer: Stoppable) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt as SIGINT does, so that what is open is closed and said.
+    """A block in which SIGTERM raises KeyboardInterrupt as SIGINT does, so that open resources are closed.
 
     >>> try:
     ...     with interrupt_on_signals():
@@ -65,7 +65,7 @@ def interrupt_on_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Both signals go to a handler; outside the main thread, where Python allows none, to nobody."""
+    """Handle both signals; outside the main thread, where Python allows no handlers, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

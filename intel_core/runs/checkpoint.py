@@ -1,8 +1,8 @@
-"""What is a checkpoint? A folder of safetensors and one JSON file with checksums, complete or not there at all.
+"""What is a checkpoint? A folder of safetensors and one JSON file with checksums; it is complete or does not exist.
 
 ``step-0000004000/`` holds ``model.safetensors``, ``training.safetensors``, with early stopping also
 ``best.safetensors``, and ``state.json``. It is written under another name, synced and renamed, so a reader never sees
-half of one; nothing in it can run code.
+an incomplete one; nothing in it can run code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _OLD = ".old.tmp"
 
 
 class NewerFormatError(RunError):
-    """A checkpoint of a later version of this core: not damaged, so never passed over for an older one."""
+    """A checkpoint written by a later version of this core: it is not damaged, so no older one is used instead."""
 
 
 def weights_digest(module: nn.Module) -> str:
@@ -61,7 +61,7 @@ def weights_digest(module: nn.Module) -> str:
 
 
 def to_bytes(tensors: Dictionary[str, Tensor]) -> bytes:
-    """Tensors in the safetensors format, from any device; those that share memory are written apart."""
+    """Tensors in the safetensors format, from any device; tensors that share memory are written separately."""
     return safetensors.torch.save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()})
 
 
@@ -69,13 +69,13 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
     """Write one checkpoint.
 
     Args:
-        folder: where checkpoints of this run lie.
-        step: training step, which names it.
+        folder: the folder with the checkpoints of this run.
+        step: training step, which names the checkpoint.
         tensors: tensors by file and name.
-        state: whatever JSON holds.
+        state: any values that JSON can hold.
 
     Raises:
-        RunError: if the disk does not take it; what was there before stays.
+        RunError: if it cannot be written; what was there before stays.
     """
     final = folder / f"step-{step:010d}"
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
@@ -91,7 +91,7 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
         write_synced(temporary / "state.json", json.dumps({**meta, "checksum": _checksum(meta)}, indent=1).encode())
         sync_folder(temporary)
         old = folder / f".{final.name}{_OLD}"
-        if final.exists():  # put aside rather than removed first, so that there is always one of the two
+        if final.exists():  # renamed rather than removed first, so that one of the two always exists
             _remove(old)
             final.rename(old)
         temporary.rename(final)
@@ -117,7 +117,7 @@ def _checksum(meta: dict[str, Any]) -> str:
 
 
 def load(path: Path) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Step, tensors and state of a checkpoint, its checksums verified.
+    """Step, tensors and state of a checkpoint, whose checksums are verified.
 
     Raises:
         RunError: if it is missing or damaged.
@@ -143,7 +143,7 @@ def load(path: Path) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]
 
 
 def listed(folder: Path) -> list[Path]:
-    """Checkpoints in a folder, oldest first, damaged ones too; unfinished ones do not count.
+    """Checkpoints in a folder, oldest first, including damaged ones but not unfinished ones.
 
     Raises:
         RunError: if it is something else than a folder, or cannot be read.
@@ -155,7 +155,7 @@ def listed(folder: Path) -> list[Path]:
     except OSError as error:
         raise RunError(f"{folder} cannot be read as a folder of checkpoints: {reason_of(error)}") from error
     found = {name: path for name, path in entries.items() if _NAME.fullmatch(name)}
-    for name, path in entries.items():  # of a process that died as it put a new one in the place of an old one
+    for name, path in entries.items():  # left by a process that died while it replaced an old one by a new one
         step = name.removeprefix(".").removesuffix(_OLD)
         if name == f".{step}{_OLD}" and _NAME.fullmatch(step):
             found.setdefault(step, path)
@@ -163,7 +163,7 @@ def listed(folder: Path) -> list[Path]:
 
 
 def latest(folder: Path) -> tuple[Path, list[str]]:
-    """The newest checkpoint that is whole, and what is wrong with newer ones.
+    """The newest undamaged checkpoint, and what is wrong with newer ones.
 
     Raises:
         RunError: if there is none.
@@ -185,8 +185,8 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
 def put_aside_after(folder: Path, step: int) -> None:
     """Rename checkpoints of later steps, which are damaged, so that a continued run does not count them.
 
-    The damaged ones stay beside the others as ``step-….damaged``, for whoever wants to know what happened. An earlier
-    one that was being replaced gets its name back.
+    The damaged ones are kept as ``step-….damaged``, so that one can find out what happened. An earlier one that was
+    being replaced gets its name back.
     """
     for path in listed(folder):
         name = path.name.removeprefix(".").removesuffix(_OLD)

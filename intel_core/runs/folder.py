@@ -29,9 +29,9 @@ __all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "versions"]
 
 FORMAT = 1
 GROUP_FILE = "replicates.json"
-"""In a folder that holds the runs of several seeds and is none."""
+"""The summary in a folder that holds the runs of several seeds and is not a run itself."""
 _LEFTOVER = ".*.tmp"
-"""What `files.write_bytes` has not yet renamed."""
+"""Files that `files.write_bytes` has not yet renamed."""
 _COMPONENT = {"kind", "name", "distribution", "version"}
 
 
@@ -43,7 +43,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Where checkpoints lie."""
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
@@ -53,7 +53,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, wanted: Path | None, name: str) -> RunFolder:
-        """A new empty directory: the wanted one, or the first free of runs/NAME, runs/NAME-2, …
+        """A new empty directory: the wanted one, or the first of runs/NAME, runs/NAME-2, … that is free.
 
         Raises:
             RunError: if the wanted one is in use or cannot be made.
@@ -85,10 +85,10 @@ class RunFolder:
         return lock.locked(self.path)
 
     def describe(self, content: dict[str, Any]) -> None:
-        """Write ``run.json``, from which on this is a run, and begin the log.
+        """Write ``run.json``, which makes the folder a run directory, and begin the log.
 
         Raises:
-            RunError: if another process was faster, or the disk does not take it, and the directory is gone then.
+            RunError: if another process was faster, or it cannot be written; in the latter case the folder is removed.
         """
         if (self.path / "run.json").exists():
             raise RunError(f"{self.path} has just become the directory of another run; choose another one")
@@ -113,7 +113,7 @@ class RunFolder:
     def description(
         asked: RunSpec, spec: RunSpec, dataset: Dataset, model: InteLVAE, trials: Sequence[dict[str, Any]] = ()
     ) -> dict[str, Any]:
-        """The content of ``run.json``: what was asked for, what the data and `trials` made of it, who takes part.
+        """The content of ``run.json``: the settings that were asked for and the resolved ones, `trials`, components.
 
         Raises:
             PluginError: if a component is registered under no name and could not be loaded again.
@@ -134,7 +134,7 @@ class RunFolder:
         }
 
     def write(self, name: str, content: dict[str, Any]) -> None:
-        """Write one JSON file, whole or not at all."""
+        """Write one JSON file, completely or not at all."""
         files.write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def read(self, name: str) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class RunFolder:
         """The content of ``run.json``.
 
         Raises:
-            RunError: if it is missing, of a later format, or does not hold what is read from it.
+            RunError: if it is missing, of a later format, or lacks something that is read from it.
         """
         info = self.read("run.json")
         version, data, parts = info.get("format", 0), info.get("data"), info.setdefault("components", [])
@@ -188,7 +188,7 @@ class RunFolder:
             raise RunError(f"{self.log} cannot be written: {error.strerror}; resume goes on when it can be") from error
 
     def records(self) -> list[dict[str, Any]]:
-        """All whole lines of ``metrics.jsonl``."""
+        """All complete lines of ``metrics.jsonl``."""
         if not self.log.exists():
             return []
         found = []
@@ -206,13 +206,13 @@ class RunFolder:
         return found
 
     def forget_after(self, step: int) -> None:
-        """Drop the lines of steps that a continued run takes again."""
+        """Remove the lines of steps that a resumed run takes again."""
         kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
         files.write_text(self.log, "".join(kept))
 
 
 def _is_blank(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a process left that was killed before its run began."""
+    """Whether a folder holds only what was left by a process that was killed before its run began."""
     return all(path.name == lock.NAME or path.match(_LEFTOVER) for path in folder.iterdir())
 
 
@@ -249,7 +249,7 @@ def components_of(spec: RunSpec) -> list[dict[str, str]]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of what computes, and of every InteL-VAE distribution that is installed."""
+    """Versions of Python, of the numerical libraries, and of every InteL-VAE distribution that is installed."""
     names = {"torch", "numpy", "pydantic", "intelvae-core"}
     names |= {c.distribution for kind in (*plugins.kinds(), "commands", "hooks") for c in plugins.available(kind)}
     found = {}

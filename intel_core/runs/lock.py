@@ -1,4 +1,4 @@
-"""Is another process at work in this run directory? A lock that its owner's death releases."""
+"""Does another process use this run directory? A lock that the system releases when its owner ends."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["NAME", "locked"]
 
 NAME = ".lock"
 _FAR = 1 << 30
-"""Where Windows locks a byte: far behind the text, which stays readable."""
+"""The byte that is locked on Windows: far after the text, so that the text stays readable."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep every other process, and every other run of this one, out of a folder while this block lasts.
+    """Keep every other process, and every other run of this process, out of a folder while this block lasts.
 
-    The lock is the operating system's, on a file that names its owner: it ends with the process, however that ends, and
-    a file that a killed process left behind locks nothing. Where the file system knows no locks there is none.
+    It is a lock of the operating system on a file that names its owner. It ends with the process, however the process
+    ends, and a file that a killed process left behind locks nothing. On a file system without locks there is none.
 
     Raises:
         RunError: if another process has it, or the folder cannot be written.
@@ -34,7 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            path.unlink()  # while it is still locked, so that it is nobody else's
+            path.unlink()  # while it is still locked, so that it cannot be the file of another process
         os.close(descriptor)
 
 
@@ -61,7 +61,7 @@ def _acquire(path: Path) -> int:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Whether the lock is ours now; True as well where the file system knows none."""
+    """Whether this process has the lock now; True as well if the file system has no locks."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -79,7 +79,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the locked file is the one that others would open."""
+    """Whether the locked file is still the one that others would open."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """What can a trained model do, read back from its run directory?
 
-Encode, decode, reconstruct, sample, and give its numbers, on another machine too. What can be asked of it beyond that
-(metrics, whether the bias took) is `intel_core.evaluation.run.Run`.
+Encode, decode, reconstruct, sample, and give its numbers, also on another machine. Metrics and the verdict on the bias
+are added by `intel_core.evaluation.run.Run`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WEIGHTS = "model.safetensors"
 
 
 class Encoding(NamedTuple):
-    """What the encoder says of some examples, on the CPU.
+    """The encodings of some examples, on the CPU.
 
     Attributes:
         mean: means of q(y|x), ``(n, y_dim)``.
@@ -66,9 +66,9 @@ class StoredRun:
 
     Args:
         folder: its directory.
-        model: the model where it is already in memory; read from the directory on first use otherwise.
+        model: the model, if it is already in memory; otherwise it is read from the directory on first use.
         device: where to compute.
-        info: the content of ``run.json`` where it is known.
+        info: the content of ``run.json``, if it is known.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class StoredRun:
 
     @property
     def seed(self) -> int:
-        """The seed that was asked for; of a run with restarts, the best start has another one in its spec."""
+        """The seed that was asked for; after restarts, the spec holds the seed of the best start instead."""
         trials = self._info.get("trials")
         return int((trials[0] if trials else self._info["spec"])["seed"])
 
@@ -127,7 +127,7 @@ class StoredRun:
                 plugins.find(needed["kind"], needed["name"])
             except PluginError as error:
                 if any(needed["name"] == c.name for c in plugins.available(needed["kind"])):
-                    continue  # ambiguous or disabled: loading the spec says so in full
+                    continue  # ambiguous or disabled: loading the spec gives the full error
                 if needed["distribution"] == plugins.THIS_PROCESS:
                     raise PluginError(
                         f"{self.path} needs {needed['kind'][:-1]} {needed['name']!r}, which was registered only in the "
@@ -146,7 +146,7 @@ class StoredRun:
 
     @property
     def status(self) -> str:
-        """``finished``, ``interrupted``, ``diverged``, or ``unfinished`` where nothing was said."""
+        """``finished``, ``interrupted``, ``diverged``, or ``unfinished`` if none of these was recorded."""
         return str(self.metrics.get("status", "unfinished"))
 
     def records(self) -> list[dict[str, Any]]:
@@ -196,20 +196,20 @@ class StoredRun:
         """The data the run was trained on, loaded again.
 
         Raises:
-            DataError: if it is not to be had here.
+            DataError: if it cannot be loaded here.
         """
         return self.spec.data.load(data_dir_or_default(data_dir))
 
     @property
     def fingerprint(self) -> str:
-        """That of the training examples it was trained on."""
+        """The fingerprint of the training examples that it was trained on."""
         return str(self._info["data"].get("fingerprint"))
 
     def require_its_data(self, dataset: Dataset) -> None:
         """Refuse data that are not those the run was trained on.
 
         Raises:
-            RunError: if the training examples differ, or the units that they were standardised from.
+            RunError: if the training examples differ, or the mean and deviation with which they were standardised.
         """
         what = self.units.differs_from(dataset.summary())
         if what:
@@ -217,11 +217,11 @@ class StoredRun:
 
     @functools.cached_property
     def units(self) -> Units:
-        """The units of the training data, which encoded examples are in."""
+        """The units of the training data, which are also those of the examples that are encoded."""
         return Units(self._info["data"])
 
     def standardise(self, raw: Tensor) -> Tensor:
-        """Values in their original units as the model knows them; unchanged where the data was not standardised."""
+        """Values in their original units, standardised as the training data were; unchanged if those were not."""
         return self.units.standardise(raw)
 
     def original_units(self, x: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ class StoredRun:
         return self.units.original(x)
 
     def adapt(self, examples: Examples) -> Examples:
-        """Examples in their own units as the model knows its data; see `Units.adapt`.
+        """Examples in their own units, converted to those of the model; see `Units.adapt`.
 
         Raises:
             DataError: if a column is missing, or the shape or the values do not fit the model.
@@ -340,7 +340,7 @@ class StoredRun:
 
     @torch.no_grad()
     def _by_rows(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
-        """Apply a function to some rows at a time, so that memory does not grow with n."""
+        """Apply a function to a few rows at a time, so that memory does not grow with n."""
         self.model.eval()
         parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
         return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]

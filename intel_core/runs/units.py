@@ -29,7 +29,7 @@ class Units:
     """The units of the data a run was trained on.
 
     Args:
-        data: what ``run.json`` keeps of the data, as `Dataset.summary` gives it; all but the shape may be missing.
+        data: the description in ``run.json``, as `Dataset.summary` gives it; everything but the shape may be missing.
 
     >>> units = Units({"shape": [2], "scaling": {"mean": [10.0, 0.0], "std": [2.0, 1.0]}})
     >>> units.standardise(torch.tensor([[14.0, 1.0]]))
@@ -44,10 +44,10 @@ class Units:
         self._data = data
 
     def standardise(self, raw: Tensor) -> Tensor:
-        """Values in their original units as the model knows them; unchanged where the data was not standardised."""
+        """Values in their original units, standardised as the training data were; unchanged if those were not."""
         if self.scaling is None:
             return raw
-        # In float64, or large offsets would cost the digits that matter.
+        # In float64, or a large offset would cost the digits that matter.
         mean, std = (torch.tensor(self.scaling[key], dtype=torch.float64) for key in ("mean", "std"))
         scaled = (raw.double() - mean) / std
         return scaled if raw.dtype == torch.float64 else scaled.float()
@@ -91,10 +91,10 @@ class Units:
         return x
 
     def adapt(self, examples: Examples) -> Examples:
-        """Examples in their own units as the model knows its data.
+        """Examples in their own units, converted to those of the training data.
 
-        Columns are found by their names, where both have names; values are standardised as the training data was;
-        labels get the numbers that their names have in the training data, and names that are new there the next ones.
+        Columns are found by their names, if both have names. Values are standardised as the training data were. Labels
+        get the numbers that their names have in the training data, and new names get the next numbers.
 
         Raises:
             DataError: if a column is missing, or the shape or the values do not fit.
@@ -119,7 +119,7 @@ class Units:
         """
         values = self._shaped(read_values("examples", x).x)
         if values.dtype == torch.uint8 and self._data.get("support") == "binary" and not bool((values > 1).any()):
-            values = values * 255  # a mask, as in the data it was trained on
+            values = values * 255  # a mask, as in the training data
         if values.dtype != torch.uint8:
             bad = ~torch.isfinite(values).flatten(1).all(1)
             if bool(bad.any()):
@@ -202,9 +202,9 @@ class Units:
             )
 
     def differs_from(self, now: dict[str, Any]) -> str:
-        """What of another data set's summary shows that it is not the training data, in words; empty if nothing does.
+        """What shows that another data set's summary is not that of the training data, in words; empty if nothing does.
 
-        Means and deviations may differ by how another machine rounds.
+        Means and deviations may differ by the rounding of another machine.
 
         >>> Units({"shape": [2], "fingerprint": "a"}).differs_from({"fingerprint": "b", "scaling": None, "columns": []})
         'fingerprint'
@@ -218,7 +218,7 @@ class Units:
 
 
 def _scaled_otherwise(then: dict[str, list[float]] | None, now: dict[str, Any] | None) -> bool:
-    """Whether columns were standardised by other numbers, up to how another machine rounds."""
+    """Whether columns were standardised with other numbers, up to the rounding of another machine."""
     if then is None or now is None:
         return then is not now
     (mean, std), (other_mean, other_std) = (
