@@ -41,6 +41,11 @@ class Number(BaseModel):
         default_factory=dict, description="what to hold it against: a floor, a baseline, what real data score"
     )
     about: str = Field("", description="what it is, in a few words")
+    unordered: bool | None = Field(
+        None,
+        description="whether the index in its name is that of one of several things without an order, such as "
+        "clusters, which differs from seed to seed; if unset the name tells",
+    )
 
 
 class Measurement(BaseModel):

@@ -9,10 +9,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from intel_core.errors import SpecError
-from intel_core.evaluation.statistics import binomial_at_most, binomial_deviation, holm, welch
+from intel_core.errors import EnvironmentProblem
+from intel_core.evaluation.statistics import Difference, binomial_at_most, binomial_deviation, holm, paired, welch
 
+SAMPLES = st.lists(st.tuples(st.floats(-10, 10), st.floats(-10, 10)), min_size=2, max_size=8)
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+def p_of(found: Difference | None) -> float:
+    """The p-value of a test that was made."""
+    assert found is not None
+    return found.p
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+@given(SAMPLES)
+def test_both_tests_are_those_of_scipy(pairs: list[tuple[float, float]]) -> None:
+    first, second = ([round(x, 3) for x in side] for side in zip(*pairs, strict=True))
+    apart = np.subtract(second, first)
+    tests = []
+    if np.ptp(first) + np.ptp(second) > 0:
+        tests.append((welch(first, second), stats.ttest_ind(second, first, equal_var=False)))
+    if np.ptp(apart) > 1e-9:
+        tests.append((paired(first, second), stats.ttest_rel(second, first)))
+    for found, expected in tests:
+        assert found is not None
+        assert found.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+        assert found.difference == pytest.approx(apart.mean(), abs=1e-9)
+        assert found.freedom == pytest.approx(expected.df, rel=1e-6)
+        interval = expected.confidence_interval(0.9)
+        assert found.interval(0.1) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-9)
+
+
+def test_pairs_whose_differences_are_one_and_the_same_have_no_noise() -> None:
+    assert paired([1.0, 1.2, 0.9], [1.5, 1.7, 1.4]) is None
+    assert paired([3, 4, 5], [4, 5, 6]) is None
+    assert paired([1.0], [2.0]) is None
+    assert paired([0.0, 0.0], [0.0, 0.0]) is None
 
 
 def test_welch_by_hand() -> None:
@@ -24,15 +57,15 @@ def test_welch_by_hand() -> None:
     x = np.linspace(-t, t, 200_001)
     density = (1 + x**2 / nu) ** (-(nu + 1) / 2)
     density *= math.gamma((nu + 1) / 2) / (math.sqrt(nu * math.pi) * math.gamma(nu / 2))
-    assert welch(a, b) == pytest.approx(1 - np.trapezoid(density, x), abs=1e-9)
+    assert p_of(welch(a, b)) == pytest.approx(1 - np.trapezoid(density, x), abs=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1e160])
 def test_welch_at_any_scale(scale: float) -> None:
     first, second = [1.0, 2.0], [3.0, 4.0]
     expected = stats.ttest_ind(first, second, equal_var=False).pvalue
-    assert welch([scale * x for x in first], [scale * x for x in second]) == pytest.approx(expected)
-    assert welch([0.0, 0.0], [0.0, scale]) == pytest.approx(0.5)
+    assert p_of(welch([scale * x for x in first], [scale * x for x in second])) == pytest.approx(expected)
+    assert p_of(welch([0.0, 0.0], [0.0, scale])) == pytest.approx(0.5)
 
 
 def test_where_there_is_no_noise_there_is_no_test() -> None:
@@ -43,7 +76,7 @@ def test_where_there_is_no_noise_there_is_no_test() -> None:
 
 def test_without_scipy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(SpecError, match=r"needs scipy: pip install 'intelvae-core\[comparing\]'"):
+    with pytest.raises(EnvironmentProblem, match=r"needs scipy: pip install 'intelvae-core\[comparing\]'"):
         welch([1.0, 2.0], [3.0, 4.0])
     assert welch([1.0], [3.0, 4.0]) is None
 
@@ -51,7 +84,7 @@ def test_without_scipy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatc
 def test_welch_has_its_level() -> None:
     """Of 2,000 pairs of samples of one normal distribution, 5 % fall below 0.05 (within four standard errors)."""
     draws = np.random.default_rng(0).normal(size=(2000, 10))
-    share = np.mean([(welch(list(row[:5]), list(row[5:])) or 0) < 0.05 for row in draws])
+    share = np.mean([p_of(welch(list(row[:5]), list(row[5:]))) < 0.05 for row in draws])
     assert share == pytest.approx(0.05, abs=4 * math.sqrt(0.05 * 0.95 / 2000))
 
 

@@ -262,10 +262,18 @@ def test_two_groups_with_a_test(groups: tuple[Path, Path]) -> None:
     assert "identity" in said.stdout
     assert "circle" in said.stdout
     assert "spread mean length" in said.stdout
-    assert "Welch's t-test over seeds, p adjusted by Holm over 1 test," in said.stdout
+    assert "circle: Welch's t-test over seeds, since its seeds or data are not those of identity." in said.stdout
+    assert "spread (1)" in said.stdout
     row = next(line for line in said.stdout.splitlines() if "seed digit" in line)
     assert "1 ± 1" in row
-    assert "6 ± 1  worse (p 0." in row
+    assert "6 ± 1" in row
+    assert "+5.00 ± 0.82  worse (p 0.0036; 1 test)" in row
+
+
+def test_the_test_elbo_is_called_that(groups: tuple[Path, Path]) -> None:
+    said = run("compare", *groups, "--only", "elbo").stdout
+    assert "test ELBO" in said
+    assert "training" not in said
 
 
 def test_the_comparison_as_json_and_as_markdown(groups: tuple[Path, Path]) -> None:
@@ -274,15 +282,60 @@ def test_the_comparison_as_json_and_as_markdown(groups: tuple[Path, Path]) -> No
     (row,) = found["rows"]
     assert row["number"] == "elbo"
     assert len(row["cells"][1]["values"]) == 3
+    test = row["cells"][1]["test"]
+    assert (test["family"], test["tests"], row["cells"][0]["test"]) == ("test", 4, None)
+    assert row["cells"][1]["p"] == test["p"] >= test["p_alone"]
+    assert test["interval"][0] < test["difference"] < test["interval"][1]
     text = run("compare", *groups, "--markdown", "--only", "elbo").stdout
-    assert text.startswith("| | `identity` | `circle` | unit |\n|---|---|---|---|\n| training elbo | -")
+    assert text.startswith(
+        "| | `identity` | `circle` | `less identity` | unit |\n|---|---|---|---|---|\n| test ELBO | -"
+    )
+
+
+def test_the_comparison_for_latex(groups: tuple[Path, Path]) -> None:
+    said = run("compare", *groups, "--latex", "--metric", "spread", "--only", "spread.*", "--only", "elbo", "--quiet")
+    assert said.exit_code == 0, said.output
+    lines = said.stdout.splitlines()
+    rules = [line for line in lines if line.startswith(("\\begin", "\\end", "\\toprule", "\\midrule", "\\bottomrule"))]
+    assert rules == ["\\begin{tabular}{lrrrrl}", "\\toprule", "\\midrule", "\\bottomrule", "\\end{tabular}"]
+    table = lines[lines.index("\\toprule") + 1 : lines.index("\\bottomrule")]
+    rows = [line for line in table if line != "\\midrule"]
+    assert all(line.endswith(" \\\\") and line.count(" & ") == 5 for line in rows), rows
+    assert rows[0] == " & identity & circle & less identity & verdict & unit \\\\"
+    assert any("+5.00 $\\pm$ 0.82 & worse (p 0.0036; 1 test)" in line for line in rows)
+    assert "$-$" in next(line for line in rows if line.startswith("test ELBO"))
+    assert all(line.startswith("%") for line in lines[lines.index("\\end{tabular}") + 1 :])
+
+
+def test_what_latex_reads_as_a_command_is_escaped() -> None:
+    from intel_cli.output.comparison import _escaped
+
+    assert _escaped("50 % of a_b & {c} #1 $x ~ y^2 \\z") == (
+        r"50 \% of a\_b \& \{c\} \#1 \$x \textasciitilde{} y\textasciicircum{}2 \textbackslash{}z"
+    )
+
+
+@pytest.mark.parametrize(("order", "code"), [((0, 1), 6), ((1, 0), 0)])
+def test_worse_can_be_a_failure(groups: tuple[Path, Path], order: tuple[int, int], code: int) -> None:
+    run("evaluate", *groups, "--metric", "spread", "--quiet")
+    asked = ("compare", *(groups[i] for i in order), "--only", "spread.*")
+    said = run(*asked, "--fail-if", "worse")
+    assert said.exit_code == code, said.output
+    assert ("spread seed_digit of circle is worse than that of identity" in said.stderr) is (code == 6)
+    assert run(*asked).exit_code == 0
+
+
+def test_where_nothing_is_tested_fail_if_says_so(groups: tuple[Path, Path]) -> None:
+    said = run("compare", groups[0] / "seed-0", groups[1] / "seed-5", "--only", "elbo", "--fail-if", "worse")
+    assert said.exit_code == 0
+    assert "no number that has a better direction was tested" in said.stderr
 
 
 def test_a_metric_that_fails_is_in_the_exit_status(groups: tuple[Path, Path]) -> None:
     said = run("compare", groups[0], "--metric", "broken", "--only", "elbo", "--quiet")
     assert said.exit_code == 1
     assert "broken is failed: the file is gone" in said.stderr
-    assert "elbo" in said.stdout
+    assert "test ELBO" in said.stdout
 
 
 def test_one_seed_each_is_no_test(groups: tuple[Path, Path]) -> None:
