@@ -274,7 +274,7 @@ def find(kind: str, name: str) -> Component:
     )
 
 
-def broken(component: Component, error: Exception) -> PluginError:
+def broken(component: Component, error: BaseException) -> PluginError:
     """The error of one line for a component that is installed and cannot be loaded."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return PluginError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +25,7 @@ from intel_core.components.discovery import (
 )
 from intel_core.errors import PluginError, SpecError
 
-__all__ = ["base_of", "import_value", "load", "name_of", "probe", "register"]
+__all__ = ["base_of", "import_value", "load", "name_of", "probe", "register", "told_as_broken"]
 
 
 def base_of(kind: str) -> type[BaseModel]:
@@ -42,7 +44,8 @@ def base_of(kind: str) -> type[BaseModel]:
         raise PluginError(f"{kind} have no specs that can be loaded")
     # If another distribution took the name of a kind of the core, all components of that kind would be lost otherwise.
     component = min(offered, key=lambda one: one.distribution != CORE)
-    base = _value_of(component)
+    with told_as_broken(component):
+        base = _value_of(component)
     if not (isinstance(base, type) and issubclass(base, BaseModel) and getattr(base, "kind", None) == kind):
         raise PluginError(f"{component.value} of {component.distribution} is not the base class of {kind}")
     return base
@@ -65,7 +68,15 @@ def register(kind: str, name: str, spec_class: type[Any]) -> None:
     discovery.registered[kind, name] = (component, spec_class)
 
 
-_broken: dict[str, str] = {}
+@contextlib.contextmanager
+def told_as_broken(component: Component) -> Iterator[None]:
+    """Whatever loading a component raises, SystemExit included, becomes a PluginError; only Ctrl-C passes."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise broken(component, error) from error
 
 
 def load(kind: str, name: str) -> type[BaseModel]:
@@ -79,11 +90,8 @@ def load(kind: str, name: str) -> type[BaseModel]:
 
 
 def _load(component: Component) -> type[BaseModel]:
-    try:
+    with told_as_broken(component):
         return _check_class(component, _value_of(component))
-    except Exception as error:
-        _broken[component.qualified] = f"{type(error).__name__}: {error}"
-        raise broken(component, error) from error
 
 
 def _value_of(component: Component) -> object:
@@ -137,18 +145,13 @@ def probe(component: Component) -> Component:
     guard = _NoTorch()
     sys.meta_path.insert(0, guard)
     try:
-        if component.kind in PLAIN:
-            import_value(component.value)
-        else:
-            _load(component)
-    except ImportError as error:
-        if component.kind in PLAIN and error.name == "torch":
+        with told_as_broken(component):
+            import_value(component.value) if component.kind in PLAIN else _check_class(component, _value_of(component))
+    except PluginError as error:
+        cause = error.__cause__
+        if component.kind in PLAIN and isinstance(cause, ImportError) and cause.name == "torch":
             return component  # only specs are promised to be light
-        return replace(component, status="BROKEN", reason=f"ImportError: {error}")
-    except PluginError:
-        return replace(component, status="BROKEN", reason=_broken[component.qualified])
-    except Exception as error:
-        return replace(component, status="BROKEN", reason=f"{type(error).__name__}: {error}")
+        return replace(component, status="BROKEN", reason=f"{type(cause).__name__}: {cause}")
     finally:
         sys.meta_path.remove(guard)
     return component

@@ -14,30 +14,34 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+from collections.abc import Iterator
 from collections.abc import Mapping as Dictionary
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from intel_core.components.loading import load, name_of
-from intel_core.errors import IntelError, PluginError, SpecError, did_you_mean
-
 from intel_core.components.settings_file import read_settings
 from intel_core.components.wording import caret, clip, describe_errors, one_line, refuse_truths
+from intel_core.errors import IntelError, PluginError, SpecError, did_you_mean
 
 __all__ = [
     "ComponentSpec",
     "format_spec",
     "parse_spec",
     "short_text",
+    "texts_as_data",
     "validate",
     "write_value",
 ]
 
 _MAX_TEXT = 100_000
+_may_name_files = ContextVar("may_name_files", default=True)
 
 
 class ComponentSpec(BaseModel):
@@ -93,6 +97,16 @@ def parse_spec(kind: str, text: str) -> ComponentSpec:
     return validate(spec_class, name, values)
 
 
+@contextlib.contextmanager
+def texts_as_data() -> Iterator[None]:
+    """A block in which ``name:@FILE`` is refused and nothing is read: the texts come from a run directory."""
+    token = _may_name_files.set(False)
+    try:
+        yield
+    finally:
+        _may_name_files.reset(token)
+
+
 def validate(spec_class: type[ComponentSpec], name: str, values: Dictionary[str, Any]) -> ComponentSpec:
     """A spec from keys and values, with errors worded for whoever typed them.
 
@@ -137,6 +151,8 @@ def _read_body(name: str, body: str) -> dict[str, Any]:
     if not stripped:
         raise SpecError(f"{name}: nothing after the colon; write {name} or {name}:key=value")
     if stripped.startswith("@"):
+        if not _may_name_files.get():
+            raise SpecError(f"{name}:@… names a file of settings, which the texts in a run directory must not")
         return read_settings(Path(stripped[1:]))
     if stripped.startswith("{"):
         value, end = _read_json(name, stripped, 0)
@@ -211,19 +227,23 @@ def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
     fields = type(spec).model_fields
     set_by_hand = [k for k in fields if k in spec.model_fields_set and getattr(spec, k) != fields[k].default]
     not_default = [k for k in fields if getattr(spec, k) != fields[k].get_default(call_default_factory=True)]
-    dumped = spec.model_dump(mode="json")
+    try:
+        dumped = spec.model_dump(mode="json")
+    except Exception as error:
+        raise PluginError(f"{name}: its fields cannot be written as text: {one_line(str(error))}") from error
 
     def is_needed(key: str) -> bool:
         """Whether the others alone give another spec: a validator may fill in what is not said."""
-        return not _reads_back(spec, name, _write(name, {k: dumped[k] for k in set_by_hand if k != key}))
+        return bool(_lost(spec, name, _write(name, {k: dumped[k] for k in set_by_hand if k != key})))
 
     needed = [] if explicit else [key for key in set_by_hand if is_needed(key)]
     choices = [list(fields)] if explicit else [needed, set_by_hand, not_default, list(fields)]
-    for keys in choices:
-        text = _write(name, {key: dumped[key] for key in keys})
-        if text is not None and _reads_back(spec, name, text):
+    texts = [_write(name, {key: dumped[key] for key in keys}) for keys in choices]
+    for text in (*texts, f"{name}:{json.dumps(dumped, ensure_ascii=False)}"):
+        lost = _lost(spec, name, text)
+        if not lost:
             return text
-    return f"{name}:{json.dumps(dumped, ensure_ascii=False)}"
+    raise PluginError(f"{name} cannot be kept as text: {lost}; its spec needs another default there, such as None")
 
 
 def short_text(kind: str, text: str) -> str:
@@ -233,17 +253,23 @@ def short_text(kind: str, text: str) -> str:
     ('linear:steps=9', 'unheard-of:a=1')
     """
     try:
-        return format_spec(parse_spec(kind, text))
+        with texts_as_data():
+            return format_spec(parse_spec(kind, text))
     except SpecError:
         return text
 
 
-def _reads_back(spec: ComponentSpec, name: str, text: str) -> bool:
+def _lost(spec: ComponentSpec, name: str, text: str) -> str:
+    """Why a text does not give a spec again; empty if it does."""
     try:
         _, colon, body = text.partition(":")
-        return validate(type(spec), name, _read_body(name, body) if colon else {}) == spec
-    except SpecError:
-        return False
+        read = validate(type(spec), name, _read_body(name, body) if colon else {})
+    except SpecError as error:
+        return str(error).removeprefix(f"{name}: ")
+    if read == spec or repr(read) == repr(spec):  # NaN is not equal to itself
+        return ""
+    other = [key for key in type(spec).model_fields if getattr(read, key) != getattr(spec, key)]
+    return f"{', '.join(other)} would come back as something else"
 
 
 def _write(name: str, values: Dictionary[str, Any]) -> str:

@@ -7,9 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
 from intel_core.components.spec import parse_spec
@@ -19,6 +16,8 @@ from intel_core.errors import IntelError, SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
 from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.reading.values import can_be_values
+from intel_core.recipe.contracts import check_texts, load_dataset
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec, make_run_spec
 
@@ -44,9 +43,7 @@ def read_arguments(
     if isinstance(data, str | os.PathLike):
         data = os.fspath(data)
         _refuse_path(data)
-    if hasattr(data, "to_numpy"):
-        data = data.to_numpy()
-    if isinstance(data, np.ndarray | torch.Tensor | list):
+    if can_be_values(data):
         dataset = make_dataset("data", data, labels, standardize="auto" if standardize is None else standardize)
         x = dataset.train.x
         total = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
@@ -95,7 +92,8 @@ def prepare(
         IntelError: as `fit`.
     """
     if dataset is None:
-        dataset = spec.data.load(data_dir_or_default(data_dir))
+        dataset = load_dataset(spec.data, data_dir_or_default(data_dir))
     spec = resolve(spec, dataset)
+    check_texts(spec)
     require_memory(spec, dataset)
     return spec, dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
     from intel_core.recipe.runspec import RunSpec
 from intel_core.compute.memory import SMALLER, fits, require_bytes
+from intel_core.recipe.size import without_memory
 
 __all__ = [
     "estimate",
@@ -34,7 +35,7 @@ def require_memory(spec: RunSpec, dataset: Dataset) -> None:
     """Refuse a run that clearly cannot fit into the memory of its device.
 
     Raises:
-        SpecError: with the estimate and what is there, in GiB.
+        EnvironmentProblem: with the estimate and what is there, in GiB.
     """
     require_bytes("training", estimate(spec, dataset), pick_device(spec.device), SMALLER)
 
@@ -58,11 +59,11 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
     x_numbers = math.prod(shape)
     total = float(_PER_ACTIVATION * rows * (x_numbers + particles * (latent + x_numbers)))
     total += dataset.train.bytes_ahead(rows)
-    with _without_memory():
-        with contextlib.suppress(Exception):  # if something is wrong with a mapping, building it reports that
+    with without_memory():
+        with contextlib.suppress(Exception, SystemExit):  # whatever is wrong with a mapping, building it says
             total += sum(_size(part.build(latent)) for part in spec.mapping)
         per_value = 1
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             per_value = spec.likelihood.build().params_per_value
         encoder, decoder = spec.encoder, spec.decoder
         out_shape = (shape[0] * per_value, *shape[1:])
@@ -71,19 +72,14 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
     return total
 
 
-@contextlib.contextmanager
-def _without_memory() -> Iterator[None]:
-    """A block in which tensors have shapes but no values; the global random state is not changed."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
-        yield
-
-
-def _network(build: Callable[[], nn.Module], shape: tuple[int, ...], rows: int) -> float:
+def _network(build: Callable[[], object], shape: tuple[int, ...], rows: int) -> float:
     """Bytes of one network and of the values that pass through it."""
     try:
         net = build()
-    except Exception:
+    except (Exception, SystemExit):
         return 0.0  # it does not fit the data, which building it reports, or cannot be built without memory
+    if not isinstance(net, nn.Module):
+        return 0.0  # which building it says, too
     return _size(net) + float(_PER_ACTIVATION * sum(_outputs(net, shape, rows)))
 
 
@@ -98,7 +94,7 @@ def _outputs(net: nn.Module, shape: tuple[int, ...], rows: int) -> list[int]:
     for module in net.modules():
         if not list(module.children()):
             module.register_forward_hook(lambda module, inputs, output: found.append(_numel(output)))
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, SystemExit):
         net.eval()(torch.empty(rows, *shape))
     return found
 
@@ -108,5 +104,6 @@ def _numel(output: object) -> int:
 
 
 def _size(part: object) -> float:
-    count = sum(parameter.numel() for parameter in part.parameters()) if isinstance(part, nn.Module) else 0
+    parameters = part.parameters() if isinstance(part, nn.Module) else ()
+    count = sum(parameter.numel() for parameter in parameters if not nn.parameter.is_lazy(parameter))
     return float(_PER_PARAMETER * count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import types
 import warnings
@@ -30,11 +31,34 @@ def make_hooks(objects: Iterable[object] = (), *, installed: bool = True) -> plu
     Raises:
         PluginError: if nothing in an object is marked, or a marked function matches no hook.
     """
-    manager = hook_manager(objects)
+    try:
+        given = list(objects)
+    except TypeError:
+        raise PluginError(f"hooks: expected a list of objects, not {_shown(objects)}; say hooks=[…]") from None
+    checker = hook_manager()
+    for one in given:
+        _require_object(checker, one, "hooks")
+    manager = hook_manager(given)
     if installed:
         for component in plugins.available("hooks"):
             _register_installed(manager, component)
     return manager
+
+
+def _require_object(manager: pluggy.PluginManager, plugin: object, what: str) -> None:
+    """Refuse a class whose hooks are methods: they would be called without an object.
+
+    Raises:
+        PluginError: telling how to make one.
+    """
+    if not isinstance(plugin, type):
+        return
+    if any(inspect.isfunction(inspect.getattr_static(plugin, key)) for key in marked(manager, plugin)):
+        raise PluginError(f"{what}: {plugin.__name__} is a class, expected an object of it: {plugin.__name__}()")
+
+
+def _shown(given: object) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else f"one {type(given).__name__}"
 
 
 def _register_installed(manager: pluggy.PluginManager, component: plugins.Component) -> None:
@@ -44,8 +68,11 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
         if component.status != "OK":
             raise PluginError(component.reason)
         plugin = loading.import_value(component.value)
+        _require_object(manager, plugin, component.qualified)
         register_hooks(manager, _guarded(manager, plugin, component.qualified), component.qualified)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin that ends the process at its import is left out like any other
         if manager.has_plugin(component.qualified):
             manager.unregister(name=component.qualified)
         message = f"hook plugin {component.qualified} is BROKEN ({type(error).__name__}: {error}) and is left out"
@@ -74,9 +101,9 @@ class _Guard:
                 return None
             try:
                 return function(*args)
-            except IntelError:
+            except (IntelError, KeyboardInterrupt):
                 raise
-            except (Exception, SystemExit) as error:  # a plugin must not end the process of a run
+            except BaseException as error:  # a plugin does not end the process of a run
                 self.failed = True
                 warnings.warn(
                     f"hook plugin {self.name} raised {type(error).__name__} in {function.__name__}: {error}; "

@@ -15,6 +15,7 @@ from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.building import build_model
+from intel_core.recipe.contracts import check_objective, made_by
 from intel_core.recipe.runspec import RunSpec
 from intel_core.training.process_group import ALONE, ProcessGroup
 from intel_core.training.trainer import Trainer
@@ -50,12 +51,19 @@ def make_trainer(
 
     Raises:
         SpecError: if the model cannot be built or trained as the spec says.
+        PluginError: if a part breaks its contract (`intel_core.recipe.contracts`).
     """
     if spec.compile and processes.size > 1:
         raise SpecError("compile=true is for one process: between several, a network's layers wait for each other")
     if model is None:
-        model = build_model(spec, dataset.x_shape).to(processes.device or pick_device(spec.device))
-    objective = spec.objective.build()
+        model = build_model(spec, dataset.x_shape)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise SpecError(f"there is nothing to train: {spec.encoder} and {spec.decoder} have no weights")
+        model = model.to(processes.device or pick_device(spec.device))
+    what = f"objective {spec.objective}"
+    with made_by(what):
+        objective = spec.objective.build()
+    check_objective(what, objective, model)
     rows = min(spec.batch_size, len(dataset.train)) * objective.particles
     return kind(
         model,

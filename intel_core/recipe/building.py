@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from intel_core.compute.precision import apply_in, order_weights
-from intel_core.errors import DataError, PluginError, SpecError
+from intel_core.errors import DataError, SpecError
 from intel_core.mappings.building import build_mapping
-from intel_core.mappings.contract import Mapping, Regularised
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
+from intel_core.recipe.contracts import check_likelihood, check_mapping, check_network, made_by
 from intel_core.recipe.runspec import RunSpec
 
 __all__ = [
@@ -30,6 +29,7 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
 
     Raises:
         SpecError: if the mapping or a network does not fit the latent or the data.
+        PluginError: if a part breaks its contract (`intel_core.recipe.contracts`).
     """
     networks, likelihood_spec = (spec.encoder, spec.decoder), spec.likelihood
     if networks[0] is None or networks[1] is None or likelihood_spec is None or spec.latent is None:
@@ -39,19 +39,22 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
         # The CPU's generator only: torch.manual_seed would reseed every accelerator, whose state nobody restores.
         seed = torch.default_generator.manual_seed
         seed(stream(spec.seed, "mapping"))
-        mapping = build_mapping(spec.mapping, spec.latent)
-        check_mapping(mapping, spec)
-        likelihood = likelihood_spec.build()
+        with made_by(f"mapping {' then '.join(str(part) for part in spec.mapping) or 'identity'}"):
+            mapping = build_mapping(spec.mapping, spec.latent)
+        check_mapping(mapping, spec.mapping)
+        what = f"likelihood {likelihood_spec}"
+        with made_by(what):
+            likelihood = likelihood_spec.build()
+        check_likelihood(what, likelihood, x_shape)
         params_shape = (x_shape[0] * likelihood.params_per_value, *x_shape[1:])
-        try:
-            seed(stream(spec.seed, "encoder"))
-            encoder = networks[0].build_encoder(x_shape, 2 * spec.latent)
-            seed(stream(spec.seed, "decoder"))
-            decoder = networks[1].build_decoder(mapping.z_dim, params_shape)
-        except ValueError as error:
-            if isinstance(error, SpecError | DataError):
-                raise
-            raise SpecError(f"the networks do not fit data of shape {list(x_shape)}: {error}") from error
+        seed(stream(spec.seed, "encoder"))
+        what, codes = f"encoder {networks[0]}", 2 * spec.latent
+        encoder = _network(what, functools.partial(networks[0].build_encoder, x_shape, codes), x_shape)
+        check_network(what, encoder, x_shape, (codes,), "means, then log-variances")
+        seed(stream(spec.seed, "decoder"))
+        what, width = f"decoder {networks[1]}", mapping.z_dim
+        decoder = _network(what, functools.partial(networks[1].build_decoder, width, params_shape), x_shape)
+        check_network(what, decoder, (width,), params_shape, f"the parameters of {likelihood_spec}")
     # Runs from before there was a choice hold no precision; they were in float32.
     precision = "float32" if spec.precision == "auto" else spec.precision
     for network in (encoder, decoder):
@@ -60,34 +63,17 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
     return InteLVAE(encoder, mapping, decoder, likelihood, x_shape, apply)
 
 
-_TAKEN = ("loss", "elbo", "log_likelihood", "kl", "iwae", "lr", "strength")
-
-
-@torch.no_grad()
-def check_mapping(mapping: Mapping, spec: RunSpec) -> None:
-    """Try a mapping on two rows before anything is trained.
+def _network(what: str, build: Callable[[], nn.Module], x_shape: tuple[int, ...]) -> nn.Module:
+    """What a network's spec builds.
 
     Raises:
-        PluginError: if its output or its auxiliary losses break the contract.
+        SpecError: if there is none for the shapes.
+        PluginError: if building it fails otherwise.
     """
-    label = " then ".join(str(part) for part in spec.mapping) or "identity"
-    y = torch.zeros(2, mapping.y_dim)
-    z = mapping(y)
-    if not isinstance(z, Tensor) or z.shape != (2, mapping.z_dim):
-        shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-        raise PluginError(
-            f"mapping {label}: g of shape (2, {mapping.y_dim}) gives {shape}, expected (2, {mapping.z_dim})"
-        )
-    if not isinstance(mapping, Regularised):
-        return
-    declared = dict(mapping.regularisers)
-    for name, weight in declared.items():
-        if name in _TAKEN:
-            raise PluginError(f"mapping {label}: an auxiliary loss cannot be called {name!r}, that is another number")
-        if not 0 <= weight < math.inf:
-            raise PluginError(f"mapping {label}: auxiliary loss {name!r} has weight {weight:g}, expected 0 or more")
-    given = mapping.map_with_regularisers(y)[1]
-    if set(given) != set(declared):
-        raise PluginError(
-            f"mapping {label}: declares the auxiliary losses {sorted(declared)}, but returns {sorted(given)}"
-        )
+    with made_by(what):
+        try:
+            return build()
+        except ValueError as error:
+            if isinstance(error, SpecError | DataError):
+                raise
+            raise SpecError(f"the networks do not fit data of shape {list(x_shape)}: {error}") from error

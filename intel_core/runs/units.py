@@ -191,12 +191,12 @@ class Units:
         """Standardised values that are taken for raw ones lie far from the training data, as a rule."""
         if len(x) == 0:
             return
-        apart = x.median(0).values.abs()
+        apart = x.flatten(1).median(0).values.abs()
         worst = int(apart.argmax())
         if float(apart[worst]) > _FAR:
-            name = repr(self._columns[worst]) if self._columns else str(worst)
+            column = f"column {self._columns[worst]!r}" if self._columns else f"value {worst} of each example"
             warnings.warn(
-                f"column {name} lies {float(apart[worst]):.3g} standard deviations from the mean of the training data; "
+                f"{column} lies {float(apart[worst]):.3g} standard deviations from the mean of the training data; "
                 "values that are standardised already need standardised=True",
                 stacklevel=4,
             )

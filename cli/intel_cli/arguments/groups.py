@@ -22,6 +22,7 @@ _ORDER = (
     *("sample", "encode", "runs", "plugins", "schema"),
 )
 """In which order names are listed, whoever offers them; the metadata of a distribution keep none."""
+_OWN = "intelvae-cli"
 
 
 class SuggestingGroup(click.Group):
@@ -66,7 +67,10 @@ class InstalledCommands(SuggestingGroup):
 
         try:
             if any(cmd_name in (component.name, component.qualified) for component in available("commands")):
-                return load_command(find("commands", cmd_name))
+                component = find("commands", cmd_name)
+                if component.distribution != _OWN:
+                    ctx.color = False  # its styles are left out, or they would be shown written out
+                return load_command(component)
         except IntelError:
             if not ctx.resilient_parsing:  # a shell that completes a line wants no errors
                 raise
@@ -101,14 +105,12 @@ def load_command(component: Component) -> click.Command:
     Raises:
         PluginError: if it cannot be imported or is no click command; the cause is chained.
     """
-    from intel_core.components.discovery import broken
+    from intel_core.components.loading import told_as_broken
 
-    try:
+    with told_as_broken(component):
         command = metadata.EntryPoint(component.name, component.value, "intelvae.commands").load()
         if not isinstance(command, click.Command):
             raise TypeError(f"{component.value} is no click command")
-    except Exception as error:
-        raise broken(component, error) from error
     return command
 
 
