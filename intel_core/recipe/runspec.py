@@ -27,6 +27,7 @@ from intel_core.errors import SpecError, did_you_mean
 from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec, ObjectiveSpec
+from intel_core.recipe.words import SHORT_WORDS, elsewhere, spelled_out
 from intel_core.training.settings import TrainingSettings
 
 __all__ = [
@@ -140,6 +141,12 @@ class RunSpec(TrainingSettings, _Components):
         return self.model_copy(update=super().settled().model_dump(include={"steps", "evaluate_every", "save_every"}))
 
     @property
+    def components(self) -> list[ComponentSpec]:
+        """Every component that takes part."""
+        parts = [*self.mapping, self.data, self.likelihood, self.encoder, self.decoder, self.objective]
+        return [part for part in (*parts, *self.schedules.values()) if part is not None]
+
+    @property
     def label(self) -> str:
         """A short name: data, mappings and seed."""
         parts = [self.data, *self.mapping]
@@ -148,7 +155,7 @@ class RunSpec(TrainingSettings, _Components):
 
 
 def make_run_spec(**settings: Any) -> RunSpec:
-    """A run spec from keyword arguments, texts or spec objects.
+    """A run spec from keyword arguments, texts or spec objects; see `intel_core.recipe.words` for short ones.
 
     Raises:
         SpecError: naming the field, what was expected and the nearest spelling; if the text of a component is wrong,
@@ -158,9 +165,13 @@ def make_run_spec(**settings: Any) -> RunSpec:
     Traceback (most recent call last):
     intel_core.errors.SpecError: a run has no setting 'laten'; did you mean 'latent'?...
     """
+    settings = spelled_out(settings)
     for key in settings:
         if key not in RunSpec.model_fields:
-            raise SpecError(f"a run has no setting {key!r}{did_you_mean(key, RunSpec.model_fields, say='settings')}")
+            if where := elsewhere(key):
+                raise SpecError(f"{key} is no setting of a run; say it by {where}")
+            known = [*RunSpec.model_fields, *SHORT_WORDS]
+            raise SpecError(f"a run has no setting {key!r}{did_you_mean(key, known, say='settings')}")
     refuse_truths(RunSpec, settings)
     try:
         return RunSpec.model_validate(settings)
@@ -206,5 +217,19 @@ def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
 
 
 def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a run directory holds, without those that runs no longer have."""
+    """The settings that a run directory holds, without those that runs no longer have.
+
+    Raises:
+        SpecError: if a text is ``name:@FILE``: what a run directory holds is data, and names no files to be read.
+    """
+    for key, value in settings.items():
+        if key != "name" and any(text.partition(":")[2].lstrip().startswith("@") for text in _texts(value)):
+            raise SpecError(f"{key} names a file of settings (name:@FILE), which the texts in a run directory must not")
     return {key: value for key, value in settings.items() if key not in _RETIRED}
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in a setting, which may be one, several, or several by name."""
+    if isinstance(value, dict | list | tuple):
+        return [text for part in (value.values() if isinstance(value, dict) else value) for text in _texts(part)]
+    return [value] if isinstance(value, str) else []
