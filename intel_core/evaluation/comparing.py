@@ -77,9 +77,9 @@ class Cell(NamedTuple):
     """One number of one group.
 
     Attributes:
-        mean: over the runs that have it.
+        mean: mean over the runs that have it.
         std: standard deviation over them (n - 1 in the denominator); None for a single run.
-        values: of each run.
+        values: the values of these runs.
         test: against the first group; None for that group itself, where there are not two runs on both sides, where
             neither side varies, and for numbers of things without an order, such as single clusters.
         verdict: where the adjusted p-value is below the level ``better`` or ``worse``, or ``differs`` for a number that
@@ -132,19 +132,19 @@ class Comparison(NamedTuple):
 
 
 _FEW, _MANY = 3, 4
-"""Seeds of a group, and how many times as many beside it, from which on Welch's test claims plainly too often."""
+"""Number of seeds in a group, and ratio to those of another, from which on Welch's test clearly claims too often."""
 
 
 def numbers_of(run: StoredRun) -> dict[tuple[str, str], Number]:
-    """Every number known of a run, by metric (as text) and name: its final ones, and what is stored of metrics.
+    """Every number of a run, by metric (as text) and name: its final numbers and those that metrics have stored.
 
-    What is not finite is no number, and is left out.
+    Values that are not finite are left out.
     """
     return _numbers(run, _stored(run))
 
 
 def _stored(run: StoredRun) -> dict[str, Measured]:
-    """What is stored of metrics, by their text; the latest where defaults of another version give one text twice."""
+    """Stored measurements by the metric's text; the latest one, if two versions of a metric have the same text."""
     by_age = sorted(measurements(run), key=lambda measured: measured.created)
     return {short_text("metrics", one.metric): one for one in by_age if one.measurement is not None}
 
@@ -163,7 +163,7 @@ def _numbers(run: StoredRun, stored: dict[str, Measured]) -> dict[tuple[str, str
 
 
 def _protocols(run: StoredRun, stored: dict[str, Measured]) -> dict[str, dict[str, str]]:
-    """By metric, whatever has to be one and the same for its numbers to be held against each other, as text."""
+    """By metric, everything that must be equal for its numbers to be comparable, as text."""
     data = {"data": run.fingerprint}
     found = {TEST: {**data, "likelihood": str(run.info["spec"].get("likelihood"))}}
     for metric, measured in stored.items():
@@ -176,7 +176,7 @@ def _protocols(run: StoredRun, stored: dict[str, Measured]) -> dict[str, dict[st
 def _notes(
     groups: Sequence[RunGroup], rows: Sequence[Row], protocols: Sequence[dict[str, dict[str, str]]]
 ) -> tuple[str, ...]:
-    """Which runs do not count, and which numbers are not of one protocol, or not there."""
+    """Notes about runs that do not count, and about numbers that are missing or whose protocols differ."""
     notes = [
         f"{run.path} has seed {run.seed} of {group.name} once more, and does not count."
         for group in groups
@@ -194,7 +194,7 @@ def _notes(
 
 
 def _uneven(groups: Sequence[RunGroup]) -> list[str]:
-    """Welch's test is approximate: a few seeds beside many are held for different too often."""
+    """Welch's test is approximate: a group of few seeds against one of many is called different too often."""
     first = groups[0]
     beside = [group for group in groups[1:] if len(group.runs) > 1 and not _are_pairs(first, group)]
     pairs = [sorted((len(first.runs), len(group.runs))) for group in beside if len(first.runs) > 1]
@@ -204,7 +204,7 @@ def _uneven(groups: Sequence[RunGroup]) -> list[str]:
 
 
 def _missing(groups: Sequence[RunGroup], rows: Sequence[Row]) -> list[str]:
-    """Which metrics say nothing of some group, which says something of another."""
+    """Notes about metrics that have numbers for some groups only."""
     lacking: dict[str, list[str]] = {}
     for metric in dict.fromkeys(row.metric for row in rows):
         columns = zip(*(row.cells for row in rows if row.metric == metric), strict=True)

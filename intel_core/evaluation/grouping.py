@@ -1,4 +1,4 @@
-"""Which runs are one experiment repeated? Those that differ in their seed alone, under a name that sets them apart."""
+"""Which runs repeat one experiment? Those that differ only in their seed; each group has a name that sets it apart."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _NO_SETTING = (
     *("seed", "name", "device", "devices", "nodes", "strategy"),  # the last in runs of former versions
     *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
 )
-"""What runs of one group may differ in: the seed, and what does not touch the result."""
+"""Settings in which runs of one group may differ: the seed, and settings that do not affect the result."""
 
 
 class RunGroup(NamedTuple):
-    """Runs that differ in their seed alone.
+    """Runs that differ only in their seed.
 
     Attributes:
-        name: what sets it apart from the other groups, in a few words.
-        runs: its runs, by seed, one of each.
-        again: runs with the seed of one of those: copies or repetitions, which are no further evidence.
+        name: what sets the group apart from the others, in a few words.
+        runs: its runs by seed, one for each seed.
+        again: further runs with the seed of one of those: copies or repetitions, which are no further evidence.
     """
 
     name: str
@@ -33,21 +33,21 @@ class RunGroup(NamedTuple):
 
 
 def group_runs(runs: Iterable[StoredRun]) -> list[RunGroup]:
-    """Runs by their data and all their settings but the seed, in the order in which each kind came first.
+    """Groups of runs with the same data and the same settings except for the seed, in the order of their first run.
 
-    Of several runs with one seed the first counts: the others are the same run once more.
+    Of several runs with one seed the first counts: the others repeat it.
 
     The name of a group says what sets it apart: the settings in which the groups differ, the mapping first.
     """
     found: dict[tuple[tuple[str, str], ...], list[StoredRun]] = {}
     for run in runs:
-        # A file's name says nothing of what was in it when the run was trained.
+        # The name of a file does not say what was in it when the run was trained.
         data = ("fingerprint", run.fingerprint)
         found.setdefault((*_settings(run, "spec"), data), []).append(run)
     resolved = [dict(_settings(members[0], "spec")) for members in found.values()]
     asked = {name for members in found.values() for name, _ in _settings(members[0], "asked")}
     names = _names(resolved, asked)
-    if len(set(names)) < len(names):  # what sets them apart was not asked for: another version's defaults, or the data
+    if len(set(names)) < len(names):  # they differ in something that was not asked for: other defaults, or the data
         names = _names([dict(key) for key in found], {name for key in found for name, _ in key})
     return [_group(name, members) for name, members in zip(names, found.values(), strict=True)]
 
@@ -59,15 +59,15 @@ def _group(name: str, members: Iterable[StoredRun]) -> RunGroup:
 
 
 def _settings(run: StoredRun, which: Literal["spec", "asked"]) -> tuple[tuple[str, str], ...]:
-    """Settings of a run as text, resolved or as asked for, without those that seeds of one group differ in."""
+    """Settings of a run as text, resolved or as asked for, without those in which runs of one group may differ."""
     settings = run.info.get(which) or run.info["spec"]
     if which == "spec":
-        settings = settings | {"restarts": run.restarts}  # a resolved spec has a start that was chosen
+        settings = settings | {"restarts": run.restarts}  # a resolved spec has only the start that was chosen
     return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
 
 
 def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[str]:
-    """What sets some settings apart from each other, among those named; the mapping first."""
+    """For each run, those of the named settings in which the runs differ; the mapping first."""
     every = sorted({name for key in settings for name in key}, key=lambda name: (name != "mapping", name))
     differ = [n for n in every if n in among and len({key.get(n) for key in settings}) > 1] or ["mapping"]
     return [
@@ -77,7 +77,7 @@ def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[st
 
 
 def _text(setting: str, value: Any) -> str:
-    """A setting as a user would type it, without the fields that are at their default."""
+    """A setting as a user would type it, without fields that have their default value."""
     values = value if isinstance(value, list) else [value]
     kind = kind_of_setting(setting)
     if kind is None or not all(isinstance(one, str) for one in values):

@@ -1,4 +1,4 @@
-"""What does a metric say of a run? Numbers beside the protocol that made them."""
+"""What does a metric return for a run? Numbers, and the protocol by which they were measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class NotApplicableError(IntelError):
-    """A metric that says nothing of this run: no labels, no images, too few examples, a file that is not here."""
+    """A metric does not apply to this run: no labels, no images, too few examples, a file that is missing."""
 
 
 class Number(BaseModel):
@@ -38,7 +38,7 @@ class Number(BaseModel):
     unit: str = Field("", description="e.g. 'nats per example' or '%'; empty for a pure number")
     better: Literal["higher", "lower"] | None = Field(None, description="which direction is better, if any")
     beside: dict[str, float] = Field(
-        default_factory=dict, description="what to hold it against: a floor, a baseline, what real data score"
+        default_factory=dict, description="what to compare it with: a floor, a baseline, the value for real data"
     )
     about: str = Field("", description="what it is, in a few words")
     unordered: bool | None = Field(
@@ -49,14 +49,14 @@ class Number(BaseModel):
 
 
 class Measurement(BaseModel):
-    """What a metric says of a run.
+    """The result of a metric for a run.
 
     Attributes:
-        numbers: by name; lower-case words.
+        numbers: the numbers by name; names are lower-case words.
         protocol: everything that another person needs to get the same numbers: sample counts, preprocessing, seed,
             extractor and its hash.
-        details: lists and tables behind the numbers, for pictures and reports. What is not finite becomes None, here
-            and in the protocol: JSON has no word for it.
+        details: lists and tables behind the numbers, for pictures and reports. Values that are not finite become None,
+            here and in the protocol, because JSON cannot hold them.
         notes: what a reader must know of these numbers, in sentences.
 
     >>> Measurement(numbers={"elbo": Number(value=-98.5, unit="nats per example")}, protocol={"seed": 0}).notes

@@ -1,7 +1,7 @@
-"""What do metrics say of a trained run? Asks each, and keeps what it said in the run directory.
+"""How is a trained run measured? Each metric is called, and its result is stored in the run directory.
 
-A measurement is stored in ``RUN/evaluation/``, one file for each metric and setting, as soon as it is made: what was
-measured once is read again, and an evaluation that was interrupted goes on where it stopped.
+A measurement is stored in ``RUN/evaluation/``, one file for each metric and its settings, as soon as it is made. What
+was measured once is read from there, and an interrupted evaluation continues where it stopped.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ FOLDER = "evaluation"
 
 
 class Measured(BaseModel):
-    """What one metric said of one run, as it is stored.
+    """The result of one metric for one run, as it is stored.
 
     Attributes:
-        metric: its whole spec as text.
+        metric: the metric's whole spec as text.
         name: its name, e.g. ``frechet``.
-        distribution: who offers it.
-        version: in which version.
+        distribution: the distribution that offers it.
+        version: the version of that distribution.
         weights: hash of the weights that were measured.
-        data: hash of all parts of the data and their labels; empty where none were loaded.
-        created: when.
-        seconds: how long it took.
-        status: ``measured``; ``not applicable`` or ``failed`` with a `reason`, neither of which is kept.
+        data: hash of all parts of the data and their labels; empty if none were loaded.
+        created: when it was measured.
+        seconds: how long that took.
+        status: ``measured``; or ``not applicable`` or ``failed`` with a `reason`, neither of which is stored.
         measurement: the numbers.
     """
 
@@ -94,13 +94,13 @@ def measure(
     again: bool = False,
     asked: Callable[[MetricSpec], None] | None = None,
 ) -> Iterator[Measured]:
-    """Ask metrics one after another; each answer is stored before it is given.
+    """Measure a run with one metric after another; each result is stored before it is yielded.
 
     Args:
         subject: the run.
-        metrics: what to ask.
-        again: measure anew what is stored already.
-        asked: called before a metric is asked.
+        metrics: the metrics.
+        again: measure again what is stored already.
+        asked: called with each metric before it is measured.
 
     Raises:
         RunError: if the directory cannot be written.
@@ -114,12 +114,12 @@ def measure(
         questions.append((spec, text, component, path, None if again else _read(path)))
     stored = [known for *_, known in questions]
     if None in stored and any(known is not None and known.data for known in stored):
-        # All answers of one call are about the same data: what is stored is held against those that are there now.
+        # All results of one call must be about the same data, so stored ones are compared with the data in memory.
         with contextlib.suppress(IntelError):
             _ = subject.dataset
     for spec, text, component, path, known in questions:
         if known is not None and known.data and subject.data_digest() not in ("", known.data):
-            known = None  # the training part, by which a run knows its data, may be the same and the test part not
+            known = None  # a run recognises its data by the training part; the test part may have changed
         if known is not None:
             yield known
             continue
@@ -144,7 +144,7 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
         said = {"status": "not applicable", "reason": str(error)}
     except IntelError as error:
         said = {"status": "failed", "reason": str(error)}
-    except Exception as error:  # one plugin's fault must not lose the others' numbers
+    except Exception as error:  # an error of one plugin must not lose the numbers of the others
         said = {"status": "failed", "reason": f"{component.distribution} {component.version}: {_one_line(error)}"}
     return Measured(
         metric=text,
@@ -160,9 +160,9 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
 
 
 def measurements(run: StoredRun) -> list[Measured]:
-    """What is stored for the weights that a run has now, by name of the metric; what is damaged is left out.
+    """Stored measurements of the weights that a run has now, by name of the metric; damaged files are left out.
 
-    Where several versions of a metric have answered one question, the latest answer counts alone.
+    If several versions of a metric have measured the same thing, only the latest counts.
     """
     folder = run.path / FOLDER
     if not folder.is_dir():
@@ -180,14 +180,14 @@ def measurements(run: StoredRun) -> list[Measured]:
 
 
 def _path(run: StoredRun, component: plugins.Component, text: str, weights: str) -> Path:
-    """A file for each metric, setting and state of the weights; a later version of the metric measures anew."""
+    """The file for a metric, its settings and the weights; a later version of the metric has another file."""
     key = f"{component.qualified} {component.version}|{text}|{weights}"
     name = re.sub(r"\W+", "-", component.name)
     return run.path / FOLDER / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
 
 
 def _read(path: Path) -> Measured | None:
-    """A stored measurement, if there is one that can be understood."""
+    """A stored measurement, if there is one that can be read."""
     try:
         return Measured.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError, ValueError):

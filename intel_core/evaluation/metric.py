@@ -1,4 +1,4 @@
-"""What is a metric? Its spec, what it may refuse, and what it says: numbers beside the protocol that made them.
+"""What is a metric? A spec that measures a run and returns numbers together with their protocol.
 
 Importing this module does not import torch, so a plugin's spec module stays light.
 """
@@ -39,7 +39,7 @@ class MetricSpec(ComponentSpec):
         """The numbers of this metric for a trained run.
 
         Raises:
-            NotApplicableError: with the reason, in a sentence, where it has nothing to say of this run.
-            IntelError: for anything else that the user can mend.
+            NotApplicableError: with the reason, in a sentence, if the metric does not apply to this run.
+            IntelError: for anything else that the user can correct.
         """
         raise PluginError(f"{type(self).__name__} does not define measure(subject)")

@@ -1,4 +1,4 @@
-"""What can be asked of a trained run in one call? All that is stored of it, any metric, and whether its bias took."""
+"""What can be asked of a trained run? Everything that is stored of it, any metric, and whether its bias took."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Run(StoredRun):
     ) -> Verdict:
         """Whether the bias of the mapping took, as ``intel report`` says it: a headline, findings and caveats.
 
-        What the mapping declares (clusters, a shape, sparsity, levels) is held against encoded test data, up to 5,000
-        examples. With `against`, likelihoods of both runs are compared in nats per example, and stored measurements
-        of `manifold`; what is stored by `measure` is used.
+        What the mapping declares (clusters, a shape, sparsity, levels) is compared with encoded test data, up to 5,000
+        examples. With `against`, the likelihoods of both runs are compared in nats per example, and also their stored
+        measurements of `manifold`. Measurements that `measure` has stored are used if there are any.
 
         Args:
             against: a run on the same data without the bias, or its directory.
-            dataset: the data, where they are in memory (a run on arrays cannot load them again); loaded otherwise.
+            dataset: the data, if they are in memory (a run on arrays cannot load them again); loaded otherwise.
                 Without data the outcome is ``unknown``.
             data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
 
@@ -67,14 +67,14 @@ class Run(StoredRun):
         data_dir: Path | None = None,
         again: bool = False,
     ) -> list[Measured]:
-        """What metrics say of the run; each answer is stored in its directory, and read from there the next time.
+        """Measure the run; each result is stored in its directory, and read from there the next time.
 
         Args:
             metrics: specs, or texts such as ``"likelihood:particles=100"``; without any, every installed metric that
                 takes seconds.
-            dataset: the data, where they are in memory; loaded when a metric asks for them otherwise.
-            data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
-            again: measure anew what is stored already.
+            dataset: the data, if they are in memory; otherwise loaded when a metric needs them.
+            data_dir: the folder of data files; by default ``INTEL_DATA_DIR``.
+            again: measure again what is stored already.
 
         Raises:
             SpecError: if a text cannot be understood.

@@ -59,8 +59,8 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Difference | None:
         second: at least two numbers.
 
     Returns:
-        None where a sample has fewer than two numbers or none of the two varies by more than rounding: there is no
-        noise to hold against.
+        None if a sample has fewer than two numbers, or if neither sample varies by more than rounding: then there is no
+        noise to compare the difference with.
 
     Raises:
         EnvironmentProblem: if scipy is not installed.
@@ -128,7 +128,7 @@ def _varies(values: Sequence[float]) -> bool:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    r"""p-values adjusted so that among all of them one false alarm has at most the probability that is compared with.
+    r"""p-values adjusted so that the probability of any false alarm among all tests is at most the level.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{1, (m - j + 1)\, p_{(j)}\}
 
@@ -146,7 +146,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_and_std(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Mean and standard deviation (n - 1 in the denominator) over rows of every number that all rows have.
+    """Mean and standard deviation (n - 1 in the denominator) over rows, for every number that all rows have.
 
     The standard deviation of one row is None.
 
@@ -182,7 +182,7 @@ def binomial_deviation(n: int, p: float) -> float:
 
 
 def binomial_at_most(n: int, p: float, most: float) -> float:
-    """The probability that a binomial X of n draws with probability p is at most so large.
+    """The probability that a binomial X of n draws with probability p is at most `most`.
 
     >>> round(binomial_at_most(2, 0.5, 1), 9)
     0.75

@@ -47,11 +47,11 @@ class Subject:
 
     Args:
         run: the run.
-        dataset: its data, where they are in memory already.
-        data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
-        cache_dir: where metrics keep what serves more runs than one (a classifier of the data set, statistics of real
+        dataset: its data, if they are in memory already.
+        data_dir: the folder of data files; by default ``INTEL_DATA_DIR``.
+        cache_dir: where metrics keep what several runs can use (a classifier of the data set, statistics of real
             images); by default ``INTEL_CACHE_DIR``, else ``~/.cache/intelvae``.
-        tell: called with what is being done and the share of it that is done, in [0, 1].
+        tell: called with a description of the work and the share of it that is done, in [0, 1].
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Subject:
         """The data the run was trained on.
 
         Raises:
-            DataError: if they are not to be had here.
-            RunError: if they are others than those it was trained on.
+            DataError: if they cannot be loaded here.
+            RunError: if they are not those that it was trained on.
         """
         dataset = self._dataset if self._dataset is not None else self.run.dataset(self._data_dir)
         self.run.require_its_data(dataset)
@@ -89,7 +89,7 @@ class Subject:
 
     @property
     def loaded(self) -> Dataset | None:
-        """The data where they are in memory already: given, or asked for by a metric."""
+        """The data, if they are in memory already because they were given or a metric has loaded them."""
         return self._dataset if self._dataset is not None else self.__dict__.get("dataset")
 
     @property
@@ -132,7 +132,7 @@ class Subject:
 
     @torch.no_grad()
     def prior(self, n: int, *, seed: int = 0) -> Prior:
-        """`n` draws of the prior and their z; the first of them are the same whatever n is above a thousand."""
+        """`n` draws of the prior and their z; above a thousand, a larger n has the same first draws."""
 
         def draw() -> Prior:
             model, device = self.model, self.run.model_device
@@ -149,7 +149,7 @@ class Subject:
         )
 
     def cache(self, name: str) -> Path:
-        """A folder of that name for what serves more runs than this one; it exists."""
+        """A folder of that name for what several runs can use; it is made if it does not exist."""
         root = self._cache_dir or Path(os.environ.get("INTEL_CACHE_DIR") or Path.home() / ".cache" / "intelvae")
         path = root / name
         try:
@@ -163,7 +163,7 @@ class Subject:
         return torch.Generator().manual_seed(stream(seed, name))
 
     def data_digest(self) -> str:
-        """Hash of the data in memory, all parts and labels; empty where nothing has asked for them yet."""
+        """Hash of the data in memory, all parts and labels; empty if they have not been loaded yet."""
         dataset = self.loaded
         return "" if dataset is None else self._once(("digest",), lambda: _digest_of_data(dataset))
 

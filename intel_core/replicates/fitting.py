@@ -1,7 +1,7 @@
-"""How far do results hang on the seed? The same run for several seeds, with means and spreads of its numbers.
+"""How much do results depend on the seed? The same run for several seeds, with means and deviations of its numbers.
 
-Replicate r is the run of seed ``spec.seed + r`` in all respects, up to rounding where they are trained as one stack
-(`intel_core.replicates.stacked_runs`), to the last bit where one after another.
+Replicate r is the run of seed ``spec.seed + r`` in all respects: up to rounding if all are trained as one stack
+(`intel_core.replicates.stacked_runs`), bit for bit if they are trained one after another.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ class Replicates:
     """The runs of several seeds, and what they have in common.
 
     Attributes:
-        path: the folder in which their run directories lie, ``seed-<s>`` each.
-        runs: by seed; those that diverged or were not come to are among them.
-        summary: the content of ``replicates.json``: ``seeds``, ``stacked`` and, where not, ``why_not``; ``status``;
-            ``runs`` with folder, status and test ELBO of each; and of the finished runs ``validation``, ``test`` and
-            ``mapping``, a ``mean`` and a ``std`` (n - 1 in the denominator) of every number, in nats per example.
+        path: the folder of their run directories, named ``seed-<s>``.
+        runs: the runs by seed, including those that diverged or have not begun.
+        summary: the content of ``replicates.json``: ``seeds``, ``stacked`` and, if they were not, ``why_not``;
+            ``status``; ``runs`` with folder, status and test ELBO of each; and for the finished runs ``validation``,
+            ``test`` and ``mapping``, a ``mean`` and a ``std`` (n - 1 in the denominator) of every number, in nats per
+            example.
     """
 
     path: Path
@@ -73,14 +74,14 @@ def fit_replicates(
     stack: bool = True,
     **settings: Any,
 ) -> Replicates:
-    """Train the same run with several seeds: ``seed``, ``seed + 1``, …, at once where the models can be stacked.
+    """Train the same run with several seeds: ``seed``, ``seed + 1``, …, at once if the models can be stacked.
 
-    Each seed leaves the run directory that `intel_core.fit` with that seed leaves, and can be read, and continued if
-    it was interrupted, as any other. A seed that diverges does not end the others. With early stopping each seed
-    stops where it would alone. `RunSpec.restarts` chooses a start for each seed, one seed after another.
+    Each seed leaves the same run directory as `intel_core.fit` with that seed. It can be read like any other run, and
+    resumed if it was interrupted. A seed that diverges does not end the others. With early stopping each seed stops
+    where it would stop alone. `RunSpec.restarts` chooses a start for each seed, one seed after another.
 
-    One after another are trained: models whose mapping or networks do not go through `torch.func.vmap`, runs with a
-    hook that watches every step, and models that would not fit into memory all at once.
+    The seeds are trained one after another if the mapping or a network does not work with `torch.func.vmap`, if a hook
+    watches every step, or if the models would not fit into memory together.
 
     Args:
         replicates: how many seeds, at most 1000.
@@ -89,15 +90,16 @@ def fit_replicates(
         labels: see `spec`.
         run_dir: a new directory for all runs; by default ``runs/<name>``.
         data_dir: see `spec`.
-        hooks: objects whose hooks are called for every replicate. In a stack they may read, not exchange its parts.
-        watchers: objects whose hooks are called once for all: of a stack with the means over replicates (and
-            ``elbo_std``), otherwise of one run after another.
-        stack: False trains one after another.
+        hooks: objects whose hooks are called for every replicate. In a stack they may read its parts, but not exchange
+            them.
+        watchers: objects whose hooks are called once for all replicates: with the means over a stack (and
+            ``elbo_std``), otherwise with one run after another.
+        stack: False trains one seed after another.
         **settings: fields of `RunSpec`.
 
     Raises:
         DivergenceError: if every seed diverged.
-        IntelError: for anything else that the caller can mend.
+        IntelError: for anything else that the caller can correct.
 
     >>> import tempfile, torch
     >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
@@ -127,13 +129,13 @@ def fit_replicates(
             group = "all at once would not fit into memory"
         else:
             group = _stacked(trained, watching)
-    # Only now, when nothing that the user can mend is left, is anything written.
+    # Nothing is written before this point, where no mistake of the user is left to be found.
     name, why_not = group_name(asked, replicates), "" if isinstance(group, StackedRuns) else group
     folder = RunFolder.create(Path(run_dir) if run_dir is not None else None, name)
     with contextlib.ExitStack() as locks:
         for plan, description in zip(trained, descriptions, strict=True):
             plan.begin(folder.path, description, locks)
-        # From here on a process that is killed leaves a group, each of whose runs can be continued.
+        # A process that is killed after this point leaves a group whose runs can all be continued.
         folder.write(GROUP_FILE, _summary(name, {plan.seed: plan.run for plan in trained}, why_not))
         if isinstance(group, StackedRuns):
             group.folder = folder.path
@@ -165,7 +167,7 @@ def check_replicates(spec: RunSpec, replicates: int) -> list[int]:
 
 
 def group_name(spec: RunSpec, replicates: int) -> str:
-    """The folder in ``runs`` of some replicates: the run's name, or its label with all seeds.
+    """The name of a group's folder in ``runs``: the run's name, or its label with all seeds.
 
     >>> from intel_core.recipe.runspec import make_run_spec
     >>> group_name(make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]", seed=3), 10)
@@ -189,7 +191,7 @@ class _Planned:
         self.trials: list[dict[str, Any]] = []
 
     def build(self, hooks: list[object], watching: pluggy.PluginManager) -> None:
-        """Choose a start where several are tried, and build the model and its trainer."""
+        """Choose a start if several are tried, and build the model and its trainer."""
         spec = resolve(self.asked, self.dataset)
         if spec.restarts > 1:
             with interrupt_on_signals():
@@ -202,7 +204,7 @@ class _Planned:
         return RunFolder.description(self.asked, self.spec, self.dataset, self.trainer.model, self.trials)
 
     def begin(self, group: Path, description: dict[str, Any], locks: contextlib.ExitStack) -> None:
-        """Make the run directory, and keep other processes from it for as long as `locks` is open."""
+        """Make the run directory, and lock it for as long as `locks` is open."""
         self.folder = RunFolder.create(group / f"seed-{self.seed}", "")
         locks.enter_context(self.folder.locked())
         self.folder.describe(description)
@@ -215,7 +217,7 @@ class _Planned:
 
 
 def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> StackedRuns | str:
-    """All in one stack, before the first step; or why there can be none, nothing having changed."""
+    """All replicates as one stack, before the first step; or why they cannot be stacked, in which case none changes."""
     group = StackedRuns([plan.trainer for plan in trained], watching)
     why_not = group.why_not()
     if not why_not:
@@ -225,7 +227,7 @@ def _stacked(trained: list[_Planned], watching: pluggy.PluginManager) -> Stacked
 
 
 def _train_in_turn(trained: list[_Planned], watchers: list[object]) -> None:
-    """Train one after another; where one is interrupted the rest is left at its beginning."""
+    """Train one after another; if one is interrupted, the others do not begin."""
     for plan in trained:
         trainer = plan.trainer
         for index, watcher in enumerate(watchers):
@@ -238,7 +240,7 @@ def _train_in_turn(trained: list[_Planned], watchers: list[object]) -> None:
 
 
 def _entry(seed: int, run: Run | None) -> dict[str, Any]:
-    """What the summary says of one seed."""
+    """The entry of one seed in the summary."""
     metrics = run.metrics if run is not None else {}
     return {
         "seed": seed,
@@ -251,7 +253,7 @@ def _entry(seed: int, run: Run | None) -> dict[str, Any]:
 
 
 def _summary(name: str, runs: dict[int, Run | None], why_not: str) -> dict[str, Any]:
-    """What is said of the runs of some seeds, of which some may be gone."""
+    """The summary of the runs of some seeds, of which some may be missing."""
     entries = [_entry(seed, run) for seed, run in runs.items()]
     done = [run.metrics for run in runs.values() if run is not None and run.status == "finished"]
     ended = all(entry["status"] in ("finished", "diverged") for entry in entries)
@@ -269,7 +271,7 @@ def _summary(name: str, runs: dict[int, Run | None], why_not: str) -> dict[str, 
 
 
 def summarise_again(path: str | Path) -> Replicates:
-    """The summary of a group, some of whose runs have been continued one by one, as it is now; it is written, too.
+    """Update and write the summary of a group, some of whose runs have been continued one by one.
 
     Raises:
         RunError: if the folder holds no group, or its summary is damaged.

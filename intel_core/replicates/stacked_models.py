@@ -1,7 +1,7 @@
 """How do several models of one architecture become one? Their tensors lie in stacks, and each model is a view of them.
 
-A step of R small models costs R times the bookkeeping of one; the same step on tensors with R in front costs it once.
-Models stay what they are: evaluated, saved, annealed one by one, each reading and writing its own part of the stacks.
+R steps of small models cost R times the overhead of one step; a single step on tensors ``(R, ...)`` costs it once. The
+models can still be evaluated, saved and annealed one by one: each reads and writes its own part of the stacks.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.ELU, nn.GELU, nn.SiLU, nn.Sof
 
 
 class Stack:
-    """The tensors of R models of one architecture, each with R in front; the models become views of them.
+    """The tensors of R models of one architecture, stacked to ``(R, ...)``; the models become views of them.
 
     Args:
-        models: of one architecture and device; what is written to a stack is seen by its model, and the reverse.
+        models: models of one architecture on one device; they share their memory with the stacks.
 
     Attributes:
-        models: the same, in order.
+        models: the models, in order.
         tensors: stacked parameters and buffers by the name that they have in each model.
         parameters: the stacked parameters, each a leaf of the graph, in the order of ``model.parameters()``.
         buffers: the stacked buffers.
@@ -55,7 +55,7 @@ class Stack:
         self.tensors: dict[str, Tensor] = {}
         parameters = [dict(model.named_parameters(remove_duplicate=False)) for model in models]
         buffers = [dict(model.named_buffers(remove_duplicate=False)) for model in models]
-        known: dict[int, Tensor] = {}  # a tensor that goes by two names is one
+        known: dict[int, Tensor] = {}  # a tensor that has two names is stacked once
         for of_models in (parameters, buffers):
             for name, tensor in of_models[0].items():
                 if id(tensor) not in known:
@@ -70,12 +70,12 @@ class Stack:
         return {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
 
     def shared(self, prefix: str) -> bool:
-        """Whether nothing in a part of the models tells one from another: no parameters, and equal buffers."""
+        """Whether a part is the same in all models: it has no parameters, and its buffers are equal."""
         own = self.under(prefix).values()
         return not any(tensor.requires_grad or bool((tensor != tensor[:1]).any()) for tensor in own)
 
     def release(self) -> None:
-        """Give every model tensors of its own again, in the order in memory that they had."""
+        """Give every model tensors of its own again, with their former order in memory."""
         for model, strides in zip(self.models, self._strides, strict=True):
             for tensor, stride in zip(_tensors(model), strides, strict=True):
                 own = torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype, device=tensor.device)
@@ -99,8 +99,8 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
 def _together(module: nn.Module, name: str, stack: Stack) -> Callable[[Tensor], Tensor]:
     """The modules of one name in all models as one function ``(R, n, ...) -> (R, n, ...)``.
 
-    What networks are mostly made of is written out; every other module is mapped over the stack by `torch.func.vmap`,
-    batch normalisation with statistics for each model.
+    The most frequent layers are written out; every other module is mapped over the stack by `torch.func.vmap`. Batch
+    normalisation has separate statistics for each model.
     """
     kind = type(module)
     if isinstance(module, nn.Sequential) and kind.forward is nn.Sequential.forward:
@@ -114,7 +114,7 @@ def _together(module: nn.Module, name: str, stack: Stack) -> Callable[[Tensor], 
         return chain
     if kind is nn.Linear and "bias" in (own := stack.under(name)):
         weight, bias = own["weight"], own["bias"]
-        # Not baddbmm, whose CPU kernel first copies the bias out to all rows, and takes several times as long.
+        # Not baddbmm, whose CPU kernel first copies the bias to all rows and takes several times as long.
         return lambda x: torch.bmm(x, weight.transpose(1, 2)).add_(bias.unsqueeze(1))
     if kind in _ELEMENTWISE:
         return module
@@ -161,7 +161,7 @@ class _StackedPosterior(Posterior):
 
 
 class _StackedLikelihood:
-    """The likelihoods of R models: a row is explained alone, so that rows of all models may lie side by side."""
+    """The likelihoods of R models: each row is evaluated alone, so the rows of all models can be put side by side."""
 
     def __init__(self, stack: Stack) -> None:
         likelihood = cast(InteLVAE, stack.models[0]).likelihood
@@ -184,7 +184,7 @@ class _StackedLikelihood:
 
 
 class StackedVAE:
-    """What an objective asks of an `InteLVAE`, answered for R models at once: R stands before the examples.
+    """The interface of an `InteLVAE` that objectives use, for R models at once: shapes have R before the examples.
 
     Args:
         stack: the models' tensors.
@@ -209,7 +209,7 @@ class StackedVAE:
     def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The image z = g(y), ``(..., R, n, y_dim) -> (..., R, n, z_dim)``, and auxiliary losses ``(R,)``."""
         if self._plain_map is not None:
-            return self._plain_map(y), {}  # any leading shape is its contract
+            return self._plain_map(y), {}  # by its contract it takes any leading shape
         models = y.dim() - 3
         z, losses = self._map(y.movedim(models, 0))
         return z.movedim(0, models), losses
@@ -228,9 +228,9 @@ class StackedVAE:
 
 
 def ways(stack: Stack, objective: Objective) -> list[Evaluate]:
-    """How an objective can be evaluated on all models, the fastest first; not every way suits every objective.
+    """The ways to evaluate an objective on all models, the fastest first; not every way works for every objective.
 
-    The first calls it once on a `StackedVAE`, which suits objectives whose means run over the last dimension; the
+    The first calls it once on a `StackedVAE`, which works for objectives whose means are over the last dimension; the
     second maps it over the models by `torch.func.vmap`. See `disagreement`.
     """
     model = cast(InteLVAE, StackedVAE(stack))
@@ -251,10 +251,10 @@ def ways(stack: Stack, objective: Objective) -> list[Evaluate]:
 def disagreement(
     stack: Stack, objective: Objective, way: Evaluate, x: Tensor, noise: Tensor, weights: Dictionary[str, float]
 ) -> str:
-    """Why a way of evaluation is no good; empty where terms, gradients and buffers are those of each model alone.
+    """Why a way of evaluation is wrong; empty if terms, gradients and buffers equal those of each model alone.
 
-    The first and the last model are compared on the given batch; tensors are left as they were. A plugin may do what
-    no stack can follow, and is better found out before the first step than in a result.
+    The first and the last model are compared on the given batch; tensors are not changed. A plugin may not work in a
+    stack, and it is better to find that out before the first step than in a result.
     """
     before = [buffer.clone() for buffer in stack.buffers]
 
@@ -266,7 +266,7 @@ def disagreement(
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is slow under vmap
+            warnings.simplefilter("ignore")  # vmap warns of slow operations
             terms = way(x, noise, weights)
         numbers = terms.numbers()
         if any(value.shape != (len(stack.models),) for value in numbers.values()):
@@ -293,7 +293,7 @@ def disagreement(
             kept = [(ours[r], theirs[r]) for ours, theirs in zip(after, stack.buffers, strict=True)]
             if not all(_close(ours, theirs, theirs) for ours, theirs in kept):
                 return "buffers differ from those of a model alone"
-    except Exception as error:  # whatever a plugin or vmap raises, each model alone may still do
+    except Exception as error:  # whatever a plugin or vmap raises, each model may still work alone
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     finally:
         put_back()
@@ -302,10 +302,10 @@ def disagreement(
 
 @torch.no_grad()
 def _close(ours: Tensor, theirs: Tensor, like: Tensor) -> bool:
-    """Equal up to rounding, on the scale of `theirs` or of `like`; what is not finite counts as equal.
+    """Equal up to rounding, on the scale of `theirs` or of `like`; values that are not finite count as equal.
 
-    Where a gradient is zero but for rounding, as that of a bias before batch normalisation, the scale is that of the
-    other gradients.
+    If a gradient is zero up to rounding, as that of a bias before batch normalisation, the scale is that of the other
+    gradients.
     """
     if not theirs.numel() or not bool(torch.isfinite(theirs).all()):
         return True

@@ -1,7 +1,7 @@
 """How are several seeds trained at once? As one stack of models, each with the data and the noise of its own seed.
 
-A step is taken by all together; whatever lies between steps (lines, evaluations, checkpoints, early stopping,
-divergence) each replicate does for itself, with the code of a run alone.
+All replicates take a step together. Everything between steps (log lines, evaluations, checkpoints, early stopping,
+divergence) is done for each replicate separately, with the code of a single run.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ __all__ = [
 
 
 class Replicate(Trainer):
-    """A trainer whose steps its stack may take; all that lies between steps is its own.
+    """A trainer whose steps may be taken by a stack; everything between steps it does by itself.
 
     Attributes:
-        records: the newest line of each kind, as the means over replicates need it.
-        failure: why it diverged, if it did.
+        records: the newest line of each kind, for the means over replicates.
+        failure: the error if it diverged.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Replicate(Trainer):
 
     @hookimpl
     def logged(self, record: dict[str, Any]) -> None:
-        """Remember a line."""
+        """Keep a logged line."""
         self.records["train"] = record
 
     @hookimpl
     def evaluated(self, record: dict[str, Any]) -> None:
-        """Remember an evaluation."""
+        """Keep an evaluation."""
         self.records["validation"] = record
 
     @property
     def watched(self) -> bool:
-        """Whether some plugin wants to see each step, which a stack does not show."""
+        """Whether some plugin has a hook for each step, which a stack does not call."""
         return bool(self.hooks.hook.step_end.get_hookimpls())
 
     def stepped(self, step: int) -> None:
@@ -81,7 +81,7 @@ class Replicate(Trainer):
         self.scheduled.after(step)
 
     def follow(self, leader: Replicate, seconds: float, window: Sequence[dict[str, Tensor]]) -> None:
-        """Catch up with the stack: its weights, and the terms since the last line."""
+        """Take over the state of the stack: its weights, and the terms since the last line."""
         self.seconds = seconds
         self.scheduled.follow(leader.scheduled)
         self._window.clear()
@@ -89,7 +89,7 @@ class Replicate(Trainer):
             self._window.add(terms)
 
     def guarded(self, action: Callable[[], None]) -> None:
-        """Do something that may find that this replicate has diverged."""
+        """Do something, and record it if this replicate is found to have diverged."""
         if self.failure is None:
             try:
                 action()
@@ -109,11 +109,11 @@ class StackedRuns:
 
     Args:
         replicates: of one spec but for the seed, at step 0.
-        watchers: told as the hooks of a run are, of the means over the replicates that are still going; what they
-            take for the trainer is this stack.
+        watchers: hooks that are called with the means over the replicates that are still trained; their argument
+            `trainer` is this stack.
 
     Attributes:
-        folder: where the run directories lie, for the watchers to know.
+        folder: the folder of the run directories, for the watchers.
         stop_reason: why all replicates end after the current step, if they do; set by `stop`.
     """
 
@@ -122,7 +122,7 @@ class StackedRuns:
         self.replicates, self._going = list(replicates), list(replicates)
         self.hooks = watchers
         self.settings, self.dataset, self.model, self.device = first.settings, first.dataset, first.model, first.device
-        self.processes = ALONE  # what watchers ask a trainer they may ask this
+        self.processes = ALONE  # watchers may use it as they do that of a trainer
         self.batch_size, self.steps_per_epoch, self.steps = first.batch_size, first.steps_per_epoch, first.steps
         self.folder: Path | None = None
         self.step, self.seconds = 0, 0.0
@@ -143,14 +143,14 @@ class StackedRuns:
     # --- the stack ---------------------------------------------------------------------------------------------
 
     def _restack(self) -> None:
-        """Stack the tensors of those that are going: weights, buffers and what the optimiser remembers."""
+        """Stack the tensors of the replicates that are still trained: weights, buffers and the optimiser's state."""
         trainers = self._going
         first = trainers[0]
         self._stack = Stack([trainer.model for trainer in trainers])
         self._ways = ways(self._stack, first.objective)
         self._evaluate: Evaluate = self._ways[0]
         plain = first.optimizer
-        # torch's own: its counts are shared with the states of the replicates.
+        # torch's own Adam: its step counts are shared with the states of the replicates.
         self._optimizer = torch.optim.Adam(self._stack.parameters, **plain.defaults)
         own = [list(trainer.model.parameters()) for trainer in trainers]
         for index, parameter in enumerate(self._stack.parameters):
@@ -169,10 +169,10 @@ class StackedRuns:
         self._noise = torch.empty(shape, device=self.device)
         self._draws = list(zip(self._noise.unbind(), [trainer.noise for trainer in trainers], strict=True))
         self._order = Order(self._orders, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
-        self.batches.close()  # it reads ahead for those that were going
+        self.batches.close()  # it was reading ahead for the former replicates
 
     def _leave(self) -> None:
-        """Let those that have stopped go, with tensors of their own."""
+        """Remove those that have stopped from the stack, and give them tensors of their own."""
         still = [trainer for trainer in self._going if trainer.going]
         if len(still) == len(self._going):
             return
@@ -205,10 +205,11 @@ class StackedRuns:
     # --- the loop ----------------------------------------------------------------------------------------------
 
     def why_not(self) -> str:
-        """Why these replicates cannot be trained as a stack; empty where they can.
+        """Why these replicates cannot be trained as a stack; empty if they can.
 
-        The fastest way of evaluation that agrees with single models is chosen, under the weights and strengths of the
-        first step and under whole ones, which it may have to do with later; no step is taken, no noise used up.
+        The fastest way of evaluation that agrees with single models is chosen. They are compared with the weights and
+        strengths of the first step, and with all of them at 1, as later steps may have; no step is taken, and no noise
+        is used up.
         """
         if any(trainer.watched for trainer in self.replicates):
             return "a hook watches every step"
@@ -238,7 +239,7 @@ class StackedRuns:
         return reasons[-1] if len(reasons) == len(self._ways) else ""
 
     def disband(self) -> None:
-        """Give every replicate tensors of its own, as if there had been no stack; before the first step."""
+        """Give every replicate tensors of its own before the first step, as if there had been no stack."""
         self._stack.release()
         for trainer in self._going:
             trainer.optimizer.state.clear()
@@ -283,7 +284,7 @@ class StackedRuns:
                 if self.step % every == 0 or self.step == self.steps:
                     self.hooks.hook.evaluated(trainer=self, record=self._mean_record("validation"))
                 self._leave()
-        self._pass_on_stop()  # asked for where no step has followed
+        self._pass_on_stop()  # if it was asked for after the last step
         if self._going:
             self._stack.release()
         for trainer in self.replicates:
@@ -313,7 +314,7 @@ class StackedRuns:
         self.seconds = time.perf_counter() - started
 
     def _log(self) -> None:
-        """A line for each replicate, from the means of the window: one row says as much as all."""
+        """Log a line for each replicate, made from the means of the window, so that one row of terms is enough."""
         self._catch_up(means=True)
         self._window.clear()
         for trainer in self._going:
@@ -328,7 +329,7 @@ class StackedRuns:
             rows = [_merged(rows)]
         columns = [[_of(numbers, r) for numbers in rows] for r in range(len(self._going))]
         for trainer, window in zip(self._going, columns, strict=True):
-            if trainer.failure is None:  # which is where it was found
+            if trainer.failure is None:  # one that has diverged stays at the step where that was found
                 trainer.follow(leader, self.seconds, window)
         self._pass_on_stop()
 
@@ -338,7 +339,7 @@ class StackedRuns:
                 trainer.stop(self.stop_reason)
 
     def _mean_record(self, kind: str) -> dict[str, Any]:
-        """The newest lines of all that go on, as one of means; ``elbo_std`` is the ELBO's spread."""
+        """One line of means over the newest lines of all that are still trained; ``elbo_std`` is that of the ELBO."""
         records = [trainer.records[kind] for trainer in self._going if trainer.failure is None]
         if not records:
             numbers = dict.fromkeys(("elbo", "elbo_std", "log_likelihood", "kl"), math.nan)
@@ -349,7 +350,7 @@ class StackedRuns:
 
 
 def _place_of_steps(optimizer: torch.optim.Optimizer, parameter: Tensor) -> torch.device:
-    """Where Adam counts steps: beside the parameters if it is fused, else on the CPU."""
+    """The device of Adam's step counts: that of the parameters if it is fused, else the CPU."""
     return parameter.device if optimizer.defaults.get("fused") else torch.device("cpu")
 
 

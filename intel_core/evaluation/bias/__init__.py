@@ -1,1 +1,1 @@
-"""Did the bias of a mapping take? What it declares is held against what data and samples show."""
+"""Did the bias of a mapping take? What it declares is compared with data and samples."""

@@ -1,6 +1,6 @@
-"""What does a verdict on a bias rest on? Numbers about clusters, shapes, sparsity, levels, and a run without the bias.
+"""On which evidence is a verdict based? Numbers about clusters, shapes, sparsity, levels, and a run without the bias.
 
-Nothing here knows torch, a file or a mapping's name.
+Nothing here uses torch, files or the name of a mapping.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Clusters:
     """Clusters that a part declares, and where the data are.
 
     Attributes:
-        where: the dimensions of y that the part reads, for people.
-        declared: the prior's mass in each.
-        seen: the share of posterior means in each.
-        n: how many examples.
+        where: the dimensions of y that the part reads, in words.
+        declared: the prior's mass in each cluster.
+        seen: the share of posterior means in each cluster.
+        n: number of examples.
         loyalty: share of posterior samples that lie in the cluster of their mean.
         agreement: mutual information of cluster and label over the smaller of their entropies; None without labels.
-        classes: how many different labels.
+        classes: number of different labels.
     """
 
     where: str
@@ -43,16 +43,16 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Shape:
-    """A set of known topology or bounded norm on which z is declared to lie, and what the data do with it.
+    """A set of known topology or bounded norm on which z is declared to lie, and whether the data fill it.
 
     Attributes:
         where: as in `Clusters`.
         name: what is declared, e.g. ``Betti numbers 1, 1``.
-        filled: share of draws of the prior's z that have a posterior sample's z in their neighbourhood.
-        filled_by_prior: the same with as many other draws of the prior instead.
+        filled: share of draws of the prior's z that have the z of a posterior sample in their neighbourhood.
+        filled_by_prior: the same with other draws of the prior, as many, in the place of posterior samples.
         inside: share of posterior samples whose z has a draw of the prior in its neighbourhood.
         inside_by_prior: the same for other draws of the prior.
-        n: how many of each.
+        n: number of draws, and of samples.
         bound: the declared bound of the norm.
         norm: the median norm of the data's z.
     """
@@ -75,13 +75,13 @@ class Sparse:
     Attributes:
         where: as in `Clusters`.
         hoyer: mean Hoyer score of z, each dimension scaled to deviation 1.
-        floor: that of a Gaussian of so many dimensions.
-        shut: share of coordinates of active dimensions that g makes less than half as large; None where g changes
-            their number.
-        n: how many examples.
-        active: how many of the dimensions are active.
-        hoyer_active: the score of those alone; None where there are fewer than two.
-        floor_active: that of a Gaussian of so many dimensions.
+        floor: the score of a Gaussian of as many dimensions.
+        shut: share of coordinates of active dimensions that g makes less than half as large; None if g changes their
+            number.
+        n: number of examples.
+        active: number of active dimensions.
+        hoyer_active: the score of the active dimensions alone; None if there are fewer than two.
+        floor_active: the score of a Gaussian of as many dimensions as are active.
     """
 
     where: str
@@ -100,9 +100,9 @@ class Levels:
 
     Attributes:
         where: as in `Clusters`.
-        kl: nats per example that each carries.
-        above: share of the variance of each level's z that comes from the levels above it; 0 for the top.
-        n: how many examples.
+        kl: KL of each level in nats per example.
+        above: share of the variance of each level's z that comes from the levels above it; 0 for the top level.
+        n: number of examples.
     """
 
     where: str
@@ -116,14 +116,14 @@ class Compared:
     """One number of this run beside that of a run without the bias.
 
     Attributes:
-        what: its name, for people.
-        value: of this run.
-        vanilla: of the other.
+        what: its name, in words.
+        value: the number of this run.
+        vanilla: that of the run without the bias.
         error: the standard error of their difference; None if it is not known.
-        unit: of all three.
+        unit: the unit of all three.
         by: how it was measured.
-        doubtful: % of the examples, in the worse of the two runs, whose value its own metric doubts.
-        n: how many examples it is a mean of, the first ones of the test part; None if it is not known.
+        doubtful: % of the examples whose value the metric itself calls doubtful, in the worse of the two runs.
+        n: number of examples, the first ones of the test part, over which it is a mean; None if it is not known.
     """
 
     what: str
@@ -138,15 +138,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the verdict rests on.
+    """All evidence for the verdict.
 
     Attributes:
-        declared: whether the mapping declares, or offers, anything that data could bear out.
-        active: how many dimensions of y are active on test data; None if it is not known.
-        y_dim: how many there are.
-        clusters, shapes, sparse, levels: one of each for each part that declares such a thing.
-        likelihood: higher is better.
-        off_manifold: lower is better.
+        declared: whether the mapping declares, or offers, anything that data could confirm.
+        active: number of dimensions of y that are active on test data; None if it is not known.
+        y_dim: number of dimensions of y.
+        clusters, shapes, sparse, levels: one entry for each part that declares such a property.
+        likelihood: likelihoods of both runs; higher is better.
+        off_manifold: shares of samples off the data's manifold; lower is better.
         against: whether a run without the bias was given.
         missing: why evidence is missing, in sentences.
     """

@@ -1,4 +1,4 @@
-"""What do data and samples show of what a mapping declares? The numbers that a verdict rests on."""
+"""Do data and samples show what a mapping declares? The numbers on which a verdict is based."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Gathered(NamedTuple):
 
     Attributes:
         evidence: all that a verdict needs.
-        dataset: the data of the run; None where they are not to be had.
-        encoding: of the test examples, or of 5,000 of them; None without data.
-        labels: of the same examples, if there are any.
-        measured: what metrics have stored of the run.
-        measured_against: the same of the run without the bias.
-        notes: what a reader must know of the data, in sentences.
+        dataset: the data of the run; None if they cannot be loaded.
+        encoding: encodings of the test examples, or of 5,000 of them; None without data.
+        labels: labels of the same examples, if there are any.
+        measured: stored measurements of the run.
+        measured_against: stored measurements of the run without the bias.
+        notes: what a reader must know about the data, in sentences.
     """
 
     evidence: Evidence
@@ -73,7 +73,7 @@ def gather(
     Raises:
         RunError: if a run has no weights, the data are not those it was trained on, or `against` is on others.
     """
-    _ = run.model  # a run without weights is refused before anything else is done
+    _ = run.model  # this refuses a run without weights before anything else is done
     if against is not None:
         _require_same_data(run, against)
     problem = ""
@@ -108,10 +108,10 @@ def gather(
 
 
 def usable_data(run: StoredRun, data_dir: Path | None) -> tuple[Dataset | None, str]:
-    """The data of a run, or why they are not to be had.
+    """The data of a run, or why they cannot be loaded.
 
     Raises:
-        RunError: if they have become others than those the run was trained on.
+        RunError: if they are not those that the run was trained on.
     """
     try:
         dataset = run.dataset(data_dir)
@@ -130,7 +130,7 @@ def _require_same_data(run: StoredRun, against: StoredRun) -> None:
 
 
 def choose_rows(n: int, most: int) -> Tensor:
-    """Indices of all of n rows, or of so many of them chosen at random, always the same ones."""
+    """Indices of all n rows, or of a number of them that are chosen at random with a fixed seed."""
     if n <= most:
         return torch.arange(n)
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
@@ -140,7 +140,7 @@ def choose_rows(n: int, most: int) -> Tensor:
 
 
 def _by_part(run: StoredRun, encoding: Encoding | None, labels: Tensor | None) -> dict[str, tuple[Any, ...]]:
-    """Evidence of each part that reads y itself, by the name it has in `Evidence`."""
+    """Evidence for each part that reads y itself, by its name in `Evidence`."""
     found: dict[str, list[Any]] = {"clusters": [], "shapes": [], "sparse": [], "levels": []}
     if encoding is None or len(encoding.mean) < 2:
         return {name: tuple(items) for name, items in found.items()}
@@ -164,7 +164,7 @@ def _by_part(run: StoredRun, encoding: Encoding | None, labels: Tensor | None) -
 
 
 def _on_cpu(mapping: Any) -> Any:
-    """The mapping where encodings are; a copy of one that is elsewhere, since the run goes on computing there."""
+    """The mapping on the device of the encodings; a copy if it is on another one, where the run still needs it."""
     if not isinstance(mapping, nn.Module):
         return mapping
     away = any(tensor.device.type != "cpu" for tensor in (*mapping.parameters(), *mapping.buffers()))
@@ -172,7 +172,7 @@ def _on_cpu(mapping: Any) -> Any:
 
 
 def _dims_text(dims: Sequence[int], letter: str = "y") -> str:
-    """The dimensions of a part, for people.
+    """The dimensions of a part in words.
 
     >>> _dims_text((0, 1)), _dims_text(range(10)), _dims_text((0, 2, 5, 9))
     ('y0 and y1', 'y0 to y9', 'y0, y2, y5, y9')
@@ -183,7 +183,7 @@ def _dims_text(dims: Sequence[int], letter: str = "y") -> str:
 
 
 def _declares(part: Part) -> bool:
-    """Whether a part says anything that data could bear out: continuity alone is no bias."""
+    """Whether a part declares anything that data could confirm: continuity alone is not a bias."""
     promised = part.properties
     said = (promised.clusters, promised.norm_bound, promised.betti, promised.sparsity)
     return any(value is not None for value in said) or isinstance(part.mapping, Clustering | Levelled)
@@ -233,10 +233,10 @@ def _shape(part: Any, y: Tensor, where: str, betti: Sequence[int] | None, bound:
 
 
 def near_each_other(reference: Tensor, others: Tensor) -> tuple[float, float]:
-    """Share of reference points with another point near, and of others with a reference point near.
+    """Share of reference points that have another point near, and of other points that have a reference point near.
 
-    Near is what the five nearest reference points of a reference point are, or what is closer than the smallest such
-    distance that is typical, where points coincide.
+    A point is near a reference point if it is no further away than the fifth nearest other reference point, or than half
+    the median of these distances (so that reference points that coincide have a neighbourhood, too).
 
     >>> points = torch.linspace(0, 1, 100).unsqueeze(1)
     >>> near_each_other(points, points)
@@ -274,7 +274,7 @@ def _levels(part: Levelled, mean: Tensor, kl: Sequence[float], where: str) -> Le
     """How much of each level's z changes when the y of all levels above are those of another example.
 
     Half the mean square of that change is the part of the variance that comes from above, alone or together with the
-    level's own y: the total index of Sobol, with rows of the data in the place of draws.
+    level's own y: Sobol's total index, with rows of the data instead of random draws.
     """
     mapping: Any = part
     generator = torch.Generator().manual_seed(stream(0, "report"))

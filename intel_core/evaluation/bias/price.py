@@ -47,15 +47,15 @@ def paired(mine: Tensor, other: Tensor, unit: str = "nats per example") -> Compa
 def likelihoods(run: StoredRun, against: StoredRun, x: Tensor, measured: Compared | None) -> Compared:
     """The likelihoods of two runs on test examples, with the error of their difference.
 
-    The standard errors that a metric gives are over examples, which both runs find hard or easy alike: the difference
-    is known better. How much it wanders from one example to the next is found from bounds on the metric's own
-    examples, or the first 2,000 of them.
+    The standard errors that a metric gives are over examples. Since the same examples are hard for both runs, the
+    difference is known more precisely than that: its standard deviation over examples is estimated from bounds on the
+    metric's own examples, or the first 2,000 of them.
 
     Args:
         run: a run.
         against: another one.
         x: the examples of the test part.
-        measured: what a metric says of both; the bounds themselves are taken where there is none.
+        measured: the likelihoods of both by a metric; if there is none, the bounds themselves are used.
     """
     n = len(x) if measured is None or measured.n is None else measured.n
     bounds = paired(bounds_of(run, x[:n]), bounds_of(against, x[:n]))
@@ -67,7 +67,7 @@ def likelihoods(run: StoredRun, against: StoredRun, x: Tensor, measured: Compare
 
 
 def from_metrics(name: str, mine: Sequence[Measured], others: Sequence[Measured], better: str) -> Compared | None:
-    """The first number with that direction which both runs have of one metric by the same spec, the newest."""
+    """The first number with that direction that both runs have from one metric with the same spec, newest first."""
     for one in sorted(mine, key=lambda one: one.created, reverse=True):
         for two in others:
             if not one.name == two.name == name or one.metric != two.metric:

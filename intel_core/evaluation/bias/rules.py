@@ -1,7 +1,7 @@
-"""What does each piece of evidence say of a bias? One rule for each kind of evidence, and the thresholds of all.
+"""What does each piece of evidence say about a bias? One rule for each kind of evidence, and all thresholds.
 
-Each rule is a function from its evidence to findings. Nothing here knows torch, a file or a mapping's name, so that
-each rule can be tested at both of its ends. The thresholds are conventions, not tests of a hypothesis.
+Each rule is a function from its evidence to findings. Nothing here uses torch, files or the name of a mapping, so that
+each rule can be tested at both of its thresholds. These are conventions, not tests of a hypothesis.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ Outcome = Literal["took", "partly", "not", "unknown"]
 NEAR, FAR = 0.10, 0.25
 """How far the data's shares of clusters may be from the declared ones (total variation)."""
 BARE, LUCK = 0.1, 0.01
-"""A cluster is nearly empty with less than this part of its share, where chance alone does so to any more seldom."""
+"""A cluster with less than the first part of its share is nearly empty, if chance does so with less than the second."""
 LOYAL, TORN = 0.90, 0.70
-"""Which share of posterior samples stays in the cluster of its mean."""
+"""Share of posterior samples that stay in the cluster of their mean."""
 AGREE, APART = 0.60, 0.20
-"""How well clusters and labels know each other (normalised mutual information)."""
+"""Agreement of clusters and labels (normalised mutual information)."""
 FILLED, EMPTY = 0.80, 0.50
-"""Which share of the declared set the data fill, as a share of what other draws of the prior fill."""
+"""Share of the declared set that the data fill, divided by the share that other draws of the prior fill."""
 SPARSER, EVEN = 0.25, 0.05
-"""Which part of the way from the Hoyer score of a Gaussian to 1 is made."""
+"""The Hoyer score, as a part of the way from the score of a Gaussian to 1."""
 PASSES_ON, ALONE = 0.10, 0.02
-"""Which share of a level's variance comes from the levels above."""
+"""Share of a level's variance that comes from the levels above."""
 SHUT, OPEN = 0.25, 0.02
-"""Which share of the coordinates of active dimensions the mapping makes less than half as large."""
+"""Share of the coordinates of active dimensions that the mapping makes less than half as large."""
 ACTIVE_KL = 0.05
 """Nats per example below which a level carries nothing."""
 ERRORS = 2.0
 """Standard errors beyond which two numbers differ."""
 DOUBTFUL = 5.0
-"""% of examples with a doubtful likelihood from which on that is said."""
+"""% of examples with a doubtful likelihood from which on the finding mentions them."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence and what it says of the bias.
+    """The answer to one question about the bias.
 
     Attributes:
-        outcome: of this question alone.
-        question: in a few words.
-        sentence: with its numbers.
-        part: which part of the mapping it is about; empty for a comparison with the run without the bias.
-        decisive: whether the part did not take where this did not.
+        outcome: the outcome of this question alone.
+        question: the question in a few words.
+        sentence: the answer with its numbers.
+        part: the part of the mapping it is about; empty for a comparison with the run without the bias.
+        decisive: whether a "no" here means that the part did not take.
     """
 
     outcome: Outcome
@@ -71,14 +71,14 @@ class Finding:
 
 
 def _graded(value: float, good: float, bad: float) -> Outcome:
-    """Whether a number has reached the good end; the ends may be either way round."""
+    """Whether a number has reached the good threshold, which may be the upper or the lower one."""
     if good < bad:
         value, good, bad = -value, -good, -bad
     return "took" if value >= good else "not" if value <= bad else "partly"
 
 
 def of_collapse(y_dim: int) -> Finding:
-    """That no dimension of y is active."""
+    """The finding that no dimension of y is active."""
     return Finding(
         "not",
         "Does y carry anything?",
@@ -180,7 +180,7 @@ def of_sparsity(found: Sparse) -> list[Finding]:
         )
     ]
     if found.hoyer_active is not None:
-        # Dimensions that carry nothing are noise about zero, which makes a row look sparse that is not.
+        # Dimensions that carry no information are noise around zero, which makes rows look sparse that are not.
         findings.append(
             Finding(
                 _graded(_gained(found.hoyer_active, found.floor_active), SPARSER, EVEN),
@@ -204,7 +204,7 @@ def of_sparsity(found: Sparse) -> list[Finding]:
 
 
 def _gained(hoyer: float, floor: float) -> float:
-    """Which part of the way from a Gaussian to a single active dimension is made."""
+    """The score as a part of the way from that of a Gaussian to that of a single active dimension."""
     return (hoyer - floor) / max(1 - floor, 1e-9)
 
 

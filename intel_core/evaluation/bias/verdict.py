@@ -21,7 +21,7 @@ HEADLINES: dict[Outcome, str] = {
 }
 
 ANSWERS: dict[Outcome, str] = {"took": "yes", "partly": "in part", "not": "no", "unknown": "cannot be told"}
-"""To the question of a finding."""
+"""The answer to the question of a finding, by outcome."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +32,7 @@ class Verdict:
         outcome: ``took``, ``partly``, ``not``, or ``unknown``.
         findings: the questions that were asked, each with its answer.
         caveats: what to keep in mind, in sentences.
-        ask: names of metrics that would tell more.
+        ask: names of metrics that would give more evidence.
 
     >>> verdict = judge(Evidence(declared=False))
     >>> verdict
@@ -62,7 +62,7 @@ class Verdict:
         return "\n".join([f"{self.headline}.", *(f"  {line}" for line in (*found, *self.caveats))])
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON takes it: outcome, headline, findings and caveats, as ``intel report --json`` prints them.
+        """The verdict for JSON: outcome, headline, findings and caveats, as ``intel report --json`` prints them.
 
         >>> list(judge(Evidence(declared=False)).to_dict())
         ['outcome', 'headline', 'findings', 'caveats']
@@ -81,9 +81,9 @@ class Verdict:
 def judge(evidence: Evidence) -> Verdict:
     """Whether the bias took.
 
-    Each part of the mapping took if all that is known of it took; it did not if a decisive rule says so, or all of
-    its rules do. The whole took if all parts did; a price in likelihood, or more samples beside the data, makes that
-    "in part". A collapsed posterior did not take, whatever else is known.
+    A part of the mapping took if all of its findings say so; it did not take if a decisive finding, or every finding,
+    says so. The whole took if all parts did; a lower likelihood, or more samples off the data, makes that "in part". If
+    the posterior has collapsed, the bias did not take, whatever else is known.
 
     >>> judge(Evidence(declared=False)).outcome
     'unknown'
@@ -140,7 +140,7 @@ def _caveats(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _ask(evidence: Evidence, outcome: Outcome) -> tuple[str, ...]:
-    """Metrics that would tell more, by name."""
+    """Names of metrics that would give more evidence."""
     wanted = []
     if not evidence.declared:
         return ()
