@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,13 @@ __all__ = ["Chart", "charts", "series", "steady"]
 
 _NAMES = {"elbo": "ELBO", "log_likelihood": "Log-likelihood", "kl": "KL", "loss": "Loss", "iwae": "IWAE bound"}
 _ABOUT = {
-    "elbo": "log-likelihood less KL: higher is better",
+    "elbo": "log-likelihood less KL, without any other term of the loss: higher is better",
     "log_likelihood": "of the data given z: higher is better",
     "kl": "what y carries",
-    "loss": "what is minimised, weights included",
     "iwae": "the importance-weighted bound: higher is better",
 }
+_PLAIN = ("elbo", "log_likelihood", "kl")
+"""What is the same quantity in every run, whatever each of them minimises."""
 _NOT_TERMS = {"kind", "step", "epoch", "seconds", "weights", "active_units", "kl_per_dim", "examples_per_second"}
 _MOST_POINTS = 400
 _MOST_TERMS = 12
@@ -59,21 +60,57 @@ def series(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Points]]:
     return curves
 
 
-def charts(records: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]] = ()) -> list[Chart]:
+def charts(
+    records: Sequence[dict[str, Any]],
+    beside: Sequence[dict[str, Any]] = (),
+    *,
+    added: Mapping[str, float] | None = None,
+    shared: Sequence[str] = (),
+) -> list[Chart]:
     """A chart for each term, the same scale of steps in all; weights that never change share a sentence instead.
+
+    Two runs share an axis only for what is the same quantity in both: the ELBO, the log-likelihood, the KL term, and
+    what `shared` names. The loss is what one run minimises, with all its terms, and is drawn alone.
 
     Args:
         records: logged lines and evaluations of the run.
-        beside: those of the run without the bias; its validation is drawn in the charts of the terms that it has.
+        beside: those of the run without the bias; its validation is drawn in the charts of what both runs share.
+        added: the mapping's own terms of the loss, each with its weight.
+        shared: further terms that are the same quantity in both runs.
     """
-    mine, others = series(records), series(beside)
+    mine, others, own = series(records), series(beside), dict(added or {})
     terms = [name for name in mine if not name.startswith("weight of ")]
     terms.sort(key=lambda name: list(_NAMES).index(name) if name in _NAMES else len(_NAMES))
     if "elbo" in terms and "loss" in mine and _mirrored(mine):
         terms.remove("loss")
     weights = [name for name in mine if name.startswith("weight of ") and not _constant(mine[name])]
     last = max((x for term in mine.values() for points in term.values() for x, _ in points), default=1.0)
-    return [_chart(name, mine[name], others.get(name, {}), last) for name in (*terms[:_MOST_TERMS], *weights)]
+    drawn = {name: others.get(name, {}) for name in (*_PLAIN, *shared)}
+    return [
+        _chart(name, mine[name], drawn.get(name, {}), last, _about(name, own, alone=bool(beside)))
+        for name in (*terms[:_MOST_TERMS], *weights)
+    ]
+
+
+def _about(name: str, added: Mapping[str, float], *, alone: bool) -> str:
+    """What a term is, in a few words.
+
+    >>> _about("loss", {"sparsity": 5.0}, alone=True)
+    'what this run minimises, with 5 × sparsity; drawn alone, since the losses of two runs can have different terms'
+    >>> _about("sparsity", {"sparsity": 5.0}, alone=False)
+    'a term of the loss, shown unweighted; the loss contains 5 times as much'
+    """
+    if name.startswith("weight of "):
+        return ""
+    if name == "loss":
+        extra = " and ".join(f"{short(weight)} × {term.replace('_', ' ')}" for term, weight in added.items() if weight)
+        said = "what this run minimises" + (f", with {extra}" if extra else ", weights included")
+        return said + ("; drawn alone, since the losses of two runs can have different terms" if alone else "")
+    if name in added:
+        weight = added[name]
+        times = f"the loss contains {short(weight)} times as much" if weight else "the loss does not contain it"
+        return "a term of the loss" if weight == 1 else f"a term of the loss, shown unweighted; {times}"
+    return _ABOUT.get(name, "a term of the loss, unweighted")
 
 
 def steady(records: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -98,7 +135,7 @@ def _mirrored(curves: dict[str, dict[str, Points]]) -> bool:
     )
 
 
-def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: float) -> Chart:
+def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: float, about: str) -> Chart:
     weight = name.startswith("weight of ")
     lines: dict[str, Points] = {kind: _thinned(kinds[kind]) for kind in ("train", "validation") if kind in kinds}
     lines |= {kind: _thinned(points) for kind, points in kinds.items() if kind not in lines}
@@ -117,7 +154,6 @@ def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: 
         "frame": box.corners(),
         "lines": {k: [[round(a), float(f"{b:.5g}")] for a, b in p] for k, p in lines.items()},
     }
-    about = "" if weight else _ABOUT.get(name, "a term of the loss, unweighted")
     return Chart(title[:1].upper() + title[1:], about, wrap(box, [content[0], clip], label), data)
 
 

@@ -103,7 +103,7 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
         commands=_commands(run, against, verdict),
         facts=_facts(run, against),
         promises=as_lines(run.model.mapping),
-        curves=charts(records, [] if against is None else against.records()),
+        curves=_curves(run, against),
         steady=_steady(records),
         samples=_samples(run, against, dataset),
         reconstructions=None if dataset is None else _reconstructions(run, dataset),
@@ -187,6 +187,15 @@ def _settings(run: Run) -> dict[str, str]:
         "begun": str(info.get("created", "")).replace("T", " ").replace("+00:00", " UTC"),
         "fingerprint of the data": str(data.get("fingerprint", "")),
     }
+
+
+def _curves(run: Run, against: Run | None) -> list[Chart]:
+    """A chart for each term; two runs with the same objective share the axes of its terms as well."""
+    records, others = run.records(), [] if against is None else against.records()
+    added = run.model.regularisers
+    alike = against is not None and run.spec.objective == against.spec.objective
+    shared = [n for record in records for n in record if n != "loss" and n not in added] if alike else []
+    return charts(records, others, added=added, shared=list(dict.fromkeys(shared)))
 
 
 def _steady(records: Sequence[dict[str, Any]]) -> str:
