@@ -48,6 +48,7 @@ class _Intel(InstalledCommands):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Set before the options are parsed, since parsing may fail, and that error is reported as JSON too.
         ctx.meta[telling.WANTS_JSON] = "--json" in args
+        ctx.color = True  # nothing is taken out of a text on its way to where it is shown written out
         try:
             with telling.errors(ctx):
                 return super().parse_args(ctx, args)

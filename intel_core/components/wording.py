@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-__all__ = [
-    "describe_errors",
-    "refuse_truths",
-]
+__all__ = ["describe_errors", "refuse_truths"]
 
 
 def refuse_truths(spec_class: type[BaseModel], values: Dictionary[str, Any], name: str = "") -> None:

@@ -16,13 +16,7 @@ from torch import Tensor
 
 from intel_core.data.values import to_float
 
-__all__ = [
-    "Batches",
-    "Order",
-    "Resident",
-    "RowsOf",
-    "steps_per_epoch",
-]
+__all__ = ["Batches", "Order", "Resident", "RowsOf", "steps_per_epoch"]
 
 RowsOf = Callable[[int], Tensor]
 """The row numbers ``(..., batch)`` of the examples of a step."""

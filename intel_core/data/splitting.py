@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-__all__ = [
-    "split_rows",
-]
+__all__ = ["split_rows"]
 
 
 def split_rows(name: str, n: int, validation: float, test: float, split_seed: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,11 +8,7 @@ from intel_core.components.spec import parse_spec
 from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.mappings.contract import Mapping, MappingSpec
 
-__all__ = [
-    "IdentitySpec",
-    "build_mapping",
-    "load_mapping",
-]
+__all__ = ["IdentitySpec", "build_mapping", "load_mapping"]
 
 
 class IdentitySpec(MappingSpec):

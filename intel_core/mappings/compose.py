@@ -13,16 +13,7 @@ from torch import Tensor, nn
 from intel_core.mappings.contract import Declared, Mapping, Regularised
 from intel_core.mappings.properties import Hoelder, Properties
 
-__all__ = [
-    "Compose",
-    "Identity",
-    "MappingModule",
-    "OnDims",
-    "Wrapped",
-    "as_module",
-    "bare",
-    "properties_of",
-]
+__all__ = ["Compose", "Identity", "MappingModule", "OnDims", "Wrapped", "as_module", "bare", "properties_of"]
 
 
 class Identity(nn.Module):

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from intel_core.model.objectives import Objective
 
 
-__all__ = [
-    "LikelihoodSpec",
-    "NetworkSpec",
-    "ObjectiveSpec",
-]
+__all__ = ["LikelihoodSpec", "NetworkSpec", "ObjectiveSpec"]
 
 # --- likelihoods -----------------------------------------------------------------------------------------------
 

@@ -7,9 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = [
-    "Posterior",
-]
+__all__ = ["Posterior"]
 
 
 class Posterior(NamedTuple):

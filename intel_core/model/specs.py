@@ -12,14 +12,7 @@ if TYPE_CHECKING:
     from intel_core.model.objectives import Objective
 from intel_core.model.contract import LikelihoodSpec, ObjectiveSpec
 
-__all__ = [
-    "BernoulliSpec",
-    "ContinuousBernoulliSpec",
-    "ELBOSpec",
-    "GaussianSpec",
-    "IWAESpec",
-    "LaplaceSpec",
-]
+__all__ = ["BernoulliSpec", "ContinuousBernoulliSpec", "ELBOSpec", "GaussianSpec", "IWAESpec", "LaplaceSpec"]
 
 
 class BernoulliSpec(LikelihoodSpec):

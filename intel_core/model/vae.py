@@ -12,9 +12,7 @@ from intel_core.mappings.contract import Mapping, Regularised
 from intel_core.model.likelihoods import Likelihood
 from intel_core.model.posterior import Posterior
 
-__all__ = [
-    "InteLVAE",
-]
+__all__ = ["InteLVAE"]
 
 Network = Callable[[Tensor], Tensor]
 Apply = Callable[[Network, Tensor], Tensor]

@@ -14,12 +14,16 @@ from intel_core.model.specs import BernoulliSpec, GaussianSpec
 from intel_core.networks.specs import ConvSpec, MLPSpec
 from intel_core.recipe.runspec import RunSpec
 from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
-from intel_core.training.settings import DEFAULT_STEPS, MOST_STEPS
+from intel_core.training.settings import DEFAULT_STEPS, MOST_STEPS, TrainingSettings
 
-__all__ = ["resolve"]
+__all__ = ["affordable_evaluations", "resolve", "usual_evaluations"]
 
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
+EVALUATION_SHARE = 0.1
+"""Share of the training that evaluations may take, unless the user says how often there is to be one."""
+_STEP = 3
+"""A step on an example, forwards and backwards, takes about as long as so many evaluations of one."""
 
 
 def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
@@ -51,6 +55,7 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             f"but {dataset.name} has {_VALUES[dataset.support]}; use gaussian or laplace"
         )
     decoder = spec.decoder or encoder
+    usual, examples = usual_evaluations(steps), min(spec.batch_size, len(dataset.train))
     return spec.model_copy(
         update={
             "encoder": encoder,
@@ -61,9 +66,41 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "steps": steps,
             "epochs": None,
             "schedules": schedules,
+            "evaluate_every": spec.evaluate_every or affordable_evaluations(steps, examples, len(dataset.validation)),
+            "save_every": spec.save_every or spec.evaluate_every or usual,
             "name": spec.name or spec.label,
         }
     ).settled()
+
+
+def usual_evaluations(steps: int) -> int:
+    """After how many steps a run is evaluated where nobody says so: twenty times in all.
+
+    >>> usual_evaluations(4000)
+    200
+    """
+    return TrainingSettings(steps=steps).settled().evaluate_every or steps
+
+
+def affordable_evaluations(steps: int, examples: int, validation: int) -> int:
+    r"""As `usual_evaluations`, or more rarely, so that evaluations take a tenth of the training at most.
+
+    With n evaluations of V examples in S steps of B examples, each of which takes as long as three evaluations,
+    :math:`nV \le 0.1 \cdot 3 S B`. Nothing hangs on a clock. There is one at the end in any case.
+
+    Args:
+        steps: of the run.
+        examples: of a step.
+        validation: examples of an evaluation.
+
+    >>> [affordable_evaluations(steps, 100, 5000) for steps in (4000, 400, 30)]
+    [200, 200, 30]
+    """
+    usual = usual_evaluations(steps)
+    if usual * examples * _STEP * EVALUATION_SHARE >= validation:
+        return usual
+    count = int(steps * examples * _STEP * EVALUATION_SHARE / validation)
+    return -(-steps // max(1, count))
 
 
 def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:

@@ -42,11 +42,11 @@ class TrainingSettings(BaseModel):
         description="stop after so many evaluations without improvement, counted once all schedules have settled",
     )
     evaluate_every: PositiveInt | None = Field(
-        None, description=f"steps between evaluations; by default {_EVALUATIONS} in a run"
+        None, description=f"steps between evaluations; {_EVALUATIONS} in a run, or fewer if they cost more than a tenth"
     )
     log_every: PositiveInt = Field(50, description="steps between logged lines")
     save_every: PositiveInt | None = Field(
-        None, description="steps between checkpoints; by default one with each evaluation"
+        None, description=f"steps between checkpoints; by default as evaluate_every, or {_EVALUATIONS} in a run"
     )
     save_minutes: PositiveFloat | None = Field(
         10.0, le=10**6, description="longest time between checkpoints, in minutes; null for no limit"

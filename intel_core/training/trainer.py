@@ -65,6 +65,7 @@ class Trainer:
         folder: the run directory, if there is one.
         save: a function that writes a checkpoint of this trainer and returns its folder; None for no checkpoints.
         step: steps taken so far.
+        newest_evaluation: the step of the newest evaluation on validation data, and its numbers.
         stopping: the state of early stopping, with the best model.
 
     Raises:
@@ -123,6 +124,7 @@ class Trainer:
         self._order = Order(self.order, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
         self._window = Window(processes)
         self._during = during
+        self.newest_evaluation: tuple[int, dict[str, Any]] = (-1, {})
         self._stop_reason: StopReason | None = None
         self._saved: tuple[int, StopReason | None] | None = None
         self._save_by = math.inf
@@ -285,6 +287,7 @@ class Trainer:
 
     def _evaluate(self) -> None:
         numbers = self.judge(self.settings.seed)
+        self.newest_evaluation = self.step, numbers
         record = {"kind": "validation", "step": self.step, "epoch": round(self.epoch, 4), **numbers}
         self.hooks.hook.evaluated(trainer=self, record=record)
         self._stop_reason = self.stopping.look(numbers["loss"], self.step, self.model) or self._stop_reason

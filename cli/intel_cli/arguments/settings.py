@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from intel_cli.arguments.paths import data_spec
 from intel_cli.output.telling import note
 from intel_core.components.settings_file import read_settings
-from intel_core.errors import SpecError
 from intel_core.recipe.runspec import make_run_spec, stored_settings
+from intel_core.recipe.words import spelled_out
 
 if TYPE_CHECKING:
     from intel_core.recipe.runspec import RunSpec
@@ -22,22 +22,17 @@ def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
 
     Args:
         config: YAML or JSON file with fields of `RunSpec`, or the ``run.json`` of another run.
-        options: values from the command line by field; None or empty if an option is not given. Beside the fields,
-            ``network`` stands for both networks, ``warmup`` for a linear schedule of the KL weight, and
-            ``schedule`` holds texts ``NAME=SPEC``.
+        options: values from the command line by field or short word (`intel_core.recipe.words`); None or empty if an
+            option is not given.
 
     Raises:
         IntelError: for anything that describes no run.
     """
-    settings = _from_file(config) if config is not None else {}
-    given = {key: value for key, value in options.items() if value is not None and value != ()}
-    warmup, network = given.pop("warmup", None), given.pop("network", None)
-    schedules = _schedules(given.pop("schedule", ()), warmup)
-    if schedules:
+    settings = spelled_out(_from_file(config)) if config is not None else {}
+    given = spelled_out({key: value for key, value in options.items() if value is not None and value != ()})
+    if "schedules" in given:
         inherited = settings.get("schedules") or {}
-        settings["schedules"] = {**(inherited if isinstance(inherited, dict) else {}), **schedules}
-    if network is not None:
-        settings |= {"encoder": network, "decoder": network}
+        given["schedules"] = {**(inherited if isinstance(inherited, dict) else {}), **given["schedules"]}
     if "steps" in given or "epochs" in given:
         settings.pop("steps", None)
         settings.pop("epochs", None)
@@ -59,24 +54,6 @@ def _from_file(path: Path) -> dict[str, Any]:
     name = spec.get("name")
     unnamed = {key: value for key, value in stored_settings(spec).items() if key != "name"}
     return unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}
-
-
-def _schedules(texts: tuple[str, ...], warmup: int | None) -> dict[str, str]:
-    schedules: dict[str, str] = {}
-    for text in texts:
-        name, equals, spec = text.partition("=")
-        if not equals or not name.strip() or ":" in name:
-            raise SpecError(f"--schedule {text!r} is not NAME=SPEC, e.g. kl=linear:steps=1000")
-        if name.strip() in schedules:
-            raise SpecError(f"--schedule gives {name.strip()!r} twice")
-        schedules[name.strip()] = spec
-    if warmup is not None:
-        if "kl" in schedules:
-            raise SpecError("--warmup and --schedule kl=… say the same thing; give one of them")
-        if warmup < 0:
-            raise SpecError(f"--warmup {warmup} is negative; it counts training steps, 0 for none")
-        schedules["kl"] = f"linear:steps={warmup}" if warmup else "constant"
-    return schedules
 
 
 def _data(text: str) -> str:

@@ -29,8 +29,10 @@ def schema(kind: str, name: str | None) -> None:
         if name is not None:
             raise click.UsageError(f"a run has one schema; leave out {name!r}")
         from intel_core.recipe.runspec import RunSpec
+        from intel_core.recipe.words import SHORT_WORDS
 
         content = RunSpec.model_json_schema()
+        content["properties"] |= {word: {"description": f"short for {meant}"} for word, meant in SHORT_WORDS.items()}
     else:
         from intel_core.components import discovery as plugins
         from intel_core.components import loading

@@ -98,6 +98,7 @@ def _check_folder(path: Path) -> None:
 def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None:
     """Print the facts about the mapping, one a line, and where the picture is."""
     from intel_cli.output.promises import as_lines, parameters_of
+    from intel_cli.output.terminal import visible
 
     mapping = chosen.mapping
     parameters = parameters_of(mapping)
@@ -114,4 +115,4 @@ def _tell(chosen: Chosen, target: Path, left_out: list[tuple[int, int]]) -> None
     facts["picture"] = str(target)
     for name, text in facts.items():
         if text:
-            click.echo(f"{name:<12}{text}")
+            click.echo(f"{name:<12}{visible(text, one_line=True)}")

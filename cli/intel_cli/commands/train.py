@@ -71,9 +71,15 @@ def _spec_option(
     type=int,
     help="Stop after so many evaluations without improvement, counted once schedules have settled.  [default: never]",
 )
-@click.option("--evaluate-every", type=int, help="Steps between evaluations.  [default: so many that a run has 20]")
+@click.option(
+    "--evaluate-every",
+    type=int,
+    help="Steps between evaluations.  [default: 20 in a run, fewer where they would cost more than a tenth of it]",
+)
 @click.option("--log-every", type=int, help="Steps between logged lines.  [default: 50]")
-@click.option("--save-every", type=int, help="Steps between checkpoints.  [default: one with each evaluation]")
+@click.option(
+    "--save-every", type=int, help="Steps between checkpoints.  [default: as --evaluate-every, or 20 in a run]"
+)
 @click.option("--save-minutes", type=float, help="Longest time between checkpoints in minutes.  [default: 10]")
 @click.option(
     "--restarts",

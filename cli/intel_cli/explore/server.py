@@ -25,6 +25,7 @@ __all__ = ["application", "listen", "require_installed", "serve"]
 
 HOST = "127.0.0.1"
 _MOST_BYTES = 1 << 20
+_TOO_MUCH = "Too much was sent."
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -82,6 +83,7 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
         port: which the Host header names.
     """
     from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
     from starlette.responses import JSONResponse, PlainTextResponse
     from starlette.responses import Response as Answer
     from starlette.routing import Route
@@ -134,6 +136,9 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
     ]
     inner = Starlette(routes=routes)
 
+    # What else is sent is not read: the connection ends.
+    too_large = PlainTextResponse(f"{_TOO_MUCH}\n", status_code=413, headers={**_HEADERS, "Connection": "close"})
+
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
@@ -141,10 +146,24 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
         if refusal:
             await PlainTextResponse(f"{refusal}\n", status_code=403, headers=_HEADERS)(scope, receive, send)
             return
+        if _announced(scope) > _MOST_BYTES:
+            await too_large(scope, receive, send)
+            return
         rest = scope["path"][len(token) + 1 :]
         if not rest:  # the address without its last slash
             await Answer(status_code=307, headers={"Location": f"/{token}/"})(scope, receive, send)
             return
+
+        taken = 0
+
+        async def bounded() -> Any:
+            """What the browser sends next; a body in chunks says not how long it is."""
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > _MOST_BYTES:
+                raise HTTPException(413, _TOO_MUCH, {"Connection": "close"})
+            return message
 
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -154,7 +173,7 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
                 ]
             await send(message)
 
-        await inner({**scope, "path": rest, "raw_path": rest.encode(), "root_path": ""}, receive, with_headers)
+        await inner({**scope, "path": rest, "raw_path": rest.encode(), "root_path": ""}, bounded, with_headers)
 
     # What uvicorn is given is any ASGI callable; the name is that of what it wraps.
     return guarded  # type: ignore[return-value]
@@ -170,9 +189,13 @@ def _refusal(scope: Any, token: str, hosts: set[str], origins: set[str]) -> str:
     given = scope["path"].removeprefix("/").partition("/")[0]
     if not secrets.compare_digest(given.encode(), token.encode()):
         return "The address is not complete; intel explore prints it."
-    if headers.get("content-length", "0").isdigit() and int(headers.get("content-length", "0")) > _MOST_BYTES:
-        return "Too much was sent."
     return ""
+
+
+def _announced(scope: Any) -> int:
+    """How many bytes a request says that it sends; 0 where it does not say."""
+    given = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"")
+    return int(given) if given.isdigit() and len(given) < 20 else 0
 
 
 def _numbers(text: str) -> list[int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from intel_cli.output.terminal import visible
 from intel_core.reading.streamed import StreamedSplit
+from intel_core.recipe.resolving import affordable_evaluations, usual_evaluations
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
@@ -40,7 +42,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
     epochs = trainer.steps / trainer.steps_per_epoch
-    return {
+    said = {
         "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
         f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}{_streamed(data)}",
         "model": f"y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); {spec.likelihood}; "
@@ -48,9 +50,25 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
         f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
+        **_evaluated(trainer),
         "KL weight": warmup(spec),
         **({"strength": warmup(spec, "strength")} if "strength" in spec.schedules else {}),
         "units": units(trainer),
+    }
+    return {name: visible(text, one_line=True) for name, text in said.items()}
+
+
+def _evaluated(trainer: Trainer) -> dict[str, str]:
+    """Which evaluations are left out because they would cost more than a tenth of the training; empty if none is."""
+    spec, validation = spec_of(trainer), len(trainer.dataset.validation)
+    usual, every = usual_evaluations(trainer.steps), spec.evaluate_every or trainer.steps
+    if every <= usual or every != affordable_evaluations(trainer.steps, trainer.batch_size, validation):
+        return {}
+    count, all_of_them = -(-trainer.steps // every), -(-trainer.steps // usual)
+    often = "once, at the end," if count == 1 else f"every {every:,} steps, {count} times,"
+    return {
+        "evaluated": f"{often} on {validation:,} validation examples; {all_of_them} times would take more than a tenth "
+        f"of the training (--evaluate-every {usual} asks for them)"
     }
 
 

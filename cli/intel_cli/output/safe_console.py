@@ -17,12 +17,12 @@ __all__ = ["SafeConsole"]
 
 
 class SafeConsole(Console):
-    """A console on stdout or stderr that shows the control characters of texts written out, and makes no links.
+    r"""A console on stdout or stderr that shows the control characters of texts written out, and makes no links.
 
     >>> import io
-    >>> SafeConsole(file=(out := io.StringIO()), width=40).print("a\\x1b[2Jb")
+    >>> SafeConsole(file=(out := io.StringIO()), width=40).print("a\x1b[2Jb")
     >>> print(out.getvalue(), end="")
-    a\\x1b[2Jb
+    a\x1b[2Jb
     """
 
     def __init__(self, *, stderr: bool = False, **settings: Any) -> None:

@@ -15,7 +15,6 @@ import errno
 import json
 import re
 import shlex
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +67,7 @@ class _Told(click.ClickException):
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.exit_code = code
+        self.exit_code = code  # type: ignore[misc]  # click's is of the class
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"Error: {self.message}", err=True)
@@ -173,10 +172,10 @@ def warning_in_one_line(
 
 
 def json_text(value: object) -> str:
-    """Strict JSON; a number that is not finite becomes null, and what a terminal would obey is written as its code.
+    r"""Strict JSON; a number that is not finite becomes null, and what a terminal would obey is written as its code.
 
     >>> print(json_text("naïve\u202e\x7f"))
-    "naïve\\u202e\\u007f"
+    "naïve\u202e\u007f"
     """
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     if visible(text) == text:

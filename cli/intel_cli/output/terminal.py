@@ -1,9 +1,9 @@
 """What reaches a terminal, a pipe or a log? Text without control sequences; and a stream that breaks ends nothing.
 
-Names of runs, columns, arrays, classes and files come from strangers. Whatever is printed goes through `visible`: a name
-cannot set the title of a window, clear it, hide a line, turn one around or change its colour. While a command runs,
-`guarded` puts an `Output` in the place of stdout and of stderr, so that this holds for warnings, tracebacks and what
-plugins print as well. What rich draws itself goes past that filter, and has one of its own
+Names of runs, columns, arrays, classes and files come from strangers. Whatever is printed goes through `visible`: a
+name cannot set the title of a window, clear it, hide a line, turn one around or change its colour. While a command
+runs, `guarded` puts an `Output` in the place of stdout and of stderr, so that this holds for warnings, tracebacks and
+what plugins print as well. What rich draws itself goes past that filter, and has one of its own
 (`intel_cli.output.safe_console`).
 """
 
@@ -17,7 +17,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 __all__ = ["Output", "failure_of", "guarded", "is_terminal", "unfiltered", "visible"]
 
@@ -221,4 +221,4 @@ def is_terminal(stream: TextIO | None) -> bool:
 def unfiltered(stream: TextIO) -> TextIO:
     """The stream for somebody who filters what is written to it, beside what a command's users may write."""
     stream = getattr(stream, "rich_proxied_file", stream)  # while a display of rich is live
-    return stream.unfiltered if isinstance(stream, Output) else stream
+    return cast("TextIO", stream.unfiltered) if isinstance(stream, Output) else stream
