@@ -235,8 +235,8 @@ def _shape(part: Any, y: Tensor, where: str, betti: Sequence[int] | None, bound:
 def near_each_other(reference: Tensor, others: Tensor) -> tuple[float, float]:
     """Share of reference points that have another point near, and of other points that have a reference point near.
 
-    A point is near a reference point if it is no further away than the fifth nearest other reference point, or than half
-    the median of these distances (so that reference points that coincide have a neighbourhood, too).
+    A point is near a reference point if it is no further away than the fifth nearest other reference point, or than
+    half the median of these distances (so that reference points that coincide have a neighbourhood, too).
 
     >>> points = torch.linspace(0, 1, 100).unsqueeze(1)
     >>> near_each_other(points, points)

@@ -25,7 +25,7 @@ from intel_core.evaluation.subject import Subject
 __all__ = ["Tested", "measure", "mmd_squared", "permutation_test", "prior_bandwidth", "sliced_wasserstein"]
 
 LEAST = 20
-"""Examples without which nothing is said."""
+"""The smallest number of examples."""
 
 
 def sliced_wasserstein(
@@ -72,7 +72,7 @@ def _distance(sorted_a: Tensor, sorted_b: Tensor) -> float:
 def prior_bandwidth(width: int) -> float:
     r"""The bandwidth :math:`h = \sqrt D` that N(0, I) suggests: :math:`E\|a - b\|^2 = 2D`, so k is about 1/e.
 
-    It hangs on the number of dimensions alone, so that runs of one width can be compared.
+    It depends only on the number of dimensions, so that runs with the same number can be compared.
 
     >>> prior_bandwidth(4)
     2.0
@@ -118,7 +118,7 @@ def _mmd_of_signs(kernel: Tensor, sign: Tensor) -> Tensor:
     """MMD² for each column of signs, +1 for the first sample and -1 for the second, ``(2n, P) -> (P,)``."""
     n = len(kernel) // 2
     inside = kernel - torch.diag(kernel.diagonal())
-    # (1 + s_i s_j) / 2 is 1 for two points of one sample, else 0; a point and itself are no pair.
+    # (1 + s_i s_j) / 2 is 1 for two points of one sample, else 0; a point does not form a pair with itself.
     quadratic = (sign * (inside @ sign)).sum(0)
     total = inside.sum()
     same, other = (total + quadratic) / 2, (total - quadratic) / 2
@@ -153,12 +153,12 @@ def permutation_test(
         a: independent points ``(n, D)``.
         b: independent points ``(n, D)``, independent of those.
         directions: see `sliced_wasserstein`; the same for all permutations.
-        permutations: how many random divisions of all 2n points.
+        permutations: number of random divisions of all 2n points.
         bandwidth: see `mmd_squared`.
         generator: source of directions and divisions, on the CPU.
 
     Returns:
-        The first, and the second.
+        The distance, then MMD².
 
     Raises:
         ValueError: as `sliced_wasserstein` and `mmd_squared` do.
@@ -176,7 +176,7 @@ def permutation_test(
     signs = torch.cat([sign, torch.where(divisions < n, 1.0, -1.0).double()], 1)
 
     discrepancies = _mmd_of_signs(_kernel(a, b, bandwidth), signs)
-    # Sorted once: which of the sorted belong to the first sample changes, their order does not.
+    # Sorted once: a permutation changes which values belong to the first sample, but not their order.
     distances = []
     for column in signs.T:
         first = (column > 0)[order]
@@ -186,8 +186,8 @@ def permutation_test(
 
 
 def _tested(values: Tensor) -> Tested:
-    """The first is that of the samples as they are."""
-    # What is equal but for rounding counts as equal.
+    """The first value is that of the samples themselves, the others are those of permutations."""
+    # Values that are equal up to rounding count as equal.
     slack = 1e-12 * values.abs().max()
     return Tested(float(values[0]), float((values >= values[0] - slack).double().mean()))
 
@@ -201,7 +201,7 @@ def measure(
     pairs: int,
     seed: int,
 ) -> Measurement:
-    """Distances of the aggregate posterior of a run from the prior, beside what the prior itself scores.
+    """Distances of the aggregate posterior of a run from the prior, beside the same distances for draws of the prior.
 
     The arguments are the fields of `intel_metrics.specs.latent.AggregateSpec`.
     """
@@ -246,5 +246,5 @@ def measure(
             "prior against prior": f"{pairs} pairs of independent samples of the same size",
             "seed": seed,
         },
-        notes=("Distances hang on the number of examples and of dimensions: read them against prior against prior.",),
+        notes=("Distances depend on the numbers of examples and dimensions: compare them with prior against prior.",),
     )

@@ -1,4 +1,4 @@
-"""Is it clear what generated examples show, and are all classes generated? A classifier of the data is asked."""
+"""Do generated examples clearly show a class, and are all classes generated? A classifier of the data decides."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Certainty(NamedTuple):
 
 
 def certainty(probabilities: Tensor, below: float = 0.8) -> Certainty:
-    """How many rows have no class of probability `below` or more, and how often each class is the most likely.
+    """Share of rows that have no class of probability `below` or more, and how often each class is the most likely.
 
     Args:
         probabilities: shape ``(n, classes)``, rows that sum to 1.
-        below: largest probability under which a row is uncertain.
+        below: a row is uncertain if its largest probability is below this.
 
     Source: Miao et al., table 2 ("uncertainty", with 0.8).
 
@@ -118,6 +118,6 @@ def measure_certainty(
 
 
 def _names(classes: list[int], known: tuple[str, ...]) -> list[str]:
-    """A name for each class, and none for two: where names are alike, the label tells them apart."""
+    """A different name for each class: if names are equal, the label is added."""
     names = [known[label] if 0 <= label < len(known) else str(label) for label in classes]
     return [f"{name} ({label})" if names.count(name) > 1 else name for label, name in zip(classes, names, strict=True)]

@@ -1,4 +1,4 @@
-"""Which classifier of a data set judges its generated examples, and how good is it?"""
+"""Which classifier of a data set is applied to generated examples, and how good is it?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FORMAT = 1
 
 
 class ClassifierSettings(BaseModel):
-    """How a classifier is trained; with the data this decides its weights, on one build of torch.
+    """How a classifier is trained; together with the data this decides its weights, on one build of torch.
 
     >>> ClassifierSettings(kind="logistic").seed
     0
@@ -113,7 +113,7 @@ class Logistic(nn.Module):
 
 
 class Trained(NamedTuple):
-    """A network with its best weights, and how it came to them."""
+    """A network with its best weights, and how it was trained."""
 
     net: LeNet | Logistic
     epochs: int
@@ -121,14 +121,14 @@ class Trained(NamedTuple):
 
 
 def _make(kind: str, x_shape: tuple[int, ...], classes: int, seed: int) -> LeNet | Logistic:
-    # The caller's random numbers stay as they are.
+    # The caller's random state is not changed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, f"classifier/{kind}"))
         return (LeNet if kind == "lenet" else Logistic)(x_shape, classes)
 
 
 class Labelled(NamedTuple):
-    """Part of a data set with the index of each example's class, -1 for one that training does not know."""
+    """A part of a data set with the index of each example's class, -1 for a class that is not in the training part."""
 
     split: Split
     target: Tensor
@@ -140,7 +140,7 @@ class Labelled(NamedTuple):
 
 @torch.no_grad()
 def _evaluate(net: nn.Module, part: Labelled, images: bool) -> tuple[float, float]:
-    """Mean cross-entropy of the examples of known classes, in nats, and accuracy on all."""
+    """Mean cross-entropy of the examples of known classes, in nats, and accuracy on all examples."""
     net.eval()
     loss, right = 0.0, 0
     for rows in torch.split(torch.arange(len(part.target)), _ROWS):
@@ -161,7 +161,7 @@ def train_classifier(
         validation: what decides when to stop.
         settings: see `ClassifierSettings`.
         images: whether values are clipped to [0, 1].
-        subject: who is told how far it is.
+        subject: is told the progress.
     """
     n, classes = len(train.target), int(train.target.max()) + 1
     shape = tuple(train.rows(torch.arange(1), images).shape[1:])
@@ -195,7 +195,7 @@ class Classifier:
         classes: the labels it tells apart, in the order of its probabilities.
         hash: of its weights.
         accuracy: on the test part.
-        about: everything that is kept of it.
+        about: everything that is stored about it.
     """
 
     def __init__(self, net: LeNet | Logistic, about: dict[str, Any]) -> None:
@@ -207,7 +207,7 @@ class Classifier:
 
     @property
     def description(self) -> dict[str, JsonValue]:
-        """What a protocol says of it."""
+        """Its description for a protocol."""
         kept = ("settings", "epochs", "trained on", "stopped on", "validation accuracy", "test accuracy", "hash")
         return {"name": self.kind, **{key: self.about[key] for key in kept}}
 
@@ -218,7 +218,7 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees, ``(n, *x_shape) -> (n, d)``."""
+        """The input of the last layer, ``(n, *x_shape) -> (n, d)``."""
         return torch.cat([self.net.features(rows) for rows in torch.split(x, _ROWS)])
 
 
@@ -235,7 +235,7 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
     It is kept under a name made from the data, their labels and all settings; a file that is damaged is made again.
 
     Raises:
-        NotApplicableError: if the data have no labels, or no two classes, or are no images where a LeNet needs them.
+        NotApplicableError: if the data have no labels or fewer than two classes, or if a LeNet needs images.
     """
     if settings.kind == "lenet":
         require_images(subject, "a LeNet", "a logistic classifier takes vectors")
@@ -279,13 +279,13 @@ def classifier_of(subject: Subject, settings: ClassifierSettings) -> Classifier:
 
 
 def _key(subject: Subject, parts: dict[str, Labelled], classes: list[int], settings: ClassifierSettings) -> str:
-    """What decides weights and record: fingerprint of the training examples, all labels, the other parts, settings."""
+    """A hash of what decides the weights: fingerprint of the training examples, labels, the other parts, settings."""
     fingerprint = subject.run.fingerprint
-    # The targets below are places among the classes: without these, labels 0, 1 and labels 3, 7 would be one.
+    # The targets below are indices of classes: without the classes, labels 0, 1 and labels 3, 7 would be the same.
     digest = hashlib.sha256(f"{_FORMAT} {fingerprint} {classes} {settings.model_dump_json()}".encode())
     for part in parts.values():
         digest.update(part.target.numpy().tobytes())
-    # The training part's fingerprint is known; the others may be of another split with the same training part.
+    # The fingerprint covers the training part only; another split may have the same training part.
     for name in ("validation", "test"):
         digest.update(parts[name].split.x.contiguous().numpy().data)
     return digest.hexdigest()[:16]

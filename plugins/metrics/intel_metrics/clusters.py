@@ -28,7 +28,7 @@ _REPEATS = 200
 def matched_accuracy(table: Counts) -> float:
     """Share of rows on the diagonal under the best one-to-one matching of clusters and classes (Hungarian algorithm).
 
-    With fewer clusters than classes, or more, the rows of whatever is left unmatched count as wrong.
+    With fewer clusters than classes, or more, the rows of unmatched clusters and classes count as wrong.
 
     Source: Kuhn 1955.
 
@@ -97,7 +97,7 @@ def measure_clusters(
             numbers[f"learned share {i}"] = Number(
                 value=said,
                 beside={"encoded data": own},
-                about=f"share of cluster {i} that the mapping has learned; clusters come in no identified order",
+                about=f"share of cluster {i} that the mapping has learned; the order of clusters has no meaning",
             )
     distance = 0.5 * float((in_data - declared).abs().sum())
     numbers["distance of shares"] = Number(
@@ -111,7 +111,7 @@ def measure_clusters(
     labels = subject.split("test").labels
     known = as_classes(labels, len(data))
     if known is None or len(known[0]) < 2:
-        notes.append("No classes to hold the clusters against.")
+        notes.append("There are no classes to compare the clusters with.")
     else:
         numbers |= _against_classes(data, known, k, seed, details)
         if k != len(known[0]):
@@ -136,7 +136,7 @@ def measure_clusters(
 def _against_classes(
     cluster: Tensor, known: tuple[list[int], Tensor], k: int, seed: int, details: dict[str, Any]
 ) -> dict[str, Number]:
-    """Agreement of clusters and classes, each beside what shuffled labels and a single cluster would score."""
+    """Agreement of clusters and classes, beside the scores of shuffled labels and of a single cluster."""
     classes, target = known
     table = contingency_table(cluster, target, k, len(classes))
     rng = np.random.default_rng(seed)
@@ -157,7 +157,7 @@ def _against_classes(
 
 
 def _expected_distance(shares: Tensor, n: int, seed: int) -> float:
-    """Mean total variation between shares and those of n rows drawn by them: what finite n alone brings."""
+    """Mean total variation between shares and those of n rows drawn with them: the effect of finite n alone."""
     p = shares.numpy() / shares.numpy().sum()
     counts = np.random.default_rng(seed).multinomial(n, p, size=_REPEATS)
     return float(0.5 * np.abs(counts / n - p).sum(1).mean())

@@ -1,4 +1,4 @@
-"""How much has to be drawn for a confidence?"""
+"""How many resamples does a confidence level need?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["resamples_for"]
 
 
 def resamples_for(level: float) -> int:
-    """How many resamples a confidence needs: the largest of B gives B / (B + 1), and no more.
+    """The number of resamples that a confidence level needs: the largest of B values gives at most B / (B + 1).
 
     >>> resamples_for(0.95), resamples_for(0.99)
     (19, 99)

@@ -1,4 +1,4 @@
-r"""What does a mapping say of encoded data, and what do its levels do to what is decoded?
+r"""What is a mapping's diagnosis of encoded data, and how do its levels change what is decoded?
 
 Level manipulation: for an example's y, the dimensions of one level are drawn from the prior anew and the others kept;
 with x and x' the decoded means before and after, the change of level l is the mean of :math:`\|x' - x\|^2` over
@@ -24,7 +24,7 @@ __all__ = ["level_changes", "levels_of", "measure"]
 
 
 def levels_of(mapping: Mapping) -> tuple[tuple[int, ...], ...]:
-    """The levels of the first `Levelled` part of a mapping, as dimensions of y, from the top; none if there is none.
+    """The levels of the first `Levelled` part of a mapping, as dimensions of y, from the top; empty if there is none.
 
     >>> from intel_core import load_mapping
     >>> levels_of(load_mapping("identity", 2))
@@ -59,7 +59,7 @@ def level_changes(
     torch.Size([2, 3])
     """
     before = decode(y).double().flatten(1)
-    # The same draws for all levels, so that they differ by their effect alone.
+    # The same draws for all levels, so that only the effects of the levels differ.
     fresh = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.dtype)
     found = []
     for level in levels:
@@ -75,7 +75,7 @@ def measure(
     limit: int,
     seed: int,
 ) -> Measurement:
-    """What the mapping of a run says of encoded data, and how much each level changes what is decoded.
+    """The mapping's diagnosis of encoded data, and how much each level changes what is decoded.
 
     The arguments are the fields of `intel_metrics.specs.latent.DiagnosisSpec`.
     """
@@ -106,7 +106,7 @@ def measure(
 
 
 def _sorted_out(said: dict[str, Any]) -> tuple[dict[str, Number], dict[str, JsonValue], list[str]]:
-    """Scalars are numbers, all else goes to the details; what is not finite is noted."""
+    """Scalars become numbers, everything else details; a note names values that are not finite."""
     numbers: dict[str, Number] = {}
     details: dict[str, JsonValue] = {}
     notes = []
@@ -156,7 +156,7 @@ def _of_levels(
 
 
 def _error_of_share(changes: Tensor, i: int) -> float:
-    """Standard error of a ratio of means, by its linear part."""
+    """Standard error of a ratio of means, from its linear approximation."""
     if changes.shape[1] < 2:
         return 0.0
     total = changes.sum(0)

@@ -21,8 +21,8 @@ class Sides(NamedTuple):
     """Three sets of n examples each, all treated by one rule (see `treated`).
 
     Attributes:
-        real: of the test part.
-        other: real examples none of which is in `real`; what a perfect generator would be.
+        real: real examples of the test part.
+        other: further real examples, none of which is in `real`; a perfect generator would give such examples.
         generated: means of p(x|z) at draws of the prior.
         protocol: how they were chosen and treated.
     """
@@ -39,7 +39,7 @@ def is_images(subject: Subject) -> bool:
 
 
 def require_images(subject: Subject, what: str, instead: str = "") -> None:
-    """Refuse data that are no images with values in [0, 1].
+    """Refuse data that are not images with values in [0, 1].
 
     Raises:
         NotApplicableError: naming the data and `what` needs images, with `instead` as advice.
@@ -54,14 +54,14 @@ def require_images(subject: Subject, what: str, instead: str = "") -> None:
 
 
 def grey_notes(subject: Subject) -> tuple[str, ...]:
-    """What a reader must know where real examples are binary and generated ones are probabilities."""
+    """What a reader must know if real examples are binary and generated ones are probabilities."""
     if subject.dataset.support != "binary":
         return ()
     return ("Real examples are binary, generated ones are means: a network can tell them apart by that alone.",)
 
 
 def take(split: Split, rows: Tensor) -> Tensor:
-    """Examples at some rows as they are stored, also of a part that lies on disk and offers ``read(rows)``.
+    """Examples at some rows as they are stored, also from a part that is on disk and has ``read(rows)``.
 
     >>> take(Split(torch.arange(6.0).reshape(3, 2)), torch.tensor([2, 0])).tolist()
     [[4.0, 5.0], [0.0, 1.0]]
@@ -88,8 +88,8 @@ def treated(x: Tensor, images: bool) -> Tensor:
 def sides(subject: Subject, n: int, *, seed: int) -> Sides:
     """Up to `n` real examples, as many other real ones, and as many generated ones.
 
-    Real examples are those of the test part in an order drawn with `seed`. The other ones are what is left of the test
-    part and, where that is too few, of the validation and then the training part.
+    Real examples are those of the test part in an order drawn with `seed`. The other ones are the rest of the test part
+    and, if these are too few, examples of the validation and then of the training part.
 
     Raises:
         RunError: if generated examples are not finite.

@@ -43,12 +43,12 @@ class Extractor(Protocol):
 
     @property
     def name(self) -> str:
-        """Which features, in a word."""
+        """The name of the features, in one word."""
         ...
 
     @property
     def hash(self) -> str:
-        """What tells these features from all others, e.g. a hash of weights."""
+        """Identifies these features, e.g. a hash of weights."""
         ...
 
     @property
@@ -91,7 +91,7 @@ def make_extractor(name: ExtractorName, subject: Subject, *, weights: str | None
         seed: of the LeNet's training.
 
     Raises:
-        NotApplicableError: if there are no images, no labels or no weights, where they are needed.
+        NotApplicableError: if it needs images, labels or weights and there are none.
     """
     if name == "raw":
         return RawExtractor()
@@ -129,7 +129,7 @@ class LeNetExtractor:
 
 
 def features_of(subject: Subject, extract: Extractor, x: Tensor) -> Floats:
-    """Features of many examples, some at a time, saying how far it is."""
+    """Features of many examples, a few at a time, with progress."""
     parts = []
     for start in range(0, len(x), _ROWS):
         subject.tell(f"{extract.name} features", start / len(x))
@@ -138,7 +138,7 @@ def features_of(subject: Subject, extract: Extractor, x: Tensor) -> Floats:
 
 
 def real_features(subject: Subject, extract: Extractor, x: Tensor) -> Floats:
-    """As `features_of`, for real examples: kept in the cache, by their content and the extractor's hash."""
+    """As `features_of`, for real examples: cached under their content and the extractor's hash."""
     if extract.name == "raw":
         return features_of(subject, extract, x)
     content = hashlib.sha256(f"{extract.name} {extract.hash} {tuple(x.shape)}".encode())
@@ -148,13 +148,13 @@ def real_features(subject: Subject, extract: Extractor, x: Tensor) -> Floats:
     if known is not None:
         return known
     found = features_of(subject, extract, x)
-    # Networks compute in float32, so nothing is lost by keeping that.
+    # Networks compute in float32, so storing that loses nothing.
     files.write_bytes(path, checkpoint.to_bytes({"features": torch.from_numpy(found).float()}))
     return found
 
 
 def _read(path: Path, n: int) -> Floats | None:
-    """Features from the cache; None where there are none, or the file is damaged."""
+    """Features from the cache; None if there are none, or the file is damaged."""
     try:
         features = safetensors.torch.load_file(path)["features"]
     except (OSError, safetensors.SafetensorError, KeyError):

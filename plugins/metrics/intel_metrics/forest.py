@@ -23,7 +23,7 @@ _SCORED_SHARE = 3
 
 
 class FewShot(NamedTuple):
-    """One forest: how many examples it learned from, and how it did on rows that none learns from."""
+    """One forest: how many examples it was trained on, and its scores on rows on which no forest is trained."""
 
     examples: int
     repeat: int
@@ -33,7 +33,7 @@ class FewShot(NamedTuple):
 
 
 def balanced_accuracy(target: Integers, predicted: Integers) -> float:
-    """Mean over the classes that occur in `target` of the share of their rows that are predicted right.
+    """Mean over the classes in `target` of the share of their rows that are predicted correctly.
 
     >>> balanced_accuracy(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]))
     0.5
@@ -44,7 +44,7 @@ def balanced_accuracy(target: Integers, predicted: Integers) -> float:
 
 
 def majority_accuracy(target: Integers) -> float:
-    """Accuracy of whoever always says the most frequent class of these very rows: a little too good, never too bad.
+    """Accuracy of always predicting the most frequent class of these rows: slightly too high, never too low.
 
     >>> majority_accuracy(np.array([0, 0, 0, 1]))
     0.75
@@ -53,7 +53,7 @@ def majority_accuracy(target: Integers) -> float:
 
 
 def round_robin(target: Integers) -> Integers:
-    """Row numbers, one of each class in turn in the order in which they come, classes that are used up left out.
+    """Row numbers, taken from each class in turn and in their order, until a class is used up.
 
     >>> round_robin(np.array([5, 5, 5, 7, 7])).tolist()
     [0, 3, 1, 4, 2]
@@ -77,19 +77,19 @@ def few_shot_forest(
 ) -> list[FewShot]:
     """Random forests of depth 4 and 50 trees on a few examples of each class.
 
-    For each repeat the rows are shuffled by a seed of its own, and the last 2000 (a third, where there are fewer than
-    6000) are set aside to be scored: they keep the frequencies of the data. Of the others, the first n in turn by class
-    are learned from, for each n that they can fill with equally many of each class (but for the rest of n / K).
+    For each repeat the rows are shuffled with a seed of its own, and the last 2000 (a third, if there are fewer than
+    6000) are set aside for scoring: they keep the class frequencies of the data. Of the others, the first n, taken from
+    the classes in turn, are for training, for each n for which every class has enough rows.
 
-    Source: Miao et al., figure 7, whose code takes turns before it sets rows aside, so that frequent classes are
-    over-represented among them.
+    Source: Miao et al., figure 7, whose code takes rows from the classes in turn before it sets rows aside, so that
+    frequent classes are over-represented among the latter.
 
     Args:
         features: shape ``(m, d)``.
         target: class of each row, shape ``(m,)``.
-        examples: numbers n of examples to learn from.
-        repeats: how often.
-        seed: decides, with a repeat's number, its order; a forest's own seed is the number.
+        examples: numbers n of training examples.
+        repeats: number of repeats.
+        seed: with the number of a repeat it decides its order; the seed of the forest itself is that number.
         tell: called with the share of repeats that are done.
 
     >>> rng = np.random.default_rng(0)
@@ -126,7 +126,7 @@ def measure_forest(
     source: Literal["mean", "sample"],
     seed: int,
 ) -> Measurement:
-    """Accuracy of random forests on z of a run that learned from few labelled examples.
+    """Accuracy of random forests that were trained on z of few labelled examples of a run.
 
     The arguments are the fields of `intel_metrics.specs.downstream.ForestSpec`; `source` is its `features`.
     """

@@ -1,4 +1,4 @@
-"""How far apart are two sets of features, taken as Gaussians? The Fréchet distance and what it cannot go below."""
+"""How far apart are two sets of features, taken as Gaussians? The Fréchet distance, and its value for real data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intel_metrics.features import ExtractorName, Floats, features_of, make_extr
 __all__ = ["FEWEST", "Moments", "frechet_distance", "frechet_of_moments", "jackknife_error", "moments"]
 
 FEWEST = 2048
-"""Below so many examples a side, as many as Inception has features, a distance is refused unless it is insisted on."""
+"""With fewer examples a side than this, the number of Inception's features, a distance needs ``few=true``."""
 _GROUPS = 10
 _WIDEST_JACKKNIFE = 512
 
@@ -46,7 +46,7 @@ def moments(features: Floats) -> Moments:
 
 
 def _factor(covariance: Floats) -> Floats:
-    """F with F Fᵀ = covariance, one column for each eigenvalue that rounding leaves above zero."""
+    """F with F Fᵀ = covariance, with one column for each eigenvalue that is above zero despite rounding."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
     factor: Floats = vectors[:, kept] * np.sqrt(values[kept])
@@ -58,7 +58,7 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
 
     .. math:: \|\mu_1 - \mu_2\|^2 + \mathrm{Tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})
 
-    With any factors :math:`\Sigma_i = F_i F_i^T`, the trace of the root is the sum of the singular values of
+    For any factors with :math:`\Sigma_i = F_i F_i^T`, the trace of the root is the sum of the singular values of
     :math:`F_1^T F_2`: no matrix root is needed, and covariances may be singular.
 
     Source: Dowson and Landau 1982; Heusel et al. 2017.
@@ -81,8 +81,8 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
 def frechet_distance(first: Floats, second: Floats) -> float:
     """The Fréchet distance of two sets of features; see `frechet_of_moments`.
 
-    From finite samples it is too large, by about a constant over n: compare at equal n only, and beside what two
-    sets of real data have.
+    For finite samples it is too large, by an amount roughly proportional to 1/n: compare only distances with equal n,
+    and with the distance of two sets of real data.
 
     Args:
         first: shape ``(n, d)``.
@@ -102,8 +102,8 @@ def jackknife_error(first: Floats, second: Floats, groups: int = _GROUPS) -> flo
     """Standard error of `frechet_distance`, by leaving out one of `groups` parts of either set at a time.
 
     With θ_i the distance without part i of one set, that set adds ``(G - 1) / G Σ (θ_i - mean θ)²`` to the variance.
-    Near the floor, where the distance is a sum of squares of what is nearly 0, it is too large: by a third in 10
-    dimensions and by two thirds in 84, for 1000 rows a side of one distribution.
+    For two samples of nearly the same distribution, where the distance is a sum of squares of small numbers, it is too
+    large: by a third in 10 dimensions and by two thirds in 84, for 1000 rows a side.
 
     Args:
         first: shape ``(n, d)``, in random order.

@@ -1,17 +1,17 @@
-r"""How many pieces and holes has the set that samples fill, and how sure is that?
+r"""How many pieces and holes has the set that samples fill, and with which confidence?
 
-By persistent homology of the distance to a measure. With :math:`r_u(x)` the radius of the ball around x that holds
-the share u of the samples,
+They are counted by persistent homology of the distance to a measure. With :math:`r_u(x)` the radius of the ball around
+x that holds the share u of the samples,
 
 .. math:: d_m(x) = \Big( \frac1m \int_0^m r_u(x)^2 \, du \Big)^{1/2}
 
-is the root mean square distance to the nearest m n of n samples: where a few strays lie alone, it stays large, unlike
-the distance to the nearest sample. As t grows, pieces and holes of :math:`\{d_m \le t\}` are born and die. The diagram
-of a sample is no further from that of the distribution (in bottleneck distance) than the two functions are at worst,
-and a bootstrap says how far that is: with c the quantile of :math:`\sup |d_m^* - d_m|` over resamples, and δ the most
-by which d_m can change within a cell of the grid that it is computed on, every feature that lives longer than 2 (c + δ)
-is one of the distribution, all of them together with the stated confidence (asymptotically). What is not counted may be
-there: a band says what is sure, so that the number is a lower bound.
+is the root mean square distance to the nearest m n of n samples. Near a few outliers it stays large, unlike the
+distance to the nearest sample. As t grows, pieces and holes of :math:`\{d_m \le t\}` are born and die. The bottleneck
+distance of a sample's diagram from that of the distribution is at most the largest difference of the two functions,
+which a bootstrap estimates: with c the quantile of :math:`\sup |d_m^* - d_m|` over resamples, and δ the largest change
+of d_m within a cell of the grid on which it is computed, every feature that lives longer than 2 (c + δ) is one of the
+distribution, all of them together with the stated confidence (asymptotically). Features that are not counted may exist,
+too: the number is a lower bound.
 
 Sources: Fasy et al., "Confidence sets for persistence diagrams", 2014; Chazal et al., "Robust topological inference:
 distance to a measure and kernel distance", 2018.
@@ -40,10 +40,10 @@ __all__ = ["Homology", "distance_to_measure", "homology", "measure"]
 CELLS = {1: 2000, 2: 128, 3: 36}
 """Cells along the longest side of the grid, by number of dimensions."""
 MARGIN = 0.1
-"""Of the box around the samples on each side of the grid, as a share of its longest side."""
+"""Margin of the grid around the samples on each side, as a share of the longest side of their box."""
 
 _NEIGHBOURS = 1 << 19
-"""Pairs of place and neighbour in memory at a time, some 20 MB."""
+"""Pairs of place and neighbour that are in memory at a time, some 20 MB."""
 
 Array = np.ndarray[Any, Any]
 
@@ -96,13 +96,13 @@ def homology(
 
     Args:
         points: independent points ``(n, d)``, d at most 3.
-        mass: m; a loop that holds less than this share of the points is not seen.
+        mass: m; a loop that holds less than this share of the points is not found.
         level: the confidence.
-        bootstraps: how many resamples; in three dimensions a third as many, but as many as the level needs.
+        bootstraps: number of resamples; in three dimensions a third as many, but at least as many as the level needs.
         generator: source of the resamples, on the CPU.
 
     Raises:
-        ValueError: if so few resamples give no such confidence: the largest of B gives B / (B + 1).
+        ValueError: if there are too few resamples for the confidence: B of them give at most B / (B + 1).
         NotApplicableError: in more than three dimensions, where there is no grid, or without gudhi.
 
     >>> angle = torch.linspace(0, 6.28, 300)
@@ -123,7 +123,7 @@ def homology(
     resamples = bootstraps if width < 3 else max(20, needed, bootstraps // 3)
     drawn = np.random.default_rng(seed).integers(n, size=(resamples, n))
     values, worst = _resampled(cloud, grid, mass, np.stack([np.bincount(row, minlength=n) for row in drawn]))
-    # The distance changes by at most as much as the place does: half a cell's diagonal.
+    # The distance changes at most as much as the place does: by half the diagonal of a cell.
     band = 2 * (float(np.quantile(worst, level, method="higher")) + 0.5 * cell * math.sqrt(width))
     complex_ = gudhi.CubicalComplex(top_dimensional_cells=values.reshape(shape))
     complex_.compute_persistence()
@@ -138,10 +138,10 @@ def homology(
 
 
 def _resampled(points: Array, at: Array, mass: float, counts: Array) -> tuple[Array, Array]:
-    """The distance to the measure at some places, and how far that of each resample is from it at worst.
+    """The distance to the measure at some places, and its largest difference from that of each resample.
 
     A resample has each point `counts` times, ``(resamples, n)``. The order of neighbours is the same for all of them,
-    so that they are looked for once.
+    so it is computed once.
     """
     n, k = len(points), max(1, round(mass * len(points)))
     wide = min(n, 3 * k + 60)
@@ -157,7 +157,7 @@ def _resampled(points: Array, at: Array, mass: float, counts: Array) -> tuple[Ar
         for b, count in enumerate(counts):
             reached = np.minimum(count[index].cumsum(1), k)
             share = np.diff(reached, axis=1, prepend=0)
-            # So wide a neighbourhood hardly ever lacks points; its last one stands for those that are missing.
+            # So wide a neighbourhood hardly ever has too few points; its last one is used for missing ones.
             total = (square * share).sum(1) + square[:, -1] * (k - reached[:, -1])
             worst[b] = max(worst[b], np.abs(np.sqrt(total / k) - values[some]).max())
     return values, worst
@@ -202,7 +202,7 @@ def measure(
     declared = properties_of(mapping)
     z = subject.prior(n, seed=seed).z
     dims = sorted({d for plane in declared.planes for d in plane})
-    # What passes through changes no topology, and would only blur it.
+    # Dimensions that are passed through do not change the topology, and would only blur it.
     acting = bool(dims) and mapping.z_dim == mapping.y_dim
     z = z[:, dims] if acting else z
     most = max(CELLS)
@@ -222,7 +222,7 @@ def measure(
     }
     numbers: dict[str, Number] = {}
     details: dict[str, JsonValue] = {}
-    notes = ["Counted are features that live longer than the band: what is smaller may be there too."]
+    notes = ["Only features that live longer than the band are counted; smaller ones may exist, too."]
     for i, (name, cloud) in enumerate(clouds.items()):
         subject.tell(f"Betti numbers of {name}", i / len(clouds))
         if not bool(torch.isfinite(cloud).all()):
@@ -234,7 +234,7 @@ def measure(
         details[name] = {"band": found.band, "lifetimes": [list(lives) for lives in found.lifetimes]}
         for dim, count in enumerate(found.betti):
             beside = {}
-            # A number of clusters says nothing of loops.
+            # A number of clusters says nothing about loops.
             if expected is not None and (dim < len(expected) or (name == "x" or declared.betti is not None)):
                 beside[whose] = float(expected[dim]) if dim < len(expected) else 0.0
             lives = found.lifetimes[dim]

@@ -1,4 +1,4 @@
-r"""How probable are examples under a model? log p(x) by importance sampling, with what tells whether to believe it.
+r"""How probable are examples under a model? log p(x) by importance sampling, and how reliable the estimate is.
 
 With :math:`y_k \sim q(y|x)` and :math:`w_k = p(x|g(y_k))\, p(y_k) / q(y_k|x)`, both densities being of y,
 whatever g is:
@@ -34,20 +34,20 @@ from intel_core.randomness import stream
 __all__ = ["Estimates", "estimates", "log_likelihood", "measure"]
 
 FEW = 10.0
-"""An effective sample size below which an example's estimate hangs on a few draws."""
+"""Effective sample size below which the estimate for an example depends on a few draws."""
 MANY = 0.1
-"""The share of such examples from which the whole number is doubted."""
+"""The share of such examples from which on the mean is called doubtful."""
 _VALUES = 1 << 21
-"""Decoded numbers that are in memory at a time: 8 MB, and some ten times that inside a convolutional decoder."""
+"""Decoded numbers that are in memory at a time: 8 MB, and about ten times that inside a convolutional decoder."""
 
 
 class Estimates(NamedTuple):
-    """What importance sampling says of each example, float64 tensors ``(n,)`` on the CPU.
+    """The results of importance sampling for each example, float64 tensors ``(n,)`` on the CPU.
 
     Attributes:
         log_p: the estimate of log p(x), in nats.
-        half: the same from half of the draws, mean of both halves: where it is far below, K is too small.
-        elbo: the ELBO by the same draws, in nats.
+        half: the same from half of the draws, mean of both halves: if it is much lower, K is too small.
+        elbo: the ELBO from the same draws, in nats.
         ess: the effective sample size, between 1 and K.
     """
 
@@ -58,7 +58,7 @@ class Estimates(NamedTuple):
 
 
 def estimates(log_weights: Tensor) -> Estimates:
-    """What K >= 2 log-weights of each example say, ``(K, n)``; sums are in float64 and relative to the largest.
+    """Estimates from K >= 2 log-weights of each example, ``(K, n)``; sums are in float64 and relative to the largest.
 
     >>> found = estimates(torch.tensor([[0.0], [-1e9]]))
     >>> round(float(found.log_p), 4), float(found.ess), float(found.elbo)
@@ -88,7 +88,7 @@ def log_likelihood(
 ) -> Estimates:
     r"""Estimates of :math:`\log p(x) = \log E_{q(y|x)} [p(x|g(y))\, p(y) / q(y|x)]` under the model's own likelihood.
 
-    Memory does not grow with `n` or `particles`, but for one number per draw of some examples at a time.
+    Memory does not grow with `n` or `particles`, except for one number per draw of a few examples at a time.
 
     Args:
         model: a model in evaluation mode.
@@ -98,7 +98,7 @@ def log_likelihood(
         tell: called with the share that is done, in [0, 1].
 
     Returns:
-        See `Estimates`; nats per example, in the units in which the model sees x.
+        See `Estimates`; nats per example, in the units of the model's x.
 
     Raises:
         ValueError: for fewer than two particles.
@@ -140,7 +140,7 @@ def measure(
     limit: int,
     seed: int,
 ) -> Measurement:
-    """Estimates of log p(x) of test examples, the ELBO, the gap between them, and whether to believe it.
+    """Estimates of log p(x) of test examples, the ELBO, the gap between them, and how reliable they are.
 
     The arguments are the fields of `intel_metrics.specs.likelihood.LikelihoodSpec`.
     """
@@ -160,7 +160,7 @@ def measure(
     beside = {"with half the particles": float(found.half.mean())}
     scaling = subject.run.info["data"].get("scaling")
     if scaling is not None:
-        # A density changes with its units: by the determinant of the scaling.
+        # A density changes with its units, by the determinant of the scaling.
         beside["in the data's own units"] = float(found.log_p.mean()) - sum(math.log(std) for std in scaling["std"])
     nats = "nats per example"
     return Measurement(

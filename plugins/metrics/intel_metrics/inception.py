@@ -1,4 +1,4 @@
-"""Where do Inception's features come from, of which published Fréchet distances are made? From a local file."""
+"""Where do the Inception features of published Fréchet distances come from? From a local file of weights."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from intel_core.helpers.torchvision_compat import import_with_torchvision
 __all__ = ["WEIGHTS", "InceptionExtractor", "find_weights"]
 
 WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"
-"""Name of the weights of pytorch-fid; it ends with the first digits of the SHA-256 of the content."""
+"""Name of the weights of pytorch-fid; it ends with the first digits of the SHA-256 of the file."""
 _ROWS = 32
 
 
 def find_weights(path: str | None = None) -> Path:
-    """The file of weights: the argument, else ``INTEL_INCEPTION``, else where `torch.hub` keeps what it loaded.
+    """The file of weights: the argument, else ``INTEL_INCEPTION``, else the place where `torch.hub` keeps downloads.
 
     Raises:
         NotApplicableError: if there is none; nothing is downloaded.
@@ -60,7 +60,7 @@ def _network(state: dict[str, Any]) -> torch.nn.Module:
         raise NotApplicableError(
             f"extractor=inception needs pytorch-fid: pip install 'intelvae-metrics[inception]' ({error})"
         ) from error
-    # Its constructor has no argument for weights and would download them; this is the name by which it does.
+    # Its constructor has no argument for weights and would download them by calling the function of this name.
     with mock.patch.object(home, "load_state_dict_from_url", return_value=state):
         network: torch.nn.Module = home.InceptionV3([home.InceptionV3.BLOCK_INDEX_BY_DIM[2048]])
     return network.eval()
@@ -88,7 +88,7 @@ class InceptionExtractor:
         self.hash = hashlib.sha256(content).hexdigest()[:16]
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of files that are something else, which is said below
+                warnings.simplefilter("ignore")  # a file that holds something else is reported below
                 state = torch.load(weights, map_location="cpu", weights_only=True)
             self._network = _network(state).to(device or torch.device("cpu"))
         except (
@@ -106,7 +106,7 @@ class InceptionExtractor:
 
     @property
     def description(self) -> dict[str, JsonValue]:
-        """The network, its weights and what is done to an image before."""
+        """The network, its weights and the preprocessing of images."""
         return {
             "name": self.name,
             "network": "pytorch-fid InceptionV3, 2048 pooled features",

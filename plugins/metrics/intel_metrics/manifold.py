@@ -1,4 +1,4 @@
-"""Do samples stay on a known curve or surface, and do they cover it? Shares of both, with binomial errors."""
+"""Do samples stay on a known curve or surface, and do they cover it? Two shares, with binomial errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def covered(places: Tensor, samples: Tensor, near: float) -> Tensor:
 def binomial_error(share: float, n: int) -> float:
     r"""The standard error :math:`\sqrt{p (1 - p) / n}` of a share of n independent trials.
 
-    At p = 0 and 1, where that is 0 and says nothing, it is that of the share (½ or n - ½) / n.
+    At p = 0 and 1, where that would be 0, it is the error for the share (½ or n - ½) / n.
 
     >>> round(binomial_error(0.5, 100), 3), round(binomial_error(0.0, 100), 4)
     (0.05, 0.0071)
@@ -68,7 +68,7 @@ def measure(
         if not bool(torch.isfinite(cloud).all()):
             raise NotApplicableError("some generated samples are not finite")
     places = data.along_manifold(n_places)
-    # A thousand samples cover more than a hundred do, so both have as many.
+    # A thousand samples cover more than a hundred do, so the same number is taken of both.
     alike = min(n, len(test))
     numbers, quantiles = {}, {}
     real = _away(data, test)

@@ -22,14 +22,14 @@ Rows = npt.NDArray[np.bool_]
 _ROWS = 256
 _SPLITS = 8
 _FEWEST = 4
-"""Rows for each neighbour without which a half says nothing of the whole."""
+"""Rows per neighbour that a half must have to be representative."""
 
 
 class PRDC(NamedTuple):
     """Precision, recall, density and coverage, and their standard errors.
 
-    The errors are those of the mean over the examples that are counted, with the balls around the others held fixed:
-    less, often by far, than what other examples on both sides would change; see `sampling_errors`.
+    The errors are those of the mean over the examples that are counted, with the balls around the others held fixed.
+    They are smaller, often by far, than the errors over new examples on both sides; see `sampling_errors`.
     """
 
     precision: float
@@ -43,7 +43,7 @@ class PRDC(NamedTuple):
 
 
 def _distances(first: Floats, second: Floats) -> Iterator[tuple[slice, Floats]]:
-    """Euclidean distances, some rows at a time: exact ones, since equal points must be at distance 0."""
+    """Euclidean distances, a few rows at a time, computed so that equal points are at distance 0 exactly."""
     for start in range(0, len(first), _ROWS):
         rows = slice(start, min(start + _ROWS, len(first)))
         yield rows, cdist(first[rows], second)
@@ -155,16 +155,17 @@ def _counted(balls: Floats, recalled: Rows, covered: Rows, k: int) -> PRDC:
 
 
 def sampling_errors(real: Floats, generated: Floats, k: int = 5, *, seed: int = 0) -> tuple[float, float, float, float]:
-    r"""Standard errors of precision, recall, density and coverage, were all examples of both sides drawn anew.
+    r"""Standard errors of precision, recall, density and coverage over new examples on both sides.
 
     Both sides are cut at random into halves, S = 8 times. With :math:`\theta_s, \theta'_s` the values of the halves,
+    the error is
 
     .. math:: \Big( \frac{1}{4 S} \sum_s (\theta_s - \theta'_s)^2 \Big)^{1/2}
 
-    taken where it exceeds the error with the balls held fixed (`PRDC`), which alone is taken where a half would have
-    fewer than 4 k rows. It is right where the variance falls as 1/n, which that of rare neighbours does not quite: in
-    simulations with 1000 rows a side the errors were 0.6 to 1.6 times the true ones, also for a generator that is too
-    narrow or beside the data; only that of a density far above 1 came out at a third.
+    or the error with the balls held fixed (`PRDC`) if that is larger or if a half would have fewer than 4 k rows. It is
+    right if the variance falls as 1/n, which is only approximately true for rare neighbours: in simulations with 1000
+    rows a side the errors were 0.6 to 1.6 times the true ones, also for a generator that is too narrow or off the data;
+    only that of a density far above 1 was a third of the true one.
 
     Source: half-samples; McCarthy, "Pseudo-replication: half samples", 1969.
 
@@ -185,7 +186,7 @@ def sampling_errors(real: Floats, generated: Floats, k: int = 5, *, seed: int = 
 
 
 def _with_errors(real: Floats, generated: Floats, k: int, seed: int) -> tuple[PRDC, tuple[float, float, float, float]]:
-    """What `prdc` and `sampling_errors` say, from distances that are computed once."""
+    """The results of `prdc` and `sampling_errors`, from distances that are computed once."""
     real, generated = _checked(real, generated, k)
     splits = _SPLITS if min(len(real), len(generated)) >= 2 * _FEWEST * k else 0
     rng = np.random.default_rng(seed)
@@ -245,7 +246,7 @@ def measure_prdc(
             name: Number(
                 value=getattr(found, name),
                 error=error,
-                better=None if name == "density" else "higher",  # without an upper end: a mean image has much
+                better=None if name == "density" else "higher",  # unbounded, and high for mean images
                 beside={"real against real": getattr(floor, name)},
                 about=about,
             )

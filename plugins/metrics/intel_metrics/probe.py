@@ -1,4 +1,4 @@
-"""What can be read off z linearly? Logistic regression on frozen features."""
+"""What can a linear classifier predict from z? Logistic regression on fixed features."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ __all__ = ["STRENGTHS", "Attributed", "Probe", "linear_probe"]
 
 Integers = NDArray[np.int64]
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Inverse strengths C of the L2 penalty that the validation part chooses from."""
+"""Inverse strengths C of the L2 penalty, of which one is chosen on the validation part."""
 _STEPS = 500
 
 
 @runtime_checkable
 class Attributed(Protocol):
-    """What the method `attributes(data_dir)` of a data set's spec gives where each example has several 0/1 attributes.
+    """The result of the method `attributes(data_dir)` of a data set whose examples have several 0/1 attributes.
 
-    The method is optional: a data set without it has classes only, or nothing that a probe could learn.
+    The method is optional: a data set without it has only classes, or nothing that a probe could predict.
 
     Attributes:
-        names: of the A attributes.
+        names: names of the A attributes.
         train: 0 or 1, shape ``(n, A)``, the rows in the order of the training part.
-        validation: the same of the validation part.
-        test: the same of the test part.
+        validation: the same for the validation part.
+        test: the same for the test part.
     """
 
     @property
@@ -68,12 +68,12 @@ class Probe(NamedTuple):
     """A linear classifier's scores on the test part, in [0, 1].
 
     Attributes:
-        accuracy: share of rows that are right.
+        accuracy: share of rows that are predicted correctly.
         balanced_accuracy: mean of that share over the classes.
-        majority: accuracy of the training part's most frequent class.
+        majority: accuracy of always predicting the training part's most frequent class.
         strength: the inverse penalty C that was chosen.
-        validation_accuracy: by which it was chosen.
-        converged: whether the fit with it ended by itself.
+        validation_accuracy: the validation accuracy by which it was chosen.
+        converged: whether the fit with it converged.
     """
 
     accuracy: float
@@ -87,9 +87,9 @@ class Probe(NamedTuple):
 def linear_probe(
     train: tuple[Floats, Integers], validation: tuple[Floats, Integers], test: tuple[Floats, Integers]
 ) -> Probe:
-    """Multinomial logistic regression with an L2 penalty that the validation part chooses; the test part is used once.
+    """Multinomial logistic regression with an L2 penalty chosen on the validation part; the test part is used once.
 
-    Each feature is divided by its standard deviation on the training rows, after its mean was taken away.
+    Each feature is standardised with its mean and standard deviation on the training rows.
 
     Args:
         train: features ``(n, d)`` and classes ``(n,)``.
@@ -199,7 +199,7 @@ def measure_probe(
 
 
 def _attributes(subject: Subject) -> tuple[tuple[str, ...], dict[str, Integers]] | None:
-    """Names and 0/1 columns of each part, where the data set's spec offers them; see `Attributed`."""
+    """Names and 0/1 columns of each part, if the data set's spec offers them; see `Attributed`."""
     offer = getattr(subject.run.spec.data, "attributes", None)
     if not callable(offer):
         return None
@@ -226,7 +226,7 @@ def _classes(subject: Subject) -> tuple[tuple[str, ...], dict[str, Integers]]:
 
 
 def _rows(subject: Subject, name: str, examples: int, seed: int) -> Tensor:
-    """Row numbers of a part; of a training part that is larger than asked for, some at random."""
+    """Row numbers of a part; if the training part is larger than asked for, a random choice of them."""
     n = len(subject.split(name))
     if name != "train" or n <= examples:
         return torch.arange(n)
@@ -235,7 +235,7 @@ def _rows(subject: Subject, name: str, examples: int, seed: int) -> Tensor:
 
 def _features(subject: Subject, name: str, rows: Tensor, source: Literal["mean", "sample"], seed: int) -> Floats:
     subject.tell(f"encoding the {name} part", _PARTS.index(name) / len(_PARTS))
-    if name == "train":  # some of it, and it may lie on disk
+    if name == "train":  # only some rows of it, and it may be on disk
         encoding = subject.run.encode(take(subject.split(name), rows), seed=seed, standardised=True)
     else:
         encoding = subject.encode(name, seed=seed)

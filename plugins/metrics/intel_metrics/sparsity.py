@@ -1,4 +1,4 @@
-"""How sparse are the representations of a run? Hoyer scores of samples and means, and what to hold them against."""
+"""How sparse are the representations of a run? Hoyer scores of samples and means, with reference values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def measure(
     limit: int,
     seed: int,
 ) -> Measurement:
-    """Hoyer scores of z, of posterior samples and of means.
+    """Hoyer scores of z, for posterior samples and for means.
 
     The arguments are the fields of `intel_metrics.specs.latent.HoyerSpec`.
     """

@@ -1,10 +1,10 @@
-r"""Which dimensions of y carry something, and how much? Active units, KL per dimension, mutual information.
+r"""Which dimensions of y carry information, and how much? Active units, KL per dimension, mutual information.
 
-With N examples and :math:`q_N(y) = \frac1N \sum_j q(y|x_j)`, the mean KL falls into two parts:
+With N examples and :math:`q_N(y) = \frac1N \sum_j q(y|x_j)`, the mean KL is the sum of two parts:
 
 .. math:: \frac1N \sum_i KL(q(y|x_i) \| p(y)) = I_q(i; y) + KL(q_N(y) \| p(y))
 
-the information that y has of which example it came from, and how far the mixture of all posteriors is from the prior.
+the information of y about the index of its example, and the KL of the mixture of all posteriors from the prior.
 
 Sources: Burda, Grosse and Salakhutdinov, 2016 (active units); Hoffman and Johnson, "ELBO surgery", 2016.
 """
@@ -24,7 +24,7 @@ from intel_core.training.scoring import ACTIVE_VARIANCE
 __all__ = ["active_by_kl", "active_by_variance", "index_information", "kl_per_dimension", "measure"]
 
 _PAIRS = 1 << 22
-"""Differences in memory at a time, 32 MB."""
+"""Differences that are in memory at a time, 32 MB."""
 
 
 def kl_per_dimension(mean: Tensor, std: Tensor) -> Tensor:
@@ -64,8 +64,8 @@ def active_by_kl(mean: Tensor, std: Tensor, threshold: float = 0.01) -> Tensor:
 def index_information(mean: Tensor, std: Tensor, y: Tensor) -> Tensor:
     r"""Estimates :math:`\log q(y_i|x_i) - \log \frac1N \sum_j q(y_i|x_j)`, whose mean is the mutual information.
 
-    Unbiased for the information between y and the number of the example among these N, which is at most log N and,
-    in expectation over examples, at most that between y and x.
+    It is unbiased for the mutual information of y and the index of the example among these N, which is at most log N
+    and, in expectation over examples, at most that of y and x.
 
     Args:
         mean: means of q(y|x), ``(n, D)``.
@@ -99,7 +99,7 @@ def measure(
     least_kl: float,
     seed: int,
 ) -> Measurement:
-    """Active dimensions of y, the KL to the prior, and how much of it tells examples apart.
+    """Active dimensions of y, the KL to the prior, and the part of it that distinguishes examples.
 
     The arguments are the fields of `intel_metrics.specs.latent.UnitsSpec`; `least_kl` is its `kl`.
     """

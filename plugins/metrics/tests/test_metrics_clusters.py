@@ -94,7 +94,7 @@ def test_learned_proportions_are_said(tmp_path):
     learned = [found.numbers[f"learned share {i}"].value for i in range(2)]
     assert learned == pytest.approx(run.model.mapping.proportions().tolist())
     assert found.protocol["proportions"] == "learned"
-    assert found.notes == ("No classes to hold the clusters against.",)
+    assert found.notes == ("There are no classes to compare the clusters with.",)
     assert "nmi" not in found.numbers
 
 

@@ -24,7 +24,7 @@ class ClustersSpec(MetricSpec):
 
     n: int = Field(10_000, ge=1, le=10_000_000, description="draws of the prior")
     features: Literal["mean", "sample"] = Field(
-        "mean", description="which y of an example is assigned to a cluster: the posterior's mean or a sample"
+        "mean", description="the y of an example that is assigned to a cluster: the posterior's mean or a sample"
     )
 
     def measure(self, subject: Subject) -> Measurement:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ForestSpec", "ProbeSpec"]
 
-_FEATURES = "what is learned from: g of the posterior's mean, or g of a sample of it"
+_FEATURES = "features for training and test: g of the posterior's mean, or g of a sample of it"
 Count = Annotated[int, Field(ge=2, le=1_000_000)]
 
 
 class ForestSpec(MetricSpec):
-    """Accuracy of a random forest on z that learned from few labelled examples.
+    """Accuracy of a random forest that was trained on z of few labelled examples.
 
     Source: Miao et al., figure 7.
 
@@ -28,9 +28,9 @@ class ForestSpec(MetricSpec):
     """
 
     examples: tuple[Count, ...] = Field(
-        (10, 20, 50, 100, 500, 1000), min_length=1, max_length=100, description="numbers of examples to learn from"
+        (10, 20, 50, 100, 500, 1000), min_length=1, max_length=100, description="numbers of training examples"
     )
-    repeats: int = Field(10, ge=1, le=1000, description="how often, each time with other examples")
+    repeats: int = Field(10, ge=1, le=1000, description="number of repeats, each with other examples")
     features: Literal["mean", "sample"] = Field("mean", description=_FEATURES)
 
     def measure(self, subject: Subject) -> Measurement:
@@ -47,7 +47,7 @@ class ForestSpec(MetricSpec):
 
 
 class ProbeSpec(MetricSpec):
-    """Accuracy of logistic regression on z, of classes or of the attributes that the data set offers.
+    """Accuracy of logistic regression on z, for classes or for the attributes that the data set offers.
 
     >>> ProbeSpec().examples
     10000

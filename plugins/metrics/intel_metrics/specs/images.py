@@ -1,4 +1,4 @@
-"""What can be asked of generated examples: how like the real ones are they?"""
+"""Which metrics compare generated examples with real ones? Their settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CLASSIFIER_SEED = "seed of the classifier's training; one classifier serves all
 
 
 class FeatureSpec(MetricSpec):
-    """What metrics have in common that compare examples in some features."""
+    """The common settings of metrics that compare examples by their features."""
 
     extractor: Literal["lenet", "inception", "raw"] = Field("lenet", description=_EXTRACTOR)
     weights: str | None = Field(None, min_length=1, description=_WEIGHTS)
@@ -38,11 +38,11 @@ class FeatureSpec(MetricSpec):
 
 
 class FrechetSpec(FeatureSpec):
-    r"""Fréchet distance of generated and real examples in a network's features, beside that of real and real.
+    r"""Fréchet distance of generated and real examples in a network's features, beside that of two real sets.
 
     .. math:: \|\mu_1 - \mu_2\|^2 + \mathrm{Tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})
 
-    It is the FID with `extractor=inception` alone; other features give other numbers.
+    It is the FID only with `extractor=inception`; other features give other numbers.
 
     Source: Heusel et al. 2017.
 
@@ -51,7 +51,7 @@ class FrechetSpec(FeatureSpec):
     """
 
     n: int = Field(5000, ge=20, le=200_000, description="examples a side, at most; as many as the test part has")
-    few: bool = Field(False, description="measure fewer than 2048 examples a side, too, which biases it upward")
+    few: bool = Field(False, description="allow fewer than 2048 examples a side, which biases the distance upward")
 
     def measure(self, subject: Subject) -> Measurement:
         """The distance, its floor and their protocol.
@@ -106,7 +106,7 @@ class PRDCSpec(FeatureSpec):
 class CertaintySpec(MetricSpec):
     """Share of generated examples that a classifier of the data is unsure of, and share of each class.
 
-    Source: Miao et al., table 2, whose classifier is a logistic one of which no more is said.
+    Source: Miao et al., table 2, whose classifier is logistic; the paper gives no further details of it.
 
     >>> CertaintySpec().below
     0.8
@@ -116,7 +116,7 @@ class CertaintySpec(MetricSpec):
         "logistic", description="trained on these data: logistic regression on pixels, as in the paper, or a LeNet"
     )
     n: int = Field(10_000, ge=1, le=1_000_000, description="generated examples")
-    below: float = Field(0.8, gt=0, le=1, description="an example is uncertain if its likeliest class has less")
+    below: float = Field(0.8, gt=0, le=1, description="an example is uncertain if no class has this probability")
     classifier_seed: int = Field(0, ge=0, lt=2**63, description=_CLASSIFIER_SEED)
 
     def measure(self, subject: Subject) -> Measurement:

@@ -1,4 +1,4 @@
-"""What can be asked of the latent space?"""
+"""Which metrics describe the latent space? Their settings."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class HoyerSpec(MetricSpec):
 
 
 class UnitsSpec(MetricSpec):
-    """Active dimensions of y by two criteria, the KL to the prior, and how much of it tells examples apart."""
+    """Active dimensions of y by two criteria, the KL to the prior, and the part of it that distinguishes examples."""
 
     limit: int = Field(2000, ge=2, le=20_000, description="the first so many test examples")
-    variance: float = Field(0.01, gt=0, le=1, description="a unit is active if its posterior mean varies more")
-    kl: float = Field(0.01, gt=0, le=100, description="a unit is active if its KL is above, in nats per example")
+    variance: float = Field(0.01, gt=0, le=1, description="a unit is active if the variance of its mean exceeds this")
+    kl: float = Field(0.01, gt=0, le=100, description="a unit is active if its KL exceeds this, in nats per example")
 
     def measure(self, subject: Subject) -> Measurement:
         """See `intel_metrics.units`."""
@@ -42,12 +42,12 @@ class UnitsSpec(MetricSpec):
 
 
 class AggregateSpec(MetricSpec):
-    """Is the aggregate posterior the prior? Two distances of them, what the prior itself scores, and a test."""
+    """Is the aggregate posterior the prior? Two distances, their values for prior against prior, and a test."""
 
     limit: int = Field(1000, ge=20, le=5000, description="the first so many test examples, and as many prior draws")
     directions: int = Field(100, ge=1, le=10_000, description="directions of the sliced distance")
-    permutations: int = Field(199, ge=19, le=9999, description="permutations of the test; p >= 1 / (1 + so many)")
-    pairs: int = Field(20, ge=2, le=1000, description="pairs of independent prior samples that make the floor")
+    permutations: int = Field(199, ge=19, le=9999, description="permutations n of the test; p is at least 1 / (1 + n)")
+    pairs: int = Field(20, ge=2, le=1000, description="pairs of independent prior samples for the reference value")
 
     def measure(self, subject: Subject) -> Measurement:
         """See `intel_metrics.aggregate`."""
@@ -64,7 +64,7 @@ class AggregateSpec(MetricSpec):
 
 
 class DiagnosisSpec(MetricSpec):
-    """What the mapping itself says of encoded data; for levels, how much each of them changes what is decoded."""
+    """The mapping's own diagnosis of encoded data; for levels, how much each of them changes what is decoded."""
 
     limit: int = Field(2000, ge=2, le=10_000_000, description="the first so many test examples")
 

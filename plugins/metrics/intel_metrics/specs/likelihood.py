@@ -1,4 +1,4 @@
-"""What can be asked of the log-likelihood?"""
+"""How is the log-likelihood measured? The settings of the metric."""
 
 from __future__ import annotations
 

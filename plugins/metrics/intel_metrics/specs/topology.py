@@ -1,4 +1,4 @@
-"""What can be asked of the shape of samples?"""
+"""Which metrics describe the shape of samples? Their settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BettiSpec(MetricSpec):
     """Pieces and holes of z under the prior and of generated samples, counted above a confidence band (needs gudhi)."""
 
     n: int = Field(2000, ge=100, le=20_000, description="draws of the prior")
-    mass: float = Field(0.02, gt=0, le=0.2, description="share of the draws that the distance to them looks at")
+    mass: float = Field(0.02, gt=0, le=0.2, description="share of nearest draws in the distance to a measure")
     level: float = Field(0.95, ge=0.5, lt=1, description="confidence with which every feature that is counted is real")
     bootstraps: int = Field(
         100, ge=20, le=2000, description="resamples for the band; in 3 dimensions a third of them, if the level allows"
