@@ -15,16 +15,18 @@ regulariser of the whole batch is the same number in each :math:`L_r`, and so on
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from intel_core.errors import DivergenceError, RunError, SpecError
+from intel_core.errors import DivergenceError, EnvironmentProblem, RunError, SpecError
+from intel_core.processes.messages import MOST_BYTES, decode, encode
 from intel_core.processes.whole_batch import Gradients, release, spread
 from intel_core.training.process_group import ProcessGroup
 from intel_core.training.stopping import StopReason
@@ -36,7 +38,7 @@ _FAILED = "intelvae/failed"
 _DRIFT = 1e-3
 
 
-class PeerError(RunError):
+class PeerError(EnvironmentProblem):
     """Another process of this run has failed or is gone."""
 
 
@@ -99,25 +101,58 @@ class Peers(ProcessGroup):
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def exchange(self, value: _T) -> list[_T]:
-        """The values of all processes, by rank."""
-        said: list[Any] = [None] * self.size
-        with self._talking():
-            dist.all_gather_object(said, value)
-        return said
-
-    def from_first(self, say: Callable[[], _T]) -> _T:
-        """What the function returns in the first process; it is called there only.
+        """What each process says; see `intel_core.processes.messages` for what that may be, tensors not among it.
 
         Raises:
-            PeerError: in the other processes, if it fails.
+            TypeError: for any other value.
         """
-        said: list[Any] = [None]
+        content, tensors = encode(value)
+        if tensors:
+            raise TypeError("a tensor is no word; see from_first, sum_, mean and gather")
+        own = torch.frombuffer(bytearray(content), dtype=torch.uint8).to(self.device)
+        sizes = self.gather(torch.tensor([len(own)], device=self.device)).tolist()
+        self._require_bounded(sizes)
+        padded = torch.nn.functional.pad(own, (0, max(sizes) - len(own)))
+        said = self.gather(padded[None]).cpu().unbind()
+        return [decode(row[:size].numpy().tobytes()) for row, size in zip(said, sizes, strict=True)]
+
+    def from_first(self, say: Callable[[], _T]) -> _T:
+        """What the first process says, which alone is asked; tensors may be in it.
+
+        Raises:
+            PeerError: in the others, where that fails.
+        """
+        said: list[_T] = []
+        content, tensors = b"", list[Tensor]()
         with self.agreeing():
             if self.rank == 0:
                 said = [say()]
-        with self._talking():
-            dist.broadcast_object_list(said, src=0)
-        return cast("_T", said[0])
+                content, tensors = encode(said[0])
+        size = self._broadcast(torch.tensor([len(content)], device=self.device))
+        self._require_bounded([int(size)])
+        row = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(int(size)).byte()
+        content = self._broadcast(row.to(self.device)).cpu().numpy().tobytes()
+        if self.rank == 0:
+            for tensor in tensors:
+                self._broadcast(tensor.to(self.device).contiguous().reshape(-1).view(torch.uint8))
+            return said[0]
+        return cast("_T", decode(content, self._receive))
+
+    def _receive(self, dtype: torch.dtype, shape: list[int]) -> Tensor:
+        row = torch.empty(math.prod(shape) * dtype.itemsize, dtype=torch.uint8, device=self.device)
+        return self._broadcast(row).view(dtype).reshape(shape).cpu()
+
+    def _broadcast(self, values: Tensor) -> Tensor:
+        """The first process's values in the place of these."""
+        if values.numel():
+            with self._talking():
+                dist.broadcast(values, src=0)
+        return values
+
+    def _require_bounded(self, sizes: Sequence[int]) -> None:
+        """Whether messages are as long as messages are, before there is room made for them."""
+        if not all(0 < size <= MOST_BYTES for size in sizes):
+            raise PeerError(f"another of the {self.size} processes sends a message of {max(sizes):,} bytes")
 
     @contextlib.contextmanager
     def agreeing(self) -> Iterator[None]:
@@ -186,11 +221,8 @@ class Peers(ProcessGroup):
     @torch.no_grad()
     def share(self, model: nn.Module) -> None:
         """As `ProcessGroup.share`."""
-        with self._talking():
-            for tensor in model.state_dict().values():
-                whole = tensor.contiguous()
-                dist.broadcast(whole, src=0)
-                tensor.copy_(whole)
+        for tensor in model.state_dict().values():
+            tensor.copy_(self._broadcast(tensor.contiguous()))
 
     # --- around a training -------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ import torch
 
 from intel_core.errors import EnvironmentProblem, SpecError
 from intel_core.processes.peers import PeerError, Peers, disconnect, reason_of
+from intel_core.processes.rendezvous import Rendezvous, on_loopback
 from intel_core.training.process_group import ALONE, ProcessGroup
 
 __all__ = ["is_first", "joined", "process_count", "tells"]
@@ -130,7 +131,16 @@ def _join(here: int, machines: int, device: str) -> Peers:
             f"{here * machines} processes need Lightning Fabric: pip install 'intelvae-core[distributed]'"
         ) from None
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs every process that joins
-    strategy = strategies.DDPStrategy(timeout=_TIMEOUT, process_group_backend="nccl" if kind == "cuda" else "gloo")
+    backend, place = "nccl" if kind == "cuda" else "gloo", contextlib.ExitStack()
+    if not outside and machines == 1 and Rendezvous.is_there():
+        meeting = Rendezvous(here, _TIMEOUT)
+        atexit.register(meeting.remove)
+        place.enter_context(meeting.told())
+        strategy = meeting.strategy(strategies, backend)
+    else:
+        if outside and os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
+            place.enter_context(on_loopback())
+        strategy = strategies.DDPStrategy(timeout=_TIMEOUT, process_group_backend=backend)
     fabric = fabric_module.Fabric(
         accelerator=kind,
         devices=here,
@@ -141,7 +151,8 @@ def _join(here: int, machines: int, device: str) -> Peers:
     # Broken connections are reported here in one line, without torch's stack; this is for the processes started next.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
-        fabric.launch()
+        with place:
+            fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise PeerError(f"{here * machines} processes could not be joined: {reason_of(error)}") from error
     atexit.register(disconnect)  # or threads that still communicate may abort the interpreter as it ends
