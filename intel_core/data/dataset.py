@@ -195,12 +195,14 @@ class Examples(NamedTuple):
         labels: integers ``(n,)``, where they are known.
         class_names: names of the labels, if any.
         columns: names of the D values, if they have names.
+        names: of the n examples, such as their files, if they have some.
     """
 
     x: Tensor
     labels: Tensor | None = None
     class_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scaling", "Standardize", "in_float32", "standardized"]
 
-Standardize = bool | Literal["auto"]
+Standardize = bool | Literal["auto"] | None
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
 
 FAR = 10.0
@@ -35,7 +35,7 @@ def standardized(
         x: finite numbers ``(n, D)`` or ``(n, C, H, W)``.
         train: row numbers of the training part.
         standardize: ``"auto"``: if the numbers are far from the scale that models are trained on, with a warning that
-            says so; False: never, where that warns as well.
+            says so; None: never, but such numbers are warned of; False: never.
         real: whether they may be any real numbers; others have a scale of their own.
 
     Raises:
@@ -48,7 +48,7 @@ def standardized(
     """
     import torch
 
-    if standardize is not True and not real:
+    if standardize is False or (standardize is not True and not real):
         return x, None
     seen = x[train].to(torch.float64)
     seen = seen.reshape(len(seen), -1) if seen.dim() == 2 else seen.reshape(-1, 1)
@@ -58,15 +58,18 @@ def standardized(
         if not scale:
             return x, None
         far = f"{name}: {scale}, far from the scale of about 1 that models are trained on"
-        if standardize is False:
-            what = "training may diverge or fit badly; standardize=True scales to mean 0 and variance 1"
+        if standardize is None:
+            what = (
+                "training may diverge or fit badly; standardize=True scales to mean 0 and variance 1, "
+                "standardize=False leaves the values as they are"
+            )
         else:
             what = (
                 f"{'each column was' if x.dim() == 2 else 'they were'} standardised to mean 0 and variance 1 "
                 "(standardize=True says so, standardize=False leaves the values as they are)"
             )
         warnings.warn(f"{far}, so {what}{_grey(x)}", stacklevel=4)
-        if standardize is False:
+        if standardize is None:
             return x, None
     mean = torch.where(still, seen[0], mean)
     std = torch.where(still | (std == 0), torch.ones_like(std), std)

@@ -12,7 +12,9 @@ import torch
 
 from intel_core.data.dataset import Dataset, Examples
 from intel_core.errors import DataError, did_you_mean
-from intel_core.reading.arrays import check_examples, make_dataset
+from intel_core.reading.arrays import make_dataset
+from intel_core.reading.scale import Standardize
+from intel_core.reading.values import read_values
 from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
 
 __all__ = ["examples", "load", "read_npy", "read_npz"]
@@ -28,6 +30,7 @@ def load(
     key: str | None = None,
     labels_key: str | None = None,
     labels: str | None = None,
+    standardize: Standardize = "auto",
     shares: Shares = TENTHS,
 ) -> Dataset:
     """The examples and labels of a file, checked and split.
@@ -38,6 +41,7 @@ def load(
         key: name of the examples in an .npz file; if None, its only array, or the one called ``x``.
         labels_key: name of the labels in the .npz file, or None.
         labels: an .npy file of labels, or None.
+        standardize: as in `intel_core.make_dataset`.
         shares: of the validation and test parts.
 
     Raises:
@@ -51,16 +55,16 @@ def load(
     ((3,), 'real')
     """
     name, x, words = _read(path, data_dir, key, labels_key, labels)
-    checked = check_examples(name, x)
-    numbers, names = (None, ()) if words is None else encode_labels(name, words, len(checked))
+    numbers, names = (None, ()) if words is None or not x.ndim else encode_labels(name, words, len(x))
     return make_dataset(
         name,
-        checked,
+        x,
         numbers,
         validation=shares.validation,
         test=shares.test,
         split_seed=shares.seed,
         class_names=names,
+        standardize=standardize,
     )
 
 
@@ -85,9 +89,7 @@ def examples(
         DataError: if a file is missing or holds no numbers.
     """
     name, x, words = _read(path, data_dir, key, labels_key, labels)
-    if x.dtype.kind not in "buif":
-        raise DataError(f"{name}: values are of type {x.dtype}, expected numbers")
-    values = torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float64))
+    values = read_values(name, x, torch.float64).x
     if words is None:
         return Examples(values)
     numbers, names = encode_labels(name, words, len(x))

@@ -19,9 +19,9 @@ from torch import Tensor
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, did_you_mean
 from intel_core.helpers.torchvision_compat import import_with_torchvision
+from intel_datasets.decoding import decode
 from intel_datasets.downloading import patiently
 from intel_datasets.files import find_path
-from intel_datasets.images import decode
 from intel_datasets.streaming import ImageFiles, Stream, dataset_of_images
 
 __all__ = ["Attributes", "attributes", "load", "read_face"]

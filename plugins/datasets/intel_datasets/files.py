@@ -53,14 +53,14 @@ TENTHS = Shares()
 """A tenth of the examples for validation, and a tenth for testing."""
 
 
-def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = False) -> Path:
+def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool | None = False) -> Path:
     """An existing file or folder; a relative path starts in the working directory or, failing that, in `data_dir`.
 
     Args:
         name: of the data set, for messages.
         path: what the user wrote; ``~`` is the home directory.
         data_dir: the user's data directory, if any.
-        folder: whether a folder is expected instead of a file.
+        folder: whether a folder is expected instead of a file; either if None.
 
     Raises:
         DataError: if there is none, with the most similar name that exists; or if it is a folder instead of a file,
@@ -74,9 +74,9 @@ def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = Fal
     places = [Path.cwd()] + ([data_dir] if data_dir is not None else [])
     candidates = [wanted] if wanted.is_absolute() else [place / wanted for place in places]
     for candidate in candidates:
-        if candidate.is_dir() if folder else candidate.is_file():
+        if (folder is not False and candidate.is_dir()) or (not folder and candidate.is_file()):
             return candidate
-    sort, other = ("folder", "file") if folder else ("file", "folder")
+    sort, other = ("folder", "file") if folder else ("file" if folder is False else "file or folder", "folder")
     for candidate in candidates:
         if candidate.exists():
             hint = _other_reader(candidate)
@@ -87,7 +87,7 @@ def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool = Fal
     missing = parents[0][1]
     names: list[str] = []
     for parent, part in parents:
-        names.extend(_names_in(parent, only_folders=folder or part != wanted.name))
+        names.extend(_names_in(parent, only_folders=bool(folder) or part != wanted.name))
     where = " or ".join(dict.fromkeys(str(parent) for parent, _ in parents))
     sort = sort if missing == wanted.name else "folder"
     raise DataError(f"{name}: no {sort} {missing} in {where}{did_you_mean(missing, names, say='names there')}")

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import functools
-import os
-import struct
-from collections.abc import Callable
+import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from intel_core.data.dataset import Dataset
+from intel_core.compute.memory import require_bytes
+from intel_core.data.dataset import Dataset, Examples
 from intel_core.errors import DataError
-from intel_datasets.files import TENTHS, Shares, find_path
+from intel_datasets.decoding import Array, Seen, colour_of, decode
+from intel_datasets.files import TENTHS, Shares, check_suffix, find_path
+from intel_datasets.folders import PARTS, SUFFIXES, Folders, Listing, list_images, readable
 from intel_datasets.streaming import ImageFiles, Stream, dataset_of_images
 
-__all__ = ["decode", "list_images", "load", "read_image"]
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-# Pillow reports damage by all of these, a SyntaxError for a broken PNG included.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-_DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-Array = np.ndarray[Any, Any]
+__all__ = ["examples", "load", "read_image"]
 
 
 def load(
@@ -33,24 +27,31 @@ def load(
     *,
     size: tuple[int, int] | None = None,
     channels: int = 3,
+    background: str = "white",
+    folders: Folders = "auto",
     stream: Stream = "auto",
     shares: Shares = TENTHS,
 ) -> Dataset:
-    """The images of a folder, split; if they lie in sub-folders, those are their classes.
+    """The images of a folder, split; if they lie in sub-folders, those are their classes, or the parts of the split.
 
-    If training images are streamed (see `intel_datasets.streaming`), only a sample of them is checked here.
+    If training images are streamed (see `intel_datasets.streaming`), only a sample of them is checked here. What of the
+    folder is left out, or was changed to fit, is said in warnings.
 
     Args:
         path: the folder.
         data_dir: where a relative path is looked for, after the working directory.
         size: height and width, see `read_image`; None leaves all images as they are.
         channels: 1 for grey, 3 for colour.
+        background: what transparent images are laid on, see `intel_datasets.decoding.colour_of`.
+        folders: what sub-folders mean, see `intel_datasets.folders.list_images`. A part that has no folder is drawn at
+            random from the training images, by its share.
         stream: whether training images stay on disk, see `intel_datasets.streaming.dataset_of_images`.
         shares: of the validation and test parts.
 
     Raises:
         DataError: if there are no images, one cannot be read, or they differ in size and no size is given.
-        SpecError: if images that must be in memory do not fit into it.
+        SpecError: if an image has more than 8 bits per channel.
+        EnvironmentProblem: if images that must be in memory do not fit into it.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -61,86 +62,141 @@ def load(
     ((1, 16, 16), 8)
     """
     folder = find_path("images", path, data_dir, folder=True)
-    files, labels, names = list_images(folder)
-    rows = shares.split_rows(folder.name or "images", len(files))
-    images = ImageFiles.of("images", folder, files, functools.partial(read_image, channels=channels, size=size))
-    every = None if labels is None else torch.from_numpy(labels)
-    return dataset_of_images(
-        folder.name or "images",
-        [images.take(part.numpy()) for part in rows],
+    listing = list_images(folder, folders)
+    name = readable(folder.name) or "images"
+    rows = _rows(name, listing, shares, told=folders == "auto")
+    seen = Seen()
+    images = _files(folder, listing.files, size, channels, background, seen)
+    every = None if listing.labels is None else torch.from_numpy(listing.labels)
+    data = dataset_of_images(
+        name,
+        [images.take(part) for part in rows],
         [None if every is None else every[part] for part in rows],
         stream=stream,
-        class_names=names,
+        class_names=listing.class_names,
         advice="a size=… or smaller shares validation=… and test=…",
     )
+    _say_what_is_left_out(folder, listing)
+    seen.say("images", background)
+    return data
 
 
-def list_images(folder: Path) -> tuple[list[str], Array | None, tuple[str, ...]]:
-    """Names of the files in sorted order, relative to the folder; labels ``(n,)`` and names of the classes.
+def examples(
+    path: str,
+    data_dir: Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int = 3,
+    background: str = "white",
+    folders: Folders = "auto",
+) -> Examples:
+    """All images of a folder, or a single one, in the sorted order of the files, whose names are given beside them.
 
-    Labels are None and there are no class names where the files lie in the folder itself.
+    Args:
+        path: a folder, or a file.
+        data_dir: as in `load`.
+        size: as in `load`.
+        channels: as in `load`.
+        background: as in `load`.
+        folders: as in `load`.
 
     Raises:
-        DataError: if there are no images, or both images and class folders.
+        DataError: as `load`; one image is enough.
+        SpecError: as `load`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("cat", "dog"):
-    ...         (Path(folder) / name).mkdir()
-    ...         _ = (Path(folder) / name / "1.png").write_bytes(b"")
-    ...     files, labels, names = list_images(Path(folder))
-    >>> files, labels.tolist(), names
-    (['cat/1.png', 'dog/1.png'], [0, 1], ('cat', 'dog'))
+    ...     for i in (1, 0):
+    ...         Image.new("L", (2, 2), color=20 * i).save(Path(folder) / f"{i}.png")
+    ...     found = examples(folder, channels=1)
+    ...     one = examples(f"{folder}/1.png", channels=1)
+    >>> found.x[:, 0, 0, 0].tolist(), found.names, one.names
+    ([0, 20], ('0.png', '1.png'), ('1.png',))
     """
-    # Names are kept as texts: a Path for each of millions of files would take more memory than a streamed run does.
-    with os.scandir(folder) as scanned:
-        entries = sorted((e for e in scanned if not e.name.startswith(".")), key=lambda entry: entry.name)
-    files = [entry.name for entry in entries if _is_image(entry)]
-    classes = {entry.name: _below(folder / entry.name, entry.name) for entry in entries if entry.is_dir()}
-    classes = {name: of_class for name, of_class in classes.items() if of_class}
-    if files and classes:
+    place = find_path("images", path, data_dir, folder=None)
+    if place.is_dir():
+        folder, listing = place, list_images(place, folders)
+    else:
+        check_suffix("images", place, SUFFIXES)
+        folder, listing = place.parent, Listing([place.name])
+    seen = Seen()
+    images = _files(folder, listing.files, size, channels, background, seen)
+    require_bytes(f"images: {images.shape[0]:,} images", images.size, torch.device("cpu"), "Give some at a time")
+    x = images.read(range(images.shape[0]))
+    _say_what_is_left_out(folder, listing)
+    seen.say("images", background)
+    labels = None if listing.labels is None else torch.from_numpy(listing.labels)
+    return Examples(x, labels, listing.class_names, names=tuple(map(readable, listing.files)))
+
+
+def _files(
+    folder: Path, files: list[str], size: tuple[int, int] | None, channels: int, background: str, seen: Seen
+) -> ImageFiles:
+    read = functools.partial(read_image, channels=channels, size=size, background=colour_of(background), seen=seen)
+    images = ImageFiles.of("images", folder, files, read)
+    seen.clear()  # the first file is read again with the others
+    return images
+
+
+def _rows(name: str, listing: Listing, shares: Shares, *, told: bool) -> list[Array]:
+    """Row numbers of the training, validation and test part.
+
+    Raises:
+        DataError: if there are too few rows, or the folders have no training part.
+    """
+    if listing.parts is None:
+        return [part.numpy() for part in shares.split_rows(name, len(listing.files))]
+    rows = [np.flatnonzero(listing.parts == part) for part in range(3)]
+    there = [f"{len(part):,} {of_part}" for part, of_part in zip(rows, PARTS, strict=True) if len(part)]
+    drawn: list[str] = []
+    if not len(rows[0]):
         raise DataError(
-            f"images: {folder} holds both images ({files[0]}) and folders of images "
-            f"({next(iter(classes))}); keep either images, or one folder per class"
+            f"images: {name} holds folders named as parts of a split ({', '.join(there)} images), but none for "
+            "training; add one, or say folders=classes if they are classes"
         )
-    if files:
-        return files, None, ()
-    if not classes:
-        raise DataError(f"images: no image in {folder}, nor in its sub-folders; read are {' '.join(_SUFFIXES)}")
-    labels = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in classes.values()])
-    return [file for of_class in classes.values() for file in of_class], labels, tuple(classes)
+    for part, share in ((1, shares.validation), (2, shares.test)):
+        if not len(rows[part]):
+            count = max(1, round(share * len(rows[0])))
+            order = torch.randperm(len(rows[0]), generator=torch.Generator().manual_seed(shares.seed + part)).numpy()
+            rows[part], rows[0] = np.sort(rows[0][order[:count]]), np.sort(rows[0][order[count:]])
+            drawn.append(
+                f"{count:,} of the training images are held out as the {PARTS[part]} part, which has no folder"
+            )
+    if len(rows[0]) < 2:
+        raise DataError(f"images: {name} has {len(rows[0])} training images, too few to train on")
+    if told:
+        said = f"images: the folders of {name} are taken as a split ({', '.join(there)} images), not as classes"
+        warnings.warn("; ".join([said, *drawn, "folders=classes takes them as classes"]), stacklevel=3)
+    return rows
 
 
-def _below(folder: Path, prefix: str) -> list[str]:
-    """All images in a folder and its sub-folders, sorted by the parts of their names, each with the prefix."""
-    images: list[str] = []
-    waiting = [(folder, prefix)]
-    while waiting:
-        place, name = waiting.pop()
-        try:
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append((place / entry.name, f"{name}/{entry.name}"))
-                    elif _is_image(entry):
-                        images.append(f"{name}/{entry.name}")
-        except PermissionError:
-            continue
-    return sorted(images, key=lambda file: file.split("/"))
+def _say_what_is_left_out(folder: Path, listing: Listing) -> None:
+    if listing.left_out:
+        total = sum(listing.left_out.values())
+        most = sorted(listing.left_out.items(), key=lambda item: (-item[1], item[0]))[:5]
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in most)
+        more = ", …" if len(listing.left_out) > 5 else ""
+        warnings.warn(
+            f"images: {total:,} of the files in {readable(str(folder))} are no images that are read, and are left out "
+            f"({kinds}{more}); read are {' '.join(SUFFIXES)}",
+            stacklevel=3,
+        )
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-    return name[name.rfind(".") :].lower() in _SUFFIXES and not name.startswith(".") and entry.is_file()
-
-
-def read_image(path: Path, channels: int, size: tuple[int, int] | None) -> Array:
+def read_image(
+    path: Path,
+    channels: int,
+    size: tuple[int, int] | None,
+    background: tuple[int, int, int] | None = (255, 255, 255),
+    seen: Seen | None = None,
+) -> Array:
     """One image as uint8 ``(channels, height, width)``, turned upright as its EXIF data tell.
 
     With a size, the largest centred box of that aspect ratio is cut out and resized (bilinear, antialiased).
 
     Raises:
-        DataError: with the file's name, if it cannot be decoded or has more than 8 bits per channel.
+        DataError: with the file's name, if it cannot be decoded, or is transparent where the background is None.
+        SpecError: with the file's name, if it has more than 8 bits per channel.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -152,38 +208,7 @@ def read_image(path: Path, channels: int, size: tuple[int, int] | None) -> Array
     def fit(image: Image.Image) -> Image.Image:
         return _cut_centre(image, size).resize((size[1], size[0]), Image.Resampling.BILINEAR) if size else image
 
-    return decode("images", path, channels, fit)
-
-
-def decode(name: str, path: Path, channels: int, fit: Callable[[Image.Image], Image.Image]) -> Array:
-    """An image as uint8 ``(channels, height, width)``: turned upright, then passed through `fit`.
-
-    Raises:
-        DataError: with the file's name, if it cannot be decoded or has more than 8 bits per channel.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("L", (4, 2), color=9).save(Path(folder) / "a.png")
-    ...     decode("images", Path(folder) / "a.png", 1, lambda image: image.crop((0, 0, 3, 1))).tolist()
-    [[[9, 9, 9]]]
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode in _DEEP:
-                raise DataError(f"{name}: {path} has more than 8 bits per channel (mode {image.mode}); convert it")
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            upright: Image.Image = image
-            if "transparency" in upright.info:
-                upright = upright.convert("RGBA")  # Pillow warns about palettes with transparency otherwise
-            mode = "L" if channels == 1 else "RGB"
-            array: Array = np.asarray(fit(upright if upright.mode == mode else upright.convert(mode)), dtype=np.uint8)
-    except DataError:
-        raise
-    except _UNREADABLE as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{name}: {path} cannot be read: {reason}; remove or replace it") from None
-    return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
+    return decode("images", path, channels, fit, background, seen)
 
 
 def _cut_centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -20,7 +20,7 @@ def test_all_rows_are_there_once_with_their_labels(load, tmp_path):
     x = np.arange(200.0).reshape(100, 2)
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", np.array(["even", "odd"])[np.arange(100) % 2])
-    data = load("arrays:path=x.npy,labels=y.npy,test=0.2")
+    data = load("arrays:path=x.npy,labels=y.npy,test=0.2,standardize=false")
     assert (len(data.train), len(data.validation), len(data.test)) == (70, 10, 20)
     assert sorted(everything(data)[:, 0].tolist()) == x[:, 0].tolist()
     assert data.class_names == ("even", "odd")
@@ -43,7 +43,7 @@ def test_all_rows_are_there_once_with_their_labels(load, tmp_path):
 )
 def test_shapes_types_and_supports(x, shape, dtype, support, load, tmp_path):
     np.save(tmp_path / "x.npy", x)
-    data = load("arrays:path=x.npy")
+    data = load("arrays:path=x.npy,standardize=false")
     assert (data.x_shape, data.train.x.dtype, data.support) == (shape, dtype, support)
     assert everything(data).double().sum().item() == pytest.approx(x.astype(float).sum(), rel=1e-3, abs=1e-3)
 
@@ -56,9 +56,25 @@ def test_bytes_of_zero_and_one_are_binary_images_not_black_ones(load, tmp_path):
     assert everything(data).unique().tolist() == [0, 255]
 
 
+def test_counts_and_grey_values_are_standardised_unless_told_otherwise(load, tmp_path):
+    counts = RNG.poisson(60, (40, 3))
+    np.save(tmp_path / "x.npy", counts)
+    with pytest.warns(UserWarning, match=r"x.npy: column \d is .* so each column was standardised"):
+        data = load("arrays:path=x.npy")
+    assert data.scaling is not None
+    assert torch.equal(data.train.x, load("arrays:path=x.npy,standardize=true").train.x)
+    assert load("arrays:path=x.npy,standardize=false").train.x.max() == counts.max()
+
+
+def test_a_text_of_a_former_version_means_what_it_meant(load, tmp_path):
+    np.save(tmp_path / "x.npy", RNG.poisson(60, (40, 3)))
+    text = "arrays:path=x.npy,key=null,labels_key=null,labels=null,validation=0.1,test=0.1,split_seed=0"
+    assert load(text).scaling is None
+
+
 def test_an_npz_is_read_by_name(load, tmp_path):
     np.savez(tmp_path / "a.npz", x=np.arange(20.0), digit=np.arange(20) % 2 + 5, other=np.zeros(3))
-    data = load("arrays:path=a.npz,labels_key=digit")
+    data = load("arrays:path=a.npz,labels_key=digit,standardize=false")
     assert (data.x_shape, data.class_names) == ((1,), ("5", "6"))
     assert torch.equal(data.train.labels, data.train.x[:, 0].long() % 2)
     assert load("arrays:path=a.npz,key=digit").train.x.max() == 6
@@ -66,7 +82,7 @@ def test_an_npz_is_read_by_name(load, tmp_path):
 
 def test_the_only_array_besides_the_labels_needs_no_name(load, tmp_path):
     np.savez_compressed(tmp_path / "a.npz", pixels=np.arange(20.0), y=np.arange(20) % 2)
-    assert load("arrays:path=a.npz,labels_key=y").train.labels is not None
+    assert load("arrays:path=a.npz,labels_key=y,standardize=true").train.labels is not None
 
 
 def test_a_npy_file_is_mapped_not_copied_and_never_changed(tmp_path):

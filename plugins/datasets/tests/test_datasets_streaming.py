@@ -12,7 +12,7 @@ import torch
 from intel_datasets import images, streaming
 from PIL import Image
 
-from intel_core import DataError, SpecError, StopReason, fit, hookimpl, parse_spec, resume
+from intel_core import DataError, EnvironmentProblem, SpecError, StopReason, fit, hookimpl, parse_spec, resume
 from intel_core.compute import memory as compute_memory
 from intel_core.randomness import stream
 from intel_core.reading.streamed import StreamedSplit
@@ -111,9 +111,9 @@ def test_the_fingerprint_is_that_of_names_and_contents_wherever_they_lie(folder,
 def test_only_a_sample_is_looked_at_when_a_run_begins(folder, load, monkeypatch):
     read = []
 
-    def reading(path, channels, size, plain=images.read_image):
+    def reading(path, plain=images.read_image, **options):
         read.append(path)
-        return plain(path, channels, size)
+        return plain(path, **options)
 
     monkeypatch.setattr(images, "read_image", reading)
     load(f"images:path={folder},channels=1,stream=true")
@@ -137,11 +137,13 @@ def test_auto_streams_what_would_take_more_than_a_quarter_of_the_memory(memory, 
 
 def test_what_must_lie_in_memory_and_cannot_is_refused_with_advice(folder, load, monkeypatch):
     monkeypatch.setattr(compute_memory, "memory_there", lambda device: 16 * (N - TRAIN) - 1)
-    with pytest.raises(SpecError, match=r"26 images to validate and test on would take .* Give a size=… or smaller"):
+    with pytest.raises(
+        EnvironmentProblem, match=r"26 images to validate and test on would take .* Give a size=… or smaller"
+    ):
         load(f"images:path={folder},channels=1")
     monkeypatch.setattr(compute_memory, "memory_there", lambda device: 16 * (N - TRAIN))
     load(f"images:path={folder},channels=1")
-    with pytest.raises(SpecError, match=r"130 images would take .* Give stream=true, a size=…"):
+    with pytest.raises(EnvironmentProblem, match=r"130 images would take .* Give stream=true, a size=…"):
         load(f"images:path={folder},channels=1,stream=false")
 
 

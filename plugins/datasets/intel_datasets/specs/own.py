@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from intel_core.data.dataset import DatasetSpec
 from intel_datasets.specs.fields import (
+    BACKGROUND,
+    FOLDERS,
     SPLIT_SEED,
     STREAM,
     TEST,
     VALIDATION,
+    Background,
     Colours,
+    Folders,
     ImageSize,
     Seed,
     Share,
     Stream,
     Words,
+    YesNoAuto,
+    as_before,
 )
 
 if TYPE_CHECKING:
@@ -38,9 +44,20 @@ class ArraysSpec(DatasetSpec):
     key: str | None = Field(None, description="array of an .npz file; by default its only one, or x")
     labels_key: str | None = Field(None, description="array of the .npz file that holds labels")
     labels: str | None = Field(None, description=".npy file with one label (whole number or word) per example")
+    standardize: YesNoAuto = Field(
+        "auto",
+        description="scale to mean 0 and variance 1, measured on the training rows: vectors by column, images as a "
+        "whole; auto: only if values are far from the scale of about 1 that models are trained on",
+    )
     validation: Share = Field(0.1, description=VALIDATION)
     test: Share = Field(0.1, description=TEST)
     split_seed: Seed = Field(0, description=SPLIT_SEED)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unscaled_before(cls, values: Any) -> Any:
+        former = {"path", "key", "labels_key", "labels", "validation", "test", "split_seed"}
+        return as_before(values, former, standardize=False)
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
@@ -55,7 +72,13 @@ class ArraysSpec(DatasetSpec):
 
         shares = Shares(self.validation, self.test, self.split_seed)
         return arrays.load(
-            self.path, data_dir, key=self.key, labels_key=self.labels_key, labels=self.labels, shares=shares
+            self.path,
+            data_dir,
+            key=self.key,
+            labels_key=self.labels_key,
+            labels=self.labels,
+            standardize=self.standardize,
+            shares=shares,
         )
 
     def examples(self, data_dir: Path | None) -> Examples:
@@ -121,19 +144,29 @@ class TableSpec(DatasetSpec):
 
 
 class ImagesSpec(DatasetSpec):
-    """Your images from a folder; sub-folders, if it has any, are the classes."""
+    """Your images from a folder; sub-folders, if it has any, are the classes, or train, val and test parts."""
 
-    path: str = Field(min_length=1, description="folder of images, or of one sub-folder of images per class")
+    path: str = Field(
+        min_length=1, description="folder of images, or of one sub-folder of images per class or part of a split"
+    )
     size: ImageSize = Field(
         None,
         description="pixels, 64 or [height,width]: crop the centre to that aspect ratio, then resize; unchanged if "
         "unset",
     )
     channels: Colours = Field(3, description="1 for grey, 3 for colour")
+    background: Background = Field("white", description=BACKGROUND)
+    folders: Folders = Field("auto", description=FOLDERS)
     stream: Stream = Field("auto", description=STREAM)
     validation: Share = Field(0.1, description=VALIDATION)
     test: Share = Field(0.1, description=TEST)
     split_seed: Seed = Field(0, description=SPLIT_SEED)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_before(cls, values: Any) -> Any:
+        former = {"path", "size", "channels", "stream", "validation", "test", "split_seed"}
+        return as_before(values, former, folders="classes")
 
     def load(self, data_dir: Path | None) -> Dataset:
         """See `intel_datasets.images.load`."""
@@ -142,5 +175,40 @@ class ImagesSpec(DatasetSpec):
 
         shares = Shares(self.validation, self.test, self.split_seed)
         return images.load(
-            self.path, data_dir, size=self.size, channels=self.channels, stream=self.stream, shares=shares
+            self.path,
+            data_dir,
+            size=self.size,
+            channels=self.channels,
+            background=self.background,
+            folders=self.folders,
+            stream=self.stream,
+            shares=shares,
         )
+
+    def examples(self, data_dir: Path | None) -> Examples:
+        """See `intel_datasets.images.examples`."""
+        from intel_datasets import images
+
+        return images.examples(
+            self.path,
+            data_dir,
+            size=self.size,
+            channels=self.channels,
+            background=self.background,
+            folders=self.folders,
+        )
+
+    def like(self, trained: DatasetSpec, summary: dict[str, Any]) -> ImagesSpec:
+        """The same images, read as those that a run was trained on wherever nothing else is said.
+
+        >>> new = ImagesSpec(path="new", channels=3)
+        >>> new.like(ImagesSpec(path="old", size=64, channels=1), {"shape": [1, 64, 64]})
+        ImagesSpec(path='new', size=(64, 64), channels=3, background='white', folders='auto', stream='auto', ...)
+        """
+        if isinstance(trained, ImagesSpec):
+            taken = {key: getattr(trained, key) for key in ("size", "channels", "background")}
+        else:
+            shape = list(summary.get("shape") or [])
+            taken = {"channels": shape[0]} if len(shape) == 3 and shape[0] in (1, 3) else {}
+        said = self.model_fields_set
+        return self.model_copy(update={key: value for key, value in taken.items() if key not in said})
