@@ -30,22 +30,14 @@ from intel_core.components.settings_file import read_settings
 from intel_core.components.wording import caret, clip, describe_errors, one_line, refuse_truths
 from intel_core.errors import IntelError, PluginError, SpecError, did_you_mean
 
-__all__ = [
-    "ComponentSpec",
-    "format_spec",
-    "parse_spec",
-    "short_text",
-    "texts_as_data",
-    "validate",
-    "write_value",
-]
+__all__ = ["ComponentSpec", "format_spec", "parse_spec", "short_text", "texts_as_data", "validate", "write_value"]
 
 _MAX_TEXT = 100_000
 _may_name_files = ContextVar("may_name_files", default=True)
 
 
 class ComponentSpec(BaseModel):
-    """Base of every component's spec: immutable, strict about names, silent about torch.
+    """Base of every component's spec: immutable, without unknown keys, and importable without torch.
 
     Give each field a type, a default, bounds and a description; the command's help, the JSON Schema and the
     error messages are made from them. The first line of the class's docstring is its summary.
@@ -130,7 +122,7 @@ def validate(spec_class: type[ComponentSpec], name: str, values: Dictionary[str,
 
 
 def _validate_words(spec_class: type[ComponentSpec], values: dict[str, Any]) -> ComponentSpec:
-    """Validate; a bareword that a choice of numbers refuses, pydantic's one strict place, is tried as a number."""
+    """Validate; a word that is refused by a `Literal` of numbers, where pydantic converts nothing, is tried as one."""
     try:
         return spec_class.model_validate(values)
     except ValidationError as error:
@@ -215,8 +207,8 @@ def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
 
     Args:
         spec: a spec whose class is registered (see `intel_core.register`).
-        explicit: write every field, also those that have their default value, so that the text means the
-            same if a later version changes a default.
+        explicit: write every field, also those with their default value, so that the text keeps its meaning if a later
+            version changes a default.
 
     >>> format_spec(parse_spec("objectives", "iwae:particles=16"))
     'iwae:particles=16'
@@ -233,7 +225,7 @@ def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
         raise PluginError(f"{name}: its fields cannot be written as text: {one_line(str(error))}") from error
 
     def is_needed(key: str) -> bool:
-        """Whether the others alone give another spec: a validator may fill in what is not said."""
+        """Whether the spec changes without this key: a validator may fill in missing ones."""
         return bool(_lost(spec, name, _write(name, {k: dumped[k] for k in set_by_hand if k != key})))
 
     needed = [] if explicit else [key for key in set_by_hand if is_needed(key)]
@@ -247,7 +239,7 @@ def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
 
 
 def short_text(kind: str, text: str) -> str:
-    """A spec's text with the settings that differ from their default; as it is where nothing installed reads it.
+    """A spec's text without settings at their default; unchanged if no installed component can read it.
 
     >>> short_text("schedules", "linear:start=0.0,steps=9"), short_text("schedules", "unheard-of:a=1")
     ('linear:steps=9', 'unheard-of:a=1')
@@ -278,7 +270,7 @@ def _write(name: str, values: Dictionary[str, Any]) -> str:
 
 
 def write_value(value: Any) -> str:
-    """A value as it stands in a spec's text.
+    """A value as it is written in a spec's text.
 
     >>> write_value(None), write_value([1, 2]), write_value("a, b")
     ('null', '[1,2]', '"a, b"')
