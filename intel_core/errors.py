@@ -1,7 +1,7 @@
-"""What can go wrong by a user's hand? One exception for each kind of mistake, told in one or two lines.
+"""Which errors can a user correct? One exception for each kind, with a message of one or two lines.
 
-Everything that derives from `IntelError` is the user's to mend: the command prints its message without a
-traceback and exits with the code of its kind. Every other exception is a bug and keeps its traceback.
+A user can correct everything that derives from `IntelError`: the command prints its message without a traceback and
+exits with the code of its kind. Every other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class IntelError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can correct."""
 
 
 class SpecError(IntelError, ValueError):
@@ -50,7 +50,7 @@ class DivergenceError(IntelError, ArithmeticError):
 
 
 def did_you_mean(word: str, choices: Iterable[str], *, say: str = "choices") -> str:
-    """The tail of an error message: the nearest spelling, and all choices when they are few.
+    """The end of an error message: the nearest spelling, and all choices if they are few.
 
     >>> did_you_mean("clutser", ["circle", "cluster"])
     "; did you mean 'cluster'? (choices: circle, cluster)"

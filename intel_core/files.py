@@ -19,7 +19,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
     Raises:
-        RunError: if the disk does not take it.
+        RunError: if it cannot be written.
     """
     write_bytes(path, text.encode())
 

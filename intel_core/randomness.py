@@ -1,4 +1,4 @@
-"""Where does randomness come from? Named streams, each with a seed of its own that follows from the run's."""
+"""Where does randomness come from? From named streams, each with a seed of its own derived from the run's seed."""
 
 from __future__ import annotations
 

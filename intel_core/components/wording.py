@@ -1,4 +1,4 @@
-"""How is an error told in words? What pydantic says of some settings, in a line for whoever typed them."""
+"""How is an error put into words? pydantic's errors about settings, in one line for the person who typed them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["describe_errors", "refuse_truths"]
 
 
 def refuse_truths(spec_class: type[BaseModel], values: Dictionary[str, Any], name: str = "") -> None:
-    """Refuse yes and no where a number is wanted: YAML reads them as truth values, and those would count as 1 and 0.
+    """Refuse yes and no for a number: YAML reads them as truth values, and those would count as 1 and 0.
 
     Args:
-        spec_class: whose fields the values are for.
+        spec_class: the class whose fields the values are for.
         values: keys and values as they were read.
-        name: of the component, for the message.
+        name: name of the component, for the message.
 
     Raises:
         SpecError: naming the key.
@@ -42,7 +42,7 @@ def refuse_truths(spec_class: type[BaseModel], values: Dictionary[str, Any], nam
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The types between which an annotation leaves the choice."""
+    """The types that an annotation allows."""
     if get_origin(annotation) in (Annotated, Union, UnionType):
         return {kind for part in get_args(annotation) for kind in _kinds(part)}
     return {annotation} if isinstance(annotation, type) or annotation is Any else set()
@@ -81,7 +81,7 @@ def describe_errors(error: ValidationError) -> str:
 
 
 _EXPECTED = {"tuple_type": "expected a list such as [1,2]", "dict_type": "expected keys and values"}
-"""What pydantic calls by names that are Python's."""
+"""Messages for errors that pydantic words with names of Python types."""
 
 
 def _describe(detail: ErrorDetails) -> str:
@@ -96,7 +96,7 @@ def _describe(detail: ErrorDetails) -> str:
 
 
 def _shown(value: Any, width: int = 40) -> str:
-    """The beginning of a value as JSON; no more of it is written than is shown, as a file can nest without end."""
+    """The beginning of a value as JSON; only as much is written as is shown, since values can be nested deeply."""
     if isinstance(value, str):
         return one_line(value, width)
     text = ""

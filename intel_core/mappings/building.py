@@ -1,4 +1,4 @@
-"""How does a spec become a mapping? Specs are built one after another, each for the dimensions that it gets."""
+"""How does a spec become a mapping? Specs are built one after another, each for the dimensions that the last left."""
 
 from __future__ import annotations
 
