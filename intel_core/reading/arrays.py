@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 from intel_core.data.splitting import split_rows
 from intel_core.reading.scale import Standardize, in_float32, standardized
-from intel_core.reading.values import as_array, read_values
+from intel_core.reading.values import as_array, names_of, read_values
 
 __all__ = [
     "MemorySpec",
@@ -74,14 +74,15 @@ def make_dataset(
     split_seed: int = 0,
     support: Support | None = None,
     class_names: tuple[str, ...] = (),
-    standardize: Standardize = False,
+    standardize: Standardize = None,
 ) -> Dataset:
     """A data set from arrays, checked and split at random.
 
     Args:
         name: for messages.
-        x: array, tensor or data frame ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images. Real numbers are
-            taken as they are; uint8 stands for ``x / 255``, or for a mask if it holds only 0 and 1.
+        x: array, tensor or data frame ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images. A data frame's
+            columns keep their names. Real numbers are taken as they are; uint8 stands for ``x / 255``, or for a mask if
+            it holds only 0 and 1.
         labels: integers ``(n,)``, or None.
         validation: share of the examples held out for validation.
         test: share of the examples held out for testing.
@@ -90,7 +91,7 @@ def make_dataset(
         class_names: names of the labels.
         standardize: scale each column of vectors, or all values of images alike, to mean 0 and variance 1, measured on
             the training rows; `Dataset.scaling` keeps how. ``"auto"``: only where the values are far from the scale
-            that models are trained on, with a warning. If False such values are warned of.
+            that models are trained on, with a warning. If None such values are only warned of.
 
     Raises:
         DataError: for values that are masked, missing or not finite, constant data, a wrong shape, too few examples, or
@@ -103,6 +104,7 @@ def make_dataset(
     """
     import torch
 
+    columns = names_of(x)
     x = _checked(name, x)
     labels = check_labels(name, labels, len(x))
     rows = split_rows(name, len(x), validation, test, split_seed)
@@ -110,7 +112,8 @@ def make_dataset(
     x, scaling = standardized(name, x, rows[0], standardize, real=real)
     x = in_float32(name, x)
     train, held_out, last = (Split(x[r], None if labels is None else labels[r]) for r in rows)
-    return Dataset(name, train, held_out, last, support or support_of(x), class_names, scaling)
+    columns = columns if x.dim() == 2 and len(columns) == x.shape[1] else ()
+    return Dataset(name, train, held_out, last, support or support_of(x), class_names, scaling, columns)
 
 
 def check_examples(name: str, x: Any) -> Tensor:

@@ -7,6 +7,7 @@ them: whatever `numpy.asarray` makes real numbers of. A data frame's columns kee
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intel_core.errors import DataError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["Values", "as_array", "can_be_values", "read_values"]
+__all__ = ["Values", "as_array", "can_be_values", "names_of", "read_values"]
 
 
 _MOST_NAMES = 100_000
@@ -43,16 +44,43 @@ def can_be_values(given: object) -> bool:
     >>> can_be_values([[1.0, 2.0]]), can_be_values("digits"), can_be_values(5)
     (True, False, False)
     """
-    return isinstance(given, list) or hasattr(given, "__array__") or hasattr(given, "to_numpy")
+    return isinstance(given, list) or hasattr(given, "__array__") or hasattr(given, "to_numpy") or _is_arrow(given)
 
 
-def read_values(name: str, given: Any, dtype: torch.dtype | None = None) -> Values:
+def _is_arrow(given: object) -> bool:
+    """Whether something is a table of pyarrow."""
+    return hasattr(given, "to_pandas") and hasattr(given, "column_names")
+
+
+def _chosen(
+    names: tuple[str, ...], choose: Callable[[Sequence[str]], list[int] | None], *, is_row: bool
+) -> list[int] | None:
+    """What is wanted of named values; the names of a single column's rows, in which nothing is found, mean nothing."""
+    if not names:
+        return None
+    try:
+        return choose(names)
+    except DataError:
+        if is_row:
+            return None
+        raise
+
+
+def _all(names: Sequence[str]) -> list[int] | None:
+    return None
+
+
+def read_values(
+    name: str, given: Any, dtype: torch.dtype | None = None, choose: Callable[[Sequence[str]], list[int] | None] = _all
+) -> Values:
     """Numbers as a tensor.
 
     Args:
         name: of the data, for messages.
         given: what the user holds.
         dtype: of the numbers, float32 by default; bytes stay bytes.
+        choose: of named columns, or of the named values in a row, tells which are wanted, by their positions; None for
+            all. Others may hold anything.
 
     Raises:
         DataError: if they are no real numbers, some are masked or missing, or the rows are of different lengths.
@@ -64,11 +92,14 @@ def read_values(name: str, given: Any, dtype: torch.dtype | None = None) -> Valu
     import torch
 
     dtype = dtype or torch.float32
-    if hasattr(given, "to_pandas") and hasattr(given, "column_names"):  # a table of pyarrow
+    names = names_of(given)
+    if _is_arrow(given):
         given = given.to_pandas()
-    names = _names_of(given)
     if hasattr(given, "to_numpy"):
         given = given.to_numpy()
+    positions = _chosen(names, choose, is_row=getattr(given, "ndim", 2) == 1)
+    if positions is not None:
+        given, names = given[..., positions], tuple(names[position] for position in positions)
     if isinstance(given, list | tuple) and given and all(isinstance(row, torch.Tensor) for row in given):
         given = _stacked(name, given)
     if isinstance(given, torch.Tensor):
@@ -81,8 +112,14 @@ def read_values(name: str, given: Any, dtype: torch.dtype | None = None) -> Valu
     return Values(_from_array(name, as_array(name, given), names, dtype), names)
 
 
-def _names_of(given: Any) -> tuple[str, ...]:
-    """Names of a data frame's columns, or of a row of one; none where two are the same."""
+def names_of(given: Any) -> tuple[str, ...]:
+    """Names of a data frame's columns, or of the values in a row of one; none where two are the same.
+
+    >>> names_of([[1.0, 2.0]])
+    ()
+    """
+    if _is_arrow(given):
+        return tuple(given.column_names) if len(set(given.column_names)) == len(given.column_names) else ()
     if not hasattr(given, "to_numpy"):
         return ()
     labels = getattr(given, "columns", getattr(given, "index", ()))

@@ -27,10 +27,12 @@ from intel_core.randomness import stream
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.values import read_values
 from intel_core.recipe.building import build_model
+from intel_core.recipe.contracts import load_dataset
 from intel_core.recipe.runspec import RunSpec, stored_run_spec
 from intel_core.recipe.size import require_room
 from intel_core.runs import checkpoint, opening
 from intel_core.runs.folder import RunFolder
+from intel_core.runs.same_data import changed_part
 from intel_core.runs.tensors import most_bytes, require_weights
 from intel_core.runs.units import Units
 
@@ -198,15 +200,19 @@ class StoredRun:
         Raises:
             DataError: if it cannot be loaded here.
         """
-        return self.spec.data.load(data_dir_or_default(data_dir))
+        return load_dataset(self.spec.data, data_dir_or_default(data_dir))
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the training examples that it was trained on."""
         return str(self._info["data"].get("fingerprint"))
 
-    def require_its_data(self, dataset: Dataset) -> None:
+    def require_its_data(self, dataset: Dataset, *, whole: bool = False) -> None:
         """Refuse data that are not those the run was trained on.
+
+        Args:
+            dataset: the data now.
+            whole: whether validation and test examples and labels have to be the same as well, as where it goes on.
 
         Raises:
             RunError: if the training examples differ, or the mean and deviation with which they were standardised.
@@ -214,6 +220,10 @@ class StoredRun:
         what = self.units.differs_from(dataset.summary())
         if what:
             raise RunError(f"{self.path} was trained on other data: the {what} of the training examples differs")
+        if whole and (what := changed_part(self._info["data"], dataset)):
+            raise RunError(
+                f"{self.path} was begun with other data: the {what} are not the same; give it the former ones"
+            )
 
     @functools.cached_property
     def units(self) -> Units:

@@ -77,8 +77,8 @@ class Units:
         """
         if isinstance(given, Split):
             return self.check(given.read(torch.arange(len(given))))
-        values = read_values("examples", given, None if self.scaling is None else torch.float64)
-        x = self._shaped(self._arranged(values.x, values.names))
+        dtype = None if self.scaling is None else torch.float64
+        x = self._shaped(read_values("examples", given, dtype, self._positions).x)
         if standardised:
             return self.check(x)
         if self.scaling is not None:
@@ -100,7 +100,8 @@ class Units:
             DataError: if a column is missing, or the shape or the values do not fit.
         """
         x = examples.x.unsqueeze(1) if examples.x.dim() == 1 else examples.x
-        x = self._arranged(x, examples.columns)
+        positions = self._positions(examples.columns)
+        x = x if positions is None else x[:, positions]
         if self.scaling is not None and x.shape[1:] == self.shape:
             x = self.standardise(x).float()
         classes, labels = list(self._data.get("classes", ())), examples.labels
@@ -133,24 +134,22 @@ class Units:
     def _columns(self) -> tuple[str, ...]:
         return tuple(self._data.get("columns", ()))
 
-    def _arranged(self, x: Tensor, names: Sequence[str]) -> Tensor:
-        """The columns of the training data by their names, where both have names.
+    def _positions(self, names: Sequence[str]) -> list[int] | None:
+        """Where the columns of the training data are among those of some examples; None to take them as they come.
 
         Raises:
             DataError: if one is missing.
         """
         known = self._columns
-        if not known or not names or (_are_numbers(known, names) and not set(known) <= set(names)):
-            return x
-        if x.dim() == 1:  # a row of a data frame, or one of its columns, whose rows have names
-            return x[[list(names).index(name) for name in known]].unsqueeze(0) if set(known) <= set(names) else x
         missing = [name for name in known if name not in names]
+        if not known or not names or (missing and (_are_numbers(known) or _are_numbers(names))):
+            return None
         if missing:
             raise DataError(
                 f"there is no column {missing[0]!r}{did_you_mean(missing[0], names, say='columns')}; "
                 f"the run was trained on {', '.join(known)}"
             )
-        return x[:, [list(names).index(name) for name in known]] if x.dim() == 2 else x
+        return [list(names).index(name) for name in known]
 
     def _shaped(self, x: Tensor) -> Tensor:
         """Examples, or one of them, as ``(n, *shape)``; images of one channel may come without it.
@@ -165,7 +164,7 @@ class Units:
         elif self.shape[0] == 1 and x.shape == self.shape[1:]:
             x = x[None, None]
         if x.dim() == 0 or x.shape[1:] != self.shape:
-            given = tuple(x.shape[1:])
+            given = tuple(x.shape[1:]) if x.dim() > 1 else tuple(x.shape)
             hint = ""
             if len(self.shape) == 3 and given == (*self.shape[1:], self.shape[0]):
                 hint = "; numpy.moveaxis(x, -1, 1) puts the channels first"
@@ -229,6 +228,6 @@ def _scaled_otherwise(then: dict[str, list[float]] | None, now: dict[str, Any] |
     return bool((((mean - other_mean).abs() > 1e-6 * std) | ((std - other_std).abs() > 1e-6 * std)).any())
 
 
-def _are_numbers(*of: Sequence[str]) -> bool:
-    """Whether one of some tables has names that only number its columns, as a data frame without names has."""
-    return any(list(names) == [str(i) for i in range(len(names))] for names in of)
+def _are_numbers(names: Sequence[str]) -> bool:
+    """Whether names of columns, or of the rows of one, only number them, as those of a data frame without any do."""
+    return list(names) == [str(i) for i in range(len(names))]
