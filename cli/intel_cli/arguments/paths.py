@@ -19,6 +19,8 @@ READERS = {
     ".npz": "arrays",
 }
 FOLDERS = "images"
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+READERS |= dict.fromkeys(IMAGES, FOLDERS)
 
 
 def data_spec(text: str) -> str:
@@ -48,9 +50,27 @@ def data_spec(text: str) -> str:
         return text
     reader = FOLDERS if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is None:
-        kinds = ", ".join(READERS)
-        raise DataError(f"{str(path)!r} cannot be read as data; expected a {kinds} file or a folder of images")
+        kinds = ", ".join(suffix for suffix in READERS if suffix not in IMAGES)
+        raise DataError(
+            f"{str(path)!r} cannot be read as data; expected a {kinds} file, an image or a folder of images"
+        )
+    _require_text(path)
     return f"{reader}:path={_quoted(os.path.abspath(path))}{',' if colon else ''}{settings}"
+
+
+def _require_text(path: Path) -> None:
+    """A run records where its data lie, as text.
+
+    Raises:
+        DataError: if a name is not in UTF-8.
+    """
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(os.path.abspath(path)).decode("utf-8", "backslashreplace")
+        raise DataError(
+            f"the name {shown} is not in UTF-8, so that a run cannot record it; rename it, or give a link to it"
+        ) from None
 
 
 def _quoted(path: str) -> str:

@@ -21,6 +21,7 @@ _EPILOG = """\b
 Examples:
   intel encode runs/digits-identity-seed0 --split train
   intel encode runs/digits-identity-seed0 --data other.npy -o other-latent.npz
+  intel encode runs/photos-identity-seed0 --data new-photos -o latent.csv
 """
 
 
@@ -39,7 +40,7 @@ Examples:
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="An .npz file.  [default: RUN/encoding-SPLIT.npz]",
+    help="An .npz or .csv file.  [default: RUN/encoding-SPLIT.npz]",
 )
 @click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draw of y.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
@@ -57,7 +58,9 @@ def encode(
 
     The file has the mean and std of q(y|x), a draw y from it, z = g(y) and z_mean = g(mean), and if they are known the
     labels and the names of the classes. All examples of a data file are encoded, in their order; its columns are found
-    by their names and standardised like the training data, and its classes get the same numbers.
+    by their names and standardised like the training data, and its classes get the same numbers. Images, a folder of
+    them or one, are read as those that the run was trained on, in the sorted order of the files, whose names are
+    written beside them.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -65,18 +68,20 @@ def encode(
     import torch
 
     from intel_cli.arguments.paths import data_spec
-    from intel_cli.output.files import save_arrays, suffix_of
+    from intel_cli.output.files import save_arrays, save_rows, suffix_of
     from intel_core.components.spec import parse_spec
     from intel_core.compute.device import pick_device
-    from intel_core.data.dataset import DatasetSpec, Unsplit
+    from intel_core.data.dataset import DatasetSpec
     from intel_core.evaluation.run import load_run
     from intel_core.reading.data_dir import data_dir_or_default
+    from intel_core.reading.examples import examples_for
 
     trained = load_run(run, device=str(pick_device(device)))
     chosen = (split,) if split else SPLITS if data else ("test",)
     source = chosen if data is None else ("other", *([split] if split else []))
     target = output or trained.path / f"encoding-{'-'.join(source)}.npz"
-    suffix_of(target, (".npz",))
+    suffix = suffix_of(target, (".npz", ".csv"))
+    names: tuple[str, ...] = ()
     if data is None:
         dataset = trained.dataset(data_dir)
         trained.require_its_data(dataset)
@@ -85,8 +90,11 @@ def encode(
         spec = parse_spec("datasets", data_spec(data))
         assert isinstance(spec, DatasetSpec)
         place = data_dir_or_default(data_dir)
-        if split is None and isinstance(spec, Unsplit):
-            examples, chosen = spec.examples(place), (str(spec),)
+        whole = None
+        if split is None:
+            spec, whole = examples_for(spec, trained.spec.data, trained.info["data"], place)
+        if whole is not None:
+            examples, names, chosen = whole, whole.names, (str(spec),)
         else:
             dataset = spec.load(place)
             examples = _of_splits(dataset, chosen)
@@ -97,10 +105,15 @@ def encode(
         examples = trained.adapt(examples)
     encoding = trained.encode(examples.x, seed=seed, standardised=True)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
+    if names:
+        arrays["names"] = np.array(names)
     if examples.labels is not None:
         arrays["labels"] = examples.labels.cpu().numpy()
         arrays |= {"class_names": np.array(examples.class_names)} if examples.class_names else {}
-    save_arrays(target, arrays)
+    if suffix == ".csv":
+        save_rows(target, arrays)
+    else:
+        save_arrays(target, arrays)
     click.echo(f"{len(arrays['mean']):,} examples of {' + '.join(chosen)} in {target}: {', '.join(arrays)}")
 
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intel_core.errors import DataError, RunError, did_you_mean
+from intel_core.errors import DataError, RunError, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from intel_core.evaluation.run import Run
 
-__all__ = ["save_arrays", "save_examples", "suffix_of"]
+__all__ = ["save_arrays", "save_examples", "save_rows", "suffix_of"]
 
 _MOST_PICTURED = 10_000
 
@@ -28,11 +28,11 @@ def suffix_of(path: Path, known: tuple[str, ...]) -> str:
     """The suffix of a file that is to be written.
 
     Raises:
-        DataError: if no such file can be written.
+        SpecError: if no such file can be written.
     """
     suffix = path.suffix.lower()
     if suffix not in known:
-        raise DataError(f"{str(path)!r} has no suffix that can be written{did_you_mean(suffix, known, say='suffixes')}")
+        raise SpecError(f"{str(path)!r} has no suffix that can be written{did_you_mean(suffix, known, say='suffixes')}")
     return suffix
 
 
@@ -45,6 +45,31 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
     try:
         with _whole(path) as place, place.open("wb") as stream:
             np.savez(stream, **arrays)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def save_rows(path: Path, arrays: dict[str, Any]) -> None:
+    """Write named arrays of one length to a .csv file, a column for each of their dimensions: ``mean0, mean1, …``.
+
+    Names of the rows come first, then labels, as the names of their classes where those are among the arrays.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    columns: dict[str, Any] = {"name": arrays["names"].tolist()} if "names" in arrays else {}
+    if "labels" in arrays:
+        classes, labels = arrays.get("class_names", ()), arrays["labels"].tolist()
+        columns["label"] = [classes[label] for label in labels] if len(classes) else labels
+    for name, array in arrays.items():
+        if name not in ("names", "labels", "class_names"):
+            flat = array.reshape(len(array), -1)
+            columns |= {f"{name}{i}": [f"{value:.9g}" for value in flat[:, i]] for i in range(flat.shape[1])}
+    try:
+        with _whole(path) as place, place.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -1,7 +1,11 @@
 """`intel encode`: which examples are encoded, and what is in the file."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
+
+from intel_core import load_run
 
 
 @pytest.mark.parametrize(("split", "n"), [(None, 12), ("train", 96), ("validation", 12), ("test", 12)])
@@ -23,7 +27,7 @@ def test_encode_other_data(ok, call, trained, here):
     ok("encode", trained / "points", "--data", "toy_points")
     assert (trained / "points" / "encoding-other.npz").exists()
     wrong = call("encode", trained / "points", "--data", "toy_images")
-    assert wrong.exit_code == 2
+    assert wrong.exit_code == 3
     assert "shape (1, 8, 8)" in wrong.stderr
     wrong = call("encode", trained / "points", "-o", "a.png")
     assert wrong.exit_code == 2
@@ -34,3 +38,71 @@ def test_encode_without_labels(ok, tiny):
     ok("train", "--data", "toy_space", *tiny, "--run-dir", "run", "--quiet", "--no-pictures")
     ok("encode", "run")
     assert "labels" not in np.load("run/encoding-test.npz")
+
+
+# --- images --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(ok, here):
+    """A run on grey pictures of 8x8, made from larger ones in colour, and a folder of others."""
+    pytest.importorskip("intel_datasets")
+    for folder, n in (("old", 20), ("new", 6)):
+        (here / folder).mkdir()
+        for i in range(n):
+            Image.new("RGB", (16, 16), (9 * i, 200 - 9 * i, 50)).save(here / folder / f"{i:02d}.png")
+    data = "images:path=old,size=8,channels=1"
+    ok("train", "--data", data, "--steps", "5", "--run-dir", "run", "--quiet", "--no-pictures")
+    return here
+
+
+def grey(path):
+    return np.asarray(Image.open(path).convert("L").resize((8, 8)))[None]
+
+
+def test_rows_of_images_are_in_the_order_of_their_files_and_have_their_names(ok, pictures):
+    result = ok("encode", "run", "--data", "new", "-o", "e.npz")
+    with np.load("e.npz") as arrays:
+        assert arrays["names"].tolist() == [f"{i:02d}.png" for i in range(6)]
+        expected = load_run("run").encode(np.stack([grey(f"new/{i:02d}.png") for i in range(6)])).mean.numpy()
+        np.testing.assert_allclose(arrays["mean"], expected, atol=1e-5)
+    assert "6 examples" in result.stdout
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_image_or_two_can_be_encoded(ok, pictures, n):
+    for path in sorted((pictures / "new").iterdir())[n:]:
+        path.unlink()
+    ok("encode", "run", "--data", "new", "-o", "e.npz")
+    assert len(np.load("e.npz")["mean"]) == n
+
+
+def test_a_single_image_file_can_be_encoded(ok, pictures):
+    ok("encode", "run", "--data", "new/03.png", "-o", "one.npz")
+    ok("encode", "run", "--data", "new", "-o", "all.npz")
+    assert np.load("one.npz")["names"].tolist() == ["03.png"]
+    np.testing.assert_allclose(np.load("one.npz")["mean"][0], np.load("all.npz")["mean"][3], atol=1e-5)
+
+
+def test_a_csv_file_has_the_names_and_classes_of_its_rows(ok, pictures):
+    for name in ("b", "a"):
+        (pictures / "mixed" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 12), (9, 9, 9)).save(pictures / "mixed" / name / "1.png")
+    ok("encode", "run", "--data", "mixed", "-o", "e.csv")
+    table = pd.read_csv("e.csv")
+    assert table["name"].tolist() == ["a/1.png", "b/1.png"]
+    assert table["label"].tolist() == ["a", "b"]
+    assert [f"mean{i}" for i in range(10)] == [name for name in table.columns if name.startswith("mean")]
+
+
+def test_what_is_said_goes_before_what_the_run_was_trained_with(call, pictures):
+    wrong = call("encode", "run", "--data", "new:channels=3")
+    assert wrong.exit_code != 0
+    assert "shape (3, 8, 8)" in wrong.stderr
+
+
+def test_a_path_that_is_not_utf8_is_refused_in_words(call, pictures):
+    (pictures / "new").rename(pictures / "n\udce9w")
+    wrong = call("encode", "run", "--data", "n\udce9w")
+    assert wrong.exit_code != 0
+    assert "n\\xe9w is not in UTF-8" in wrong.stderr

@@ -90,6 +90,7 @@ def examples(
     """
     name, x, words = _read(path, data_dir, key, labels_key, labels)
     values = read_values(name, x, torch.float64).x
+    values = values.unsqueeze(1) if values.dim() in (1, 3) else values
     if words is None:
         return Examples(values)
     numbers, names = encode_labels(name, words, len(x))

@@ -151,10 +151,17 @@ class ImageFiles:
         streamed. Replacing a damaged file by a whole one changes it only if the file is in the sample. Files of the
         sample have been decoded before a run begins, so a run that a damaged file ended can always be resumed.
         """
+        return self._digest(self.sample())
+
+    def whole_fingerprint(self) -> str:
+        """As `fingerprint`, with the bytes of all files, for those that are all read anyway."""
+        return self._digest(range(self.shape[0]))
+
+    def _digest(self, rows: Sequence[int]) -> str:
         digest = hashlib.sha256(f"uint8 {self.shape}".encode())
         digest.update(self._ends.astype("<i8").tobytes())
         digest.update(self._text)
-        for row in self.sample():
+        for row in rows:
             try:
                 digest.update((self._folder / self.file(row)).read_bytes())
             except OSError as error:
@@ -211,7 +218,8 @@ def dataset_of_images(
         seen = [x * 255 for x in seen]
     digest = train.fingerprint()
     first = StreamedSplit(train.holding(values), labels[0]) if streams else Split(seen[0], labels[0], digest)
-    second, third = (Split(x, of_part) for x, of_part in zip(seen[1:], labels[1:], strict=True))
+    held_out = zip((validation, test), seen[1:], labels[1:], strict=True)
+    second, third = (Split(x, of_part, files.whole_fingerprint()) for files, x, of_part in held_out)
     support: Literal["binary", "unit"] = "unit" if values == "any" else "binary"
     return Dataset(name, first, second, third, support=support, class_names=class_names)
 

@@ -198,11 +198,11 @@ class ImagesSpec(DatasetSpec):
             folders=self.folders,
         )
 
-    def like(self, trained: DatasetSpec, summary: dict[str, Any]) -> ImagesSpec:
+    def like(self, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None) -> ImagesSpec:
         """The same images, read as those that a run was trained on wherever nothing else is said.
 
         >>> new = ImagesSpec(path="new", channels=3)
-        >>> new.like(ImagesSpec(path="old", size=64, channels=1), {"shape": [1, 64, 64]})
+        >>> new.like(ImagesSpec(path="old", size=64, channels=1), {"shape": [1, 64, 64]}, None)
         ImagesSpec(path='new', size=(64, 64), channels=3, background='white', folders='auto', stream='auto', ...)
         """
         if isinstance(trained, ImagesSpec):
