@@ -390,7 +390,7 @@ def test_without_its_data_a_run_shows_the_prior_and_says_why(ok, here, tiny):
     (here / "x.npy").unlink()
     page, result = page_of(ok, "r")
     assert "Whether the bias took cannot be told" in result.stdout
-    assert "The data are not to be had here" in page
+    assert "The data cannot be loaded here" in page
     assert "intel evaluate r --metrics diagnosis" in page
     assert '<section id="reconstructions"' not in page
     assert '<section id="dimensions"' in page

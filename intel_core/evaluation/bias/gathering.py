@@ -116,7 +116,7 @@ def usable_data(run: StoredRun, data_dir: Path | None) -> tuple[Dataset | None, 
     try:
         dataset = run.dataset(data_dir)
     except DataError as error:
-        return None, f"The data are not to be had here ({error}), so nothing here rests on them."
+        return None, f"The data cannot be loaded here ({error}), so nothing here is based on them."
     run.require_its_data(dataset)
     return dataset, ""
 

@@ -39,7 +39,7 @@ class Verdict:
     <Verdict: Whether the bias took cannot be told.>
     >>> print(verdict)
     Whether the bias took cannot be told.
-      The mapping declares nothing that data could bear out: there is no bias to take.
+      The mapping declares nothing that data could confirm, so there is no bias to judge.
     """
 
     outcome: Outcome
@@ -126,15 +126,15 @@ def _part(found: list[Finding]) -> Outcome:
 def _caveats(evidence: Evidence) -> tuple[str, ...]:
     found = list(evidence.missing)
     if not evidence.declared:
-        found.append("The mapping declares nothing that data could bear out: there is no bias to take.")
+        found.append("The mapping declares nothing that data could confirm, so there is no bias to judge.")
         return tuple(found)
     found.append(
-        "This is one seed. Whether another comes out alike, intel train --replicates says; no number here does."
+        "This is one seed. How much the result depends on the seed can only be seen with intel train --replicates."
     )
     if not evidence.against:
         found.append(
-            "There is no run without the bias beside it, so nothing is said of what it costs or gains: "
-            "intel report --against, or took(against=...) in Python, gives that."
+            "There is no run without the bias to compare with, so what the bias costs or gains is not known: "
+            "use intel report --against, or took(against=...) in Python."
         )
     return tuple(found)
 
