@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -52,7 +53,7 @@ def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkpo
     belongs = {"run": identity(info)}
 
     def save(trainer: Trainer) -> Path:
-        files.sync(folder.log)  # a run that is resumed from here finds every line up to here
+        folder.sync_log()  # a run that goes on from here finds every line up to here
         tensors, state = trainer.state()
         written = checkpoint.save(folder.checkpoints, trainer.step, tensors, state | belongs)
         checkpoint.prune(folder.checkpoints, keep_checkpoints)
@@ -80,8 +81,9 @@ def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None 
         load_best(trainer)
         if trainer.stopping.best_model is not None:
             outcome["best_step"] = trainer.stopping.best_step
-        files.write_bytes(folder.path / "model.safetensors", checkpoint.to_bytes(trainer.model.state_dict()))
-        outcome |= final_numbers(trainer)
+        weights = checkpoint.to_bytes(trainer.model.state_dict())
+        files.write_bytes(folder.path / "model.safetensors", weights)
+        outcome |= {"weights_sha256": hashlib.sha256(weights).hexdigest(), **final_numbers(trainer)}
     folder.write("metrics.json", outcome)
     return Run(folder, trainer.model.eval() if status == "finished" else None)
 
@@ -97,9 +99,13 @@ def load_best(trainer: Trainer) -> InteLVAE:
 def final_numbers(trainer: Trainer) -> dict[str, Any]:
     """The terms of the objective on validation and test data, and the mapping's diagnosis of the test data."""
     model, dataset, seed = trainer.model.eval(), trainer.dataset, trainer.settings.seed
+    # The last evaluation was of this model, unless training stopped early with another one.
+    step, validation = trainer.newest_evaluation
+    if step != trainer.step or trainer.stopping.best_model is not None:
+        validation = evaluate(model, trainer.objective, dataset.validation, seed)
     numbers: dict[str, Any] = {
-        name: evaluate(model, trainer.objective, split, seed)
-        for name, split in (("validation", dataset.validation), ("test", dataset.test))
+        "validation": validation,
+        "test": evaluate(model, trainer.objective, dataset.test, seed),
     }
     rows = [model.encode(to_float(x.to(trainer.device))).mean for x in torch.split(dataset.test.x, 1000)]
     labels = dataset.test.labels

@@ -11,6 +11,7 @@ from typing import Any
 from intel_core.errors import RunError
 from intel_core.runs import checkpoint
 from intel_core.runs.folder import RunFolder
+from intel_core.runs.tensors import most_bytes, require_state
 from intel_core.training.trainer import Trainer
 
 __all__ = ["go_on", "identity"]
@@ -61,15 +62,17 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkp
 
 def _first_usable(trainer: Trainer, found: list[Path], run: str) -> tuple[Path | None, list[str]]:
     problems: list[str] = []
+    most = most_bytes(trainer.model)
     for path in reversed(found):
         try:
-            step, tensors, state = checkpoint.load(path)
+            step, tensors, state = checkpoint.load(path, most)
             if state.get("run", run) != run:
                 raise RunError(f"checkpoint {path} belongs to another run, or run.json has been changed")
             try:
-                trainer.load_state(step, tensors, state)
+                require_state(trainer, step, tensors, state)
             except RunError as error:
-                raise RunError(f"{path}: {error}") from error
+                raise RunError(f"{path}: the checkpoint does not fit this run: {error}") from error
+            trainer.load_state(step, tensors, state)
             return path, problems
         except checkpoint.NewerFormatError:
             raise

@@ -20,7 +20,7 @@ from pydantic import (
 
 from intel_core.components import loading
 from intel_core.components.fields import AS_TEXT, expected, from_text, text_schema
-from intel_core.components.spec import ComponentSpec, parse_spec
+from intel_core.components.spec import ComponentSpec, parse_spec, texts_as_data
 from intel_core.components.wording import describe_errors, refuse_truths
 from intel_core.data.dataset import DatasetSpec
 from intel_core.errors import SpecError, did_you_mean
@@ -213,7 +213,8 @@ def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
     Raises:
         SpecError: as `make_run_spec`.
     """
-    return make_run_spec(**stored_settings(settings))
+    with texts_as_data():
+        return make_run_spec(**stored_settings(settings))
 
 
 def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -230,6 +231,5 @@ def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(value: object) -> list[str]:
     """The texts in a setting, which may be one, several, or several by name."""
-    if isinstance(value, dict | list | tuple):
-        return [text for part in (value.values() if isinstance(value, dict) else value) for text in _texts(part)]
-    return [value] if isinstance(value, str) else []
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,)
+    return [part for part in parts if isinstance(part, str)]

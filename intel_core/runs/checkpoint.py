@@ -23,7 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from intel_core.errors import RunError
-from intel_core.files import reason_of, sync_folder, write_synced
+from intel_core.files import sync_folder, unwritable, write_synced
+from intel_core.runs.contents import CheckpointContent, require
+from intel_core.runs.opening import entries, read_bytes, read_json, require_own_folder
 
 __all__ = [
     "FORMAT",
@@ -33,6 +35,7 @@ __all__ = [
     "load",
     "prune",
     "put_aside_after",
+    "read_tensors",
     "save",
     "to_bytes",
     "weights_digest",
@@ -41,6 +44,9 @@ __all__ = [
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{10})")
 _OLD = ".old.tmp"
+_FILES = {"model.safetensors", "training.safetensors"}
+"""What every checkpoint has."""
+_ANY_SIZE = 2**48
 
 
 class NewerFormatError(RunError):
@@ -65,6 +71,20 @@ def to_bytes(tensors: Dictionary[str, Tensor]) -> bytes:
     return safetensors.torch.save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()})
 
 
+def read_tensors(content: bytes) -> dict[str, Tensor]:
+    """Tensors in the safetensors format, each in memory of its own.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    try:
+        return {name: value.clone() for name, value in safetensors.torch.load(content).items()}
+    except MemoryError:
+        raise
+    except Exception as error:  # of shapes and types that torch has none for, whatever torch makes of them
+        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
+
+
 def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tensor]], state: dict[str, Any]) -> Path:
     """Write one checkpoint.
 
@@ -79,9 +99,10 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
     """
     final = folder / f"step-{step:010d}"
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    require_own_folder(folder)
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        _remove(temporary)
+        temporary.mkdir()
         sums = {}
         for name, values in tensors.items():
             content = to_bytes(values)
@@ -91,7 +112,7 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
         write_synced(temporary / "state.json", json.dumps({**meta, "checksum": _checksum(meta)}, indent=1).encode())
         sync_folder(temporary)
         old = folder / f".{final.name}{_OLD}"
-        if final.exists():  # renamed rather than removed first, so that one of the two always exists
+        if os.path.lexists(final):  # put aside rather than removed first, so that there is always one of the two
             _remove(old)
             final.rename(old)
         temporary.rename(final)
@@ -99,7 +120,7 @@ def save(folder: Path, step: int, tensors: Dictionary[str, Dictionary[str, Tenso
         _remove(old)
     except OSError as error:
         _remove(temporary)
-        raise RunError(f"checkpoint {final} cannot be written: {reason_of(error)}; older ones stay") from error
+        raise unwritable(f"checkpoint {final}", error, "; older ones stay") from error
     return final
 
 
@@ -116,54 +137,69 @@ def _checksum(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
-def load(path: Path) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]:
+def load(path: Path, most: int = _ANY_SIZE) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Step, tensors and state of a checkpoint, whose checksums are verified.
+
+    Whether the tensors are those of a model is for `intel_core.runs.tensors` to say.
+
+    Args:
+        path: its folder.
+        most: bytes that a file of tensors may have.
 
     Raises:
         RunError: if it is missing or damaged.
         NewerFormatError: if it is of a later format.
     """
+    root, name = path.parent.parent, "/".join(part for part in (path.parent.name, path.name) if part)
     try:
-        meta = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if meta["format"] > FORMAT:
+        meta = read_json(root, f"{name}/state.json")
+        version = meta.get("format") if isinstance(meta, dict) else None
+        if type(version) is int and version > FORMAT:
             raise NewerFormatError(
-                f"checkpoint {path} has format {meta['format']}, this core reads up to {FORMAT}: upgrade it"
+                f"checkpoint {path} has format {version}, this core reads up to {FORMAT}: upgrade it"
             )
+        require(path / "state.json", CheckpointContent, meta)
         if _checksum({key: value for key, value in meta.items() if key != "checksum"}) != meta["checksum"]:
             raise RunError(f"checkpoint {path} is damaged: state.json does not match its checksum")
+        if (step := _step_of(path)) not in (None, meta["step"]):
+            raise RunError(f"checkpoint {path} is damaged: state.json is that of step {meta['step']}, not {step}")
+        if missing := _FILES - set(meta["sha256"]):
+            raise RunError(f"checkpoint {path} is damaged: it has no {min(missing)}")
         tensors = {}
-        for name, expected in meta["sha256"].items():
-            content = (path / name).read_bytes()
+        for file, expected in meta["sha256"].items():
+            content = read_bytes(root, f"{name}/{file}", most)
             if hashlib.sha256(content).hexdigest() != expected:
-                raise RunError(f"checkpoint {path} is damaged: {name} does not match its checksum")
-            tensors[name.removesuffix(".safetensors")] = safetensors.torch.load(content)
-        return int(meta["step"]), tensors, meta["state"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
-        raise RunError(f"checkpoint {path} cannot be read: {type(error).__name__}: {error}") from None
+                raise RunError(f"checkpoint {path} is damaged: {file} does not match its checksum")
+            tensors[file.removesuffix(".safetensors")] = read_tensors(content)
+        return meta["step"], tensors, meta["state"]
+    except (OSError, ValueError) as error:
+        said = f"it has no {Path(str(error.filename)).name}" if isinstance(error, FileNotFoundError) else error
+        raise RunError(f"checkpoint {path} cannot be read: {said}") from None
+
+
+def _step_of(path: Path) -> int | None:
+    """The step that the name of a checkpoint's folder says."""
+    found = _NAME.fullmatch(path.name.removeprefix(".").removesuffix(_OLD))
+    return int(found[1]) if found else None
 
 
 def listed(folder: Path) -> list[Path]:
     """Checkpoints in a folder, oldest first, including damaged ones but not unfinished ones.
 
     Raises:
-        RunError: if it is something else than a folder, or cannot be read.
+        RunError: if it is a link or something else than a folder, or cannot be read.
     """
-    try:
-        entries = {path.name: path for path in folder.iterdir()}
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunError(f"{folder} cannot be read as a folder of checkpoints: {reason_of(error)}") from error
-    found = {name: path for name, path in entries.items() if _NAME.fullmatch(name)}
-    for name, path in entries.items():  # left by a process that died while it replaced an old one by a new one
+    names = {path.name: path for path in entries(folder)}
+    found = {name: path for name, path in names.items() if _NAME.fullmatch(name)}
+    for name, path in names.items():  # of a process that died as it put a new one in the place of an old one
         step = name.removeprefix(".").removesuffix(_OLD)
         if name == f".{step}{_OLD}" and _NAME.fullmatch(step):
             found.setdefault(step, path)
     return [path for _, path in sorted(found.items())]
 
 
-def latest(folder: Path) -> tuple[Path, list[str]]:
-    """The newest undamaged checkpoint, and what is wrong with newer ones.
+def latest(folder: Path, most: int = _ANY_SIZE) -> tuple[Path, list[str]]:
+    """The newest checkpoint that is whole, and what is wrong with newer ones; `most` as for `load`.
 
     Raises:
         RunError: if there is none.
@@ -172,7 +208,7 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
     problems = []
     for path in reversed(listed(folder)):
         try:
-            load(path)
+            load(path, most)
         except NewerFormatError:
             raise
         except RunError as error:

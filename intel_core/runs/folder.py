@@ -18,21 +18,19 @@ from typing import Any
 from intel_core import files
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
-from intel_core.components.spec import ComponentSpec
 from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError, did_you_mean
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.runspec import RunSpec
-from intel_core.runs import lock
+from intel_core.runs import contents, lock, opening
+from intel_core.runs.contents import GROUP_FILE, LOG_FILE
+from intel_core.runs.same_data import fingerprints
 
 __all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "versions"]
 
-FORMAT = 1
-GROUP_FILE = "replicates.json"
-"""The summary in a folder that holds the runs of several seeds and is not a run itself."""
+FORMAT = contents.RunContent.FORMAT
 _LEFTOVER = ".*.tmp"
 """Files that `files.write_bytes` has not yet renamed."""
-_COMPONENT = {"kind", "name", "distribution", "version"}
 
 
 class RunFolder:
@@ -49,7 +47,7 @@ class RunFolder:
     @property
     def log(self) -> Path:
         """One JSON object per line."""
-        return self.path / "metrics.jsonl"
+        return self.path / LOG_FILE
 
     @classmethod
     def create(cls, wanted: Path | None, name: str) -> RunFolder:
@@ -90,7 +88,7 @@ class RunFolder:
         Raises:
             RunError: if another process was faster, or it cannot be written; in the latter case the folder is removed.
         """
-        if (self.path / "run.json").exists():
+        if opening.has(self.path, "run.json"):
             raise RunError(f"{self.path} has just become the directory of another run; choose another one")
         self.clear_leftovers()
         try:
@@ -107,7 +105,8 @@ class RunFolder:
     def clear_leftovers(self) -> None:
         """Remove what a process that was killed had begun to write."""
         for path in self.path.glob(_LEFTOVER):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     @staticmethod
     def description(
@@ -128,7 +127,7 @@ class RunFolder:
             "device": str(next(model.parameters()).device),
             "components": components,
             "versions": versions(),
-            "data": dataset.summary(),
+            "data": dataset.summary() | {"fingerprints": fingerprints(dataset)},
             **({"trials": list(trials)} if trials else {}),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
@@ -138,23 +137,17 @@ class RunFolder:
         files.write_text(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def read(self, name: str) -> dict[str, Any]:
-        """Read one JSON file.
+        """Read one JSON file, and hold it to what such a file holds (`intel_core.runs.contents`).
 
         Raises:
-            RunError: if it is missing or damaged.
+            RunError: if it is missing, damaged or of a later format.
         """
-        path = self.path / name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            if (self.path / GROUP_FILE).is_file():
+            return contents.read(self.path, name)
+        except FileNotFoundError:
+            if name != GROUP_FILE and (self.path / GROUP_FILE).is_file():
                 raise RunError(f"{self.path} holds several runs; choose one of them: {self.path}/seed-…") from None
             raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} cannot be read: {error}") from None
-        if not isinstance(content, dict):
-            raise RunError(f"{path} is damaged: it does not hold an object")
-        return content
 
     def read_description(self) -> dict[str, Any]:
         """The content of ``run.json``.
@@ -163,47 +156,39 @@ class RunFolder:
             RunError: if it is missing, of a later format, or lacks something that is read from it.
         """
         info = self.read("run.json")
-        version, data, parts = info.get("format", 0), info.get("data"), info.setdefault("components", [])
-        if isinstance(version, int) and version > FORMAT:
-            raise RunError(f"{self.path} has format {version}, this core reads up to {FORMAT}: upgrade it")
-        shape = data.get("shape") if isinstance(data, dict) else None
-        sound = {
-            "format": isinstance(version, int),
-            "spec": isinstance(info.get("spec"), dict),
-            "data": isinstance(shape, list) and bool(shape) and all(isinstance(n, int) and n > 0 for n in shape),
-            "components": isinstance(parts, list)
-            and all(isinstance(part, dict) and part.keys() >= _COMPONENT for part in parts),
-        }
-        for key, is_sound in sound.items():
-            if not is_sound:
-                raise RunError(f"{self.path}/run.json is damaged: {key!r} is missing or not what was written there")
+        info.setdefault("components", [])
         return info
+
+    def read_metrics(self) -> dict[str, Any]:
+        """The content of ``metrics.json``; empty for a run that has not ended.
+
+        Raises:
+            RunError: if it does not hold what is read from it.
+        """
+        return self.read("metrics.json") if opening.has(self.path, "metrics.json") else {}
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line to ``metrics.jsonl``."""
         try:
-            with self.log.open("a", encoding="utf-8") as stream_:
-                stream_.write(json.dumps(record) + "\n")
+            opening.append_line(self.path, self.log.name, json.dumps(record))
         except OSError as error:
-            raise RunError(f"{self.log} cannot be written: {error.strerror}; resume goes on when it can be") from error
+            raise files.unwritable(str(self.log), error, "; resume goes on when it can be") from error
+
+    def sync_log(self) -> None:
+        """Wait until the disk has every line.
+
+        Raises:
+            RunError: if it does not take them.
+        """
+        opening.sync(self.path, self.log.name)
 
     def records(self) -> list[dict[str, Any]]:
-        """All complete lines of ``metrics.jsonl``."""
-        if not self.log.exists():
-            return []
-        found = []
-        try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        except OSError as error:
-            raise RunError(f"{self.log} cannot be read: {error.strerror}") from error
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # the last line of a process that was killed
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
-                found.append(record)
-        return found
+        """All lines of ``metrics.jsonl`` that are whole and hold what a line does.
+
+        Raises:
+            RunError: if it cannot be read.
+        """
+        return contents.records(self.path)
 
     def forget_after(self, step: int) -> None:
         """Remove the lines of steps that a resumed run takes again."""
@@ -226,25 +211,15 @@ def _nearby(path: Path) -> str:
 
 def components_of(spec: RunSpec) -> list[dict[str, str]]:
     """Kind, name, distribution and version of every component that takes part in a run."""
-    parts: list[ComponentSpec | None] = [
-        *spec.mapping,
-        spec.data,
-        spec.likelihood,
-        spec.encoder,
-        spec.decoder,
-        spec.objective,
-        *spec.schedules.values(),
-    ]
     found = {}
-    for part in parts:
-        if part is not None:
-            component = plugins.find(part.kind, loading.name_of(part.kind, type(part)))
-            found[component.kind, component.qualified] = {
-                "kind": component.kind,
-                "name": component.name,
-                "distribution": component.distribution,
-                "version": component.version,
-            }
+    for part in spec.components:
+        component = plugins.find(part.kind, loading.name_of(part.kind, type(part)))
+        found[component.kind, component.qualified] = {
+            "kind": component.kind,
+            "name": component.name,
+            "distribution": component.distribution,
+            "version": component.version,
+        }
     return list(found.values())
 
 
@@ -253,7 +228,7 @@ def versions() -> dict[str, str]:
     names = {"torch", "numpy", "pydantic", "intelvae-core"}
     names |= {c.distribution for kind in (*plugins.kinds(), "commands", "hooks") for c in plugins.available(kind)}
     found = {}
-    for name in sorted(names - {"this-process"}):
+    for name in sorted(names - {plugins.THIS_PROCESS}):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -131,8 +131,8 @@ UNFIT: dict[str, tuple[Callable[[Path], None], str]] = {
     "other data": (lambda run: foreign(run, data=X + 1), "belongs to another run"),
     "state without a field": (lambda run: edit_state(newest(run), state={"stop_reason": 3}), "does not fit this run"),
     "state of another type": (lambda run: edit_state(newest(run), state={"seconds": "x"}), "does not fit this run"),
-    "no state": (lambda run: (newest(run) / "state.json").write_text("{}") and None, "cannot be read"),
-    "format that is none": (lambda run: edit_state(newest(run), format="one"), "cannot be read"),
+    "no state": (lambda run: (newest(run) / "state.json").write_text("{}") and None, "format is missing"),
+    "format that is none": (lambda run: edit_state(newest(run), format="one"), "format is not what"),
     "a file": (file_instead, "cannot be read"),
 }
 
@@ -185,6 +185,10 @@ def edit_run(**changes: Any) -> Callable[[Path], None]:
     return damage
 
 
+def edit_data(**changes: Any) -> Callable[[Path], None]:
+    return lambda run: edit_run(data=json.loads((run / "run.json").read_text())["data"] | changes)(run)
+
+
 HOPELESS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a later format": (lambda run: edit_state(newest(run), format=99), "step-0000000023 has format 99"),
     "a later format of all": (each_checkpoint(lambda path: edit_state(path, format=2)), "upgrade it"),
@@ -193,22 +197,22 @@ HOPELESS: dict[str, tuple[Callable[[Path], None], str]] = {
         each_checkpoint(lambda path: truncated(0.5)(path / "model.safetensors")),
         "model.safetensors does not match its checksum",
     ),
-    "checkpoints are a file": (replace("checkpoints", "x"), "cannot be read as a folder of checkpoints"),
+    "checkpoints are a file": (replace("checkpoints", "x"), "checkpoints cannot be read as a folder"),
     "checkpoints are gone": (replace("checkpoints", None), "no checkpoint that can be used"),
     "run.json is gone": (replace("run.json", None), "has no run.json"),
     "run.json is empty": (replace("run.json", ""), "run.json cannot be read"),
     "run.json is no JSON": (replace("run.json", '{"format": 1'), "run.json cannot be read"),
     "run.json is binary": (replace("run.json", b"\xff\xfe\x00"), "run.json cannot be read"),
     "run.json is a list": (replace("run.json", "[]"), "does not hold an object"),
-    "run.json is another's": (replace("run.json", "{}"), "'spec' is missing"),
+    "run.json is another's": (replace("run.json", "{}"), "name is missing"),
     "run.json of a later format": (edit_run(format=7), "has format 7"),
-    "run.json of no format": (edit_run(format="x"), "'format' is missing or not"),
-    "run.json without data": (edit_run(data=None), "'data' is missing or not"),
-    "run.json without a shape": (edit_run(data={"shape": [0]}), "'data' is missing or not"),
-    "run.json of odd components": (edit_run(components=[3]), "'components' is missing or not"),
+    "run.json of no format": (edit_run(format="x"), "format is not what was written there"),
+    "run.json without data": (edit_run(data=None), "data is not what was written there"),
+    "run.json without a shape": (edit_data(shape=[0]), "data.shape.0 is not what was written there"),
+    "run.json of odd components": (edit_run(components=[3]), "components.0 is not what was written there"),
     "run.json with a wrong key": (edit_run(spec={"laten": 3}), "did you mean 'latent'"),
-    "run.json with a wrong value": (edit_run(spec={"latent": -3}), "latent=-3"),
-    "run.json of other data": (edit_run(data={"shape": [3], "fingerprint": "x"}), "trained on other data"),
+    "run.json with a wrong value": (edit_run(spec={"latent": -3}), "spec.latent is not what was written there"),
+    "run.json of other data": (edit_data(fingerprint="x"), "trained on other data"),
     "run.json of another seed": (edit_run(spec={"seed": 4}), "belongs to another run, or run.json has been changed"),
     "metrics.json is no JSON": (replace("metrics.json", "{"), "metrics.json cannot be read"),
 }

@@ -435,7 +435,7 @@ def test_truncated_weights_are_an_error(keep, tmp_path):
 def test_weights_of_another_model_are_an_error(tmp_path):
     path, other = train(tmp_path / "run", steps=1).path, train(tmp_path / "other", steps=1, latent=2).path
     (path / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
-    with pytest.raises(RunError, match="does not match the checksum in metrics.json"):
+    with pytest.raises(RunError, match=r"does not match the checksum in metrics\.json"):
         load_run(path).sample(1)
     metrics = json.loads((path / "metrics.json").read_text())
     del metrics["weights_sha256"]  # as in a run of before there was one

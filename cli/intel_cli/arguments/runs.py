@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,22 +30,22 @@ def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = Fa
     """
     from intel_core.compute.device import pick_device
     from intel_core.evaluation.run import load_run
-    from intel_core.runs.folder import GROUP_FILE
+    from intel_core.runs.contents import GROUP_FILE, seeds_of
 
     chosen = str(pick_device(device))
     kept: dict[Path, Run] = {}
     for path in paths:
         named = Path("runs") / path
         group = next((place for place in (path, named) if (place / GROUP_FILE).is_file()), None)
-        inside = sorted(group.glob("seed-*/run.json"), key=_seed) if group is not None else []
-        runs = [load_run(folder, device=chosen) for folder in [file.parent for file in inside] or [path]]
+        inside = seeds_of(group) if group is not None else []
+        runs = [load_run(folder, device=chosen) for folder in inside or [path]]
         ended = [run for run in runs if run.status == "finished"]
         if not ended:
             problem = _not_ended(runs[0])
             if len(paths) == 1 or (needs_first and not kept):
                 raise RunError(problem)
             note(f"Warning: left out: {problem}")
-        missing = _missing(group / GROUP_FILE, ended) if group is not None else []
+        missing = _missing(group, ended) if group is not None else []
         if missing:
             count = f"{len(missing)} of {len(missing) + len(ended)} seeds"
             note(f"Warning: {group}: {count} did not end and are left out: {', '.join(missing)}")
@@ -63,13 +62,15 @@ def _not_ended(run: Run) -> str:
     return f"{run.path} is {run.status}; end it with: intel train --resume {quoted(run.path)}"
 
 
-def _missing(summary: Path, ended: Sequence[Run]) -> list[str]:
+def _missing(group: Path, ended: Sequence[Run]) -> list[str]:
     """The seeds of some replicates that have not ended, each with its status."""
+    from intel_core.runs.contents import GROUP_FILE, read
+
     have = {run.seed for run in ended}
     try:
-        planned = json.loads(summary.read_text(encoding="utf-8"))["runs"]
-        states = {int(one["seed"]): str(one["status"]) for one in planned}
-    except (OSError, ValueError, KeyError, TypeError):
+        states = {one["seed"]: one["status"] for one in read(group, GROUP_FILE)["runs"]}
+    except (RunError, FileNotFoundError) as error:
+        note(f"Warning: {error}")
         return []
     # A run that was finished when the summary was written, and no longer is, has lost its files.
     return [
@@ -77,9 +78,3 @@ def _missing(summary: Path, ended: Sequence[Run]) -> list[str]:
         for seed, state in states.items()
         if seed not in have
     ]
-
-
-def _seed(file: Path) -> tuple[int, str]:
-    """The sort key of a seed's folder: seeds are ordered as numbers, not as texts."""
-    number = file.parent.name.removeprefix("seed-")
-    return (int(number) if number.isdecimal() else 0, number)

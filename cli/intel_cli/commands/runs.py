@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import click
 from intel_cli.output.telling import json_text, note
 
 __all__ = ["read_run", "runs"]
-
-_FORMAT = 1
 
 
 @click.command()
@@ -34,7 +31,13 @@ def runs(folder: Path | None, as_json: bool) -> None:
     elif (place / "run.json").is_file():
         rows = [read_run(place)]
     else:
-        inside = [run for path in place.iterdir() if path.is_dir() for run in _inside(path)]
+        try:
+            folders = [path for path in place.iterdir() if path.is_dir()]
+        except OSError as error:
+            from intel_core.errors import RunError
+
+            raise RunError(f"{place} cannot be read: {error.strerror}") from error
+        inside = [run for path in folders for run in _inside(path)]
         rows = sorted((read_run(path) for path in inside), key=lambda run: (run["created"] or "", run["run_dir"]))
     if as_json:
         click.echo(json_text(rows))
@@ -46,68 +49,51 @@ def runs(folder: Path | None, as_json: bool) -> None:
 
 def _inside(path: Path) -> list[Path]:
     """The folder itself, or the runs in it if it holds replicates."""
+    from intel_core.errors import RunError
+    from intel_core.runs.contents import seeds_of
+
     if path.name.startswith("."):
         return []
-    group = sorted(path.glob("seed-*/run.json")) if not (path / "run.json").exists() else []
-    return [file.parent for file in group] or [path]
+    try:
+        return [path] if (path / "run.json").exists() else seeds_of(path) or [path]
+    except (RunError, OSError):
+        return [path]  # reading it says what is wrong
 
 
 def read_run(path: Path) -> dict[str, Any]:
     """The row of a run in the list; ``problem`` is the reason if it cannot be read, else None."""
     from intel_core.components.spec import short_text
+    from intel_core.errors import RunError
+    from intel_core.runs.contents import last_step, read
+    from intel_core.runs.opening import has
 
     row: dict[str, Any] = dict.fromkeys(
         ("name", "mapping", "data", "status", "step", "steps", "test_elbo", "active_units", "created", "problem")
     )
     row = {"run_dir": str(path), **row, "name": path.name, "status": "broken"}
     try:
-        info = _read(path / "run.json")
-        if info.get("format", 0) > _FORMAT:
-            raise ValueError(f"run.json has format {info['format']}, this command reads up to {_FORMAT}")
-        metrics = _read(path / "metrics.json") if (path / "metrics.json").exists() else {}
+        info = read(path, "run.json")
+        metrics = read(path, "metrics.json") if has(path, "metrics.json") else {}
         spec = info["spec"]
-        test = metrics.get("test", {})
-        row |= {
+        test = metrics.get("test") or {}
+        return row | {
             "name": info["name"],
             "mapping": [short_text("mappings", text) for text in spec["mapping"]],
             "data": short_text("datasets", spec["data"]),
             "status": metrics.get("status", "unfinished"),
-            "step": metrics.get("step", _last_step(path)),
+            "step": metrics["step"] if metrics else last_step(path),
             "steps": spec["steps"],
             "test_elbo": test.get("elbo"),
             "active_units": test.get("active_units"),
             "created": info["created"],
         }
-        datetime.datetime.fromisoformat(row["created"])
     except FileNotFoundError as error:
-        row["problem"] = f"not a run: it has no {Path(str(error.filename)).name}"
-    except (OSError, ValueError) as error:
-        row |= {"status": "broken", "problem": str(error).splitlines()[0]}
-    except (KeyError, TypeError, AttributeError) as error:
-        row |= {"status": "broken", "problem": f"run.json is damaged ({type(error).__name__}: {error})"}
-    return row
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} is damaged: it does not hold an object")
-    return content
-
-
-def _last_step(path: Path) -> int:
-    """The last logged step of a run that has not ended."""
-    log = path / "metrics.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    for line in reversed(lines):
-        try:
-            return int(json.loads(line)["step"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return 0
+        problem = f"not a run: it has no {Path(str(error.filename)).name}"
+    except RunError as error:
+        problem = str(error).partition("\n")[0].replace(f"{path}/", "").removeprefix(f"{path} ")
+    except Exception as error:  # whatever is wrong with one folder, the others are listed
+        problem = f"it cannot be read ({type(error).__name__}: {error})".partition("\n")[0]
+    return row | {"problem": problem[:500]}
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

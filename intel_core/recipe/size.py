@@ -1,0 +1,82 @@
+"""How much memory does the model of a run spec take? An estimate before any of it is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import nn
+
+from intel_core.compute.memory import require_bytes
+from intel_core.recipe.runspec import RunSpec
+
+__all__ = ["require_room", "weight_bytes", "without_memory"]
+
+_PER_NUMBER = 4
+_OVERFLOWS = ("overflow", "Overflow")
+"""In what torch says of a shape that no memory holds."""
+
+
+def require_room(what: str, spec: RunSpec, x_shape: Sequence[int], device: torch.device) -> None:
+    """Refuse a model that plainly cannot fit into the memory of a device.
+
+    Args:
+        what: for the message.
+        spec: a resolved spec.
+        x_shape: shape of an example.
+        device: where.
+
+    Raises:
+        EnvironmentProblem: with the estimate and what is there, in GiB.
+    """
+    advice = "Use a machine with more memory; if the run never was so large, its run.json is damaged"
+    require_bytes(what, weight_bytes(spec, x_shape), device, advice)
+
+
+def weight_bytes(spec: RunSpec, x_shape: Sequence[int]) -> float:
+    """Bytes of the weights of a resolved spec's model and of one example; infinite if no memory could hold them.
+
+    Parts that cannot be built without memory count for nothing; whatever is wrong with them, building them says so.
+
+    >>> from intel_core.recipe.runspec import make_run_spec
+    >>> spec = make_run_spec(
+    ...     mapping="identity", data="memory:examples=4,shape=[2]", latent=2, likelihood="bernoulli",
+    ...     encoder="linear", decoder="linear",
+    ... )
+    >>> weight_bytes(spec, [2])  # 2 x 4 and 2 x 2 weights, 4 and 2 biases, and the example
+    80.0
+    """
+    encoder, decoder, latent, likelihood = spec.encoder, spec.decoder, spec.latent, spec.likelihood
+    if encoder is None or decoder is None or latent is None or likelihood is None:
+        return 0.0
+    shape = tuple(x_shape)
+    total = float(_PER_NUMBER * math.prod(shape))
+    with without_memory():
+        per_value = 1
+        with contextlib.suppress(Exception):
+            per_value = likelihood.build().params_per_value
+        out_shape = (shape[0] * per_value, *shape[1:])
+        total += sum(_bytes(lambda part=part: part.build(latent)) for part in spec.mapping)  # type: ignore[misc]
+        total += _bytes(lambda: encoder.build_encoder(shape, 2 * latent))
+        total += _bytes(lambda: decoder.build_decoder(latent, out_shape))
+    return total
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Tensors of this block have shapes and no values; the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+        yield
+
+
+def _bytes(build: Callable[[], object]) -> float:
+    try:
+        part = build()
+    except MemoryError:
+        return math.inf
+    except Exception as error:
+        return math.inf if any(word in str(error) for word in _OVERFLOWS) else 0.0
+    count = sum(parameter.numel() for parameter in part.parameters()) if isinstance(part, nn.Module) else 0
+    return float(_PER_NUMBER * count)
