@@ -73,7 +73,7 @@ def test_a_collapsed_posterior_did_not_take_whatever_else_is_said():
 def test_the_identity_has_no_bias_to_take():
     found = judge(Evidence(declared=False, active=0, y_dim=10))
     assert found.outcome == "unknown"
-    assert "no bias to take" in found.caveats[0]
+    assert "no bias to judge" in found.caveats[0]
     assert found.ask == ()
 
 
