@@ -227,7 +227,7 @@ def test_a_walk_decodes_what_the_run_decodes(ok, runs):
         ("keep", "toy_wide", 4, "Is z sparse?"),
         ("halves", "toy_line", 1, "Do the data fill the clusters as declared?"),
         ("halves:dims=2-3", "toy_images", 5, "Do clusters and classes go together?"),
-        ("identity", "toy_space", 1, "no bias to take"),
+        ("identity", "toy_space", 1, "no bias to judge"),
     ],
 )
 def test_every_sort_of_mapping_and_data(ok, tiny, mapping, data, latent, said):
