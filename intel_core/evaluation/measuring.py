@@ -27,7 +27,7 @@ from intel_core.errors import IntelError, RunError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError
 from intel_core.evaluation.metric import MetricSpec
 from intel_core.evaluation.subject import Subject
-from intel_core.runs import checkpoint
+from intel_core.runs import checkpoint, opening
 from intel_core.runs.stored_run import StoredRun
 
 __all__ = [
@@ -56,7 +56,7 @@ class Measured(BaseModel):
         measurement: the numbers.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a later version may keep more
 
     metric: str
     name: str
@@ -164,11 +164,11 @@ def measurements(run: StoredRun) -> list[Measured]:
 
     If several versions of a metric have measured the same thing, only the latest counts.
     """
-    folder = run.path / FOLDER
-    if not folder.is_dir():
+    stored = [path for path in opening.entries(run.path / FOLDER) if path.suffix == ".json"]
+    if not stored:
         return []
     weights = checkpoint.weights_digest(run.model)
-    found = [_read(path) for path in sorted(folder.glob("*.json"))]
+    found = [_read(path) for path in stored]
     latest: dict[tuple[str, str], Measured] = {}
     for one in found:
         if one is None or one.weights != weights:
@@ -189,16 +189,13 @@ def _path(run: StoredRun, component: plugins.Component, text: str, weights: str)
 def _read(path: Path) -> Measured | None:
     """A stored measurement, if there is one that can be read."""
     try:
-        return Measured.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, ValueError):
+        return Measured.model_validate(opening.read_json(path.parent.parent, f"{FOLDER}/{path.name}"))
+    except (OSError, RunError, ValidationError):
         return None
 
 
 def _require_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}") from error
+    opening.require_own_folder(folder)
     if not os.access(folder, os.W_OK):
         raise RunError(f"{folder} cannot be written to, and what is measured could not be kept")
 
