@@ -9,7 +9,7 @@ from intel_core.components.spec import short_text
 from intel_core.recipe.runspec import kind_of_setting
 from intel_core.runs.stored_run import StoredRun
 
-__all__ = ["RunGroup", "group_runs"]
+__all__ = ["RunGroup", "differing", "group_runs"]
 
 _NO_SETTING = (
     *("seed", "name", "device", "devices", "nodes", "strategy"),  # the last in runs of former versions
@@ -64,6 +64,13 @@ def _settings(run: StoredRun, which: Literal["spec", "asked"]) -> tuple[tuple[st
     if which == "spec":
         settings = settings | {"restarts": run.restarts}  # a resolved spec has only the start that was chosen
     return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
+
+
+def differing(run: StoredRun, other: StoredRun) -> dict[str, tuple[str, str]]:
+    """Settings in which two runs differ, with the text of each; without those that do not touch the result."""
+    mine, theirs = dict(_settings(run, "spec")), dict(_settings(other, "spec"))
+    names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+    return {name: (mine.get(name, "–"), theirs.get(name, "–")) for name in names}
 
 
 def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[str]:

@@ -33,7 +33,7 @@ class Run(StoredRun):
         dataset: Dataset | None = None,
         data_dir: Path | None = None,
     ) -> Verdict:
-        """Whether the bias of the mapping took, as ``intel report`` says it: a headline, findings and caveats.
+        """Whether the bias of the mapping took effect, as ``intel report`` says it: a headline, findings and caveats.
 
         What the mapping declares (clusters, a shape, sparsity, levels) is compared with encoded test data, up to 5,000
         examples. With `against`, the likelihoods of both runs are compared in nats per example, and also their stored
@@ -54,7 +54,7 @@ class Run(StoredRun):
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     run = fit(data=x, steps=2, latent=2, batch_size=8, run_dir=f"{folder}/run", device="cpu")
         ...     run.took(dataset=make_dataset("noise", x))
-        <Verdict: Whether the bias took cannot be told.>
+        <Verdict: Whether the bias took effect cannot be told.>
         """
         other = load_run(against) if isinstance(against, str | Path) else against
         return judge(gather(self, other, dataset=dataset, data_dir=data_dir).evidence)

@@ -68,14 +68,17 @@ def plain(tmp_path: Path) -> Run:
 
 def test_what_is_declared_is_held_against_the_data(circle: Run) -> None:
     found = circle.took(dataset=DATA)
-    assert [one.question for one in found.findings] == ["Do the data fill the declared set?", "Do the data keep to it?"]
+    assert [one.question for one in found.findings] == [
+        "Do the data use the whole shape?",
+        "Do the data lie where the model draws its samples?",
+    ]
     assert found.outcome != "unknown"
     assert found == load_run(circle.path).took(dataset=DATA)
 
 
 def test_another_run_may_be_given_or_its_directory(circle: Run, plain: Run) -> None:
     found = circle.took(plain, dataset=DATA)
-    assert found.findings[-1].question == "Is the likelihood as good as without the bias?"
+    assert found.findings[-1].question == "Does the bias cost likelihood?"
     assert "paired" in found.findings[-1].sentence
     assert found == circle.took(plain.path, dataset=DATA) == circle.took(str(plain.path), dataset=DATA)
 

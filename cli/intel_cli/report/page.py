@@ -12,7 +12,6 @@ import jinja2
 from markupsafe import Markup
 
 from intel_cli.report.walks import STEPS
-from intel_core.evaluation.bias.verdict import ANSWERS
 
 if TYPE_CHECKING:
     from intel_cli.report.gather import Page
@@ -55,7 +54,6 @@ def render(page: Page) -> str:
         style=Markup(style),
         policy=policy(script),
         marks=_MARKS,
-        words=ANSWERS,
         steps=STEPS,
         data=_data(page),
     )

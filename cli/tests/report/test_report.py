@@ -221,12 +221,12 @@ def test_a_walk_decodes_what_the_run_decodes(ok, runs):
 @pytest.mark.parametrize(
     ("mapping", "data", "latent", "said"),
     [
-        ("ring", "toy_points", 2, "Do the data fill the declared set?"),
+        ("ring", "toy_points", 2, "Do the data use the whole shape?"),
         ("ring", "toy_space", 3, "norm at most 1"),
-        ("stack", "toy_images", 3, "Does each level hang on those above?"),
-        ("keep", "toy_wide", 4, "Is z sparse?"),
-        ("halves", "toy_line", 1, "Do the data fill the clusters as declared?"),
-        ("halves:dims=2-3", "toy_images", 5, "Do clusters and classes go together?"),
+        ("stack", "toy_images", 3, "Does each level build on those above?"),
+        ("keep", "toy_wide", 4, "Does each row use few dimensions?"),
+        ("halves", "toy_line", 1, "Are the clusters as large as the model assumed?"),
+        ("halves:dims=2-3", "toy_images", 5, "Do the clusters match the labels?"),
         ("identity", "toy_space", 1, "no bias to judge"),
     ],
 )
@@ -331,9 +331,10 @@ def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_
     x = load_run("points").dataset().test.x
     error = paired(bounds_of(load_run("points"), x), bounds_of(load_run("plain"), x)).error
     _, result = page_of(ok, "points", "--against", "plain")
-    assert "Likelihood bound: −9.00, without the bias −8.00 nats per example" in result.stdout
-    assert f"the difference is −1.00 ± {error:.2f}" in result.stdout
-    assert "the difference is −0.3 ± 0.014" in result.stdout
+    assert "−9.00 nats per example with the bias, −8.00 without it" in result.stdout
+    assert "Measured: likelihood bound." in result.stdout
+    assert f"a difference of −1.00 ± {error:.2f}" in result.stdout
+    assert "a difference of −0.3 ± 0.014" in result.stdout
     assert "--metric" not in result.stdout
 
 
@@ -389,7 +390,7 @@ def test_without_its_data_a_run_shows_the_prior_and_says_why(ok, here, tiny):
     ok("train", "--data", "x.npy", "--mapping", "ring", *tiny, "--quiet", "--no-pictures", "--run-dir", "r")
     (here / "x.npy").unlink()
     page, result = page_of(ok, "r")
-    assert "Whether the bias took cannot be told" in result.stdout
+    assert "Whether the bias took effect cannot be told" in result.stdout
     assert "The data cannot be loaded here" in page
     assert "intel evaluate r --metrics diagnosis" in page
     assert '<section id="reconstructions"' not in page

@@ -5,7 +5,7 @@ Nothing here uses torch, files or the name of a mapping.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -13,9 +13,31 @@ __all__ = [
     "Compared",
     "Evidence",
     "Levels",
+    "Retry",
     "Shape",
     "Sparse",
 ]
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Options of `intel train` with which the run could be trained again; empty where there is none.
+
+    Attributes:
+        longer: with more steps.
+        starts: from several initialisations, of which the best is trained.
+        warmup: with a weight of the KL term that grows.
+        learnable: with shares of clusters that are learned.
+        stronger: with a greater weight of the mapping's own loss.
+        of_k: with so many clusters.
+    """
+
+    longer: str = ""
+    starts: str = ""
+    warmup: str = ""
+    learnable: str = ""
+    stronger: str = ""
+    of_k: Callable[[int], str] = lambda n: ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +61,7 @@ class Clusters:
     loyalty: float | None = None
     agreement: float | None = None
     classes: int = 0
+    retry: Retry = Retry()
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,7 @@ class Shape:
 
     Attributes:
         where: as in `Clusters`.
-        name: what is declared, e.g. ``Betti numbers 1, 1``.
+        name: what is declared, e.g. ``one piece with one loop``.
         filled: share of draws of the prior's z that have the z of a posterior sample in their neighbourhood.
         filled_by_prior: the same with other draws of the prior, as many, in the place of posterior samples.
         inside: share of posterior samples whose z has a draw of the prior in its neighbourhood.
@@ -55,6 +78,8 @@ class Shape:
         n: number of draws, and of samples.
         bound: the declared bound of the norm.
         norm: the median norm of the data's z.
+        retry: what could be tried.
+        retry: what could be tried.
     """
 
     where: str
@@ -66,6 +91,7 @@ class Shape:
     n: int
     bound: float | None = None
     norm: float | None = None
+    retry: Retry = Retry()
 
 
 @dataclass(frozen=True)
@@ -82,6 +108,7 @@ class Sparse:
         active: number of active dimensions.
         hoyer_active: the score of the active dimensions alone; None if there are fewer than two.
         floor_active: the score of a Gaussian of as many dimensions as are active.
+        retry: what could be tried.
     """
 
     where: str
@@ -92,6 +119,7 @@ class Sparse:
     active: int = 0
     hoyer_active: float | None = None
     floor_active: float = 0.0
+    retry: Retry = Retry()
 
 
 @dataclass(frozen=True)
@@ -103,12 +131,14 @@ class Levels:
         kl: KL of each level in nats per example.
         above: share of the variance of each level's z that comes from the levels above it; 0 for the top level.
         n: number of examples.
+        retry: what could be tried.
     """
 
     where: str
     kl: Sequence[float]
     above: Sequence[float]
     n: int
+    retry: Retry = Retry()
 
 
 @dataclass(frozen=True)
@@ -149,6 +179,7 @@ class Evidence:
         off_manifold: shares of samples off the data's manifold; lower is better.
         against: whether a run without the bias was given.
         missing: why evidence is missing, in sentences.
+        retry: what could be tried about the run as a whole.
     """
 
     declared: bool
@@ -162,3 +193,4 @@ class Evidence:
     off_manifold: Compared | None = None
     against: bool = False
     missing: tuple[str, ...] = ()
+    retry: Retry = Retry()

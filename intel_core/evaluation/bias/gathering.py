@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, RunError
 from intel_core.evaluation.bias.evidence import Clusters, Evidence, Levels, Shape, Sparse
 from intel_core.evaluation.bias.price import from_metrics, likelihoods
+from intel_core.evaluation.bias.retrying import retries
+from intel_core.evaluation.grouping import differing
 from intel_core.evaluation.measuring import Measured, measurements
 from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
 from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
@@ -101,10 +104,25 @@ def gather(
         likelihood=likelihood,
         off_manifold=from_metrics("manifold", mine, others, "lower"),
         against=against is not None,
-        missing=(problem,) if problem else (),
+        missing=(*([problem] if problem else []), *_unequal(run, against)),
+        retry=retries(run)[0],
         **_by_part(run, encoding, labels),
     )
     return Gathered(evidence, dataset, encoding, labels, mine, others, notes)
+
+
+_OF_THE_BIAS = ("mapping", "schedules", "data", "evaluate_every")
+"""Settings in which a run and one without its bias may differ; the data are known to be the same."""
+
+
+def _unequal(run: StoredRun, against: StoredRun | None) -> list[str]:
+    """That a difference of two runs may come from other settings than the mapping, if they have others."""
+    told = {} if against is None else differing(run, against)
+    others = [f"{name} {mine} and {other}" for name, (mine, other) in told.items() if name not in _OF_THE_BIAS]
+    if not others:
+        return []
+    said = ", ".join(others).replace("_", " ")
+    return [f"The two runs differ in more than the mapping ({said}), so what differs need not come from the bias."]
 
 
 def usable_data(run: StoredRun, data_dir: Path | None) -> tuple[Dataset | None, str]:
@@ -139,27 +157,28 @@ def choose_rows(n: int, most: int) -> Tensor:
 # --- each part of the mapping ------------------------------------------------------------------------------------
 
 
-def _by_part(run: StoredRun, encoding: Encoding | None, labels: Tensor | None) -> dict[str, tuple[Any, ...]]:
+def _by_part(run: StoredRun, encoding: Encoding | None, labels: Tensor | None) -> dict[str, Any]:
     """Evidence for each part that reads y itself, by its name in `Evidence`."""
     found: dict[str, list[Any]] = {"clusters": [], "shapes": [], "sparse": [], "levels": []}
     if encoding is None or len(encoding.mean) < 2:
         return {name: tuple(items) for name, items in found.items()}
     per_dim = run.metrics.get("test", {}).get("kl_per_dim", [])
-    for part in elements(run.model.mapping):
+    for part, retry in zip(elements(run.model.mapping), retries(run), strict=True):
         if not part.reads_y:
             continue
         inner, dims = _on_cpu(part.mapping), list(part.dims)
         mean, y = encoding.mean[:, dims], encoding.y[:, dims]
         where, promised = _dims_text(dims), part.properties
         if isinstance(inner, Clustering):
-            found["clusters"].append(_clusters(inner, mean, y, labels, where))
+            found["clusters"].append(replace(_clusters(inner, mean, y, labels, where), retry=retry))
         if promised.betti is not None or promised.norm_bound is not None:
-            found["shapes"].append(_shape(inner, y, where, promised.betti, promised.norm_bound))
+            shape = _shape(inner, y, where, promised.betti, promised.norm_bound)
+            found["shapes"].append(replace(shape, retry=retry))
         if promised.sparsity is not None and len(dims) > 1:
-            found["sparse"].append(_sparse(inner, mean, where))
+            found["sparse"].append(replace(_sparse(inner, mean, where), retry=retry))
         if isinstance(inner, Levelled):
             kl = [float(per_dim[d]) for d in dims] if len(per_dim) > max(dims) else None
-            found["levels"].append(_levels(inner, mean, kl or _kl(encoding, dims), where))
+            found["levels"].append(replace(_levels(inner, mean, kl or _kl(encoding, dims), where), retry=retry))
     return {name: tuple(items) for name, items in found.items()}
 
 
@@ -226,10 +245,21 @@ def _shape(part: Any, y: Tensor, where: str, betti: Sequence[int] | None, bound:
     z, prior, other = part(y[:n]), part(draws[0]), part(draws[1])
     filled, inside = near_each_other(prior, z)
     filled_by_prior, inside_by_prior = near_each_other(prior, other)
-    name = f"Betti numbers {', '.join(map(str, betti))}" if betti is not None else f"norm at most {bound:.3g}"
+    name = in_words(betti) if betti is not None else f"norm at most {bound:.3g}"
     return Shape(
         where, name, filled, filled_by_prior, inside, inside_by_prior, n, bound, float(z.norm(dim=-1).median())
     )
+
+
+def in_words(betti: Sequence[int]) -> str:
+    """Betti numbers for people: how many pieces, loops and hollows.
+
+    >>> in_words([1, 1]), in_words([1, 0, 1]), in_words([2]), in_words([1, 2])
+    ('one piece with one loop', 'one piece with one hollow', '2 pieces', 'one piece with 2 loops')
+    """
+    kinds = ["piece", "loop", "hollow", *(f"{d}-dimensional hole" for d in range(3, len(betti)))]
+    told = [f"{n if n != 1 else 'one'} {kind}{'s' * (n != 1)}" for n, kind in zip(betti, kinds, strict=False) if n]
+    return told[0] + (f" with {' and '.join(told[1:])}" if len(told) > 1 else "") if told else "nothing"
 
 
 def near_each_other(reference: Tensor, others: Tensor) -> tuple[float, float]:

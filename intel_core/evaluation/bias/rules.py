@@ -7,15 +7,12 @@ each rule can be tested at both of its thresholds. These are conventions, not te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from intel_core.evaluation.bias.evidence import Clusters, Compared, Levels, Shape, Sparse
+from intel_core.evaluation.bias.evidence import Clusters, Compared, Levels, Retry, Shape, Sparse
+from intel_core.evaluation.bias.finding import Finding, Outcome
 from intel_core.evaluation.statistics import binomial_at_most, binomial_deviation
 
 __all__ = [
-    "Finding",
-    "Outcome",
     "of_clusters",
     "of_collapse",
     "of_levels",
@@ -25,8 +22,8 @@ __all__ = [
     "of_sparsity",
 ]
 
-Outcome = Literal["took", "partly", "not", "unknown"]
-
+NOTHING, SEEDS = Retry(), "--replicates 5"
+SIZES = "Are the clusters as large as the model assumed?"
 NEAR, FAR = 0.10, 0.25
 """How far the data's shares of clusters may be from the declared ones (total variation)."""
 BARE, LUCK = 0.1, 0.01
@@ -47,27 +44,10 @@ ACTIVE_KL = 0.05
 """Nats per example below which a level carries nothing."""
 ERRORS = 2.0
 """Standard errors beyond which two numbers differ."""
+ALIKE = 0.02
+"""Shares of clusters that differ by less than this part of an equal share are called equal."""
 DOUBTFUL = 5.0
 """% of examples with a doubtful likelihood from which on the finding mentions them."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The answer to one question about the bias.
-
-    Attributes:
-        outcome: the outcome of this question alone.
-        question: the question in a few words.
-        sentence: the answer with its numbers.
-        part: the part of the mapping it is about; empty for a comparison with the run without the bias.
-        decisive: whether a "no" here means that the part did not take.
-    """
-
-    outcome: Outcome
-    question: str
-    sentence: str
-    part: str = ""
-    decisive: bool = False
 
 
 def _graded(value: float, good: float, bad: float) -> Outcome:
@@ -77,19 +57,50 @@ def _graded(value: float, good: float, bad: float) -> Outcome:
     return "took" if value >= good else "not" if value <= bad else "partly"
 
 
-def of_collapse(y_dim: int) -> Finding:
-    """The finding that no dimension of y is active."""
+def _next(outcome: Outcome, *options: str) -> str:
+    """The first option that there is, where there is something to mend."""
+    return next((option for option in options if option), "") if outcome in ("partly", "not") else ""
+
+
+def of_collapse(y_dim: int, retry: Retry = NOTHING) -> Finding:
+    """That no dimension carries anything."""
     return Finding(
         "not",
-        "Does y carry anything?",
-        f"None of the {y_dim} dimensions of y is active: the posterior has collapsed, and no mapping can "
-        "order what is not there.",
+        "Does the model use its latent space?",
+        f"The encoder says the same of every row: 0 of its {y_dim} dimensions tell rows apart (the posterior has "
+        "collapsed). So there is nothing that the mapping could order.",
+        next=_next("not", retry.warmup, retry.longer),
     )
 
 
 def of_clusters(found: Clusters) -> list[Finding]:
-    """Whether the data fill the clusters as declared, keep to them, and whether they are the classes."""
-    part, k, n = f"clusters in {found.where}", len(found.declared), max(found.n, 1)
+    """Whether the clusters have the sizes that are declared, rows keep to them, and they are the classes."""
+    part = f"clusters in {found.where}"
+    findings = [_sizes(found, part)]
+    if found.loyalty is not None:
+        outcome = _graded(found.loyalty, LOYAL, TORN)
+        case = {
+            "took": "Each row lies clearly inside one cluster",
+            "partly": "Some rows lie between two clusters",
+            "not": "Many rows lie between two clusters, so that the cluster of a single row means little",
+        }[outcome]
+        findings.append(
+            Finding(
+                outcome,
+                "Does each row lie clearly in one cluster?",
+                f"{case}: of the encoder's random draws for a row {found.loyalty:.0%} fall into the row's own cluster, "
+                f"{LOYAL:.0%} or more would be clear.",
+                part,
+                next=_next(outcome, found.retry.longer),
+            )
+        )
+    if found.agreement is not None and found.classes > 1:
+        findings.append(_agreement(found, found.agreement, part))
+    return findings
+
+
+def _sizes(found: Clusters, part: str) -> Finding:
+    k, n = len(found.declared), max(found.n, 1)
     apart = 0.5 * sum(abs(a - b) for a, b in zip(found.declared, found.seen, strict=True))
     chance = 0.5 * sum(binomial_deviation(n, p) for p in found.declared)
     outcome = _graded(apart - chance, NEAR, FAR)
@@ -100,39 +111,60 @@ def of_clusters(found: Clusters) -> list[Finding]:
     ]
     if bare and outcome == "took":
         outcome = "partly"
-    sentence = (
-        f"The prior has {_shares(found.declared)} of its mass in the {k} clusters, the {found.n:,} posterior means are "
-        f"{_shares(found.seen)}: {apart:.0%} of the data would have to move (about {chance:.0%} by chance)."
+    equal = max(found.declared) - min(found.declared) < ALIKE / k
+    assumed = "equal ones" if equal else f"{_shares(found.declared)}"
+    case = {
+        "took": f"The clusters have about the sizes that the model assumed ({assumed})",
+        "partly": f"The clusters do not quite have the sizes that the model assumed ({assumed})",
+        "not": "The clusters are unequal and the model assumed equal ones"
+        if equal
+        else f"The clusters do not have the sizes that the model assumed ({assumed})",
+    }[outcome]
+    told = (
+        f"{apart:.0%} of the {found.n:,} rows are in the wrong cluster, {chance:.0%} would be by chance; the clusters "
+        f"hold {_shares(found.seen)} of them"
     )
-    if bare:
-        sentence += f" Nearly empty: {', '.join(f'cluster {i + 1}' for i in bare)}."
+    empty = ", ".join(str(i + 1) for i in bare[:10]) + (", …" if len(bare) > 10 else "")
+    if empty:
+        told += f", and almost nothing is in cluster{'s'[: len(bare) != 1]} {empty}"
     if 1 - min(found.declared) - chance < FAR:
-        outcome = "unknown"
-        sentence += " So few examples tell nothing of so many clusters."
-    findings = [Finding(outcome, "Do the data fill the clusters as declared?", sentence, part, decisive=True)]
-    if found.loyalty is not None:
-        findings.append(
-            Finding(
-                _graded(found.loyalty, LOYAL, TORN),
-                "Does each example keep to its cluster?",
-                f"{found.loyalty:.0%} of posterior samples lie in the cluster of their mean.",
-                part,
-            )
+        return Finding(
+            "unknown",
+            SIZES,
+            f"So few examples cannot show whether {k} clusters have the sizes that the model assumed: {told}.",
+            part,
+            decisive=True,
         )
-    if found.agreement is not None and found.classes > 1:
-        graded = _graded(found.agreement, AGREE, APART)
-        said = {"took": "know each other well", "partly": "agree in part", "not": "are different things"}[graded]
-        findings.append(
-            Finding(
-                # Clusters that follow another factor than the labels are clusters all the same.
-                "partly" if graded == "not" else graded,
-                "Do clusters and classes go together?",
-                f"Clusters and the {found.classes} labels {said}: their mutual information is {found.agreement:.2f} "
-                "of the smaller entropy (nmi takes the mean of both). Training never saw the labels.",
-                part,
-            )
-        )
-    return findings
+    means = "" if outcome == "took" else ". So the model draws samples of some clusters more often than the data do"
+    fewer = found.retry.of_k(k - len(bare)) if bare and k - len(bare) > 1 else ""
+    return Finding(
+        outcome,
+        SIZES,
+        f"{case}: {told}{means}.",
+        part,
+        decisive=True,
+        next=_next(outcome, found.retry.learnable, fewer, found.retry.longer),
+    )
+
+
+def _agreement(found: Clusters, agreement: float, part: str) -> Finding:
+    graded = _graded(agreement, AGREE, APART)
+    case = {
+        "took": f"The clusters follow the {found.classes} labels, which training never saw",
+        "partly": f"The clusters follow the {found.classes} labels in part; training never saw them",
+        "not": f"The clusters follow some other property of the data than the {found.classes} labels, which is no "
+        "fault unless you want the labels",
+    }[graded]
+    # Clusters that follow another factor than the labels are clusters all the same.
+    outcome: Outcome = "partly" if graded == "not" else graded
+    return Finding(
+        outcome,
+        "Do the clusters match the labels?",
+        f"{case}: knowing the cluster gives {agreement:.0%} of the information about the label that it could give; "
+        f"unrelated clusters give 0%, and {AGREE:.0%} or more counts as a match.",
+        part,
+        next=_next(outcome, found.retry.of_k(found.classes), found.retry.starts),
+    )
 
 
 def _shares(values: Sequence[float], most: int = 10) -> str:
@@ -142,97 +174,144 @@ def _shares(values: Sequence[float], most: int = 10) -> str:
 def of_shape(found: Shape) -> list[Finding]:
     """Whether the data fill the declared set and keep to it."""
     part = f"{found.name} in {found.where}"
-    filled = found.filled / max(found.filled_by_prior, 1e-9)
-    inside = found.inside / max(found.inside_by_prior, 1e-9)
+    filled = _graded(found.filled / max(found.filled_by_prior, 1e-9), FILLED, EMPTY)
+    inside = _graded(found.inside / max(found.inside_by_prior, 1e-9), FILLED, EMPTY)
+    use = {
+        "took": "The data use the whole shape",
+        "partly": "The data use a part of the shape",
+        "not": "The data use a small part of the shape",
+    }[filled]
+    lies = "of the data lie where the model draws almost nothing, so that its samples will not show them"
+    lie = {"took": "The data lie where the model draws its samples", "partly": f"Some {lies}", "not": f"Most {lies}"}
+    empty = "" if filled == "took" else " Samples from the rest are of a kind that the model has never seen."
     norm = ""
     if found.bound is not None and found.norm is not None:
-        norm = f" The median norm of z is {found.norm:.3g}, the bound {found.bound:.3g}."
+        norm = f" Half of the rows are within {found.norm:.3g} of the origin; the mapping allows {found.bound:.3g}."
     return [
         Finding(
-            _graded(filled, FILLED, EMPTY),
-            "Do the data fill the declared set?",
-            f"{found.filled:.0%} of {found.n:,} draws of the prior's z have a posterior sample near; other draws of "
-            f"the prior reach {found.filled_by_prior:.0%}. What is not filled is what samples come from unseen.",
+            filled,
+            "Do the data use the whole shape?",
+            f"{use} ({found.name}): {found.filled:.0%} of {found.n:,} random draws of the model have a row of the data "
+            f"nearby; if the data were spread over all of it, {found.filled_by_prior:.0%} would.{empty}",
             part,
             decisive=True,
+            next=_next(filled, found.retry.starts),
         ),
         Finding(
-            _graded(inside, FILLED, EMPTY),
-            "Do the data keep to it?",
-            f"{found.inside:.0%} of posterior samples have a draw of the prior's z near; other draws of the prior "
-            f"reach {found.inside_by_prior:.0%}.{norm}",
+            inside,
+            "Do the data lie where the model draws its samples?",
+            f"{lie[inside]}: {found.inside:.0%} of the rows have a random draw of the model nearby; of the model's own "
+            f"samples {found.inside_by_prior:.0%} do.{norm}",
             part,
+            next=_next(inside, found.retry.longer),
         ),
     ]
 
 
 def of_sparsity(found: Sparse) -> list[Finding]:
     """Whether z is sparse, also in active dimensions alone, and whether the mapping shuts coordinates."""
-    part = f"sparsity in {found.where}"
+    part, retry = f"sparsity in {found.where}", found.retry
+    whole = _graded(_gained(found.hoyer, found.floor), SPARSER, EVEN)
+    case = {
+        "took": "Each row uses few of the dimensions",
+        "partly": "Each row uses somewhat fewer dimensions than it would without a sparse bias",
+        "not": "Each row uses all dimensions alike, as without a sparse bias",
+    }
     findings = [
         Finding(
-            _graded(_gained(found.hoyer, found.floor), SPARSER, EVEN),
-            "Is z sparse?",
-            f"The mean Hoyer score of {found.n:,} z is {found.hoyer:.2f}; a Gaussian of as many dimensions has "
-            f"{found.floor:.2f}, one active dimension 1.",
+            whole,
+            "Does each row use few dimensions?",
+            f"{case[whole]}: the sparsity (Hoyer score) of {found.n:,} rows is {found.hoyer:.2f} on average; random "
+            f"numbers have {found.floor:.2f}, and a single dimension for each row would give 1.00.",
             part,
             decisive=True,
+            next=_next(whole, retry.stronger, retry.longer),
         )
     ]
     if found.hoyer_active is not None:
-        # Dimensions that carry no information are noise around zero, which makes rows look sparse that are not.
+        # Dimensions that carry nothing are noise about zero, which makes a row look sparse that is not.
+        live = _graded(_gained(found.hoyer_active, found.floor_active), SPARSER, EVEN)
+        case = {
+            "took": "It is so as well",
+            "partly": "There it is so in part",
+            "not": "There each row uses all of them alike; any sparsity is that of dimensions which no row uses",
+        }
         findings.append(
             Finding(
-                _graded(_gained(found.hoyer_active, found.floor_active), SPARSER, EVEN),
+                live,
                 "Also among the dimensions that carry something?",
-                f"In the {found.active} active dimensions alone the score is {found.hoyer_active:.2f}; a Gaussian of "
-                f"so many has {found.floor_active:.2f}.",
+                f"{case[live]}: counting the {found.active} dimensions alone that tell rows apart, the sparsity is "
+                f"{found.hoyer_active:.2f}; random numbers have {found.floor_active:.2f}.",
                 part,
+                next=_next(live, retry.stronger, retry.longer),
             )
         )
     if found.shut is not None:
+        shut = _graded(found.shut, SHUT, OPEN)
+        case = {
+            "took": "The mapping switches dimensions off, a different set for different rows",
+            "partly": "The mapping switches a few dimensions off",
+            "not": "The mapping switches nothing off",
+        }
         findings.append(
             Finding(
-                _graded(found.shut, SHUT, OPEN),
-                "Are gates shut?",
-                f"{found.shut:.0%} of coordinates of active dimensions leave the mapping less than half as large as "
-                "they enter it.",
+                shut,
+                "Does the mapping switch dimensions off?",
+                f"{case[shut]}: in dimensions that tell rows apart it makes {found.shut:.0%} of the values less than "
+                f"half as large; {SHUT:.0%} or more would be plain, {OPEN:.0%} or fewer is next to nothing.",
                 part,
+                next=_next(shut, retry.stronger, retry.longer),
             )
         )
     return findings
 
 
 def _gained(hoyer: float, floor: float) -> float:
-    """The score as a part of the way from that of a Gaussian to that of a single active dimension."""
+    """Which part of the way from a Gaussian to a single active dimension is made."""
     return (hoyer - floor) / max(1 - floor, 1e-9)
 
 
 def of_levels(found: Levels) -> list[Finding]:
     """Whether every level carries something and hangs on those above it."""
-    part = f"levels in {found.where}"
+    part, retry = f"levels in {found.where}", found.retry
     used = [kl >= ACTIVE_KL for kl in found.kl]
     below = list(found.above)[1:]
+    in_use: Outcome = "took" if all(used) else "not" if sum(used) <= 1 and len(used) > 1 else "partly"
+    case = {
+        "took": "Every level carries information about the data",
+        "partly": f"{sum(used)} of the {len(used)} levels carry information about the data, the others none",
+        "not": "One level alone carries information about the data, so there is no hierarchy"
+        if any(used)
+        else "No level carries information about the data",
+    }[in_use]
     findings = [
         Finding(
-            "took" if all(used) else "not" if sum(used) <= 1 and len(used) > 1 else "partly",
+            in_use,
             "Is every level in use?",
-            f"From the top, the levels carry {', '.join(f'{kl:.2f}' for kl in found.kl)} nats per example; "
-            f"{sum(used)} of {len(used)} carry {ACTIVE_KL:g} or more.",
+            f"{case}: from the top they carry {', '.join(f'{kl:.2f}' for kl in found.kl)} nats per row; "
+            f"{ACTIVE_KL:g} or more counts.",
             part,
             decisive=True,  # one level alone is no hierarchy
+            next=_next(in_use, retry.warmup, retry.longer),
         )
     ]
     if below:
         outcomes = {_graded(share, PASSES_ON, ALONE) for share in below}
+        outcome = outcomes.pop() if len(outcomes) == 1 else "partly"
+        case = {
+            "took": "Each level builds on the levels above it",
+            "partly": "Some levels build on those above them, others hardly",
+            "not": "The levels stand side by side, and none builds on those above it",
+        }[outcome]
         findings.append(
             Finding(
-                outcomes.pop() if len(outcomes) == 1 else "partly",
-                "Does each level hang on those above?",
-                f"Of the variance of each lower level, {', '.join(f'{share:.0%}' for share in below)} comes from the "
-                "levels above.",
+                outcome,
+                "Does each level build on those above?",
+                f"{case}: of what varies in each lower level, {', '.join(f'{share:.0%}' for share in below)} comes "
+                f"from above; {PASSES_ON:.0%} or more would be plain, {ALONE:.0%} or less is next to nothing.",
                 part,
                 decisive=True,
+                next=_next(outcome, retry.longer, retry.starts),
             )
         )
     return findings
@@ -242,33 +321,73 @@ def of_likelihood(found: Compared | None) -> list[Finding]:
     """Whether the likelihood is as good as without the bias; nothing where it is not known."""
     if found is None:
         return []
-    difference, question = found.value - found.vanilla, "Is the likelihood as good as without the bias?"
-    told = f"{found.what}: {_signed(found.value)}, without the bias {_signed(found.vanilla)} {found.unit}".rstrip()
+    question = "Does the bias cost likelihood?"
+    numbers = f"{f'{_signed(found.value)} {found.unit}'.rstrip()} with the bias, {_signed(found.vanilla)} without it"
+    how = f" Measured: {found.what[:1].lower()}{found.what[1:]}."
     if found.error is None:
-        sentence = f"{told}; the difference of {_signed(difference, plus=True)} has no known error."
-        return [Finding("unknown", question, sentence)]
-    worse = difference < -ERRORS * found.error
-    sentence = f"{told}; the difference is {_signed(difference, plus=True)} ± {found.error:.2f}"
-    sentence += ", worse than chance explains." if worse else ", not worse beyond its error."
+        said = f"It is not known how far the difference is chance: {numbers}.{how}"
+        return [Finding("unknown", question, said)]
+    difference = found.value - found.vanilla
+    case, _ = _of_difference(difference, found.error, "the test data are modelled", ("better", "worse"), "cost")
+    sentence = f"{case}: {numbers}, a difference of {_signed(difference, plus=True)} ± {found.error:.2f}.{how}"
+    command = ""
     if found.doubtful > DOUBTFUL:
-        sentence += (
-            f" For {found.doubtful:.0f}% of the examples too few draws count, and it is too low: raise particles."
+        sentence += f" For {found.doubtful:.0f}% of the rows the number is too low, since too few random draws count."
+        command = "intel evaluate RUN VANILLA_RUN --metric likelihood:particles=5000"
+    worse = difference < -ERRORS * found.error
+    gain = difference > ERRORS * found.error
+    return [
+        Finding(
+            "not" if worse else "took",
+            question,
+            sentence,
+            next=command or (SEEDS if worse else ""),
+            own_answer="yes" if worse else "no, it is better" if gain else "none is shown",
         )
-    return [Finding("not" if worse else "took", question, sentence)]
+    ]
+
+
+def _of_difference(
+    difference: float, error: float, what: str, words: tuple[str, str], price: str
+) -> tuple[str, Outcome]:
+    """What a difference with its standard error shows, in a sentence, positive ones being of the first word."""
+    good, bad = words
+    word = good if difference > 0 else bad
+    what = what[:1].upper() + what[1:]
+    if abs(difference) > ERRORS * error:
+        return f"{what} {word} than without the bias", "took" if difference > 0 else "not"
+    if abs(difference) < error:
+        return (
+            f"No difference is shown, since it is smaller than its standard error (a small {price} may be there)",
+            "partly",
+        )
+    return f"{what} {word} than without the bias, but by less than two standard errors, which shows nothing", "partly"
 
 
 def of_manifold(found: Compared | None) -> list[Finding]:
     """Whether fewer samples fall beside the data than without the bias; nothing where it is not known."""
     if found is None:
         return []
-    difference, question = found.value - found.vanilla, "Do fewer samples fall beside the data?"
-    told = f"{found.what}: {found.value:.3g}, without the bias {found.vanilla:.3g} {found.unit}".rstrip()
+    question = "Do fewer samples miss the data?"
+    numbers = f"{f'{found.value:.3g} {found.unit}'.rstrip()} with the bias, {found.vanilla:.3g} without it"
+    how = f" Measured: {found.what[:1].lower()}{found.what[1:]}."
     if found.error is None:
-        return [Finding("unknown", question, f"{told}; the difference has no known error.")]
-    sentence = f"{told}; the difference is {difference:+.2g} ± {found.error:.2g}.".replace("-", "−")
-    if difference < -ERRORS * found.error:
-        return [Finding("took", question, sentence)]
-    return [Finding("not" if difference > ERRORS * found.error else "partly", question, sentence)]
+        said = f"It is not known how far the difference is chance: {numbers}.{how}"
+        return [Finding("unknown", question, said)]
+    difference = found.value - found.vanilla
+    case, outcome = _of_difference(
+        -difference, found.error, "samples miss the data", ("less often", "more often"), "gain"
+    )
+    told = f"a difference of {difference:+.2g} ± {found.error:.2g}.".replace("-", "−")
+    return [
+        Finding(
+            outcome,
+            question,
+            f"{case}: {numbers}, {told}{how}",
+            next=SEEDS if outcome == "not" else "",
+            own_answer="not shown" if outcome == "partly" else "",
+        )
+    ]
 
 
 def _signed(value: float, *, plus: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Did the bias take? A verdict in words, from numbers alone."""
+"""Did the bias take effect? A verdict in words, from numbers alone."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from typing import Any
 
 from intel_core.evaluation.bias import rules
 from intel_core.evaluation.bias.evidence import Evidence
-from intel_core.evaluation.bias.rules import Finding, Outcome
+from intel_core.evaluation.bias.finding import ANSWERS, Finding, Outcome
 
-__all__ = ["ANSWERS", "HEADLINES", "Verdict", "judge"]
+__all__ = ["HEADLINES", "Verdict", "judge"]
 
 HEADLINES: dict[Outcome, str] = {
-    "took": "The bias took",
-    "partly": "The bias took in part",
-    "not": "The bias did not take",
-    "unknown": "Whether the bias took cannot be told",
+    "took": "The bias took effect",
+    "partly": "The bias took effect in part",
+    "not": "The bias did not take effect",
+    "unknown": "Whether the bias took effect cannot be told",
 }
-
-ANSWERS: dict[Outcome, str] = {"took": "yes", "partly": "in part", "not": "no", "unknown": "cannot be told"}
-"""The answer to the question of a finding, by outcome."""
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """Whether the bias of a run took. Printed, it is the headline, every finding with its numbers, and the caveats.
+    """Whether the bias of a run took effect. Printed, it is the headline, every finding with its numbers, and caveats.
 
     Attributes:
         outcome: ``took``, ``partly``, ``not``, or ``unknown``.
@@ -36,10 +33,10 @@ class Verdict:
 
     >>> verdict = judge(Evidence(declared=False))
     >>> verdict
-    <Verdict: Whether the bias took cannot be told.>
+    <Verdict: Whether the bias took effect cannot be told.>
     >>> print(verdict)
-    Whether the bias took cannot be told.
-      The mapping declares nothing that data could confirm, so there is no bias to judge.
+    Whether the bias took effect cannot be told.
+      The mapping assumes nothing of the data that they could confirm or refute, so there is no bias to judge.
     """
 
     outcome: Outcome
@@ -58,7 +55,7 @@ class Verdict:
         return f"<Verdict: {self.headline}{f' ({told})' if told else ''}.>"
 
     def __str__(self) -> str:
-        found = (f"{one.question} {ANSWERS[one.outcome]}: {one.sentence}" for one in self.findings)
+        found = (f"{one.question} {one.answer}: {one.told}" for one in self.findings)
         return "\n".join([f"{self.headline}.", *(f"  {line}" for line in (*found, *self.caveats))])
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +68,14 @@ class Verdict:
             "outcome": self.outcome,
             "headline": self.headline,
             "findings": [
-                {"question": one.question, "outcome": one.outcome, "sentence": one.sentence, "part": one.part}
+                {
+                    "question": one.question,
+                    "outcome": one.outcome,
+                    "answer": one.answer,
+                    "sentence": one.sentence,
+                    "next": one.next,
+                    "part": one.part,
+                }
                 for one in self.findings
             ],
             "caveats": list(self.caveats),
@@ -96,7 +100,7 @@ def judge(evidence: Evidence) -> Verdict:
     ]
     beside = [*rules.of_likelihood(evidence.likelihood), *rules.of_manifold(evidence.off_manifold)]
     collapsed = evidence.active == 0 and evidence.declared
-    first = [rules.of_collapse(evidence.y_dim)] if collapsed else []
+    first = [rules.of_collapse(evidence.y_dim, evidence.retry)] if collapsed else []
     outcome: Outcome = "not" if collapsed else _whole(bias, beside)
     return Verdict(outcome, (*first, *bias, *beside), _caveats(evidence), _ask(evidence, outcome))
 
@@ -126,16 +130,17 @@ def _part(found: list[Finding]) -> Outcome:
 def _caveats(evidence: Evidence) -> tuple[str, ...]:
     found = list(evidence.missing)
     if not evidence.declared:
-        found.append("The mapping declares nothing that data could confirm, so there is no bias to judge.")
+        found.append(
+            "The mapping assumes nothing of the data that they could confirm or refute, so there is no bias to judge."
+        )
         return tuple(found)
-    found.append(
-        "This is one seed. How much the result depends on the seed can only be seen with intel train --replicates."
-    )
+    found.append("This is one training run of one seed; next: `--replicates 5`, which shows whether other seeds agree.")
     if not evidence.against:
         found.append(
-            "There is no run without the bias to compare with, so what the bias costs or gains is not known: "
-            "use intel report --against, or took(against=...) in Python."
+            "Nothing is said of what the bias costs or gains, since there is no run without it beside this one; next: "
+            "`--mapping identity`, and then this report with `--against` that run (in Python: took(against=...))."
         )
+    found.append("Options after “next” are for `intel train`, with all other settings as in this run.")
     return tuple(found)
 
 

@@ -1,32 +1,103 @@
 """Each rule has two ends, does not claim what chance makes, and says its numbers."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
 
-from intel_core.evaluation.bias.evidence import Clusters, Compared
-from intel_core.evaluation.bias.rules import of_clusters, of_likelihood
+from intel_core.evaluation.bias.evidence import Clusters, Compared, Levels, Retry, Shape, Sparse
+from intel_core.evaluation.bias.finding import Finding
+from intel_core.evaluation.bias.rules import (
+    of_clusters,
+    of_levels,
+    of_likelihood,
+    of_manifold,
+    of_shape,
+    of_sparsity,
+)
 
 CLUSTERS = Clusters("y0 and y1", (0.5, 0.5), (0.48, 0.52), 1000, loyalty=0.98, agreement=0.9, classes=2)
 BETTER = Compared("bound", -97.0, -98.0, 0.2, "nats per example")
 
 
-def test_sentences_hold_their_numbers():
-    sentence = of_clusters(replace(CLUSTERS, seen=(0.9, 0.1)))[0].sentence
-    assert "50%, 50%" in sentence
-    assert "90%, 10%" in sentence
-    assert "40% of the data would have to move" in sentence
-    (price,) = of_likelihood(replace(BETTER, value=-99.0))
-    assert "−1.00 ± 0.20" in price.sentence
-    assert "worse than chance explains" in price.sentence
+def test_a_sentence_says_the_case_its_number_a_yardstick_and_what_to_do() -> None:
+    unequal = replace(CLUSTERS, seen=(0.9, 0.1), retry=Retry(learnable="--mapping cluster:k=2,learnable=true"))
+    finding = of_clusters(unequal)[0]
+    assert finding.outcome == "not"
+    assert finding.told.startswith(
+        "The clusters are unequal and the model assumed equal ones: 40% of the 1,000 rows are in the wrong cluster, "
+        "1% would be by chance; the clusters hold 90%, 10% of them."
+    )
+    assert finding.told.endswith("; next: `--mapping cluster:k=2,learnable=true`")
+
+
+def test_clusters_that_were_not_assumed_equal_are_not_called_so() -> None:
+    said = of_clusters(replace(CLUSTERS, declared=(0.3, 0.7), seen=(0.9, 0.1)))[0].sentence
+    assert said.startswith("The clusters do not have the sizes that the model assumed (30%, 70%): 60% of")
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "answer", "said"),
+    [
+        (-99.0, "not", "yes", "modelled worse than without the bias: −99.00"),
+        (-97.0, "took", "no, it is better", "modelled better than without the bias: −97.00"),
+        (-98.1, "took", "none is shown", "No difference is shown"),
+        (-98.3, "took", "none is shown", "worse than without the bias, but by less than two standard errors"),
+        (-97.7, "took", "none is shown", "better than without the bias, but by less than two standard errors"),
+    ],
+)
+def test_a_likelihood_is_called_by_the_sign_and_the_error_of_its_difference(
+    value: float, outcome: str, answer: str, said: str
+) -> None:
+    """+0.22 ± 0.09 was "not worse"."""
+    (price,) = of_likelihood(replace(BETTER, value=value))
+    assert (price.outcome, price.answer) == (outcome, answer)
+    assert said in price.sentence
+    assert f"a difference of {value + 98:+.2f} ± 0.20".replace("-", "−") in price.sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "answer", "said"),
+    [
+        (0.02, "took", "yes", "Samples miss the data less often"),
+        (0.4, "not", "no", "Samples miss the data more often"),
+        (0.2, "partly", "not shown", "No difference is shown"),
+        (0.215, "partly", "not shown", "more often than without the bias, but by less than two standard errors"),
+    ],
+)
+def test_samples_that_miss_the_data_are_called_by_the_sign_and_the_error_as_well(
+    value: float, outcome: str, answer: str, said: str
+) -> None:
+    (found,) = of_manifold(Compared("off the manifold", value, 0.20, 0.01))
+    assert (found.outcome, found.answer) == (outcome, answer)
+    assert said in found.sentence
 
 
 def test_an_empty_cluster_is_named():
     first = of_clusters(replace(CLUSTERS, declared=(0.9, 0.1), seen=(0.995, 0.005)))[0]
-    assert "Nearly empty: cluster 2" in first.sentence
+    assert "almost nothing is in cluster 2" in first.sentence
     assert first.outcome == "partly"
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [
+        of_clusters(CLUSTERS),
+        of_shape(Shape("y0 and y1", "one piece with one loop", 0.95, 0.98, 0.99, 1.0, 1000, bound=1.0, norm=1.0)),
+        of_sparsity(Sparse("y0 to y9", 0.7, 0.25, 0.6, 1000, active=8, hoyer_active=0.6, floor_active=0.27)),
+        of_levels(Levels("y0 to y5", (1.0, 0.8, 0.5), (0.0, 0.4, 0.5), 1000)),
+        of_likelihood(BETTER),
+    ],
+)
+def test_words_of_the_paper_are_not_needed_to_read_a_finding(findings: list[Finding]) -> None:
+    for finding in findings:
+        text = f"{finding.question} {finding.sentence}"
+        assert not re.search(r"posterior|prior\b|Betti|coordinates|gates|would have to move|\bz\b", text), text
+        assert re.search(r"\d", finding.sentence), finding
+        assert finding.question.endswith("?")
+        assert finding.next == ""  # nothing is wrong with any of them
 
 
 def test_few_examples_are_not_held_to_what_many_are():
@@ -58,5 +129,5 @@ def test_data_in_a_fifth_of_the_clusters_do_not_unless_too_few_tell(k, n, expect
 @pytest.mark.parametrize(("doubtful", "said"), [(0.0, False), (4.9, False), (58.2, True)])
 def test_a_likelihood_that_its_own_metric_doubts_is_doubted(doubtful: float, said: bool) -> None:
     (found,) = of_likelihood(replace(BETTER, doubtful=doubtful))
-    assert ("raise particles" in found.sentence) == said
-    assert ("For 58% of the examples" in found.sentence) == said
+    assert ("--metric likelihood:particles=5000" in found.told) == said
+    assert ("For 58% of the rows" in found.sentence) == said

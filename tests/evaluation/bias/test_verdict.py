@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from intel_core.evaluation.bias.evidence import Clusters, Compared, Evidence, Levels, Shape, Sparse
+from intel_core.evaluation.bias.evidence import Clusters, Compared, Evidence, Levels, Retry, Shape, Sparse
 from intel_core.evaluation.bias.verdict import HEADLINES, judge
 
 CLUSTERS = Clusters("y0 and y1", (0.5, 0.5), (0.48, 0.52), 1000, loyalty=0.98, agreement=0.9, classes=2)
-SHAPE = Shape("y0 and y1", "Betti numbers 1, 1", 0.95, 0.98, 0.99, 1.0, 1000, bound=1.0, norm=1.0)
+SHAPE = Shape("y0 and y1", "one piece with one loop", 0.95, 0.98, 0.99, 1.0, 1000, bound=1.0, norm=1.0)
 SPARSE = Sparse("y0 to y9", 0.7, 0.25, 0.6, 1000, active=8, hoyer_active=0.6, floor_active=0.27)
 LEVELS = Levels("y0 to y5", (1.0, 0.8, 0.5), (0.0, 0.4, 0.5), 1000)
 BETTER = Compared("bound", -97.0, -98.0, 0.2, "nats per example")
@@ -104,12 +104,15 @@ def test_what_would_tell_more():
 
 
 def test_it_is_told_in_a_sentence_in_lines_and_as_json():
-    found = judged(clusters=(replace(CLUSTERS, loyalty=0.6),))
-    assert repr(found) == "<Verdict: The bias took in part (2 yes, 1 no).>"
+    found = judged(clusters=(replace(CLUSTERS, loyalty=0.6, retry=Retry(longer="--steps 5000")),))
+    assert repr(found) == "<Verdict: The bias took effect in part (2 yes, 1 no).>"
     first, second, *rest = str(found).split("\n")
-    assert first == "The bias took in part."
-    assert second == f"  Do the data fill the clusters as declared? yes: {found.findings[0].sentence}"
+    assert first == "The bias took effect in part."
+    assert second == f"  Are the clusters as large as the model assumed? yes: {found.findings[0].sentence}"
+    assert rest[0].endswith("; next: `--steps 5000`")
     assert [line.strip() for line in rest[2:]] == list(found.caveats)
     told = json.loads(json.dumps(found.to_dict()))
-    assert (told["outcome"], told["headline"]) == ("partly", "The bias took in part")
+    assert (told["outcome"], told["headline"]) == ("partly", "The bias took effect in part")
     assert [one["outcome"] for one in told["findings"]] == ["took", "not", "took"]
+    assert [one["answer"] for one in told["findings"]] == ["yes", "no", "yes"]
+    assert [one["next"] for one in told["findings"]] == ["", "--steps 5000", ""]

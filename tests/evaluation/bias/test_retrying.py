@@ -1,0 +1,58 @@
+"""What a verdict advises can be typed, and changes what it is about."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from intel_core import fit, parse_spec
+from intel_core.evaluation.bias.retrying import retries, with_setting
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value", "expected"),
+    [
+        ("cluster:k=4", "learnable", "true", "cluster:k=4,learnable=true"),
+        ("cluster:k=4,learnable=false", "learnable", "true", "cluster:k=4,learnable=true"),
+        (
+            "cluster:k=3,proportions=[0.2,0.3,0.5]",
+            "learnable",
+            "true",
+            "cluster:proportions=[0.2,0.3,0.5],learnable=true",
+        ),
+        ("cluster:k=3,proportions=[0.2,0.3,0.5]", "k", "4", ""),
+        ("sparse", "gamma", "10", "sparse:gamma=10.0"),
+        ("circle", "learnable", "true", ""),
+        ("nowhere", "k", "3", ""),
+    ],
+)
+def test_a_setting_is_changed_where_the_mapping_has_it(text: str, name: str, value: str, expected: str) -> None:
+    found = with_setting(text, name, value)
+    if expected:
+        assert parse_spec("mappings", found) == parse_spec("mappings", expected)
+    else:
+        assert found == ""
+
+
+def test_all_mappings_of_a_run_are_in_the_advice(tmp_path: Path) -> None:
+    run = fit(
+        mapping=["cluster:k=[2,3],dims=0-3", "sparse"], data="digits", latent=6, steps=3, run_dir=tmp_path / "run"
+    )  # fmt: skip
+    cluster, sparse = retries(run)
+    texts = shlex.split(cluster.learnable)
+    assert texts[0] == texts[2] == "--mapping"
+    first = parse_spec("mappings", texts[1])
+    assert first.learnable is True  # type: ignore[attr-defined]
+    assert texts[3] == "sparse"
+    assert cluster.stronger == ""
+    assert cluster.of_k(4) == ""
+    assert shlex.split(sparse.stronger)[3] == "sparse:gamma=10.0"
+    assert (cluster.longer, cluster.starts) == ("--steps 6", "--restarts 4")
+
+
+def test_a_run_whose_shares_are_learned_is_not_told_to_learn_them(tmp_path: Path) -> None:
+    run = fit(mapping="cluster:k=4,learnable=true", data="digits", steps=3, run_dir=tmp_path / "run")
+    (found,) = retries(run)
+    assert found.learnable == ""
+    assert found.of_k(4) == ""
+    assert found.of_k(10) == "--mapping cluster:k=10,learnable=true"
