@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from intel_core.data.dataset import Dataset, Examples
+from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import make_dataset
+from intel_core.reading.capabilities import Examples
 from intel_core.reading.scale import Standardize
 from intel_core.reading.values import read_values
 from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path

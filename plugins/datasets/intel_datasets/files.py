@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from intel_core.data.splitting import split_rows
 from intel_core.errors import DataError, did_you_mean
 
 __all__ = ["TENTHS", "Shares", "check_suffix", "encode_labels", "find_path"]
+
+Array = np.ndarray[Any, Any]
 
 _READERS = {".npy": "arrays", ".npz": "arrays", ".csv": "table", ".tsv": "table", ".parquet": "table"}
 
@@ -48,6 +51,37 @@ class Shares:
         """
         return split_rows(name, n, self.validation, self.test, self.seed)
 
+    def completed(self, name: str, rows: Sequence[Array], what: str) -> tuple[list[Array], str]:
+        """Row numbers of three parts, of which some may have none: those are drawn from the training rows, by share.
+
+        Args:
+            name: of the data set, for messages.
+            rows: of the training, validation and test part.
+            what: is counted in rows: ``"images"``.
+
+        Returns:
+            Row numbers of the parts, sorted, and what was drawn, in words; empty if nothing was.
+
+        Raises:
+            DataError: for too few rows.
+
+        >>> rows, said = Shares(test=0.2).completed("x", [np.arange(10), np.arange(10, 13), np.array([], int)], "rows")
+        >>> [len(part) for part in rows], said
+        ([8, 3, 2], '2 of the 10 training rows are held out as the test part')
+        """
+        parts, drawn, n = list(rows), [], len(rows[0])
+        for part, share in ((1, self.validation), (2, self.test)):
+            if not len(parts[part]):
+                count = max(1, round(share * n))
+                generator = torch.Generator().manual_seed((self.seed + part) % 2**32)
+                order = torch.randperm(len(parts[0]), generator=generator).numpy()
+                parts[part], parts[0] = np.sort(parts[0][order[:count]]), np.sort(parts[0][order[count:]])
+                of_part = "validation" if part == 1 else "test"
+                drawn.append(f"{count:,} of the {n:,} training {what} are held out as the {of_part} part")
+        if len(parts[0]) < 2:
+            raise DataError(f"{name}: {len(parts[0])} training {what} are too few to train on")
+        return parts, " and ".join(drawn)
+
 
 TENTHS = Shares()
 """A tenth of the examples for validation, and a tenth for testing."""
@@ -76,7 +110,9 @@ def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool | Non
     for candidate in candidates:
         if (folder is not False and candidate.is_dir()) or (not folder and candidate.is_file()):
             return candidate
-    sort, other = ("folder", "file") if folder else ("file" if folder is False else "file or folder", "folder")
+    sort, other = (
+        ("folder", "file") if folder else ("file" if folder is False or wanted.suffix else "file or folder", "folder")
+    )
     for candidate in candidates:
         if candidate.exists():
             hint = _other_reader(candidate)

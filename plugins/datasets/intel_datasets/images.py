@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from intel_core.compute.memory import require_bytes
-from intel_core.data.dataset import Dataset, Examples
+from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError
+from intel_core.reading.capabilities import Examples
 from intel_datasets.decoding import Array, Seen, colour_of, decode
 from intel_datasets.files import TENTHS, Shares, check_suffix, find_path
 from intel_datasets.folders import PARTS, SUFFIXES, Folders, Listing, list_images, readable
@@ -148,25 +149,16 @@ def _rows(name: str, listing: Listing, shares: Shares, *, told: bool) -> list[Ar
         return [part.numpy() for part in shares.split_rows(name, len(listing.files))]
     rows = [np.flatnonzero(listing.parts == part) for part in range(3)]
     there = [f"{len(part):,} {of_part}" for part, of_part in zip(rows, PARTS, strict=True) if len(part)]
-    drawn: list[str] = []
     if not len(rows[0]):
         raise DataError(
             f"images: {name} holds folders named as parts of a split ({', '.join(there)} images), but none for "
             "training; add one, or say folders=classes if they are classes"
         )
-    for part, share in ((1, shares.validation), (2, shares.test)):
-        if not len(rows[part]):
-            count = max(1, round(share * len(rows[0])))
-            order = torch.randperm(len(rows[0]), generator=torch.Generator().manual_seed(shares.seed + part)).numpy()
-            rows[part], rows[0] = np.sort(rows[0][order[:count]]), np.sort(rows[0][order[count:]])
-            drawn.append(
-                f"{count:,} of the training images are held out as the {PARTS[part]} part, which has no folder"
-            )
-    if len(rows[0]) < 2:
-        raise DataError(f"images: {name} has {len(rows[0])} training images, too few to train on")
+    rows, drawn = shares.completed(name, rows, "images")
     if told:
         said = f"images: the folders of {name} are taken as a split ({', '.join(there)} images), not as classes"
-        warnings.warn("; ".join([said, *drawn, "folders=classes takes them as classes"]), stacklevel=3)
+        said += f"; {drawn}, which has no folder" if drawn else ""
+        warnings.warn(f"{said}; folders=classes takes them as classes", stacklevel=3)
     return rows
 
 

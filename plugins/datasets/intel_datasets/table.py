@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 
-from intel_core.data.dataset import Dataset, Examples, Split
+from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, support_of
+from intel_core.reading.capabilities import Examples
+from intel_datasets.columns import constant_columns, labels_in, moments, named, numbers_in, refuse_constant
 from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
+from intel_datasets.folders import SPLITS
+from intel_datasets.headers import require_names
 
-__all__ = ["Layout", "examples", "load", "moments", "read_table"]
+__all__ = ["Layout", "columns_of", "examples", "has_separator", "load", "read_table"]
 
 Array = np.ndarray[Any, Any]
 
+_SUFFIXES = (".csv", ".tsv", ".parquet")
 _SEPARATORS = (";", "\t", "|", ",")
 _LONGEST_LINE = 1 << 20
 
@@ -35,17 +39,20 @@ class Layout:
         label: column of labels, if any; it is not modelled.
         columns: columns to model; all but the label if empty.
         drop: columns to leave out.
-        header: whether the first line of a text file names the columns.
+        header: whether the first line of a text file names the columns; ``"auto"``: it does, but is refused if it looks
+            like data.
         separator: character between the columns of a text file; if None a comma, in .tsv files a tab.
         decimal: character between the whole and the fractional part of numbers in a text file.
+        thousands: character between groups of three digits in numbers of a text file, if any.
     """
 
     label: str | None = None
     columns: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
-    header: bool = True
+    header: bool | Literal["auto"] = "auto"
     separator: str | None = None
     decimal: str = "."
+    thousands: str | None = None
 
 
 def load(
@@ -54,15 +61,19 @@ def load(
     layout: Layout = Layout(),
     *,
     standardize: bool = True,
+    constant: Literal["refuse", "drop"] = "refuse",
     shares: Shares = TENTHS,
 ) -> Dataset:
     r"""The chosen columns of a table, checked, split and standardised.
 
     Args:
-        path: a .csv, .tsv or .parquet file.
+        path: a .csv, .tsv or .parquet file; or a folder that holds one for each part, such as train.csv and test.csv,
+            where a part without a file is drawn from the training rows by its share.
         data_dir: where a relative path is looked for, after the working directory.
         layout: how the file is written, and which columns are used.
         standardize: scale each column to mean 0 and variance 1, measured on the training rows.
+        constant: what to do with columns that have one value in all training rows: ``"drop"`` leaves them out, with a
+            warning that counts them; ``"refuse"``: they are an error where columns are standardised.
         shares: of the validation and test parts.
 
     Raises:
@@ -76,16 +87,31 @@ def load(
     >>> data.x_shape, data.class_names, round(float(data.train.x.std(0)[0]), 1)
     ((2,), ('x', 'y'), 1.0)
     """
-    name, raw = _read(path, data_dir, layout)
+    name, raw, parts = _read(path, data_dir, layout)
     values: Array = raw.x.numpy()
-    rows = shares.split_rows(name, len(values))
+    rows = _rows(name, parts, shares) if parts is not None else shares.split_rows(name, len(values))
+    train, columns = rows[0].numpy(), raw.columns
+    still = constant_columns(values, train)
+    left_out = [column for column, is_still in zip(columns, still, strict=True) if is_still]
+    if constant == "drop" and left_out:
+        if len(left_out) == len(columns):
+            raise DataError(f"table: all columns of {name} have the same value in all training rows; nothing to model")
+        warnings.warn(
+            f"table: {len(left_out):,} of {len(columns):,} columns of {name} have the same value in all training rows, "
+            f"and are left out: {named(left_out)}",
+            stacklevel=3,
+        )
+        values = values[:, ~still]
+        columns = tuple(column for column, is_still in zip(columns, still, strict=True) if not is_still)
+    elif standardize:
+        refuse_constant(name, left_out, len(columns))
     scaling = None
     if standardize:
-        scaling = moments(name, values, rows[0].numpy(), raw.columns)
+        scaling = moments(name, values, train)
         values = (values - np.array(scaling[0])) / np.array(scaling[1])
     x = check_examples(name, values)
-    train, validation, test = (Split(x[r], None if raw.labels is None else raw.labels[r]) for r in rows)
-    return Dataset(name, train, validation, test, support_of(x), raw.class_names, scaling, raw.columns)
+    first, second, third = (Split(x[r], None if raw.labels is None else raw.labels[r]) for r in rows)
+    return Dataset(name, first, second, third, support_of(x), raw.class_names, scaling, columns)
 
 
 def examples(path: str, data_dir: Path | None = None, layout: Layout = Layout()) -> Examples:
@@ -102,43 +128,129 @@ def examples(path: str, data_dir: Path | None = None, layout: Layout = Layout())
     return _read(path, data_dir, layout)[1]
 
 
-def _read(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, Examples]:
-    """The file's name, and the chosen columns."""
-    file = find_path("table", path, data_dir)
-    frame = read_table(file, header=layout.header, separator=layout.separator, decimal=layout.decimal)
-    columns = _choose(file.name, list(frame.columns), layout)
+def columns_of(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, ...]:
+    """Names of all columns, whichever are used.
+
+    Args:
+        path: as in `load`.
+        data_dir: as in `load`.
+        layout: as in `load`.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+    file, _ = _files(find_path("table", path, data_dir, folder=None))[0]
+    return tuple(read_table(file, layout).columns)
+
+
+def has_separator(path: str, data_dir: Path | None, separator: str | None) -> bool:
+    """Whether the first line of a text file has such a character, or it is the usual one that is asked for.
+
+    Raises:
+        DataError: if there is no such file.
+    """
+    if separator is None:
+        return True
+    file, _ = _files(find_path("table", path, data_dir, folder=None))[0]
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return separator in stream.readline(_LONGEST_LINE)
+
+
+def _files(place: Path) -> list[tuple[Path, int | None]]:
+    """The files of a table, and the part of the data that each is; None for a single one.
+
+    Raises:
+        DataError: if a folder holds none that is named so, or two for one part.
+    """
+    if place.is_file():
+        return [(place, None)]
+    there = sorted(
+        file
+        for file in place.iterdir()
+        if file.suffix.lower() in _SUFFIXES and file.stem.casefold() in SPLITS and file.is_file()
+    )
+    files: list[tuple[Path, int | None]] = [(file, SPLITS[file.stem.casefold()]) for file in there]
+    parts = [part for _, part in files]
+    if 0 not in parts or len(set(parts)) < len(parts):
+        listed = ", ".join(file.name for file in there) or "none"
+        raise DataError(
+            f"table: {place} must hold one file for each part of the data, such as train.csv, val.csv and test.csv, "
+            f"but holds {listed}; give a file, or keep one for each"
+        )
+    return sorted(files, key=lambda entry: entry[1] or 0)
+
+
+def _read(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, Examples, Array | None]:
+    """The file's name, the chosen columns, and which part of the data each row is, where files say so."""
+    place = find_path("table", path, data_dir, folder=None)
+    columns: list[str] = []
+    x, words, parts = [], [], []
+    for file, part in _files(place):
+        frame = read_table(file, layout)
+        columns = columns or _choose(file.name, list(frame.columns), layout)
+        for column in columns:
+            if column not in frame.columns:
+                hint = did_you_mean(column, list(frame.columns), say="columns")
+                raise DataError(f"table: {file.name} has no column {column!r}, as the training part has{hint}")
+        if layout.label is not None:
+            if layout.label not in frame.columns:
+                raise DataError(f"table: {file.name} has no column {layout.label!r} (label)")
+            words.append(labels_in(file.name, layout.label, frame[layout.label]))
+        text = "" if file.suffix.lower() == ".parquet" else layout.separator or _separator(file)
+        named_by = layout.header is not False
+        values = [numbers_in(file.name, c, frame[c], separator=text, header=named_by) for c in columns]
+        x.append(np.column_stack(values))
+        parts.append(np.full(len(frame), -1 if part is None else part))
     labels: torch.Tensor | None = None
     names: tuple[str, ...] = ()
     if layout.label is not None:
-        numbers, names = _labels(file.name, layout.label, frame[layout.label])
+        every = np.concatenate(words)
+        numbers, names = encode_labels(f"table: column {layout.label!r} of {place.name}", every, len(every))
         labels = torch.from_numpy(numbers)
-    x = np.column_stack([_numbers(file.name, column, frame[column]) for column in columns])
-    return file.name, Examples(torch.from_numpy(x), labels, names, tuple(columns))
+    found = Examples(torch.from_numpy(np.concatenate(x)), labels, names, tuple(columns))
+    return place.name, found, np.concatenate(parts) if place.is_dir() else None
 
 
-def read_table(path: Path, *, header: bool = True, separator: str | None = None, decimal: str = ".") -> pd.DataFrame:
+def _rows(name: str, parts: Array, shares: Shares) -> Sequence[torch.Tensor]:
+    """Row numbers of the parts; those without a file are drawn from the training rows, which a warning says."""
+    rows, drawn = shares.completed(name, [np.flatnonzero(parts == part) for part in range(3)], "rows")
+    if drawn:
+        warnings.warn(f"table: of {name}, {drawn}, which has no file", stacklevel=4)
+    return [torch.from_numpy(part) for part in rows]
+
+
+def read_table(path: Path, layout: Layout = Layout()) -> pd.DataFrame:
     """A .csv, .tsv or .parquet file; names of columns become texts.
 
     Args:
         path: the file.
-        header: as in `Layout`.
-        separator: as in `Layout`.
-        decimal: as in `Layout`.
+        layout: how it is written.
 
     Raises:
         DataError: if it cannot be read, is empty, or evidently has no line of names or another separator.
     """
-    suffix = check_suffix("table", path, [".csv", ".tsv", ".parquet"])
+    suffix = check_suffix("table", path, _SUFFIXES)
+    first: list[str] = []
     try:
         if suffix == ".parquet":
             frame = pd.read_parquet(path, engine="pyarrow")
         else:
-            between = separator or _separator(path, suffix)
-            first = 0 if header else None
+            between = layout.separator or _separator(path)
             with warnings.catch_warnings():
                 # Pandas drops the last values of rows that are longer than the line of names, and only warns.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
-                frame = pd.read_csv(path, sep=between, decimal=decimal, header=first, index_col=False, low_memory=False)
+                frame = pd.read_csv(
+                    path,
+                    sep=between,
+                    decimal=layout.decimal,
+                    thousands=layout.thousands,
+                    header=None if layout.header is False else 0,
+                    index_col=False,
+                    low_memory=False,
+                )
+                if layout.header == "auto":
+                    line = pd.read_csv(path, sep=between, header=None, nrows=1, dtype=str, keep_default_na=False)
+                    first = [str(text) for text in line.iloc[0]]
     except DataError:
         raise
     except (OSError, ValueError, MemoryError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -146,8 +258,8 @@ def read_table(path: Path, *, header: bool = True, separator: str | None = None,
         raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}") from None
     frame = frame.reset_index(drop=True)
     frame.columns = [str(column) for column in frame.columns]
-    if suffix != ".parquet" and header:
-        _check_header(path.name, list(frame.columns))
+    if first:
+        require_names(path.name, first, frame)
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"table: {path.name} has two columns called {twice!r}; rename one")
@@ -156,13 +268,13 @@ def read_table(path: Path, *, header: bool = True, separator: str | None = None,
     return frame
 
 
-def _separator(path: Path, suffix: str) -> str:
-    """The usual separator for a suffix.
+def _separator(path: Path) -> str:
+    """The usual separator for a file's suffix.
 
     Raises:
         DataError: if the first line evidently has another one, since the whole table would become a single column.
     """
-    usual = "\t" if suffix == ".tsv" else ","
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8", errors="replace") as file:
         line = file.readline(_LONGEST_LINE)
     likely = max(_SEPARATORS, key=line.count)
@@ -172,19 +284,6 @@ def _separator(path: Path, suffix: str) -> str:
             f"table: {path.name} seems to have {likely!r} between columns, expected {usual!r}; say separator={written}"
         )
     return usual
-
-
-def _check_header(name: str, columns: list[str]) -> None:
-    """Refuse a header of numbers: without a line of names, the first example would silently become the header."""
-    numbered = [str(i) for i in range(len(columns))]
-    try:
-        [float(column) for column in columns]
-    except ValueError:
-        return
-    if columns != numbered:
-        raise DataError(
-            f"table: the first line of {name} holds numbers, not column names; if it is data say header=false"
-        )
 
 
 def _choose(name: str, present: Sequence[str], layout: Layout) -> list[str]:
@@ -204,63 +303,3 @@ def _choose(name: str, present: Sequence[str], layout: Layout) -> list[str]:
             "or name it in columns=[…]"
         )
     return chosen
-
-
-def _numbers(name: str, column: str, values: pd.Series[Any]) -> Array:
-    if not pd.api.types.is_numeric_dtype(values):
-        strange = values[pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()]
-        example = (
-            f"row {strange.index[0] + 1} holds {str(strange.iloc[0])[:40]!r}" if len(strange) else f"{values.dtype}"
-        )
-        comma = len(strange) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", str(strange.iloc[0]))
-        advice = '; if that is a decimal comma say decimal=","' if comma else ""
-        raise DataError(
-            f"table: column {column!r} of {name} is not numeric ({example}){advice}; leave it out with "
-            f"drop={column}, or use it as label={column}"
-        )
-    array: Array = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(array))
-    if len(bad):
-        raise DataError(
-            f"table: column {column!r} of {name} has {len(bad)} missing or infinite values, the first in row "
-            f"{bad[0] + 1}; fill them in, remove these rows, or drop={column}"
-        )
-    return array
-
-
-def _labels(name: str, column: str, values: pd.Series[Any]) -> tuple[Array, tuple[str, ...]]:
-    missing = np.flatnonzero(values.isna().to_numpy())
-    if len(missing):
-        raise DataError(
-            f"table: the label column {column!r} of {name} has {len(missing)} missing values, "
-            f"the first in row {missing[0] + 1}"
-        )
-    array = values.to_numpy() if pd.api.types.is_numeric_dtype(values) else values.astype(str).to_numpy(dtype=np.str_)
-    return encode_labels(f"table: column {column!r} of {name}", array, len(values))
-
-
-def moments(name: str, x: Array, train: Array, columns: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each column, measured on the training rows only: nothing leaks from the others.
-
-    Args:
-        name: for messages.
-        x: numbers ``(n, D)``, float64.
-        train: row numbers of the training part.
-        columns: names of the D columns.
-
-    Raises:
-        DataError: with the names of columns that are constant on the training rows.
-
-    >>> moments("t", np.array([[0.0], [2.0], [9.0]]), np.array([0, 1]), ["a"])
-    ((1.0,), (1.0,))
-    """
-    seen = x[train]
-    constant = [column for column, still in zip(columns, seen.min(0) == seen.max(0), strict=True) if still]
-    if constant:
-        words = ", ".join(repr(column) for column in constant[:5]) + (", …" if len(constant) > 5 else "")
-        drop = constant[0] if len(constant) == 1 else "[" + ",".join(f'"{column}"' for column in constant) + "]"
-        raise DataError(
-            f"table: {words} of {name} has the same value in all training rows, so it cannot be "
-            f"standardised; leave it out with drop={drop}"
-        )
-    return tuple(seen.mean(0).tolist()), tuple(seen.std(0).tolist())

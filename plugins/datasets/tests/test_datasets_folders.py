@@ -50,7 +50,9 @@ def test_folders_named_as_splits_are_the_splits_and_not_classes(names, class_fir
 @pytest.mark.parametrize(("there", "sizes_then"), [(("train", "val"), (10, 12, 2)), (("train", "test"), (10, 2, 12))])
 def test_a_part_without_a_folder_is_drawn_from_the_training_images_and_said(there, sizes_then, tmp_path, load):
     photos(tmp_path, *there)
-    with pytest.warns(UserWarning, match=r"2 of the training images are held out as the (test|validation) part, which"):
+    with pytest.warns(
+        UserWarning, match=r"2 of the 12 training images are held out as the (test|validation) part, which"
+    ):
         data = load(f"images:path={tmp_path},channels=1,test=0.2,validation=0.2")
     assert sizes(data) == sizes_then
     with pytest.warns(UserWarning, match=r"taken as a split"):

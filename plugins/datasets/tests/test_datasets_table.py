@@ -1,5 +1,6 @@
 """Are tables read column by column, standardised without leaks, or refused with a reason?"""
 
+import decimal
 import json
 import re
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from intel_datasets import TableSpec
 
 from intel_core import DataError, SpecError
 
@@ -105,6 +107,187 @@ def test_a_text_file_without_names_can_say_so(table, load):
     assert load("table:path=t.csv,header=false,drop=0").x_shape == (1,)
     with pytest.raises(DataError, match=r"first line of t.csv holds numbers, not column names; .*header=false"):
         load("table:path=t.csv")
+
+
+IRIS = [f"{5 + i % 7 / 7:.1f},{3 + i % 5 / 9:.1f},{'setosa' if i < 20 else 'virginica'}" for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        IRIS,
+        [f"{i % 9},{i % 7},row{i}" for i in range(40)],  # no word comes up twice
+        [f"{'ab'[i % 2]};{i / 7:.3f}" for i in range(40)],
+        ["7,7,a", *(f"{i},{i},{'ab'[i % 2]}" for i in range(40))],  # two names alike
+    ],
+)
+def test_a_first_line_that_looks_like_data_is_not_taken_for_names_and_no_row_is_lost(lines, tmp_path, load):
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    separator = ",separator=;" if ";" in lines[0] else ""
+    for said in ("", ",label=2"):
+        with pytest.raises(DataError, match=r"first line of t.csv looks like data .*header=false if .*header=true if"):
+            load(f"table:path=t.csv{separator}{said}")
+    words = next(i for i, text in enumerate(re.split("[,;]", lines[0])) if not text[0].isdigit())
+    data = load(f"table:path=t.csv,header=false,drop={words}{separator}")
+    assert sum(len(part) for part in (data.train, data.validation, data.test)) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("names", "header"),
+    [
+        (["400.0", "402.5", "405.0"], "true"),
+        (["2019", "2020", "2021"], "true"),
+        (["2021", "2019", "7e3"], "true"),
+        (["country", "2019", "2020"], "auto"),
+        (["400.0", "402.5", "sample"], "auto"),
+        (["x", "1", "2"], "auto"),
+        (["0", "1", "2"], "auto"),
+    ],
+)
+def test_columns_named_by_numbers_are_read(names, header, tmp_path, load):
+    rows = [",".join(f"{v:.3f}" for v in row) for row in RNG.normal(size=(30, 3))]
+    (tmp_path / "t.csv").write_text("\n".join([",".join(names), *rows]))
+    data = load(f"table:path=t.csv,header={header}")
+    assert data.columns == tuple(names)
+    assert sum(len(part) for part in (data.train, data.validation, data.test)) == 30
+
+
+def test_years_are_names_even_where_values_are_as_large(tmp_path, load):
+    rows = [f"x{i},{2000 + i},{1990 + 2 * i},{7 * i}" for i in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["country,2019,2020,2021", *rows]))
+    assert load("table:path=t.csv,drop=country").columns == ("2019", "2020", "2021")
+
+
+def test_a_line_of_names_that_is_said_to_be_data_is_told(table, load):
+    table(FRAME[["height", "weight"]])
+    with pytest.raises(
+        DataError, match=r"row 1 holds 'height'\); the first line seems to name .* leave header=false out"
+    ):
+        load("table:path=t.csv,header=false")
+
+
+@pytest.mark.parametrize("columns", ["[1,2]", '["1","2"]'])
+def test_columns_without_names_are_called_by_their_positions(columns, table, load):
+    table(FRAME[["id", "height", "weight"]], header=False)
+    assert load(f"table:path=t.csv,header=false,columns={columns}").columns == ("1", "2")
+    assert TableSpec(path="t.csv", header=False, columns=[1, 2], label=0).label == "0"
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "said"),
+    [
+        (["1,234", "12", "5,678,901"], {}, 'thousands=","'),
+        (["1,234", "12"], {"sep": ";"}, r'thousands=",", if that is a decimal comma say decimal=","'),
+        (["1'234", "12"], {}, "thousands='"),
+        (["1 234", "12"], {}, 'thousands=" "'),
+        (["1.234.567", "1.000.000"], {}, 'thousands=.,decimal=","'),
+    ],
+)
+def test_thousands_are_not_taken_for_decimals(values, options, said, table, load):
+    table(pd.DataFrame({"a": values * 10, "b": np.arange(10 * len(values)) * 0.5}), **options)
+    text = f"table:path=t.csv{',separator=;' if options else ''}"
+    with pytest.raises(
+        DataError, match=rf"'a' of t.csv is not numeric .*stands between thousands say {said}"
+    ) as caught:
+        load(text)
+    assert ("decimal comma" in str(caught.value)) == bool(options)
+
+
+def test_thousands_are_read_when_said(table, load):
+    table(pd.DataFrame({"a": ["1,234", "12", "5,678,901"] * 10, "b": range(30)}))
+    data = load('table:path=t.csv,thousands=",",standardize=false')
+    assert sorted(set(everything(data)[:, 0].tolist())) == [12, 1234, 5678901]
+
+
+@pytest.mark.parametrize("first", [10**25, 2**63, -(2**62)])
+def test_whole_numbers_that_differ_beyond_16_digits_are_not_called_constant_or_words(first, table, load):
+    table(pd.DataFrame({"id": [str(first + i) for i in range(30)], "b": RNG.normal(size=30)}))
+    with pytest.raises(
+        DataError, match=r"values of column 'id' of t.csv differ, but not in their first 16 digits .*drop"
+    ):
+        load("table:path=t.csv")
+
+
+def test_large_whole_numbers_are_numbers(table, load):
+    table(pd.DataFrame({"id": [str(10**25 * i) for i in range(30)]}))
+    assert len(everything(load("table:path=t.csv")).unique()) == 30
+
+
+def test_text_and_decimals_of_parquet(tmp_path, load):
+    decimals = [decimal.Decimal(i) / 4 for i in range(20)]
+    pd.DataFrame({"a": pd.Series(decimals, dtype=object), "b": range(20)}).to_parquet(tmp_path / "t.parquet")
+    assert load("table:path=t.parquet").x_shape == (2,)
+    pd.DataFrame({"a": [str(i) for i in range(20)]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"not numeric \(row 1 holds '0'\)"):
+        load("table:path=t.parquet")
+
+
+def test_values_beyond_a_standard_deviation_are_told(table, load):
+    table(pd.DataFrame({"a": RNG.normal(size=30) * 1e300}))
+    with pytest.raises(DataError, match=r"values of t.csv up to .*e\+300 have no standard deviation in float64"):
+        load("table:path=t.csv")
+
+
+# --- columns that do not vary --------------------------------------------------------------------------------------
+
+
+def genes(n=800):
+    frame = pd.DataFrame(np.zeros((40, n), int), columns=[f"ENSG{i:011d}" for i in range(n)])
+    frame.iloc[:, :3] = RNG.poisson(3, size=(40, 3))
+    return frame
+
+
+def test_hundreds_of_constant_columns_are_refused_in_one_short_line(table, load):
+    table(genes())
+    with pytest.raises(DataError, match=r"797 of 800 columns of t.csv \('ENSG0.*', …\).*constant=drop") as caught:
+        load("table:path=t.csv")
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("standardize", ["true", "false"])
+def test_constant_columns_can_be_left_out_and_are_counted(standardize, table, load):
+    table(genes())
+    with pytest.warns(UserWarning, match=r"797 of 800 columns of t.csv have the same value .* left out: 'ENSG"):
+        data = load(f"table:path=t.csv,constant=drop,standardize={standardize}")
+    assert data.columns == tuple(genes().columns[:3])
+    assert data.x_shape == (3,)
+    table(genes().iloc[:, 3:])
+    with pytest.raises(DataError, match=r"all columns of t.csv"):
+        load("table:path=t.csv,constant=drop")
+
+
+# --- a file for each part ------------------------------------------------------------------------------------------
+
+
+def test_files_named_as_parts_are_the_parts(table, load, tmp_path):
+    for i, name in enumerate(["train.csv", "val.csv", "test.csv"]):
+        table(FRAME[20 * i : 20 * i + 20] if i < 2 else FRAME[40:], name=name)
+    data = load(f"table:path={tmp_path},label=kind,standardize=false")
+    assert [part.x[:, 0].tolist() for part in (data.train, data.validation, data.test)] == [
+        [*range(20)],
+        [*range(20, 40)],
+        [*range(40, 50)],
+    ]
+    assert data.class_names == ("cat", "dog")
+    scaled = load(f"table:path={tmp_path},label=kind")
+    np.testing.assert_allclose(scaled.train.x.mean(0), 0, atol=1e-5)
+
+
+def test_a_part_without_a_file_is_drawn_from_the_training_rows_and_said(table, load, tmp_path):
+    table(FRAME[:40], name="train.csv")
+    table(FRAME[40:], name="validation.csv")
+    with pytest.warns(UserWarning, match=r"8 of the 40 training rows are held out as the test part, which has no file"):
+        data = load(f"table:path={tmp_path},label=kind,test=0.2")
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [32, 10, 8]
+
+
+def test_parts_must_have_the_same_columns(table, load, tmp_path):
+    table(FRAME, name="train.csv")
+    table(FRAME.drop(columns="weight"), name="test.csv")
+    with pytest.raises(DataError, match=r"test.csv has no column 'weight', as the training part has"):
+        load(f"table:path={tmp_path},label=kind")
+    with pytest.raises(DataError, match=r"must hold one file for each part .*but holds none"):
+        load(f"table:path={tmp_path.parent}")
 
 
 def holes(column, row=4):

@@ -21,6 +21,7 @@ from intel_datasets.specs.fields import (
     Seed,
     Share,
     Stream,
+    Word,
     Words,
     YesNoAuto,
     as_before,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from intel_core.data.dataset import Dataset, Examples
+    from intel_core.data.dataset import Dataset
+    from intel_core.reading.capabilities import Examples
     from intel_datasets.table import Layout
 
 __all__ = ["ArraysSpec", "ImagesSpec", "TableSpec"]
@@ -91,11 +93,18 @@ class ArraysSpec(DatasetSpec):
 class TableSpec(DatasetSpec):
     """Your numeric columns from a .csv, .tsv or .parquet file."""
 
-    path: str = Field(min_length=1, description=".csv, .tsv or .parquet file, one example per row")
-    label: str | None = Field(None, description="column of labels (whole numbers or words); it is not modelled")
+    path: str = Field(
+        min_length=1,
+        description=".csv, .tsv or .parquet file, one example per row; or a folder with train.csv, val.csv, test.csv",
+    )
+    label: Word | None = Field(None, description="column of labels (whole numbers or words); it is not modelled")
     columns: Words = Field((), description="columns to model; all but the label if empty")
     drop: Words = Field((), description="columns to leave out")
-    header: bool = Field(True, description="the first line of a text file names the columns; else they are 0, 1, …")
+    header: YesNoAuto = Field(
+        "auto",
+        description="whether the first line of a text file names the columns; if false they are 0, 1, …; auto: it "
+        "does, but is refused if it looks like data",
+    )
     separator: str | None = Field(
         None,
         min_length=1,
@@ -103,8 +112,17 @@ class TableSpec(DatasetSpec):
         description="character between columns of a text file; by default a comma, in .tsv files a tab",
     )
     decimal: Literal[".", ","] = Field(".", description="decimal point or decimal comma in numbers of a text file")
+    thousands: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="character between groups of three digits in numbers of a text file, e.g. the comma of 1,234",
+    )
     standardize: bool = Field(
         True, description="scale each column to mean 0 and variance 1, measured on the training rows only"
+    )
+    constant: Literal["refuse", "drop"] = Field(
+        "refuse", description="columns with one value in all training rows: refuse the table, or drop them"
     )
     validation: Share = Field(0.1, description=VALIDATION)
     test: Share = Field(0.1, description=TEST)
@@ -119,6 +137,8 @@ class TableSpec(DatasetSpec):
                 raise ValueError(f"{name!r} is in both columns and drop")
             if name == self.label:
                 raise ValueError(f"{name!r} is both the label and one of the columns to model")
+        if self.thousands == self.decimal:
+            raise ValueError(f"{self.decimal!r} cannot be both the decimal point and what stands between thousands")
         if (self.separator or ",") == self.decimal and not self.path.lower().endswith((".tsv", ".parquet")):
             raise ValueError(f"{self.decimal!r} cannot stand between columns and in numbers; name another separator")
         return self
@@ -129,7 +149,14 @@ class TableSpec(DatasetSpec):
         from intel_datasets.files import Shares
 
         shares = Shares(self.validation, self.test, self.split_seed)
-        return table.load(self.path, data_dir, self._layout(), standardize=self.standardize, shares=shares)
+        return table.load(
+            self.path,
+            data_dir,
+            self._layout(),
+            standardize=self.standardize,
+            constant=self.constant,
+            shares=shares,
+        )
 
     def examples(self, data_dir: Path | None) -> Examples:
         """See `intel_datasets.table.examples`."""
@@ -140,7 +167,27 @@ class TableSpec(DatasetSpec):
     def _layout(self) -> Layout:
         from intel_datasets.table import Layout
 
-        return Layout(self.label, self.columns, self.drop, self.header, self.separator, self.decimal)
+        return Layout(self.label, self.columns, self.drop, self.header, self.separator, self.decimal, self.thousands)
+
+    def like(self, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None) -> TableSpec:
+        """The same table, of which the columns are read that a run was trained on, written as its table was.
+
+        What is said stays, and so does what the file does not have: another separator, other columns, no labels.
+        """
+        from intel_datasets import table
+
+        said, known = self.model_fields_set, tuple(summary.get("columns") or ())
+        new = self
+        if isinstance(trained, TableSpec) and Path(self.path).suffix == Path(trained.path).suffix:
+            keys = [key for key in ("header", "decimal", "thousands", "separator") if key not in said]
+            new = self.model_copy(update={key: getattr(trained, key) for key in keys})
+            if "separator" in keys and not table.has_separator(new.path, data_dir, new.separator):
+                new = self
+        there = table.columns_of(new.path, data_dir, new._layout())
+        if not said & {"columns", "drop"} and known and set(known) <= set(there):
+            new = new.model_copy(update={"columns": known})
+        label = trained.label if isinstance(trained, TableSpec) and "label" not in said else None
+        return new.model_copy(update={"label": label}) if label in there and label not in new.columns else new
 
 
 class ImagesSpec(DatasetSpec):

@@ -1,0 +1,176 @@
+"""Which numbers does a column of a table hold, and how are they scaled?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from intel_core.errors import DataError
+from intel_datasets.files import encode_labels
+
+__all__ = ["constant_columns", "labels_in", "moments", "named", "numbers_in", "refuse_constant"]
+
+Array = np.ndarray[Any, Any]
+
+_THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:([,.' _])\d{3})(?:\1\d{3})*(?:[.,]\d+)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+_MOST_NAMED = 5
+
+
+def named(columns: Sequence[str]) -> str:
+    """The first few names.
+
+    >>> named(list("abcdefg"))
+    "'a', 'b', 'c', 'd', 'e', …"
+    """
+    return ", ".join(repr(column) for column in columns[:_MOST_NAMED]) + (", …" if len(columns) > _MOST_NAMED else "")
+
+
+def numbers_in(name: str, column: str, values: pd.Series[Any], *, separator: str = "", header: bool = True) -> Array:
+    """The values of a column, float64.
+
+    Args:
+        name: of the file, for messages.
+        column: its name.
+        values: what it holds.
+        separator: between the columns of a text file; empty for others.
+        header: whether the first line was taken as names.
+
+    Raises:
+        DataError: if there is anything but numbers, a value is missing, or they differ by less than float64 can tell.
+
+    >>> numbers_in("t.csv", "a", pd.Series([1, 2])).tolist()
+    [1.0, 2.0]
+    """
+    numeric = values
+    if not pd.api.types.is_numeric_dtype(values):
+        numeric = _numbers_of_words(name, column, values, separator, header)
+    array: Array = numeric.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(array))
+    if len(bad):
+        raise DataError(
+            f"table: column {column!r} of {name} has {len(bad)} missing or infinite values, the first in row "
+            f"{bad[0] + 1}; fill them in, remove these rows, or drop={column}"
+        )
+    # Whole numbers of more than 16 digits lose those beyond, be they of 64 bits or Python's.
+    if len(array) and array.min() == array.max() and not pd.api.types.is_float_dtype(values) and values.nunique() > 1:
+        raise DataError(
+            f"table: the values of column {column!r} of {name} differ, but not in their first 16 digits "
+            f"({values.iloc[0]}, …), which is all that numbers are read to; subtract the smallest, or drop={column}"
+        )
+    return array
+
+
+def _numbers_of_words(name: str, column: str, values: pd.Series[Any], separator: str, header: bool) -> pd.Series[Any]:
+    """The numbers of a column that pandas keeps as words or as Python's objects.
+
+    Raises:
+        DataError: with the first of it that is no number.
+    """
+    is_word = values.map(lambda value: isinstance(value, str))
+    numeric = pd.to_numeric(values, errors="coerce")
+    if not is_word.any() and not (numeric.isna() & values.notna()).any() and values.dtype == object:
+        return numeric
+    strange = values[pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()]
+    words = strange if len(strange) else values[is_word]
+    example = f"row {words.index[0] + 1} holds {str(words.iloc[0])[:40]!r}" if len(words) else f"{values.dtype}"
+    if not header and list(strange.index) == [0]:
+        advice = "; the first line seems to name the columns: leave header=false out"
+    else:
+        advice = f"{_how_written([str(value) for value in strange], separator)}; leave it out with "
+        advice += f"drop={column}, or use it as label={column}"
+    raise DataError(f"table: column {column!r} of {name} is not numeric ({example}){advice}")
+
+
+def _how_written(strange: Sequence[str], separator: str) -> str:
+    """What to say if these are numbers that are written in another way."""
+    groups = [_THOUSANDS.fullmatch(text) for text in strange]
+    marks = {match[1] for match in groups if match}
+    decimal = 'if that is a decimal comma say decimal=","'
+    if separator == ",":
+        decimal = "if that is a decimal comma write a point"
+    if strange and all(groups) and len(marks) == 1:
+        mark = marks.pop()
+        written = json.dumps(mark) if mark in ", " else mark
+        thousands = f"thousands={written}{',decimal=' + json.dumps(',') if mark == '.' else ''}"
+        unclear = mark == "," and separator != "," and not any("." in text or text.count(",") > 1 for text in strange)
+        return f"; if {mark!r} stands between thousands say {thousands}" + (f", {decimal}" if unclear else "")
+    return f"; {decimal}" if strange and _DECIMAL_COMMA.fullmatch(strange[0]) else ""
+
+
+def labels_in(name: str, column: str, values: pd.Series[Any]) -> Array:
+    """The labels as they are written: numbers, or words.
+
+    Raises:
+        DataError: if some are missing.
+
+    >>> labels_in("t.csv", "kind", pd.Series(["cat", "dog"])).tolist()
+    ['cat', 'dog']
+    """
+    missing = np.flatnonzero(values.isna().to_numpy())
+    if len(missing):
+        raise DataError(
+            f"table: the label column {column!r} of {name} has {len(missing)} missing values, "
+            f"the first in row {missing[0] + 1}"
+        )
+    array: Array = (
+        values.to_numpy() if pd.api.types.is_numeric_dtype(values) else values.astype(str).to_numpy(dtype=np.str_)
+    )
+    encode_labels(f"table: column {column!r} of {name}", array, len(values))
+    return array
+
+
+def constant_columns(x: Array, train: Array) -> Array:
+    """Which columns have one value in all training rows, ``(D,)``.
+
+    >>> constant_columns(np.array([[0.0, 1.0], [0.0, 2.0], [5.0, 3.0]]), np.array([0, 1])).tolist()
+    [True, False]
+    """
+    seen = x[train]
+    still: Array = seen.min(0) == seen.max(0)
+    return still
+
+
+def refuse_constant(name: str, constant: Sequence[str], n: int) -> None:
+    """Refuse columns that cannot be standardised.
+
+    Raises:
+        DataError: if there are some of `n`, in one line however many.
+    """
+    if not constant:
+        return
+    if len(constant) <= _MOST_NAMED:
+        drop = constant[0] if len(constant) == 1 else "[" + ",".join(f'"{column}"' for column in constant) + "]"
+        what, advice = f"{named(constant)} of {name} has", f"leave it out with drop={drop}, or with constant=drop"
+    else:
+        what = f"{len(constant):,} of {n:,} columns of {name} ({named(constant)}) each have"
+        advice = "constant=drop leaves them out"
+    raise DataError(f"table: {what} the same value in all training rows, so it cannot be standardised; {advice}")
+
+
+def moments(name: str, x: Array, train: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each column, measured on the training rows only: nothing leaks from the others.
+
+    Args:
+        name: of the file, for messages.
+        x: numbers ``(n, D)``, float64, no column constant on the training rows.
+        train: row numbers of the training part.
+
+    Raises:
+        DataError: if they are too large for a standard deviation.
+
+    >>> moments("t", np.array([[0.0], [2.0], [9.0]]), np.array([0, 1]))
+    ((1.0,), (1.0,))
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = x[train].mean(0), x[train].std(0)
+    if not (np.isfinite(mean) & np.isfinite(std) & (std > 0)).all():
+        raise DataError(
+            f"table: values of {name} up to {np.abs(x).max():.3g} have no standard deviation in float64; rescale them"
+        )
+    return tuple(mean.tolist()), tuple(std.tolist())
