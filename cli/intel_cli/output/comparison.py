@@ -15,8 +15,8 @@ __all__ = ["as_json", "as_latex", "as_markdown", "show"]
 
 _NAMES = {"elbo": "ELBO", "log_likelihood": "log-likelihood", "kl": "KL", "active_units": "active units"}
 """Of the numbers that every run has of its test data."""
-_NONE, _BREAK = "–", "  "
-"""What stands where there is no number, and between a difference and what is said of it."""
+_NONE, _BREAK, _VERDICT = "–", "  ", "verdict"
+"""What stands where there is no number, between a difference and what is said of it, and above that."""
 _LATEX = {sign: f"\\{sign}" for sign in "#$%&_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -177,14 +177,14 @@ def show(comparison: Comparison) -> None:
     """A table in the terminal, and what it means below it."""
     from rich.table import Table
 
-    made, out = _table(comparison), console()
+    made, out = _in_two(_table(comparison), comparison.groups[0].name), console()
     table = Table()
     sizes = {group.name: len(group.runs) for group in comparison.groups}
     for i, head in enumerate(made.heads):
-        count = f"\n{sizes[head]} run{'s'[: sizes[head] != 1]}" if head in sizes and 0 < i < len(made.heads) - 1 else ""
-        table.add_column(
-            f"{head}{count}", justify="left" if i in (0, len(made.heads) - 1) else "right", overflow="fold"
-        )
+        last = i in (0, len(made.heads) - 1)
+        count = f"\n{sizes[head]} run{'s'[: sizes[head] != 1]}" if head in sizes and not last else ""
+        words = last or head == _VERDICT
+        table.add_column(f"{head}{count}", justify="left" if words else "right", overflow="fold")
     for cells in made.rows:
         table.add_row(*cells)
     out.print(table)
@@ -235,7 +235,7 @@ def _in_two(table: _Table, first: str) -> _Table:
         )
         return [one for two in parts for one in two]
 
-    return _Table(split(table.heads, "verdict"), [split(cells, "") for cells in table.rows])
+    return _Table(split(table.heads, _VERDICT), [split(cells, "") for cells in table.rows])
 
 
 def _escaped(text: str) -> str:
