@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from intel_core.components.spec import parse_spec as parse_spec
     from intel_core.data.dataset import Dataset as Dataset
     from intel_core.data.dataset import DatasetSpec as DatasetSpec
-    from intel_core.data.dataset import OnManifold as OnManifold
-    from intel_core.data.dataset import Shaped as Shaped
     from intel_core.data.dataset import Split as Split
     from intel_core.errors import DataError as DataError
     from intel_core.errors import DivergenceError as DivergenceError
@@ -69,6 +67,8 @@ if TYPE_CHECKING:
     from intel_core.model.contract import ObjectiveSpec as ObjectiveSpec
     from intel_core.model.vae import InteLVAE as InteLVAE
     from intel_core.reading.arrays import make_dataset as make_dataset
+    from intel_core.reading.capabilities import OnManifold as OnManifold
+    from intel_core.reading.capabilities import Shaped as Shaped
     from intel_core.recipe.runspec import RunSpec as RunSpec
     from intel_core.replicates.fitting import Replicates as Replicates
     from intel_core.replicates.fitting import fit_replicates as fit_replicates
@@ -91,13 +91,8 @@ _HOMES = {
         "format_spec",
         "parse_spec",
     ),
-    "data.dataset": (
-        "Dataset",
-        "DatasetSpec",
-        "Shaped",
-        "Split",
-        "OnManifold",
-    ),
+    "data.dataset": ("Dataset", "DatasetSpec", "Split"),
+    "reading.capabilities": ("OnManifold", "Shaped"),
     "errors": (
         "DataError",
         "DivergenceError",

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -46,9 +46,7 @@ def base_of(kind: str) -> type[BaseModel]:
     component = min(offered, key=lambda one: one.distribution != CORE)
     with told_as_broken(component):
         base = _value_of(component)
-    if not (isinstance(base, type) and issubclass(base, BaseModel) and getattr(base, "kind", None) == kind):
-        raise PluginError(f"{component.value} of {component.distribution} is not the base class of {kind}")
-    return base
+    return _check_class(component, base)
 
 
 def register(kind: str, name: str, spec_class: type[Any]) -> None:
@@ -114,9 +112,12 @@ def import_value(value: str) -> object:
 def _check_class(component: Component, spec_class: object) -> type[BaseModel]:
     """The class, if it is a spec of the component's kind; for a kind, if it is the base of one."""
     if component.kind == KINDS:
-        if isinstance(spec_class, type) and issubclass(spec_class, BaseModel) and "kind" in vars(spec_class):
-            return spec_class
-        raise SpecError(f"{component.value} is no base class of specs: it names no kind of its own")
+        own = (
+            vars(spec_class).get("kind") if isinstance(spec_class, type) and issubclass(spec_class, BaseModel) else None
+        )
+        if own == component.name:
+            return cast("type[BaseModel]", spec_class)
+        raise PluginError(f"{component.value} of {component.distribution} is not the base class of {component.name}")
     base = base_of(component.kind)
     if not (isinstance(spec_class, type) and issubclass(spec_class, base)):
         raise SpecError(f"{component.value} is not a subclass of {base.__name__}")

@@ -50,7 +50,7 @@ class ComponentSpec(BaseModel):
     def __str__(self) -> str:
         try:
             return format_spec(self)
-        except PluginError:  # registered under no name, so there is no text form
+        except ValueError:  # registered under no name, or with a value that has no text form
             return repr(self)
 
 
@@ -219,23 +219,19 @@ def format_spec(spec: ComponentSpec, *, explicit: bool = False) -> str:
     fields = type(spec).model_fields
     set_by_hand = [k for k in fields if k in spec.model_fields_set and getattr(spec, k) != fields[k].default]
     not_default = [k for k in fields if getattr(spec, k) != fields[k].get_default(call_default_factory=True)]
-    try:
-        dumped = spec.model_dump(mode="json")
-    except Exception as error:
-        raise PluginError(f"{name}: its fields cannot be written as text: {one_line(str(error))}") from error
+    dumped = spec.model_dump(mode="json")
 
     def is_needed(key: str) -> bool:
         """Whether the spec changes without this key: a validator may fill in missing ones."""
-        return bool(_lost(spec, name, _write(name, {k: dumped[k] for k in set_by_hand if k != key})))
+        return not _reads_back(spec, name, _write(name, {k: dumped[k] for k in set_by_hand if k != key}))
 
     needed = [] if explicit else [key for key in set_by_hand if is_needed(key)]
     choices = [list(fields)] if explicit else [needed, set_by_hand, not_default, list(fields)]
-    texts = [_write(name, {key: dumped[key] for key in keys}) for keys in choices]
-    for text in (*texts, f"{name}:{json.dumps(dumped, ensure_ascii=False)}"):
-        lost = _lost(spec, name, text)
-        if not lost:
+    for keys in choices:
+        text = _write(name, {key: dumped[key] for key in keys})
+        if _reads_back(spec, name, text):
             return text
-    raise PluginError(f"{name} cannot be kept as text: {lost}; its spec needs another default there, such as None")
+    return f"{name}:{json.dumps(dumped, ensure_ascii=False)}"
 
 
 def short_text(kind: str, text: str) -> str:
@@ -251,17 +247,12 @@ def short_text(kind: str, text: str) -> str:
         return text
 
 
-def _lost(spec: ComponentSpec, name: str, text: str) -> str:
-    """Why a text does not give a spec again; empty if it does."""
+def _reads_back(spec: ComponentSpec, name: str, text: str) -> bool:
     try:
         _, colon, body = text.partition(":")
-        read = validate(type(spec), name, _read_body(name, body) if colon else {})
-    except SpecError as error:
-        return str(error).removeprefix(f"{name}: ")
-    if read == spec or repr(read) == repr(spec):  # NaN is not equal to itself
-        return ""
-    other = [key for key in type(spec).model_fields if getattr(read, key) != getattr(spec, key)]
-    return f"{', '.join(other)} would come back as something else"
+        return validate(type(spec), name, _read_body(name, body) if colon else {}) == spec
+    except SpecError:
+        return False
 
 
 def _write(name: str, values: Dictionary[str, Any]) -> str:

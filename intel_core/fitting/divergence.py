@@ -6,7 +6,7 @@ logged mean is not finite, the steps since then are repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 
 import torch
@@ -38,28 +38,35 @@ class Investigator:
         """Take a snapshot where the training begins, or is resumed."""
         self._snapshot = Snapshot(trainer)
 
-    @hookimpl
+    @hookimpl(trylast=True)
     def logged(self, trainer: Trainer) -> None:
-        """Take a snapshot from time to time, once the state is known to be finite."""
+        """Take a snapshot from time to time, once the state is known to be finite and other hooks have changed it."""
         if self._snapshot is None or trainer.step - self._snapshot.step >= _SNAPSHOT_EVERY:
             self._snapshot = Snapshot(trainer)
 
-    @hookimpl
-    def diverged(self, trainer: Trainer, broken: str) -> NoReturn:
-        """Repeat the last steps, and report where the training diverged.
+    @hookimpl(wrapper=True)
+    def diverged(self, trainer: Trainer, broken: str) -> Generator[None, object, NoReturn]:
+        """Repeat the last steps, in all processes, let other hooks speak, and report where the training diverged.
 
         Raises:
             DivergenceError: always; if the step is found, its batch is kept in the run directory.
         """
+        error = self._investigate(trainer, broken)
+        yield  # a hook of the caller may raise an error that says more
+        raise error
+
+    def _investigate(self, trainer: Trainer, broken: str) -> DivergenceError:
         step, culprit = trainer.step, None
         if self._snapshot is not None:
             culprit = find_culprit(trainer, self._snapshot, until=step)
         if culprit is None:
-            raise DivergenceError(f"{broken} is not finite by step {step}, but is on a second try; {DIVERGENCE_ADVICE}")
+            return DivergenceError(
+                f"{broken} is not finite by step {step}, but is on a second try; {DIVERGENCE_ADVICE}"
+            )
         largest, advice = float(culprit.batch["x"].abs().max()), DIVERGENCE_ADVICE
         if largest > _LARGE:
             advice = f"values of the data reach {largest:,.6g}: standardise them first, or else {advice}"
-        raise DivergenceError(
+        return DivergenceError(
             f"training diverged at step {culprit.step}: {culprit.what}, first in {culprit.layer}"
             f"{_kept(trainer, culprit)}; {advice}"
         )
@@ -146,10 +153,10 @@ def _replay(trainer: Trainer, watch: _Watch, until: int) -> Culprit | None:
         batch = {"x": x, "noise": noise}
         values = terms.numbers()
         values["loss"] = values.pop("loss")  # last: it is named only if all of its parts are finite
-        finding = _judged(step, model, watch, values, batch)
-        finding = _shared(finding, trainer.processes, batch)
-        if finding is not None:
-            return finding
+        culprit = _judged(step, model, watch, values, batch)
+        culprit = _shared(culprit, trainer.processes, batch)
+        if culprit is not None:
+            return culprit
     return None
 
 
@@ -170,7 +177,7 @@ def _judged(
 
 
 def _shared(own: Culprit | None, processes: ProcessGroup, batch: dict[str, Tensor]) -> Culprit | None:
-    """The finding of the first of the processes that found something in their rows, with the whole batch."""
+    """The culprit of the first of the processes that found something in their rows, with the whole batch."""
     said = processes.exchange(None if own is None else (own.what.startswith("a "), own.step, own.what, own.layer))
     found = sorted((one for one in said if one is not None), key=lambda one: one[0])  # a term before a gradient
     if not found:

@@ -239,7 +239,7 @@ class Peers(ProcessGroup):
     def end(self, model: nn.Module) -> None:
         """As `ProcessGroup.end`."""
         release(model)
-        self.wish = None
+        self._gradients = self.wish = None
 
     def require_same(self, model: nn.Module) -> None:
         """As `ProcessGroup.require_same`; norms of weights may differ by one part in a thousand."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 __all__ = ["EarlyStopping", "StopReason"]
 
@@ -92,6 +93,11 @@ class EarlyStopping:
         if self.without_gain < self.patience:
             return None
         return StopReason(f"no gain on validation data in {self.patience} evaluations", "early stopping")
+
+    def load_best(self, model: nn.Module) -> None:
+        """Give a model the weights of the best evaluation, if one is remembered."""
+        if self.best_model is not None:
+            model.load_state_dict(self.best_model)
 
     def state(self) -> dict[str, Any]:
         """The numbers that a checkpoint keeps beside the tensors of `best_model`."""

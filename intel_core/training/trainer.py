@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,8 +55,8 @@ class Trainer:
         dataset: training and validation data.
         objective: what is optimised.
         settings: steps, learning rate, how often it is evaluated, …; a whole resolved `RunSpec` can be given, too.
-        hooks: called at the moments that `intel_core.training.hooks.RunHooks` names; None for no hooks.
-        optimizer: by default Adam with epsilon 1e-7.
+        hooks: called at the moments that `intel_core.training.hooks.RunHooks` names: objects, or a manager of them.
+        optimizer: by default Adam with epsilon 1e-7; one that is given keeps its own learning rates.
         processes: the processes that share each batch; all of them make the same calls.
         during: makes the context in which steps are taken; evaluations and checkpoints happen outside it.
 
@@ -66,7 +66,7 @@ class Trainer:
         save: a function that writes a checkpoint of this trainer and returns its folder; None for no checkpoints.
         step: steps taken so far.
         newest_evaluation: the step of the newest evaluation on validation data, and its numbers.
-        stopping: the state of early stopping, with the best model.
+        stopping: the state of early stopping; ``stopping.load_best(model)`` puts back the best weights.
 
     Raises:
         SpecError: if a schedule names a weight that does not exist, a batch does not divide among the processes, or
@@ -95,14 +95,14 @@ class Trainer:
         objective: Objective,
         settings: TrainingSettings | None = None,
         *,
-        hooks: pluggy.PluginManager | None = None,
+        hooks: pluggy.PluginManager | Iterable[object] = (),
         optimizer: torch.optim.Optimizer | None = None,
         processes: ProcessGroup = ALONE,
         during: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.settings = (settings or TrainingSettings()).settled()
         self.model, self.dataset, self.objective = model, dataset, objective
-        self.hooks = hooks if hooks is not None else hook_manager()
+        self.hooks = hooks if isinstance(hooks, pluggy.PluginManager) else hook_manager(hooks)
         self.processes = processes
         self.folder: Path | None = None
         self.save: Callable[[Trainer], Path] | None = None
@@ -260,7 +260,8 @@ class Trainer:
 
     def _heed(self) -> None:
         """Stop if any process wants to; all processes stop at the same step."""
-        self._stop_reason = self._stop_reason or self.processes.agree_to_stop()
+        agreed = self.processes.agree_to_stop()  # first: a signal may come while it is asked
+        self._stop_reason = self._stop_reason or agreed
 
     # --- between steps -----------------------------------------------------------------------------------------
 

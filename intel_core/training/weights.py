@@ -45,7 +45,8 @@ class ScheduledWeights:
             if name not in known:
                 raise SpecError(f"no weight is called {name!r}{did_you_mean(name, known, say='weights')}")
         self._schedules, self._optimizer = schedules, optimizer
-        self._rates = [float(group["lr"]) for group in optimizer.param_groups]
+        # As torch's schedulers keep it: an optimiser that has been trained with before begins from its own rate.
+        self._rates = [float(group.setdefault("initial_lr", group["lr"])) for group in optimizer.param_groups]
         ends = [schedule.settled for schedule in schedules.values()]
         self.settled = max((end for end in ends if end is not None), default=0)
         self._changes_until = math.inf if None in ends else self.settled

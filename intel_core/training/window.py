@@ -41,24 +41,27 @@ class Window:
         self._rows.clear()
         self._latest.clear()
 
+    @torch.no_grad()
     def means(self) -> dict[str, float]:
         """The mean of each term over the steps and over the processes; empty where no step was taken."""
+        if self._latest:
+            self._rows.append(self._processes.mean(self._stacked()))
+            self._latest.clear()
         names, rows = self.rows()
         return dict(zip(names, rows.mean(0).tolist(), strict=True)) if names else {}
 
     @torch.no_grad()
     def rows(self) -> tuple[list[str], Tensor]:
-        """Names of the terms, and a row of them for each step, ``(steps, names)``."""
-        if self._latest:
-            self._names = list(self._latest[0])
-            columns = [torch.stack([terms[name] for terms in self._latest]) for name in self._names]
-            self._rows.append(self._processes.mean(torch.stack(columns, dim=1)))
-            self._latest.clear()
-        if not self._rows:
-            return [], torch.empty(0)
-        if len(self._rows) > 1:
-            self._rows = [torch.cat(self._rows)]
-        return self._names, self._rows[0]
+        """Names of the terms, and a row of them for each step, ``(steps, names)``.
+
+        Steps since the last `means` are those of this process alone; no other process is asked.
+        """
+        parts = [*self._rows, *([self._stacked()] if self._latest else [])]
+        return (self._names, torch.cat(parts) if len(parts) > 1 else parts[0]) if parts else ([], torch.empty(0))
+
+    def _stacked(self) -> Tensor:
+        self._names = list(self._latest[0])
+        return torch.stack([torch.stack([terms[name] for terms in self._latest]) for name in self._names], dim=1)
 
     def load(self, names: Sequence[str], rows: Tensor) -> None:
         """Continue from what `rows` returned."""

@@ -236,13 +236,13 @@ def test_training_without_a_folder_diverges_with_the_same_message(tmp_path):
 def test_data_on_a_large_scale_are_named_as_what_to_mend():
     x = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32) * 50 + 2000
     with pytest.raises(DivergenceError, match=r"values of the data reach 2,\d+.*: standardise them first"):
-        fit(data=x, steps=50)
+        fit(data=x, steps=50, standardize=False)
 
 
 def test_a_run_that_diverged_says_so(tmp_path):
     x = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32) * 50 + 2000
     with pytest.raises(DivergenceError):
-        fit(data=x, steps=50, run_dir=tmp_path / "run")
+        fit(data=x, steps=50, standardize=False, run_dir=tmp_path / "run")
     run = load_run(tmp_path / "run")
     assert run.status == "diverged"
     assert "training diverged at step" in run.metrics["problem"]
@@ -390,3 +390,67 @@ def test_huge_learning_rate_ends_a_run_with_a_readable_directory(likelihood, log
 
     for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=refuse)
+
+
+# --- hooks ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_hook_is_told_and_may_say_more(tmp_path):
+    told = []
+
+    class Teller:
+        @hookimpl
+        def diverged(self, trainer, broken):
+            told.append((trainer.step, broken))
+
+    class Better(Teller):
+        @hookimpl
+        def diverged(self, broken):
+            raise DivergenceError(f"{broken} broke, as I expected")
+
+    x = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32) * 50 + 2000
+    settings = {"data": x, "steps": 50, "standardize": False}
+    with pytest.raises(DivergenceError, match="training diverged at step"):
+        fit(**settings, hooks=[Teller()], run_dir=tmp_path / "told")
+    assert len(told) == 1
+    with pytest.raises(DivergenceError, match="broke, as I expected"):
+        fit(**settings, hooks=[Better()], run_dir=tmp_path / "better")
+    assert (tmp_path / "better" / "diverged-batch.safetensors").is_file()
+
+
+def test_a_snapshot_holds_what_hooks_have_changed(tmp_path, monkeypatch):
+    """One that changes the weights when a line is logged is replayed with the weights as they were then."""
+    monkeypatch.setattr(divergence, "_SNAPSHOT_EVERY", 10)
+
+    class Breaking:
+        @hookimpl
+        def logged(self, trainer):
+            if trainer.step == 20:
+                with torch.no_grad():
+                    next(trainer.model.decoder.parameters()).fill_(1e38)
+
+    trainer = make_trainer(tmp_path, 89, hooks=[Breaking()], log_every=10)
+    message, step = failure(trainer)
+    assert step == 20, message
+
+
+def test_no_more_is_replayed_than_a_snapshot_is_old(tmp_path, monkeypatch):
+    monkeypatch.setattr(divergence, "_SNAPSHOT_EVERY", 10)
+    replayed = []
+    original = divergence.find_culprit
+
+    def counting(trainer, snapshot, until):
+        replayed.append(until - snapshot.step)
+        return original(trainer, snapshot, until)
+
+    monkeypatch.setattr(divergence, "find_culprit", counting)
+    failure(make_trainer(tmp_path, 70, mapping=Mapped(Poison(NAN)), log_every=5))
+    assert len(replayed) == 1
+    assert replayed[0] <= 15
+
+
+def test_the_model_is_as_it_was_after_a_replay(tmp_path):
+    trainer = make_trainer(tmp_path, 23, mapping=Mapped(Poison(NAN)))
+    failure(trainer)
+    assert "map" not in vars(trainer.model)
+    assert not any(module._forward_hooks for module in trainer.model.modules())

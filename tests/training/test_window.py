@@ -56,3 +56,18 @@ def test_it_goes_on_from_its_rows() -> None:
     again.load(*part.rows())
     again.add({"loss": torch.tensor(6.0), "kl": torch.tensor(-6.0)})
     assert again.means() == whole.means()
+
+
+def test_rows_ask_no_other_process() -> None:
+    """A hook of one process may ask for them alone."""
+    group = Doubling()
+    window = filled(group, [1.0, 2.0], looks=(0,))
+    assert window.rows()[1].tolist() == [[2.0, -2.0], [2.0, -2.0]]
+    assert group.rows == 1
+
+
+def test_after_a_line_only_new_steps_count() -> None:
+    window = filled(ALONE, [1.0], looks=(0,))
+    window.clear()
+    window.add({"loss": torch.tensor(5.0), "kl": torch.tensor(0.0)})
+    assert window.means() == {"loss": 5.0, "kl": 0.0}
