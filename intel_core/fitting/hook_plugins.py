@@ -17,6 +17,7 @@ from intel_core.errors import IntelError, PluginError
 from intel_core.training.hooks import hook_manager, marked, register_hooks
 
 __all__ = [
+    "hook_objects",
     "make_hooks",
 ]
 
@@ -31,18 +32,27 @@ def make_hooks(objects: Iterable[object] = (), *, installed: bool = True) -> plu
     Raises:
         PluginError: if nothing in an object is marked, or a marked function matches no hook.
     """
-    try:
-        given = list(objects)
-    except TypeError:
-        raise PluginError(f"hooks: expected a list of objects, not {_shown(objects)}; say hooks=[…]") from None
-    checker = hook_manager()
-    for one in given:
-        _require_object(checker, one, "hooks")
-    manager = hook_manager(given)
+    manager = hook_manager(hook_objects(objects))
     if installed:
         for component in plugins.available("hooks"):
             _register_installed(manager, component)
     return manager
+
+
+def hook_objects(given: Iterable[object]) -> list[object]:
+    """The hooks that a caller gives, as a list.
+
+    Raises:
+        PluginError: if they are no list, or one is a class.
+    """
+    try:
+        objects = list(given)
+    except TypeError:
+        raise PluginError(f"hooks: expected a list of objects, not {_shown(given)}; say hooks=[…]") from None
+    manager = hook_manager()
+    for one in objects:
+        _require_object(manager, one, "hooks")
+    return objects
 
 
 def _require_object(manager: pluggy.PluginManager, plugin: object, what: str) -> None:

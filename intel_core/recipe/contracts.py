@@ -15,10 +15,12 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from intel_core.components.spec import format_spec
+from intel_core.components.discovery import singular
+from intel_core.components.loading import name_of
+from intel_core.components.spec import format_spec, parse_spec
 from intel_core.components.wording import one_line
 from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
-from intel_core.errors import EnvironmentProblem, IntelError, PluginError
+from intel_core.errors import EnvironmentProblem, IntelError, PluginError, SpecError
 from intel_core.mappings.contract import Mapping, MappingSpec, Regularised
 from intel_core.model.likelihoods import Likelihood
 from intel_core.model.objectives import Objective, Terms
@@ -71,7 +73,20 @@ def check_texts(spec: RunSpec) -> None:
         PluginError: if one is registered under no name, or its text would not be understood again.
     """
     for part in spec.components:
-        format_spec(part, explicit=True)
+        name = name_of(part.kind, type(part))
+        with made_by(f"{singular(part.kind)} {name}: writing its settings as text"):
+            text = format_spec(part, explicit=True)
+        try:
+            read = parse_spec(part.kind, text)
+            other = [key for key in type(part).model_fields if repr(getattr(read, key)) != repr(getattr(part, key))]
+            lost = f"{', '.join(other)} would come back as something else" if read != part and other else ""
+        except SpecError as error:
+            lost = str(error).removeprefix(f"{name}: ")
+        if lost:
+            raise PluginError(
+                f"{singular(part.kind)} {name} cannot be kept as text: {lost}; its spec needs another default there, "
+                "such as None"
+            )
 
 
 # --- networks ----------------------------------------------------------------------------------------------------
@@ -122,8 +137,9 @@ def _require_tensor(gives: str, value: object, shape: tuple[int, ...], wanted: s
         raise PluginError(f"{gives} a {type(value).__name__}{several} {wanted}")
     if value.shape != shape:
         raise PluginError(f"{gives} shape {tuple(value.shape)} {wanted}")
-    if value.dtype != torch.float32:
-        raise PluginError(f"{gives} numbers of type {value.dtype}, expected torch.float32")
+    usual = torch.get_default_dtype()  # float32 in every run
+    if value.dtype != usual:
+        raise PluginError(f"{gives} numbers of type {value.dtype}, expected {usual}")
 
 
 def _check_state(what: str, part: object) -> None:

@@ -55,7 +55,7 @@ def weight_bytes(spec: RunSpec, x_shape: Sequence[int]) -> float:
     total = float(_PER_NUMBER * math.prod(shape))
     with without_memory():
         per_value = 1
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             per_value = likelihood.build().params_per_value
         out_shape = (shape[0] * per_value, *shape[1:])
         total += sum(_bytes(lambda part=part: part.build(latent)) for part in spec.mapping)  # type: ignore[misc]
@@ -76,7 +76,8 @@ def _bytes(build: Callable[[], object]) -> float:
         part = build()
     except MemoryError:
         return math.inf
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return math.inf if any(word in str(error) for word in _OVERFLOWS) else 0.0
-    count = sum(parameter.numel() for parameter in part.parameters()) if isinstance(part, nn.Module) else 0
+    parameters = part.parameters() if isinstance(part, nn.Module) else ()
+    count = sum(parameter.numel() for parameter in parameters if not nn.parameter.is_lazy(parameter))
     return float(_PER_NUMBER * count)
