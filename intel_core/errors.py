@@ -54,13 +54,17 @@ def did_you_mean(word: str, choices: Iterable[str], *, say: str = "choices") -> 
 
     >>> did_you_mean("clutser", ["circle", "cluster"])
     "; did you mean 'cluster'? (choices: circle, cluster)"
+    >>> did_you_mean("K", ["k", "phase"]), did_you_mean("5.1", ["5.0", "5.2"])
+    ("; did you mean 'k'? (choices: k, phase)", '; choices: 5.0, 5.2')
     >>> did_you_mean("x", [])
     '; there are no choices'
     """
     names = sorted(set(choices))
     if not names:
         return f"; there are no {say}"
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    lowered = {name.lower(): name for name in names}
+    is_word = any(map(str.isalpha, word))  # of a number, no other number is a spelling
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6) if is_word else []
+    hint = f"; did you mean {lowered[near[0]]!r}?" if near else ";"
     shown = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:12])}, … {len(names) - 12} more"
     return f"{hint} ({say}: {shown})" if near else f"{hint} {say}: {shown}"

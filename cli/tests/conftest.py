@@ -223,11 +223,11 @@ def ok() -> Callable[..., Result]:
 def refused(here: Path) -> Callable[..., list[str]]:
     """Runs the command, which must say what is wrong in a line or two (a third points at it) and touch no file."""
 
-    def run(*args: object, says: str) -> list[str]:
+    def run(*args: object, says: str, code: int = 2) -> list[str]:
         before = sorted(here.rglob("*"))
         result = _call(*args)
         assert isinstance(result.exception, SystemExit), repr(result.exception)
-        assert result.exit_code == 2, result.output
+        assert result.exit_code == code, result.output
         lines = [line for line in result.stderr.splitlines() if "--help explains" not in line]
         assert 1 <= len(lines) <= 2 or lines[2].strip() == "^", result.stderr
         assert lines[0].startswith("Error: ")

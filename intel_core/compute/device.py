@@ -30,7 +30,9 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, TypeError):
         device = torch.device("meta")
     if device.type == "meta":  # it computes nothing
-        raise SpecError(f"device {name!r} is not here{did_you_mean(str(name), _devices(), say='devices')}") from None
+        is_gpu = "gpu" in str(name).lower()
+        hint = "; a GPU is called cuda" if is_gpu else did_you_mean(str(name), _devices(), say="devices")
+        raise SpecError(f"device {name!r} is not here{hint}") from None
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):

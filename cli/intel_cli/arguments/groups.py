@@ -105,12 +105,15 @@ def load_command(component: Component) -> click.Command:
     Raises:
         PluginError: if it cannot be imported or is no click command; the cause is chained.
     """
-    from intel_core.components.loading import told_as_broken
-
-    with told_as_broken(component):
+    try:
         command = metadata.EntryPoint(component.name, component.value, "intelvae.commands").load()
         if not isinstance(command, click.Command):
             raise TypeError(f"{component.value} is no click command")
+    except BaseException:
+        from intel_core.components.loading import told_as_broken  # only now, since it imports pydantic
+
+        with told_as_broken(component):
+            raise
     return command
 
 

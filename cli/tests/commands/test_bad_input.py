@@ -320,7 +320,7 @@ def test_bad_input_is_told_in_a_line_or_two(call, here, case):
         warnings.simplefilter("error")
         result = call("train", *args, "--quiet")
     assert isinstance(result.exception, SystemExit), repr(result.exception)
-    assert result.exit_code == 2, result.output
+    assert result.exit_code in (2, 3, 5), result.output  # usage, data or this machine
     lines = [line for line in result.stderr.strip().splitlines() if not line.startswith("Reading ")]
     assert lines[0].startswith("Error: ")
     assert len(lines) <= 2 or (len(lines) == 3 and "^" in lines[2]), result.stderr
@@ -345,7 +345,7 @@ def test_bad_input_to_a_trained_run(call, here, trained, case):
     (command, *options), expected = ABSURD[case]
     before = listing(here)
     result = call(command, trained / "points", *options)
-    assert result.exit_code == 2, repr(result.exception)
+    assert result.exit_code in (2, 3, 5), repr(result.exception)
     assert expected in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2
     assert listing(here) == before
@@ -370,7 +370,7 @@ def test_a_full_disk_leaves_the_old_file(call, here, trained, monkeypatch, args,
     monkeypatch.setattr(np, writer, fail)
     (here / args[-1]).write_text("before")
     result = call(args[0], trained / "points", *args[1:])
-    assert result.exit_code == 2, repr(result.exception)
+    assert result.exit_code == 5, repr(result.exception)
     assert f"{args[-1]} cannot be written: No space left on device" in result.stderr
     assert listing(here) == {args[-1]: b"before"}
 

@@ -212,7 +212,7 @@ def test_a_data_set_wins_over_a_folder_of_its_name(here):
 def test_an_unreadable_file_is_refused(call, here):
     (here / "thesis.docx").write_text("")
     result = call("train", "--data", "thesis.docx")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "'thesis.docx' cannot be read as data; expected a .csv" in result.stderr
 
 

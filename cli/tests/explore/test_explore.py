@@ -222,7 +222,7 @@ def test_what_is_not_there(scenes):
 
 
 def test_too_much_is_not_read(scenes):
-    assert ask(scenes["points"], f"/{TOKEN}/decode", method="POST", content_length=str(1 << 30))[0] == 403
+    assert ask(scenes["points"], f"/{TOKEN}/decode", method="POST", content_length=str(1 << 30))[0] == 413
 
 
 # --- the command ---------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_a_port_in_use(call, trained):
 def test_without_its_libraries_it_says_what_to_install(call, trained, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     result = call("explore", trained / "points", "--no-browser")
-    assert result.exit_code == 2
+    assert result.exit_code == 5
     assert "pip install 'intelvae-cli[explore]'" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
