@@ -19,6 +19,8 @@ READERS = {
     ".npz": "arrays",
 }
 FOLDERS = "images"
+TRAINING = ("train", "training")
+"""Names, without their endings, by which a file is the training part of a table of several files."""
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 READERS |= dict.fromkeys(IMAGES, FOLDERS)
 
@@ -48,7 +50,7 @@ def data_spec(text: str) -> str:
         if path.suffix.lower() in READERS or head.startswith(("./", "../", "/", "~")):
             raise DataError(f"there is no file or folder {str(path)!r}")
         return text
-    reader = FOLDERS if path.is_dir() else READERS.get(path.suffix.lower())
+    reader = _reader_of_folder(path) if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is None:
         kinds = ", ".join(suffix for suffix in READERS if suffix not in IMAGES)
         raise DataError(
@@ -56,6 +58,18 @@ def data_spec(text: str) -> str:
         )
     _require_text(path)
     return f"{reader}:path={_quoted(os.path.abspath(path))}{',' if colon else ''}{settings}"
+
+
+def _reader_of_folder(path: Path) -> str:
+    """That of tables for a folder with train.csv or alike, else that of images."""
+    tables = [suffix for suffix, reader in READERS.items() if reader == "table"]
+    try:
+        is_table = any(
+            Path(name).stem.lower() in TRAINING and name.lower().endswith(tuple(tables)) for name in os.listdir(path)
+        )
+    except OSError:
+        is_table = False
+    return "table" if is_table else FOLDERS
 
 
 def _require_text(path: Path) -> None:

@@ -79,7 +79,7 @@ def save_examples(run: Run, x: Tensor, path: Path) -> None:
 
     Raises:
         RunError: if the file cannot be written.
-        DataError: if there are too many for one picture.
+        SpecError: if there are too many for one picture.
     """
     suffix, array = path.suffix.lower(), x.numpy()
     if suffix == ".npz":
@@ -118,7 +118,7 @@ def _picture(run: Run, x: Tensor, path: Path) -> None:
     from intel_cli.pictures import save_samples
 
     if len(x) > _MOST_PICTURED:
-        raise DataError(f"{len(x):,} examples are too many for one picture; write them to a .npy file")
+        raise SpecError(f"{len(x):,} examples are too many for one picture; write them to a .npy file")
     try:
         dataset = run.dataset(None)
     except DataError:

@@ -106,3 +106,40 @@ def test_a_path_that_is_not_utf8_is_refused_in_words(call, pictures):
     wrong = call("encode", "run", "--data", "n\udce9w")
     assert wrong.exit_code != 0
     assert "n\\xe9w is not in UTF-8" in wrong.stderr
+
+
+# --- tables --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tables(ok, here):
+    """A run on two of the columns of a table, and tables of other rows."""
+    pytest.importorskip("intel_datasets")
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.array(["cat", "dog"])[np.arange(60) % 2]
+    for name, part in (("old", frame[:40]), ("new", frame[40:])):
+        part.to_csv(here / f"{name}.csv", index=False)
+    data = "table:path=old.csv,label=kind,drop=c"
+    ok("train", "--data", data, "--steps", "5", "--run-dir", "run", "--quiet", "--no-pictures")
+    return here
+
+
+def test_a_table_needs_not_say_again_what_the_run_said_of_its_own(ok, tables):
+    ok("encode", "run", "--data", "new.csv:label=kind,drop=c", "-o", "said.npz")
+    ok("encode", "run", "--data", "new.csv", "-o", "unsaid.npz")
+    with np.load("said.npz") as said, np.load("unsaid.npz") as unsaid:
+        assert set(said) == set(unsaid)
+        assert all(np.array_equal(said[name], unsaid[name]) for name in said)
+    frame = pd.read_csv("new.csv")
+    frame[["b", "a"]].to_csv("fewer.csv", index=False, sep=";")
+    ok("encode", "run", "--data", "fewer.csv:separator=;", "-o", "fewer.npz")
+    assert np.array_equal(np.load("fewer.npz")["mean"], np.load("said.npz")["mean"])
+
+
+def test_a_folder_with_a_table_for_each_part_is_read_as_a_table(ok, tables):
+    (tables / "parts").mkdir()
+    for name in ("train", "val", "test"):
+        pd.read_csv("new.csv").to_csv(tables / "parts" / f"{name}.csv", index=False)
+    ok("train", "--data", "parts:label=kind", "--steps", "5", "--run-dir", "other", "--quiet", "--no-pictures")
+    data = load_run("other").info["data"]
+    assert (data["train"], data["validation"], data["test"]) == (20, 20, 20)

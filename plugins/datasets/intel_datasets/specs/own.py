@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import splitext
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -178,7 +179,7 @@ class TableSpec(DatasetSpec):
 
         said, known = self.model_fields_set, tuple(summary.get("columns") or ())
         new = self
-        if isinstance(trained, TableSpec) and Path(self.path).suffix == Path(trained.path).suffix:
+        if isinstance(trained, TableSpec) and splitext(self.path)[1] == splitext(trained.path)[1]:
             keys = [key for key in ("header", "decimal", "thousands", "separator") if key not in said]
             new = self.model_copy(update={key: getattr(trained, key) for key in keys})
             if "separator" in keys and not table.has_separator(new.path, data_dir, new.separator):
