@@ -210,7 +210,7 @@ def _missing(groups: Sequence[RunGroup], rows: Sequence[Row]) -> list[str]:
         columns = zip(*(row.cells for row in rows if row.metric == metric), strict=True)
         names = [group.name for group, cells in zip(groups, columns, strict=True) if not any(cells)]
         if names:
-            lacking.setdefault(", ".join(names), []).append(metric.partition(":")[0])
+            lacking.setdefault(" and ".join(names), []).append(metric.partition(":")[0])
     return [f"Nothing is known of {names} by {', '.join(metrics)}." for names, metrics in lacking.items()]
 
 
@@ -337,7 +337,8 @@ def _adjusted(rows: Sequence[Row], place: int, level: float) -> list[Row]:
     """The rows with p-values and verdicts of one group, adjusted within each family."""
     names: dict[str, list[str]] = {}
     for row in rows:
-        names.setdefault(row.metric, []).append(row.number)
+        if row.cells[0] is not None or row.cells[place] is not None:  # other groups have no say in a family
+            names.setdefault(row.metric, []).append(row.number)
     families: dict[str, dict[int, SeedTest]] = {}
     for i, row in enumerate(rows):
         cell = row.cells[place]

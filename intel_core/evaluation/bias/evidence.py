@@ -154,6 +154,7 @@ class Compared:
         by: how it was measured.
         doubtful: % of the examples whose value the metric itself calls doubtful, in the worse of the two runs.
         n: number of examples, the first ones of the test part, over which it is a mean; None if it is not known.
+        remedy: the command that measures with fewer doubts; empty if none is known.
     """
 
     what: str
@@ -164,6 +165,7 @@ class Compared:
     by: str = ""
     doubtful: float = 0.0
     n: int | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = ["Gathered", "choose_rows", "gather", "near_each_other", "usable_data"
 _MOST_ENCODED = 5000
 _DRAWS = 1000
 _NEIGHBOURS = 5
+_MORE_DRAWS = 5000
 
 
 class Gathered(NamedTuple):
@@ -96,6 +98,9 @@ def gather(
     likelihood = from_metrics("likelihood", mine, others, "higher")
     if against is not None and dataset is not None:
         likelihood = likelihoods(run, against, dataset.test.x, likelihood)
+    if likelihood is not None and against is not None:
+        paths = " ".join(shlex.quote(str(one.path)) for one in (run, against))
+        likelihood = replace(likelihood, remedy=f"intel evaluate {paths} --metric likelihood:particles={_MORE_DRAWS}")
     active = run.metrics.get("test", {}).get("active_units")
     evidence = Evidence(
         declared=any(_declares(part) for part in elements(run.model.mapping)),

@@ -10,6 +10,7 @@ from intel_core.evaluation.bias.evidence import Retry
 from intel_core.helpers.parts_of_mapping import elements
 from intel_core.mappings.contract import MappingSpec
 from intel_core.runs.stored_run import StoredRun
+from intel_core.schedules import ConstantScheduleSpec
 
 __all__ = ["retries", "with_setting"]
 
@@ -28,13 +29,18 @@ def retries(run: StoredRun) -> list[Retry]:
     common = Retry(
         longer=f"--steps {2 * steps}",
         starts=f"--restarts {max(_STARTS, 2 * run.restarts)}",
-        warmup="" if "kl" in spec.schedules else f"--warmup {max(1, steps // 2)}",
+        warmup=f"--warmup {max(1, steps // 2)}" if _is_constant(spec.schedules.get("kl")) else "",
     )
     specs = list(spec.mapping)
     if len(specs) != len(parts):  # a mapping that is a composition itself: which setting is whose is not known
         return [common] * len(parts)
     texts = [format_spec(one) for one in specs]
     return [_for_part(common, specs, texts, i) for i in range(len(specs))]
+
+
+def _is_constant(schedule: object) -> bool:
+    """Whether the weight of the KL term is the same all along."""
+    return schedule is None or isinstance(schedule, ConstantScheduleSpec)
 
 
 def _for_part(common: Retry, specs: list[MappingSpec], texts: list[str], place: int) -> Retry:

@@ -333,7 +333,7 @@ def of_likelihood(found: Compared | None) -> list[Finding]:
     command = ""
     if found.doubtful > DOUBTFUL:
         sentence += f" For {found.doubtful:.0f}% of the rows the number is too low, since too few random draws count."
-        command = "intel evaluate RUN VANILLA_RUN --metric likelihood:particles=5000"
+        command = found.remedy
     worse = difference < -ERRORS * found.error
     gain = difference > ERRORS * found.error
     return [

@@ -50,6 +50,12 @@ def test_all_mappings_of_a_run_are_in_the_advice(tmp_path: Path) -> None:
     assert (cluster.longer, cluster.starts) == ("--steps 6", "--restarts 4")
 
 
+@pytest.mark.parametrize(("warmup", "expected"), [(0, "--warmup 2"), (3, "")])
+def test_a_warmup_is_advised_to_a_run_that_had_none(tmp_path: Path, warmup: int, expected: str) -> None:
+    run = fit(mapping="cluster:k=4", data="digits", steps=4, warmup=warmup, run_dir=tmp_path / "run")
+    assert retries(run)[0].warmup == expected
+
+
 def test_a_run_whose_shares_are_learned_is_not_told_to_learn_them(tmp_path: Path) -> None:
     run = fit(mapping="cluster:k=4,learnable=true", data="digits", steps=3, run_dir=tmp_path / "run")
     (found,) = retries(run)

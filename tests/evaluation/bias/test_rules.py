@@ -128,6 +128,8 @@ def test_data_in_a_fifth_of_the_clusters_do_not_unless_too_few_tell(k, n, expect
 
 @pytest.mark.parametrize(("doubtful", "said"), [(0.0, False), (4.9, False), (58.2, True)])
 def test_a_likelihood_that_its_own_metric_doubts_is_doubted(doubtful: float, said: bool) -> None:
-    (found,) = of_likelihood(replace(BETTER, doubtful=doubtful))
+    (found,) = of_likelihood(
+        replace(BETTER, doubtful=doubtful, remedy="intel evaluate a b --metric likelihood:particles=5000")
+    )
     assert ("--metric likelihood:particles=5000" in found.told) == said
     assert ("For 58% of the rows" in found.sentence) == said
