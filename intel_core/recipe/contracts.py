@@ -19,6 +19,7 @@ from intel_core.components.discovery import singular
 from intel_core.components.loading import name_of
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.components.wording import one_line
+from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
 from intel_core.errors import EnvironmentProblem, IntelError, PluginError, SpecError
 from intel_core.mappings.contract import Mapping, MappingSpec, Regularised
@@ -260,6 +261,7 @@ def check_objective(what: str, objective: Objective, model: InteLVAE) -> None:
 # --- data --------------------------------------------------------------------------------------------------------
 
 
+@torch_as_usual()
 def load_dataset(spec: DatasetSpec, data_dir: Path | None) -> Dataset:
     """The data that a spec loads, held to what a data set must be.
 

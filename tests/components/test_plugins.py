@@ -193,6 +193,10 @@ BROKEN = {
     "import": ("import no_such_module_anywhere", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
     "syntax": ("def (", "SyntaxError: invalid syntax"),
     "raises": ("raise RuntimeError('at import')", "RuntimeError: at import"),
+    "exits": ("import sys; sys.exit('please install libfoo')", "SystemExit: please install libfoo"),
+    "exits_silently": ("raise SystemExit", "SystemExit:"),
+    "panics": ("class Panic(BaseException): pass\nraise Panic('rust')", "Panic: rust"),
+    "ends": ("raise GeneratorExit('at import')", "GeneratorExit: at import"),
     "missing": ("", "AttributeError: module 'made_bad.spec' has no attribute 'BadSpec'"),
     "not_a_class": ("BadSpec = 3", "SpecError: made_bad.spec:BadSpec is not a subclass of MappingSpec"),
     "other_kind": (
@@ -223,6 +227,32 @@ def test_a_broken_plugin_is_broken_alone(site, source: str, cause: str) -> None:
     good = parse_spec("mappings", "good:k=3")
     assert format_spec(good) == "good:k=3"
     assert format_spec(IdentitySpec()) == "identity"
+
+
+def test_ctrl_c_at_the_import_of_a_plugin_is_the_user_s(site) -> None:
+    site.add_dist(
+        "made-slow", "1.0", {"intelvae.mappings": {"slow": "made_slow:S"}}, {"made_slow.py": "raise KeyboardInterrupt"}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        load("mappings", "slow")
+
+
+@pytest.mark.parametrize("group", ["kinds", "hooks", "commands"])
+def test_what_is_no_component_may_exit_at_its_import_as_well(site, group: str) -> None:
+    site.add_dist(
+        "made-quits",
+        "1.0",
+        {f"intelvae.{group}": {"quits": "made_quits:S"}, "intelvae.quits": {"one": "made_quits:One"}},
+        {"made_quits.py": "import sys; sys.exit('no licence')"},
+    )
+    probed = [probe(component) for component in available(group)]
+    (bad,) = [component for component in probed if component.name == "quits"]
+    assert (bad.status, bad.reason) == ("BROKEN", "SystemExit: no licence")
+    assert all(component.status == "OK" for component in probed if component is not bad)
+    if group == "kinds":
+        assert [probe(component).status for component in available("quits")] == ["BROKEN"]
+        with pytest.raises(PluginError, match=r"quit 'one' of made-quits 1\.0 is BROKEN \(SystemExit: no licence\)"):
+            parse_spec("quits", "one")
 
 
 def test_a_missing_module(site) -> None:

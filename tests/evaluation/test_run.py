@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from intel_core import (
+    EnvironmentProblem,
     MappingSpec,
     Measurement,
     MetricSpec,
@@ -107,3 +108,22 @@ def test_a_metric_is_asked_by_its_text_or_spec_and_answers_once(circle: Run) -> 
     assert again == first
     with pytest.raises(SpecError):
         circle.measure("rows:colour=red")
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "mps:5", "xpu"])
+def test_a_device_that_is_not_here_is_told_as_fit_does(device: str) -> None:
+    for ask in (lambda: load_run("nowhere", device=device), lambda: fit(**(SETTINGS | {"device": device}))):
+        with pytest.raises(EnvironmentProblem, match=f"^device '{device}' is not here; devices: auto, cpu"):
+            ask()
+
+
+@pytest.mark.parametrize("device", ["meta", "cpuu", ""])
+def test_a_word_that_is_no_device_is_told_as_fit_does(device: str) -> None:
+    for ask in (lambda: load_run("nowhere", device=device), lambda: fit(**(SETTINGS | {"device": device}))):
+        with pytest.raises(SpecError, match=f"^device '{device}' is not here.*devices: auto, cpu"):
+            ask()
+
+
+def test_a_run_computes_where_it_is_told_to(plain: Run) -> None:
+    expected = load_run(plain.path).sample(3)
+    assert torch.equal(load_run(plain.path, device="auto").sample(3).cpu(), expected) or torch.cuda.is_available()

@@ -1,6 +1,7 @@
 """What can a plugin's fault, or a user's, not lose? The edges of `fit`."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,20 @@ from intel_core import (
     PluginError,
     SpecError,
     fit,
+    fit_replicates,
     load_run,
     make_dataset,
     parse_spec,
     register,
+    resume,
 )
+from intel_core.components import discovery
 from intel_core.fitting.arguments import read_arguments
 from intel_core.model.specs import ELBOSpec
 from intel_core.recipe.runspec import make_run_spec
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+SPLIT = make_dataset("data", X)
 SMALL = {"steps": 4, "batch_size": 10, "latent": 2, "encoder": "mlp:hidden=[6]", "device": "cpu"}
 
 
@@ -176,3 +181,121 @@ def test_standardised_data_finds_its_units_again(tmp_path):
     raw = torch.tensor([[3.0, 2.0, 3.5]])
     assert run.standardise(raw).tolist() == [[1.0, 0.0, 1.0]]
     assert torch.equal(run.original_units(run.standardise(raw)), raw)
+
+
+# --- what a script has set, and what it gives ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doubles():
+    """Float64 as torch's default, as many scientific scripts set it."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def answers(folder, **settings):
+    """What a run gives in numbers: its training, and what can be asked of it."""
+    run = fit(data=X, run_dir=folder / "run", **(SMALL | settings))
+    again = load_run(folder / "run")
+    assert run.took(dataset=SPLIT).headline
+    code = again.encode(X)
+    return run, [code.mean, code.z, again.reconstruct(X.tolist()), again.sample(5, noise=True), again.decode(code.z)]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"mapping": "cluster:k=3"}, {"objective": "iwae:particles=3", "likelihood": "laplace"}]
+)
+def test_a_script_whose_floats_are_double_gets_the_same_run(settings, tmp_path, request):
+    run, expected = answers(tmp_path / "float", **settings)
+    request.getfixturevalue("doubles")
+    again, found = answers(tmp_path / "double", **settings)
+    assert all(torch.equal(a, b) and b.dtype == torch.float32 for a, b in zip(expected, found, strict=True))
+    assert again.metrics["test"] == run.metrics["test"]
+    (units,) = again.measure("units", dataset=SPLIT)
+    assert units.measurement is not None
+    assert torch.get_default_dtype() == torch.float64
+
+
+def test_replicates_of_a_script_whose_floats_are_double(tmp_path, doubles):
+    group = fit_replicates(2, data=X, run_dir=tmp_path / "group", **SMALL)
+    assert group.summary["status"] == "finished"
+
+
+def test_a_default_device_without_gradients_does_not_matter(tmp_path):
+    expected = answers(tmp_path / "plain")[1]
+    torch.set_default_device("meta")
+    try:
+        with torch.inference_mode():
+            found = answers(tmp_path / "odd")[1]
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device("cpu")
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+class Watcher:
+    """Counts steps."""
+
+    def __init__(self):
+        self.steps = 0
+
+    @intel_core.hookimpl
+    def step_end(self, trainer):
+        self.steps += 1
+
+
+class Unbound:
+    """A class that needs no object."""
+
+    steps = 0
+
+    @staticmethod
+    @intel_core.hookimpl
+    def step_end(trainer):
+        Unbound.steps += 1
+
+
+@pytest.mark.parametrize(
+    ("hooks", "said"),
+    [
+        ([Watcher], r"^hooks: Watcher is a class, expected an object of it: Watcher\(\)$"),
+        (Watcher, r"^hooks: expected a list of objects, not the class Watcher; say hooks=\[…\]$"),
+        (Watcher(), r"^hooks: expected a list of objects, not one Watcher; say hooks=\[…\]$"),
+    ],
+)
+def test_hooks_that_are_a_class_or_no_list_are_told_so(hooks, said, tmp_path):
+    with pytest.raises(PluginError, match=said):
+        fit(data=X, run_dir=tmp_path / "run", hooks=hooks, **SMALL)
+    with pytest.raises(PluginError, match=said):
+        fit_replicates(2, data=X, run_dir=tmp_path / "group", hooks=hooks, **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_hooks_that_are_objects_or_need_none_are_called(tmp_path):
+    watcher = Watcher()
+    fit(data=X, run_dir=tmp_path / "run", hooks=(one for one in (watcher, Unbound)), **SMALL)
+    assert (watcher.steps, Unbound.steps) == (4, 4)
+
+
+def test_a_component_of_this_process_is_to_be_registered_again(tmp_path, monkeypatch):
+    register("mappings", "norm-free", TalkativeSpec)
+    with pytest.warns(UserWarning, match="diagnosis failed"):
+        fit(mapping="norm-free", data=X, run_dir=tmp_path / "run", **SMALL)
+    monkeypatch.setattr(discovery, "registered", {})
+    again = r"register it again: intel_core\.register\('mappings', 'norm-free', ITS_CLASS\)"
+    with pytest.raises(PluginError, match=again) as caught:
+        load_run(tmp_path / "run").sample(1)
+    assert "pip" not in str(caught.value)
+    register("mappings", "norm-free", TalkativeSpec)
+    assert load_run(tmp_path / "run").sample(1).shape == (1, 3)
+
+
+def test_a_frame_resumes_as_the_frame_or_its_numbers(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abc"))
+    for given in (frame, X):
+        folder = tmp_path / type(given).__name__
+        stopping = type("Stop", (), {"step_end": intel_core.hookimpl(lambda self, trainer: os.kill(os.getpid(), 2))})
+        assert fit(data=frame, run_dir=folder, hooks=[stopping()], **SMALL).status == "interrupted"
+        assert resume(folder, data=given).status == "finished"
+        assert load_run(folder).info["data"]["columns"] == ["a", "b", "c"]
