@@ -1,13 +1,13 @@
-"""How are examples read that a trained model is asked about? All of them, in their order, one or more."""
+"""How are data read that a trained model is asked about? As its training data were, wherever nothing else is said."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from intel_core.data.dataset import DatasetSpec, Examples, Unsplit
+from intel_core.data.dataset import DatasetSpec
 
-__all__ = ["LikeTrained", "examples_for"]
+__all__ = ["LikeTrained", "read_like"]
 
 
 @runtime_checkable
@@ -25,22 +25,16 @@ class LikeTrained(Protocol):
         ...
 
 
-def examples_for(
-    spec: DatasetSpec, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None
-) -> tuple[DatasetSpec, Examples | None]:
-    """Examples of a data set for a model that was trained on another one, and how they were read.
-
-    None where the data set can only be loaded in parts (see `Unsplit`).
+def read_like(spec: DatasetSpec, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None) -> DatasetSpec:
+    """How a data set is to be read for a model that was trained on another one: as it is where it cannot tell.
 
     Args:
-        spec: the data set; settings that it does not say are those of `trained`, where it can tell (`LikeTrained`).
+        spec: the data set.
         trained: as in `LikeTrained.like`.
         summary: as in `LikeTrained.like`.
         data_dir: as in `DatasetSpec.load`.
 
     Raises:
-        IntelError: if they cannot be read.
+        IntelError: if it cannot be read.
     """
-    if isinstance(spec, LikeTrained):
-        spec = spec.like(trained, summary, data_dir)
-    return spec, spec.examples(data_dir) if isinstance(spec, Unsplit) else None
+    return spec.like(trained, summary, data_dir) if isinstance(spec, LikeTrained) else spec

@@ -12,7 +12,8 @@ from intel_cli.arguments.completion import ComponentName, RunPath
 from intel_cli.arguments.numbers import Integer
 
 if TYPE_CHECKING:
-    from intel_core.data.dataset import Dataset, Examples
+    from intel_core.data.dataset import Dataset
+    from intel_core.reading.capabilities import Examples
 
 __all__ = ["encode"]
 
@@ -73,8 +74,9 @@ def encode(
     from intel_core.compute.device import pick_device
     from intel_core.data.dataset import DatasetSpec
     from intel_core.evaluation.run import load_run
+    from intel_core.reading.capabilities import Unsplit
     from intel_core.reading.data_dir import data_dir_or_default
-    from intel_core.reading.examples import examples_for
+    from intel_core.reading.examples import read_like
 
     trained = load_run(run, device=str(pick_device(device)))
     chosen = (split,) if split else SPLITS if data else ("test",)
@@ -90,11 +92,10 @@ def encode(
         spec = parse_spec("datasets", data_spec(data))
         assert isinstance(spec, DatasetSpec)
         place = data_dir_or_default(data_dir)
-        whole = None
-        if split is None:
-            spec, whole = examples_for(spec, trained.spec.data, trained.info["data"], place)
-        if whole is not None:
-            examples, names, chosen = whole, whole.names, (str(spec),)
+        spec = read_like(spec, trained.spec.data, trained.info["data"], place)
+        if split is None and isinstance(spec, Unsplit):
+            examples, chosen = spec.examples(place), (str(spec),)
+            names = examples.names
         else:
             dataset = spec.load(place)
             examples = _of_splits(dataset, chosen)
@@ -121,7 +122,7 @@ def _of_splits(dataset: Dataset, names: Sequence[str]) -> Examples:
     """Some splits of a data set, concatenated."""
     import torch
 
-    from intel_core.data.dataset import Examples
+    from intel_core.reading.capabilities import Examples
 
     splits = [getattr(dataset, name) for name in names]
     labels = [part.labels for part in splits if part.labels is not None]

@@ -143,3 +143,24 @@ def test_a_folder_with_a_table_for_each_part_is_read_as_a_table(ok, tables):
     ok("train", "--data", "parts:label=kind", "--steps", "5", "--run-dir", "other", "--quiet", "--no-pictures")
     data = load_run("other").info["data"]
     assert (data["train"], data["validation"], data["test"]) == (20, 20, 20)
+
+
+# --- arrays --------------------------------------------------------------------------------------------------------
+
+
+def test_arrays_of_one_name_need_not_be_named_again(ok, here):
+    pytest.importorskip("intel_datasets")
+    rng = np.random.default_rng(0)
+    for name in ("old", "new"):
+        np.savez(here / f"{name}.npz", other=rng.normal(size=5), cells=rng.normal(size=(20, 3)), kind=np.arange(20) % 2)
+    data = "arrays:path=old.npz,key=cells,labels_key=kind"
+    ok("train", "--data", data, "--steps", "5", "--run-dir", "run", "--quiet", "--no-pictures")
+    ok("encode", "run", "--data", "new.npz", "-o", "e.npz")
+    with np.load("e.npz") as arrays:
+        assert arrays["mean"].shape[0] == 20
+        assert arrays["labels"].tolist() == [0, 1] * 10
+
+
+def test_a_part_of_other_images_is_read_as_the_run_read_its_own(ok, pictures):
+    ok("encode", "run", "--data", "new", "--split", "train", "-o", "e.npz")
+    assert len(np.load("e.npz")["mean"]) == 4

@@ -18,7 +18,7 @@ from intel_core.reading.scale import Standardize
 from intel_core.reading.values import read_values
 from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
 
-__all__ = ["examples", "load", "read_npy", "read_npz"]
+__all__ = ["examples", "load", "names_in", "read_npy", "read_npz"]
 
 _UNREADABLE = (OSError, ValueError, EOFError, MemoryError, KeyError, zipfile.BadZipFile, zlib.error)
 Array = np.ndarray[Any, Any]
@@ -184,6 +184,25 @@ def read_npz(path: Path, key: str | None, labels_key: str | None) -> tuple[Array
             except _UNREADABLE as error:
                 raise _unreadable(f"{wanted} in {path.name}", error) from None
     return arrays[0], arrays[1] if len(arrays) > 1 else None
+
+
+def names_in(path: str, data_dir: Path | None) -> tuple[str, ...]:
+    """Names of the arrays in an .npz file; none for an .npy file.
+
+    Raises:
+        DataError: if there is no such file, or it cannot be read.
+    """
+    file = find_path("arrays", path, data_dir)
+    if file.suffix.lower() != ".npz":
+        return ()
+    try:
+        archive = np.load(file, allow_pickle=False)
+    except _UNREADABLE as error:
+        raise _unreadable(file.name, error) from None
+    if isinstance(archive, np.ndarray):  # an .npy file by content, which reading it will say
+        return ()
+    with archive:
+        return tuple(archive.files)
 
 
 def _unreadable(what: str, error: BaseException) -> DataError:

@@ -255,7 +255,8 @@ def read_table(path: Path, layout: Layout = Layout()) -> pd.DataFrame:
         raise
     except (OSError, ValueError, MemoryError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}") from None
+        advice = "; save it in UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}{advice}") from None
     frame = frame.reset_index(drop=True)
     frame.columns = [str(column) for column in frame.columns]
     if first:

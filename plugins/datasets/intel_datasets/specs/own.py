@@ -90,6 +90,16 @@ class ArraysSpec(DatasetSpec):
 
         return arrays.examples(self.path, data_dir, key=self.key, labels_key=self.labels_key, labels=self.labels)
 
+    def like(self, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None) -> ArraysSpec:
+        """The same file, of which the arrays are read that have the names that a run's own arrays had."""
+        from intel_datasets import arrays
+
+        if not isinstance(trained, ArraysSpec):
+            return self
+        there, said = arrays.names_in(self.path, data_dir), self.model_fields_set
+        taken = {"key": trained.key, "labels_key": None if self.labels else trained.labels_key}
+        return self.model_copy(update={key: name for key, name in taken.items() if name in there and key not in said})
+
 
 class TableSpec(DatasetSpec):
     """Your numeric columns from a .csv, .tsv or .parquet file."""
