@@ -59,11 +59,13 @@ def greetings(site):
         "text": "greetings.commands:text",
         "crash": "greetings.crash:crash",
         "gone": "greetings.nowhere:gone",
+        "quits": "greetings.quits:quits",
     }
     modules = {
         "greetings/__init__.py": "",
         "greetings/commands.py": HELLO,
         "greetings/crash.py": "raise RuntimeError('no licence\\nfound')\n",
+        "greetings/quits.py": "import sys\nsys.exit('install libfoo')\n",
     }
     site.add_dist("greetings", entry_points={"intelvae.commands": entries}, modules=modules)
     yield
@@ -85,6 +87,7 @@ def test_commands_of_others_have_a_section_of_their_own_and_are_not_imported(ok,
         "text": "A module about greetings.",
         "crash": "from greetings 1.0",
         "gone": "from greetings 1.0",
+        "quits": "from greetings 1.0",
     }
     assert "greetings" not in sys.modules
 
@@ -137,6 +140,7 @@ def test_a_misspelt_one_is_suggested(call, greetings):
         ("crash", "RuntimeError: no licence found"),
         ("gone", "ModuleNotFoundError: No module named 'greetings.nowhere'"),
         ("text", "TypeError: greetings.commands:text is no click command"),
+        ("quits", "SystemExit: install libfoo"),
     ],
 )
 def test_a_broken_one_is_told_in_a_line_and_harms_no_other(call, ok, greetings, name, reason):
