@@ -164,6 +164,8 @@ class RunContent(Content):
     data: DataContent
     trials: list[TrialContent] = []
     parameters: Count
+    processes: Several = 1
+    threads: Several | None = None
 
 
 # --- metrics.json, and the lines of metrics.jsonl ------------------------------------------------------------------

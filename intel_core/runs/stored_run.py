@@ -19,11 +19,12 @@ from torch import Tensor
 from intel_core.components import discovery as plugins
 from intel_core.compute.memory import require_bytes
 from intel_core.compute.precision import torch_as_usual
-from intel_core.data.dataset import Dataset, Examples
+from intel_core.data.dataset import Dataset
 from intel_core.data.values import to_float
 from intel_core.errors import DataError, IntelError, PluginError, RunError, SpecError
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
+from intel_core.reading.capabilities import Examples
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.values import read_values
 from intel_core.recipe.building import build_model
@@ -161,7 +162,7 @@ class StoredRun:
 
         Raises:
             RunError: if there are no weights, they are damaged, or they do not fit.
-            SpecError: if so large a model cannot fit into memory.
+            EnvironmentProblem: if so large a model cannot fit into memory.
         """
         device, shape = torch.device(self._device), self._info["data"]["shape"]
         require_room(f"{self.path}: its model", self.spec, shape, device)
@@ -173,7 +174,7 @@ class StoredRun:
             said = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise RunError(f"the model that {self.path}/run.json describes cannot be built: {said[:200]}") from error
         weights = self._weights(most_bytes(model))
-        require_weights(f"the weights in {self.path} do not fit its spec", weights, model)
+        require_weights(f"the weights in {self.path}", weights, model, misfit=" do not fit its spec")
         model.load_state_dict(weights)
         return model.to(device).eval()
 
@@ -352,5 +353,11 @@ class StoredRun:
     def _by_rows(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
         """Apply a function to a few rows at a time, so that memory does not grow with n."""
         self.model.eval()
-        parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
+        try:
+            parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ArithmeticError, IndexError) as error:  # of weights that no training leaves
+            said = str(error).partition("\n")[0]
+            raise RunError(f"{self.path}: its model cannot compute, {type(error).__name__}: {said[:200]}") from error
         return [torch.cat(column).cpu() for column in zip(*parts, strict=True)]

@@ -37,13 +37,14 @@ def most_bytes(model: nn.Module) -> int:
     return _SLACK + sum(4 * value.numel() * value.element_size() + 4096 for value in tensors)
 
 
-def require_weights(what: str, found: Dictionary[str, Tensor], model: nn.Module) -> None:
+def require_weights(what: str, found: Dictionary[str, Tensor], model: nn.Module, misfit: str = "") -> None:
     """Hold weights and buffers to those of a model.
 
     Args:
         what: whose they are, for the message.
         found: tensors by name.
         model: as it was built; where it has finite values, finite ones are expected.
+        misfit: what is said of them if they are those of another model.
 
     Raises:
         RunError: naming the first tensors that are missing, unexpected, of another shape or type, or not finite.
@@ -53,7 +54,7 @@ def require_weights(what: str, found: Dictionary[str, Tensor], model: nn.Module)
     intel_core.errors.RunError: the weights: bias is missing; weight has shape [2, 3], expected [2, 2]
     """
     own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-    _require_same(what, found, own)
+    _require_same(what + misfit, found, own)
     finite = [name for name, value in own.items() if _is_finite(value)]
     _require_finite(what, {name: found[name] for name in finite})
 

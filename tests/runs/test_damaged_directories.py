@@ -278,7 +278,8 @@ def wrong(number: int, originals: Path, tmp_path: Path, monkeypatch: pytest.Monk
         arguments = [part.format(run=run, out="out") for part in command]
         with alarm():
             result = CliRunner().invoke(intel, arguments)
-        if result.exit_code not in CODES or "Traceback" in result.output:
+        codes = CODES | ({1} if "failed" in result.output and command[0] == "evaluate" else set())
+        if result.exit_code not in codes or "Traceback" in result.output:
             said = f"{result.exit_code} {result.exception!r} {result.output[-500:]}"
             found.append(f"{number}: {done}: {arguments}: {said}")
         if command[0] == "runs" and not all(name in result.output for name in ("good", "stopped")):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
+import math
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
+from intel_cli.output.terminal import visible
 from intel_cli.report.walks import STEPS
 
 if TYPE_CHECKING:
@@ -41,14 +44,24 @@ def environment() -> jinja2.Environment:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False
     )
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+    made.policies["json.dumps_function"] = lambda value, **settings: json.dumps(_finite(value), **settings)
     return made
 
 
+def _finite(value: Any) -> Any:
+    """A value for the script; a number that is not finite, of a model that broke, becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def render(page: Page) -> str:
-    """The page as HTML."""
+    """The page as HTML, in which control characters of names are written out."""
     script, style = asset("page.js"), asset("page.css")
     template = environment().from_string(asset("page.html.jinja"))
-    return template.render(
+    made = template.render(
         page=page,
         script=Markup(script),
         style=Markup(style),
@@ -57,6 +70,7 @@ def render(page: Page) -> str:
         steps=STEPS,
         data=_data(page),
     )
+    return visible(made)
 
 
 def _data(page: Page) -> dict[str, Any]:
