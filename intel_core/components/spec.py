@@ -117,7 +117,7 @@ def validate(spec_class: type[ComponentSpec], name: str, values: Dictionary[str,
         raise SpecError(f"{name}: {describe_errors(error)}") from None
     except IntelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{name}: its spec raised {type(error).__name__}: {one_line(str(error))}") from error
 
 

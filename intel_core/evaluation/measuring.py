@@ -23,6 +23,7 @@ from intel_core import files
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
 from intel_core.components.spec import format_spec, parse_spec
+from intel_core.compute.precision import torch_as_usual
 from intel_core.errors import IntelError, RunError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError
 from intel_core.evaluation.metric import MetricSpec
@@ -136,7 +137,8 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
     start = time.perf_counter()
     said: dict[str, Any]
     try:
-        measurement = spec.measure(subject)
+        with torch_as_usual():
+            measurement = spec.measure(subject)
         if not isinstance(measurement, Measurement):
             raise TypeError(f"measure() returned {type(measurement).__name__}, expected a Measurement")
         said = {"measurement": measurement}
@@ -144,7 +146,7 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
         said = {"status": "not applicable", "reason": str(error)}
     except IntelError as error:
         said = {"status": "failed", "reason": str(error)}
-    except Exception as error:  # an error of one plugin must not lose the numbers of the others
+    except (Exception, SystemExit) as error:  # an error of one plugin must not lose the numbers of the others
         said = {"status": "failed", "reason": f"{component.distribution} {component.version}: {_one_line(error)}"}
     return Measured(
         metric=text,
@@ -204,7 +206,7 @@ def _write(path: Path, found: Measured) -> None:
     files.write_text(path, json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     if isinstance(error, ValidationError):  # of a number that is not finite, say; its first line tells only how many
         first = error.errors()[0]
         where = ".".join(str(part) for part in (error.title, *first["loc"]))

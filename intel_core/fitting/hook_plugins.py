@@ -46,7 +46,7 @@ def hook_objects(given: Iterable[object]) -> list[object]:
         PluginError: if they are no list, or one is a class.
     """
     try:
-        objects = list(given)
+        objects = [] if given is None else list(given)
     except TypeError:
         raise PluginError(f"hooks: expected a list of objects, not {_shown(given)}; say hooks=[…]") from None
     manager = hook_manager()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import get_args
 
@@ -35,6 +36,7 @@ __all__ = [
     "check_mapping",
     "check_network",
     "check_objective",
+    "check_schedules",
     "check_texts",
     "load_dataset",
     "made_by",
@@ -88,6 +90,25 @@ def check_texts(spec: RunSpec) -> None:
                 f"{singular(part.kind)} {name} cannot be kept as text: {lost}; its spec needs another default there, "
                 "such as None"
             )
+
+
+def check_schedules(spec: RunSpec) -> None:
+    """Ask the schedules of a resolved run for their weights at its beginning, in its middle and at its end.
+
+    Raises:
+        PluginError: if one is no number, negative, or infinite.
+    """
+    for name, schedule in spec.schedules.items():
+        what = f"schedule {schedule} of {name}"
+        for step in sorted({0, (spec.steps or 1) // 2, spec.steps or 1}):
+            with made_by(f"{what}: at({step})"):
+                weight: object = schedule.at(step)
+            if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
+                raise PluginError(f"{what}: at({step}) is {str(weight)[:40]}, expected a finite number, 0 or more")
+        with made_by(f"{what}: settled"):
+            settled: object = schedule.settled
+        if settled is not None and not isinstance(settled, int):
+            raise PluginError(f"{what}: settled is {str(settled)[:40]}, expected a whole number of steps or None")
 
 
 # --- networks ----------------------------------------------------------------------------------------------------

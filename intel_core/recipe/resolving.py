@@ -7,11 +7,12 @@ from collections import Counter
 from intel_core.compute.precision import pick_precision
 from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
-from intel_core.errors import DataError, SpecError
+from intel_core.errors import DataError, PluginError, SpecError
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec
 from intel_core.model.specs import BernoulliSpec, GaussianSpec
 from intel_core.networks.specs import ConvSpec, MLPSpec
+from intel_core.recipe.contracts import made_by
 from intel_core.recipe.runspec import RunSpec
 from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
 from intel_core.training.settings import DEFAULT_STEPS, MOST_STEPS, TrainingSettings
@@ -108,7 +109,7 @@ def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, Sc
 
     All mappings share one strength: if two disagree about its schedule, it is ignored, and the strength is always 1.
     """
-    advice = [part.advised_schedules(steps, settled) for part in mapping]
+    advice = [_advice(part, steps, settled) for part in mapping]
     strengths = {of_part["strength"] for of_part in advice if "strength" in of_part}
     if len(strengths) > 1:
         advice = [{name: s for name, s in of_part.items() if name != "strength"} for of_part in advice]
@@ -118,6 +119,22 @@ def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, Sc
         for i, of_part in enumerate(advice)
         for name, schedule in of_part.items()
     }
+
+
+def _advice(part: MappingSpec, steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:
+    """What one mapping advises.
+
+    Raises:
+        PluginError: if it is no dictionary of schedules.
+    """
+    with made_by(f"mapping {part}: advised_schedules()"):
+        advice: object = part.advised_schedules(steps, dict(settled))
+    if not isinstance(advice, dict) or not all(isinstance(one, ScheduleSpec) for one in advice.values()):
+        shown = "other things than schedules" if isinstance(advice, dict) else f"a {type(advice).__name__}"
+        raise PluginError(
+            f"mapping {part}: advised_schedules() returned {shown}, expected a dictionary of ScheduleSpecs"
+        )
+    return advice
 
 
 def _default_kl_weight(shape: tuple[int, ...], steps: int) -> ScheduleSpec:

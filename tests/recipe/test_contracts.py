@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from intel_core import (
     NetworkSpec,
     ObjectiveSpec,
     PluginError,
+    ScheduleSpec,
     Split,
     fit,
     load_run,
@@ -332,6 +334,68 @@ def test_an_objective_says_how_many_particles_it_takes(particles, tmp_path):
     assert said.startswith(f"objective uncounted: particles is {particles!r}, expected a whole number, at least 1")
 
 
+class Advising(MappingSpec):
+    """Advises in a chosen way."""
+
+    fault: str = "raises"
+
+    def build(self, y_dim):
+        return Faulty(y_dim, "")
+
+    def advised_schedules(self, steps, settled):
+        if self.fault == "raises":
+            raise KeyError("no")
+        return {"exits": lambda: sys.exit("bye"), "none": lambda: None, "number": lambda: {"kl": 0.5}}[self.fault]()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("raises", r"raised KeyError: 'no'$"),
+        ("exits", r"raised SystemExit: bye$"),
+        ("none", r"returned a NoneType, expected a dictionary of ScheduleSpecs$"),
+        ("number", r"returned other things than schedules, expected a dictionary of ScheduleSpecs$"),
+    ],
+)
+def test_advice_that_breaks_its_contract_is_told_by_name(fault, said, tmp_path):
+    register("mappings", "advising", Advising)
+    found = refused(tmp_path, mapping=f"advising:fault={fault}")
+    assert re.search(rf"^mapping advising(:fault={fault})?: advised_schedules\(\) {said}", found), found
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        (lambda step: None, r"at\(0\) is None, expected a finite number, 0 or more$"),
+        (lambda step: -1.0, r"at\(0\) is -1\.0, expected"),
+        (lambda step: step * math.inf if step else 0.0, r"at\(1\) is inf, expected"),
+        (lambda step: 1 / (3 - step), r"at\(3\) raised ZeroDivisionError: "),
+    ],
+)
+def test_a_schedule_that_breaks_its_contract_is_told_by_name(weight, said, tmp_path):
+    class Own(ScheduleSpec):
+        """A weight of its own."""
+
+        def at(self, step):
+            return weight(step)
+
+    register("schedules", "own", Own)
+    assert re.search(f"^schedule own of kl: {said}", refused(tmp_path, schedules={"kl": "own"}))
+
+
+def test_a_spec_that_exits_as_it_is_made_is_told_by_name(tmp_path):
+    class Exiting(MappingSpec):
+        """Exits."""
+
+        k: int = 1
+
+        def model_post_init(self, context):
+            raise SystemExit("no licence")
+
+    register("mappings", "exiting", Exiting)
+    assert refused(tmp_path, mapping="exiting:k=2") == "exiting: its spec raised SystemExit: no licence"
+
+
 # --- data --------------------------------------------------------------------------------------------------------
 
 SOUND = make_dataset("sound", X, np.arange(60) % 3, class_names=("a", "b", "c"))
@@ -367,7 +431,10 @@ DATASETS = {
         r"test: examples have shape \(4,\), those to train on \(3,\)$",
     ),
     "NaN": (changed("test", x=torch.full((6, 3), math.nan)), r"test: x holds NaN or infinity$"),
-    "another support": (dataclasses.replace(SOUND, support="unit"), r"train: x has values from -.* but support is 'unit'$"),
+    "another support": (
+        dataclasses.replace(SOUND, support="unit"),
+        r"train: x has values from -.* but support is 'unit'$",
+    ),
     "no support": (
         dataclasses.replace(SOUND, support="reals"),
         r"support is 'reals', expected one of binary, unit, real$",
