@@ -34,7 +34,8 @@ class _Toy(DatasetSpec):
         labels = torch.arange(self.n) % self.classes
         names = tuple(f"class {i}" for i in range(self.classes))
         x = self.draw(labels, generator)
-        return make_dataset("toy", x, labels if self.labelled else None, class_names=names if self.labelled else ())
+        names = names if self.labelled else ()
+        return make_dataset("toy", x, labels if self.labelled else None, class_names=names, standardize=False)
 
     classes: ClassVar[int] = 2
     labelled: ClassVar[bool] = True

@@ -68,7 +68,7 @@ def spelled_out(settings: Dictionary[str, Any]) -> dict[str, Any]:
         out["learning_rate"] = short["lr"]
     if "network" in short:
         out |= {name: short["network"] for name in ("encoder", "decoder") if out.get(name) is None}
-    schedules = _schedules(short.get("schedule", ()))
+    schedules = dict(_schedules(short.get("schedule", ())))
     if "warmup" in short:
         if "kl" in schedules or "kl" in (out.get("schedules") or ()):
             raise SpecError("warmup and the schedule of kl say the same thing; give one of them")
@@ -84,8 +84,10 @@ def _is_empty(value: Any) -> bool:
 
 
 def _schedules(texts: Any) -> dict[str, str]:
+    if isinstance(texts, dict):
+        return texts
     schedules: dict[str, str] = {}
-    for text in [texts] if isinstance(texts, str) else texts:
+    for text in texts if isinstance(texts, list | tuple) else [texts]:
         name, equals, spec = text.partition("=") if isinstance(text, str) else ("", "", "")
         if not equals or not name.strip() or ":" in name:
             raise SpecError(f"schedule {text!r} is not NAME=SPEC, e.g. kl=linear:steps=1000")

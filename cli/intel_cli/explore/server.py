@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from intel_cli.output.terminal import visible
 from intel_cli.report.page import asset
 from intel_core.errors import EnvironmentProblem, IntelError, RunError
 
@@ -96,8 +97,8 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
         try:
             answer = await asyncio.get_running_loop().run_in_executor(worker, function, *args)
         except IntelError as error:
-            return JSONResponse({"error": str(error)}, status_code=400)
-        return JSONResponse(answer)
+            return JSONResponse({"error": visible(str(error))}, status_code=400)
+        return JSONResponse(_shown(answer))
 
     def file(name: str, kind: str, package: str = "intel_cli.explore") -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -196,6 +197,15 @@ def _announced(scope: Any) -> int:
     """How many bytes a request says that it sends; 0 where it does not say."""
     given = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"")
     return int(given) if given.isdigit() and len(given) < 20 else 0
+
+
+def _shown(answer: Any) -> Any:
+    """The same answer, in whose texts control characters of names are written out."""
+    if isinstance(answer, dict):
+        return {key: _shown(value) for key, value in answer.items()}
+    if isinstance(answer, list):
+        return [_shown(value) for value in answer]
+    return visible(answer) if isinstance(answer, str) else answer
 
 
 def _numbers(text: str) -> list[int]:

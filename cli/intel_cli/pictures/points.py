@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from intel_cli.output.terminal import visible
 from intel_cli.pictures.style import BLUE, LIGHT, class_style
 from intel_core.helpers.parts_of_mapping import clustering_of
 
@@ -45,8 +46,8 @@ class PointGroup:
 
 
 def label_name(label: int, names: Sequence[str]) -> str:
-    """The name of a class, or its number if it has none."""
-    return names[label] if 0 <= label < len(names) else str(label)
+    """The name of a class, its control characters written out, or its number if it has none."""
+    return visible(names[label], one_line=True) if 0 <= label < len(names) else str(label)
 
 
 def by_label(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names: Sequence[str]) -> list[PointGroup]:

@@ -148,8 +148,11 @@ def ask(scene, path, *, method="GET", body=b"", **headers):
             "root_path": "",
         }
 
+        ahead = [body] if isinstance(body, bytes) else body
+
         async def receive():
-            return {"type": "http.request", "body": body, "more_body": False}
+            piece = ahead.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(ahead)}
 
         async def send(message):
             sent.append(message)
@@ -223,6 +226,15 @@ def test_what_is_not_there(scenes):
 
 def test_too_much_is_not_read(scenes):
     assert ask(scenes["points"], f"/{TOKEN}/decode", method="POST", content_length=str(1 << 30))[0] == 413
+
+
+def test_of_a_body_in_chunks_no_more_than_the_limit_is_read(scenes):
+    chunks = [b" " * (1 << 16)] * 100
+    status, _, headers = ask(scenes["points"], f"/{TOKEN}/decode", method="POST", body=chunks)
+    assert (status, headers["connection"]) == (413, "close")
+    assert len(chunks) == 100 - 17
+    small = [b'{"y": [0, ', b"0]}"]
+    assert ask(scenes["points"], f"/{TOKEN}/decode", method="POST", body=small)[0] == 200
 
 
 # --- the command ---------------------------------------------------------------------------------------------------
