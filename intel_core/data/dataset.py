@@ -102,7 +102,7 @@ class Dataset:
         test: evaluated once, at the end.
         support: which values x takes; decides the default likelihood.
         class_names: names of the labels, if any.
-        scaling: mean and standard deviation of each column if vectors were standardised, else None.
+        scaling: mean and standard deviation of each column if values were standardised (one for images), else None.
         columns: names of the values of vectors, if they have names.
     """
 
