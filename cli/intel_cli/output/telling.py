@@ -46,11 +46,11 @@ DEBUG = "intel_cli.debug"
 BUG, USAGE, DATA, DIVERGED, ENVIRONMENT, WORSE, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 EXIT_CODES = {
     0: "done",
-    BUG: "a bug, with its traceback; or the answer of a command that checks is no",
-    USAGE: "usage: an option, a spec, a plugin or a run directory that will not do",
-    DATA: "data that are missing, malformed or do not fit the model",
+    BUG: "a bug, with its traceback; or the answer of a command that checks something is no",
+    USAGE: "a wrong option, spec, plugin or run directory",
+    DATA: "data that are missing, malformed or do not fit the model; of intel check: no check ran",
     DIVERGED: "the training diverged",
-    ENVIRONMENT: "environment: memory, disk, device, a missing package, output that cannot be written",
+    ENVIRONMENT: "this machine lacks memory, disk space, a device or a package; or output cannot be written",
     WORSE: "compare --fail-if worse: a number is significantly worse",
     INTERRUPTED: "interrupted; a training is saved",
 }
