@@ -59,8 +59,8 @@ def made_by(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (IntelError, MemoryError, torch.OutOfMemoryError):
-        raise
+    except (IntelError, Warning, MemoryError, torch.OutOfMemoryError):
+        raise  # a warning is an error where the user has asked for that
     except ModuleNotFoundError as error:
         raise EnvironmentProblem(f"{what} needs the package {error.name!r}, which is not installed") from error
     except (Exception, SystemExit) as error:

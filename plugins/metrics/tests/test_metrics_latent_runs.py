@@ -174,8 +174,9 @@ def test_support_of_a_run_is_measured_in_the_units_of_the_data(circle, monkeypat
     assert numbers["coverage"].beside["test data"] > 50
     # A run that generates the manifold itself, standardised, is on it and covers it.
     run = load_run(circle.path)
-    true = run.standardise(run.spec.data.along_manifold(500)).float()
-    monkeypatch.setattr(type(run), "sample", lambda self, n, **_: true[torch.arange(n) * 7 % 500])
+    raw = run.spec.data.along_manifold(500)
+    true = run.standardise(raw).float()
+    monkeypatch.setattr(type(run), "sample", lambda self, n, **_: raw[torch.arange(n) * 7 % 500])
     for factor, off, coverage in ((1, 0, 100), (3, 100, 0)):
         monkeypatch.setattr(
             Subject, "generated", lambda self, n, factor=factor, **_: factor * true[torch.arange(n) * 7 % 500]

@@ -87,7 +87,7 @@ def subject_with(subject_of, attributes=None, labels=None, n=400):
     subject.encode = lambda name="test", limit=None, *, seed=0: as_they_are(
         z_mean=subject.split(name).x, z=-subject.split(name).x
     )
-    subject.run.encode = lambda x, *, seed=0: as_they_are(z_mean=x, z=-x)
+    subject.run.encode = lambda x, *, seed=0, standardised: as_they_are(z_mean=x, z=-x)
     return subject
 
 
