@@ -12,7 +12,7 @@ from intel_core.errors import SpecError
 
 __all__ = ["read_settings"]
 
-_MOST_BYTES, _MOST_VALUES, _DEEPEST = 2**22, 100_000, 50
+_MOST_BYTES, _MOST_VALUES, _DEEPEST, _LONGEST_NUMBER = 2**22, 100_000, 50, 1000
 
 
 class _Bounded(yaml.SafeLoader):
@@ -29,6 +29,8 @@ class _Bounded(yaml.SafeLoader):
         if self._depth > _DEEPEST:
             raise ValueError(f"values are nested more than {_DEEPEST} deep")
         node = super().compose_node(parent, index)
+        if node is not None and node.tag == "tag:yaml.org,2002:int" and len(node.value) > _LONGEST_NUMBER:
+            raise ValueError(f"there is a whole number of {len(node.value):,} characters")
         if is_alias:  # a node counts again wherever it is named; one that holds itself, not yet counted, has no end
             self._values += self._sizes.get(id(node), _MOST_VALUES)
         if self._values > _MOST_VALUES:

@@ -17,7 +17,7 @@ from intel_core.recipe.runspec import RunSpec
 from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
 from intel_core.training.settings import DEFAULT_STEPS, MOST_STEPS, TrainingSettings
 
-__all__ = ["affordable_evaluations", "resolve", "usual_evaluations"]
+__all__ = ["affordable_evaluations", "is_affordable", "resolve", "usual_evaluations"]
 
 WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
@@ -98,10 +98,19 @@ def affordable_evaluations(steps: int, examples: int, validation: int) -> int:
     [200, 200, 30]
     """
     usual = usual_evaluations(steps)
-    if usual * examples * _STEP * EVALUATION_SHARE >= validation:
+    if is_affordable(usual, examples, validation):
         return usual
     count = int(steps * examples * _STEP * EVALUATION_SHARE / validation)
     return -(-steps // max(1, count))
+
+
+def is_affordable(steps: int, examples: int, evaluated: int) -> bool:
+    """Whether it takes at most a tenth of so many steps to evaluate so many examples.
+
+    >>> is_affordable(200, 100, 5000), is_affordable(30, 100, 5000)
+    (True, False)
+    """
+    return steps * examples * _STEP * EVALUATION_SHARE >= evaluated
 
 
 def _advised(mapping: tuple[MappingSpec, ...], steps: int, settled: dict[str, ScheduleSpec]) -> dict[str, ScheduleSpec]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping as Dictionary
 from typing import Any
 
 from intel_core.errors import SpecError
+from intel_core.training.settings import MOST_STEPS
 
 __all__ = ["SHORT_WORDS", "elsewhere", "spelled_out"]
 
@@ -100,6 +101,7 @@ def _schedules(texts: Any) -> dict[str, str]:
 def _warmup(steps: Any) -> str:
     if isinstance(steps, bool) or not isinstance(steps, int):
         raise SpecError(f"warmup={steps!r}: expected a number of training steps, 0 for none")
-    if steps < 0:
-        raise SpecError(f"warmup={steps} is negative; it counts training steps, 0 for none")
+    if not 0 <= steps <= MOST_STEPS:
+        shown = f"={steps} is negative" if -MOST_STEPS < steps < 0 else f": at most {MOST_STEPS:,}"
+        raise SpecError(f"warmup{shown}; it counts training steps, 0 for none")
     return f"linear:steps={steps}" if steps else "constant"

@@ -44,6 +44,7 @@ def test_fit_takes_them(tmp_path: Path) -> None:
         ({"warmup": 3, "schedules": {"kl": "constant"}}, "give one of them"),
         ({"warmup": 3, "schedule": "kl=constant"}, "give one of them"),
         ({"warmup": -1}, "negative"),
+        ({"warmup": 10**5000}, "at most 1,000,000,000"),
         ({"warmup": "long"}, "expected a number of training steps"),
         ({"warmup": True}, "expected a number of training steps"),
         ({"schedule": "linear:steps=3"}, "is not NAME=SPEC"),

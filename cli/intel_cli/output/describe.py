@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from intel_cli.output.terminal import visible
 from intel_core.reading.streamed import StreamedSplit
-from intel_core.recipe.resolving import affordable_evaluations, usual_evaluations
+from intel_core.recipe.resolving import affordable_evaluations, is_affordable, usual_evaluations
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
@@ -68,8 +68,15 @@ def _evaluated(trainer: Trainer) -> dict[str, str]:
     often = "once, at the end," if count == 1 else f"every {every:,} steps, {count} times,"
     return {
         "evaluated": f"{often} on {validation:,} validation examples; {all_of_them} times would take more than a tenth "
-        f"of the training (--evaluate-every {usual} asks for them)"
+        f"of the training (--evaluate-every {usual} asks for them){_long_end(trainer)}"
     }
+
+
+def _long_end(trainer: Trainer) -> str:
+    """Whether the final numbers, which cover all data, take more than a tenth of the training."""
+    end = len(trainer.dataset.validation) + len(trainer.dataset.test)
+    is_short = is_affordable(trainer.steps, trainer.batch_size, end)
+    return "" if is_short else "; the final numbers, on all validation and test data, take longer than that"
 
 
 def _streamed(data: Dataset) -> str:
