@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -261,6 +263,31 @@ def test_a_damaged_file_is_measured_anew(run: Run) -> None:
     assert measurements(run) == []
     ask(run, "width")
     assert len(CALLS) == 2
+    assert len(measurements(run)) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes")
+def test_a_folder_of_measurements_that_is_a_link_is_neither_read_nor_written(run: Run, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    (run.path / "evaluation").symlink_to(private)
+    with pytest.raises(RunError, match="evaluation cannot be written: it is a link"):
+        ask(run, "width")
+    with pytest.raises(RunError, match="evaluation cannot be read: it is a link"):
+        measurements(run)
+    assert CALLS == []
+    assert list(private.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes")
+def test_a_measurement_that_is_no_plain_file_is_left_out(run: Run) -> None:
+    ask(run, "width")
+    (file,) = (run.path / "evaluation").iterdir()
+    os.mkfifo(file.with_name("pipe.json"))
+    file.with_name("link.json").symlink_to(file)
+    file.with_name("deep.json").write_text("[" * 200_000 + "]" * 200_000)
+    assert len(measurements(run)) == 1
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"later": 1}))
     assert len(measurements(run)) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from intel_core import RunError, fit, hookimpl, load_run, resume
+from intel_core.runs import lock
 from intel_core.runs.lock import NAME, locked
 
 X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
@@ -75,6 +77,49 @@ def test_another_process_keeps_this_one_out_until_it_is_killed(tmp_path: Path) -
     assert (tmp_path / NAME).exists(), "a killed process cannot clear up"
     with locked(tmp_path):
         assert str(os.getpid()) in (tmp_path / NAME).read_text()
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_removed_lock_file_lets_nobody_in(tmp_path: Path) -> None:
+    code = f"{HOLD}    print('in', flush=True)\n    sys.stdin.read()\n"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in\n"
+        (tmp_path / NAME).unlink()
+        with pytest.raises(RunError, match="is in use by another process; wait"), locked(tmp_path):
+            pass
+        process.kill()
+
+
+@pytest.mark.parametrize("locks", ["of folders", "of files alone"])
+@pytest.mark.parametrize("kind", ["a link", "a link to nothing", "a second name", "a pipe"])
+def test_a_lock_file_that_is_something_else_is_not_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, locks: str
+) -> None:
+    if locks == "of files alone":
+        monkeypatch.setattr(lock, "_acquire_folder", lambda folder: None)
+    precious, run = tmp_path / "precious", tmp_path / "run"
+    precious.write_text("my only key\n")
+    run.mkdir()
+    if kind == "a pipe":
+        os.mkfifo(run / NAME)
+    elif kind == "a second name":
+        (run / NAME).hardlink_to(precious)
+    else:
+        (run / NAME).symlink_to(precious if kind == "a link" else tmp_path / "nothing")
+    with contextlib.suppress(RunError), locked(run):
+        assert (run / NAME).read_text() == f"process {os.getpid()} on {platform.node()}\n"
+    assert precious.read_text() == "my only key\n"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_where_folders_cannot_be_locked_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_acquire_folder", lambda folder: None)
+    with locked(tmp_path):
+        assert (tmp_path / NAME).read_text() == f"process {os.getpid()} on {platform.node()}\n"
+        with pytest.raises(RunError, match=f"is in use by process {os.getpid()}"), locked(tmp_path):
+            pass
     assert not (tmp_path / NAME).exists()
 
 

@@ -107,6 +107,7 @@ def _whole(path: Path) -> Iterator[Path]:
     """A temporary name with the same suffix; the file gets its own name only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix.lower()}")
+    temporary.unlink(missing_ok=True)  # a link of that name, in a directory from a stranger, is not written through
     try:
         yield temporary
         temporary.replace(path)

@@ -1,7 +1,11 @@
 """`intel runs`: good runs and bad ones, as a table and as JSON."""
 
 import json
+import os
 import shutil
+import sys
+
+import pytest
 
 
 def test_runs_lists_good_and_bad(ok, trained, here):
@@ -33,6 +37,45 @@ def test_runs_lists_good_and_bad(ok, trained, here):
     assert all(name in table for name in broken)
     assert "format 99" in table
     assert "nats per example" in table
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links and pipes")
+def test_one_bad_folder_hides_no_other(ok, trained, here):
+    secret = here / "secret.yaml"
+    secret.write_text("token_hunter2: 1")
+    deep = "[" * 200_000 + "]" * 200_000
+    info = json.loads((trained / "points" / "run.json").read_text())
+    texts = {
+        ("deep", "run.json"): deep,
+        ("deep-metrics", "metrics.json"): deep,
+        ("long-number", "metrics.json"): '{"step": ' + "9" * 4000 + "}",
+        ("odd", "metrics.json"): '{"status": [], "step": {}}',
+        ("binary", "run.json"): "\0\1",
+        ("asks", "run.json"): json.dumps(info | {"spec": info["spec"] | {"mapping": [f"halves:@{secret}"]}}),
+    }
+    shutil.copytree(trained / "points", here / "runs" / "good")
+    for (name, file), text in texts.items():
+        shutil.copytree(trained / "points", here / "runs" / name)
+        (here / "runs" / name / file).write_text(text)
+    for name, file in (("pipe", "run.json"), ("pipe-metrics", "metrics.json")):
+        shutil.copytree(trained / "points", here / "runs" / name)
+        (here / "runs" / name / file).unlink()
+        os.mkfifo(here / "runs" / name / file)
+    shutil.copytree(trained / "points", here / "runs" / "link")
+    (here / "runs" / "link" / "run.json").unlink()
+    (here / "runs" / "link" / "run.json").symlink_to(trained / "points" / "run.json")
+    (here / "runs" / "seeds").mkdir()
+    (here / "runs" / "seeds" / "seed-0").symlink_to(here / "nowhere")
+    told = ok("runs", "--json").stdout
+    assert "hunter2" not in told
+    rows = {row["run_dir"].removeprefix("runs/"): row["problem"] for row in json.loads(told)}
+    assert rows.pop("good") is None
+    assert rows.pop("asks") is None  # it is listed as it is written
+    assert set(rows) == {*(name for name, _ in texts), "pipe", "pipe-metrics", "link", "seeds"} - {"asks"}
+    assert all(rows.values())
+    assert "metrics.json cannot be read: it is nested deeper" in rows["deep-metrics"]
+    assert "run.json cannot be read: it is a pipe or a device" in rows["pipe"]
+    assert all(name in ok("runs").stdout for name in rows)
 
 
 def test_runs_of_one_run_and_of_none(ok, trained, here):
