@@ -25,7 +25,8 @@ from intel_core.data.dataset import Dataset, Split
 from intel_core.fitting.setting_up import make_trainer
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
-from intel_core.replicates.stacked_runs import Replicate, StackedRuns
+from intel_core.replicates.replicate import Replicate
+from intel_core.replicates.stacked_runs import StackedRuns
 from intel_core.training.hooks import hook_manager
 
 NETWORKS = {"2-10-10-4 MLPs": "mlp:hidden=[10,10]", "10-10-10 MLPs": "mlp:hidden=[10,10,10]"}

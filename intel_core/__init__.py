@@ -70,8 +70,9 @@ if TYPE_CHECKING:
     from intel_core.reading.capabilities import OnManifold as OnManifold
     from intel_core.reading.capabilities import Shaped as Shaped
     from intel_core.recipe.runspec import RunSpec as RunSpec
-    from intel_core.replicates.fitting import Replicates as Replicates
     from intel_core.replicates.fitting import fit_replicates as fit_replicates
+    from intel_core.replicates.resuming import resume_replicates as resume_replicates
+    from intel_core.replicates.summary import Replicates as Replicates
     from intel_core.schedules import ScheduleSpec as ScheduleSpec
     from intel_core.training.hooks import hookimpl as hookimpl
     from intel_core.training.settings import TrainingSettings as TrainingSettings
@@ -162,10 +163,9 @@ _HOMES = {
     "model.vae": ("InteLVAE",),
     "reading.arrays": ("make_dataset",),
     "recipe.runspec": ("RunSpec",),
-    "replicates.fitting": (
-        "Replicates",
-        "fit_replicates",
-    ),
+    "replicates.fitting": ("fit_replicates",),
+    "replicates.resuming": ("resume_replicates",),
+    "replicates.summary": ("Replicates",),
     "schedules": ("ScheduleSpec",),
     "training.hooks": ("hookimpl",),
     "training.settings": ("TrainingSettings",),

@@ -10,6 +10,7 @@ from typing import Any
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
 from intel_core.components.spec import parse_spec
+from intel_core.compute.threads import on_threads
 from intel_core.data.dataset import Dataset
 from intel_core.data.values import fingerprint
 from intel_core.errors import IntelError, SpecError
@@ -17,7 +18,7 @@ from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.values import can_be_values
-from intel_core.recipe.contracts import check_texts, load_dataset
+from intel_core.recipe.contracts import check_schedules, check_texts, load_dataset
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec, make_run_spec
 
@@ -44,7 +45,8 @@ def read_arguments(
         data = os.fspath(data)
         _refuse_path(data)
     if can_be_values(data):
-        dataset = make_dataset("data", data, labels, standardize="auto" if standardize is None else standardize)
+        with on_threads(1):
+            dataset = make_dataset("data", data, labels, standardize="auto" if standardize is None else standardize)
         x = dataset.train.x
         total = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
         scaled = dataset.scaling is not None
@@ -92,8 +94,10 @@ def prepare(
         IntelError: as `fit`.
     """
     if dataset is None:
-        dataset = load_dataset(spec.data, data_dir_or_default(data_dir))
+        with on_threads(1):  # means that values are standardised by are sums as well
+            dataset = load_dataset(spec.data, data_dir_or_default(data_dir))
     spec = resolve(spec, dataset)
     check_texts(spec)
+    check_schedules(spec)
     require_memory(spec, dataset)
     return spec, dataset

@@ -10,6 +10,7 @@ from typing import Any
 from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
 from intel_core.compute.precision import torch_as_usual
+from intel_core.compute.threads import on_threads, threads_for
 from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError
 from intel_core.evaluation.run import Run
@@ -97,15 +98,18 @@ def _fit(
         folder: RunFolder | None = None
         with processes.agreeing():
             trainer = make_trainer(spec, dataset, manager, processes)
+            threads = threads_for(trainer.model)
             description = RunFolder.description(asked, spec, dataset, trainer.model, trials)
             # Nothing is written before this point, where no mistake of the user is left to be found.
             if processes.is_first:
                 folder = RunFolder.create(run_dir, spec.name or spec.label)
                 locks.enter_context(folder.locked())
                 description |= {"processes": processes.size} if processes.size > 1 else {}
+                description |= {"threads": threads} if trainer.device.type == "cpu" else {}
                 folder.describe(description)
         processes.share(trainer.model)
-        return train_and_keep(trainer, spec, folder, description)
+        with on_threads(threads):
+            return train_and_keep(trainer, spec, folder, description)
 
 
 def _agreed(spec: RunSpec, dataset: Dataset, processes: ProcessGroup) -> RunSpec:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from intel_core.compute.threads import on_threads, threads_for
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DivergenceError
 from intel_core.fitting.setting_up import make_trainer
@@ -62,10 +63,11 @@ def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, proce
     with processes.agreeing():
         trainer = make_trainer(spec, dataset, hook_manager(), processes)
     processes.share(trainer.model)
-    try:
-        with trainer.batches:
-            trainer.advance(length)
-    except DivergenceError:
-        return math.inf
-    loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
+    with on_threads(threads_for(trainer.model)):
+        try:
+            with trainer.batches:
+                trainer.advance(length)
+        except DivergenceError:
+            return math.inf
+        loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
     return loss if math.isfinite(loss) else math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from intel_core.compute.heap import freed_memory_kept
 from intel_core.compute.memory import out_of_memory_told
 from intel_core.compute.precision import torch_as_usual
+from intel_core.compute.threads import on_threads, threads_to_go_on
+from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation.run import Run
 from intel_core.fitting.keeping import train_and_keep
@@ -17,11 +20,12 @@ from intel_core.fitting.resuming import go_on
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.processes.starting import joined
 from intel_core.reading.arrays import make_dataset
-from intel_core.runs.folder import RunFolder
+from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
 from intel_core.training.process_group import ProcessGroup
 from intel_core.training.trainer import Trainer
 
 __all__ = [
+    "data_of",
     "resume",
 ]
 
@@ -57,6 +61,8 @@ def resume(
         SpecError: if so many processes cannot be started here.
     """
     folder = RunFolder(Path(path))
+    if is_group(folder.path):
+        raise RunError(f"{path} holds the runs of several seeds; resume_replicates({str(path)!r}) continues them all")
     asked = folder.read_description()["spec"]  # first, since there may be no directory to lock
     counts = devices or asked.get("devices", 1), nodes or asked.get("nodes", 1)
     if min(counts) < 1:
@@ -79,24 +85,55 @@ def _resume(
         with processes.agreeing():
             if processes.is_first:
                 locks.enter_context(folder.locked())
+                _tell_of_stack(folder)
             run = Run(folder)
             if run.status == "finished":
                 raise RunError(
                     f"{path} is finished at step {run.spec.steps:,}; there is nothing to resume: for a longer "
                     "training, begin a new run with more steps"
                 )
-            # Scaled as at first, or not, whatever the rule is now.
-            scaled = bool(getattr(run.spec.data, "standardize", False))
-            given = data is not None
-            dataset = make_dataset("data", data, labels, standardize=scaled) if given else run.dataset(data_dir)
-            run.require_its_data(dataset)
+            dataset = data_of(run, data, labels, data_dir)
             trainer = make_trainer(run.spec, dataset, hooks_of_run(hooks, processes), processes)
+            threads = threads_to_go_on(str(path), trainer.model, run.info.get("threads"))
         with processes.agreeing():
             if processes.is_first:
                 go_on(trainer, folder, run.info, run.spec.keep_checkpoints)
         if processes.size > 1:
             _follow_first(trainer)
-        return train_and_keep(trainer, run.spec, folder if processes.is_first else None, run.info)
+        with on_threads(threads):
+            return train_and_keep(trainer, run.spec, folder if processes.is_first else None, run.info)
+
+
+def _tell_of_stack(folder: RunFolder) -> None:
+    """Warn that a seed of several, which took its steps together with the others, goes on without them."""
+    path = folder.path.absolute()
+    with contextlib.suppress(RunError):
+        group = RunFolder(path.parent).read(GROUP_FILE)
+        if group.get("stacked") and len(group["runs"]) > 1 and any(e["folder"] == path.name for e in group["runs"]):
+            warnings.warn(
+                f"{folder.path} began in one stack with {len(group['runs']) - 1} other seeds and goes on alone, so it "
+                "will differ by rounding from an uninterrupted one; all together go on bit for bit: "
+                f"intel train --resume {folder.path.parent}",
+                stacklevel=4,
+            )
+
+
+def data_of(run: Run, data: Any, labels: Any, data_dir: Path | None) -> Dataset:
+    """The data that a run was begun with, loaded again or given again as arrays.
+
+    Raises:
+        RunError: if any part of them has changed.
+        DataError: if they cannot be loaded here.
+    """
+    with on_threads(1):
+        if data is None:
+            dataset = run.dataset(data_dir)
+        else:
+            # Scaled as at first, or not, whatever the rule is now.
+            scaled = bool(getattr(run.spec.data, "standardize", False))
+            dataset = make_dataset("data", data, labels, standardize=scaled)
+    run.require_its_data(dataset, whole=True)
+    return dataset
 
 
 def _follow_first(trainer: Trainer) -> None:

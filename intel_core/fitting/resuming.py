@@ -14,7 +14,7 @@ from intel_core.runs.folder import RunFolder
 from intel_core.runs.tensors import most_bytes, require_state
 from intel_core.training.trainer import Trainer
 
-__all__ = ["go_on", "identity"]
+__all__ = ["go_on", "identity", "load_checkpoint"]
 
 _DECIDING = ("mapping", "likelihood", "objective", "encoder", "decoder", "latent", "batch_size", "seed")
 
@@ -60,19 +60,34 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkp
     folder.forget_after(trainer.step)
 
 
+def load_checkpoint(trainer: Trainer, path: Path, run: str) -> dict[str, Any]:
+    """Load one checkpoint into a trainer, and return the numbers in it.
+
+    Args:
+        trainer: of the run that it is expected to belong to.
+        path: the checkpoint.
+        run: the `identity` of that run.
+
+    Raises:
+        RunError: if it is damaged, or of another run; then nothing is changed.
+        NewerFormatError: if it is of a later format.
+    """
+    step, tensors, state = checkpoint.load(path, most_bytes(trainer.model))
+    if state.get("run", run) != run:
+        raise RunError(f"checkpoint {path} belongs to another run, or run.json has been changed")
+    try:
+        require_state(trainer, step, tensors, state)
+    except RunError as error:
+        raise RunError(f"{path}: the checkpoint does not fit this run: {error}") from error
+    trainer.load_state(step, tensors, state)
+    return state
+
+
 def _first_usable(trainer: Trainer, found: list[Path], run: str) -> tuple[Path | None, list[str]]:
     problems: list[str] = []
-    most = most_bytes(trainer.model)
     for path in reversed(found):
         try:
-            step, tensors, state = checkpoint.load(path, most)
-            if state.get("run", run) != run:
-                raise RunError(f"checkpoint {path} belongs to another run, or run.json has been changed")
-            try:
-                require_state(trainer, step, tensors, state)
-            except RunError as error:
-                raise RunError(f"{path}: the checkpoint does not fit this run: {error}") from error
-            trainer.load_state(step, tensors, state)
+            load_checkpoint(trainer, path, run)
             return path, problems
         except checkpoint.NewerFormatError:
             raise

@@ -64,7 +64,6 @@ def make_trainer(
     with made_by(what):
         objective = spec.objective.build()
     check_objective(what, objective, model)
-    rows = min(spec.batch_size, len(dataset.train)) * objective.particles
     return kind(
         model,
         dataset,
@@ -73,5 +72,5 @@ def make_trainer(
         hooks=hooks,
         optimizer=Adam(list(model.parameters()), lr=spec.learning_rate),
         processes=processes,
-        during=execution(model, rows, compiled=spec.compile),
+        during=execution(model, compiled=spec.compile),
     )

@@ -17,89 +17,15 @@ import pluggy
 import torch
 from torch import Tensor
 
-from intel_core.compute.threads import is_small, one_thread
 from intel_core.data.batches import Order
-from intel_core.data.dataset import Dataset
-from intel_core.errors import DivergenceError
 from intel_core.evaluation.statistics import mean_and_std
-from intel_core.model.objectives import Objective, Terms
-from intel_core.model.vae import InteLVAE
+from intel_core.model.objectives import Terms
+from intel_core.replicates.replicate import Replicate
 from intel_core.replicates.stacked_models import Evaluate, Stack, disagreement, ways
-from intel_core.training.hooks import hookimpl
 from intel_core.training.process_group import ALONE
-from intel_core.training.settings import TrainingSettings
 from intel_core.training.stopping import StopReason
-from intel_core.training.trainer import Trainer
 
-__all__ = [
-    "Replicate",
-    "StackedRuns",
-]
-
-
-class Replicate(Trainer):
-    """A trainer whose steps may be taken by a stack; everything between steps it does by itself.
-
-    Attributes:
-        records: the newest line of each kind, for the means over replicates.
-        failure: the error if it diverged.
-    """
-
-    def __init__(
-        self,
-        model: InteLVAE,
-        dataset: Dataset,
-        objective: Objective,
-        settings: TrainingSettings,
-        *,
-        hooks: pluggy.PluginManager,
-        **options: Any,
-    ) -> None:
-        super().__init__(model, dataset, objective, settings, hooks=hooks, **options)
-        self.records: dict[str, dict[str, Any]] = {}
-        self.failure: DivergenceError | None = None
-        hooks.register(self, name="replicate")
-
-    @hookimpl
-    def logged(self, record: dict[str, Any]) -> None:
-        """Keep a logged line."""
-        self.records["train"] = record
-
-    @hookimpl
-    def evaluated(self, record: dict[str, Any]) -> None:
-        """Keep an evaluation."""
-        self.records["validation"] = record
-
-    @property
-    def watched(self) -> bool:
-        """Whether some plugin has a hook for each step, which a stack does not call."""
-        return bool(self.hooks.hook.step_end.get_hookimpls())
-
-    def stepped(self, step: int) -> None:
-        """A step was taken."""
-        self.step = step
-        self.scheduled.after(step)
-
-    def follow(self, leader: Replicate, seconds: float, window: Sequence[dict[str, Tensor]]) -> None:
-        """Take over the state of the stack: its weights, and the terms since the last line."""
-        self.seconds = seconds
-        self.scheduled.follow(leader.scheduled)
-        self._window.clear()
-        for terms in window:
-            self._window.add(terms)
-
-    def guarded(self, action: Callable[[], None]) -> None:
-        """Do something, and record it if this replicate is found to have diverged."""
-        if self.failure is None:
-            try:
-                action()
-            except DivergenceError as error:
-                self.failure = error
-
-    @property
-    def going(self) -> bool:
-        """Whether it takes further steps."""
-        return self.stop_reason is None and self.failure is None
+__all__ = ["StackedRuns"]
 
 
 class StackedRuns:
@@ -108,13 +34,15 @@ class StackedRuns:
     A replicate that stops early or diverges leaves the stack, with the weights of that moment, and the others go on.
 
     Args:
-        replicates: of one spec but for the seed, at step 0.
+        replicates: of one spec but for the seed, all at the same step.
         watchers: hooks that are called with the means over the replicates that are still trained; their argument
             `trainer` is this stack.
 
     Attributes:
         folder: the folder of the run directories, for the watchers.
         stop_reason: why all replicates end after the current step, if they do; set by `stop`.
+        on_end: called with each replicate that takes no further step, as soon as it has left.
+        is_due: whether all are to be saved at this step because of the clock.
     """
 
     def __init__(self, replicates: Sequence[Replicate], watchers: pluggy.PluginManager) -> None:
@@ -125,9 +53,12 @@ class StackedRuns:
         self.processes = ALONE  # watchers may use it as they do that of a trainer
         self.batch_size, self.steps_per_epoch, self.steps = first.batch_size, first.steps_per_epoch, first.steps
         self.folder: Path | None = None
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds = first.step, first.seconds
         self.stop_reason: StopReason | None = None
-        self._window: list[dict[str, Tensor]] = []
+        self.on_end: Callable[[Replicate], None] = lambda _: None
+        self.is_due = False
+        windows = zip(*(trainer.window() for trainer in replicates), strict=True)
+        self._window = [{name: torch.stack([of[name] for of in step]) for name in step[0]} for step in windows]
         self.batches = first.batches.for_rows(self.rows)
         self._restack()
 
@@ -161,12 +92,19 @@ class StackedRuns:
                 stacked = {"exp_avg": zeros, "exp_avg_sq": zeros.clone()}
             else:
                 shared = {"step": states[0]["step"].clone()}
-                stacked = {key: torch.stack([state[key] for state in states]) for key in states[0] if key not in shared}
+                stacked = {
+                    # Laid out in memory as the parameter is: fused Adam walks them side by side.
+                    key: torch.empty_like(parameter, requires_grad=False).copy_(torch.stack([s[key] for s in states]))
+                    for key in states[0]
+                    if key not in shared
+                }
             self._optimizer.state[parameter] = {**shared, **stacked}
             for r, state in enumerate(states):
                 state.update(shared, **{key: value[r] for key, value in stacked.items()})
         shape = (len(trainers), first.objective.particles, self.batch_size, first.model.y_dim)
         self._noise = torch.empty(shape, device=self.device)
+        for trainer in trainers:
+            trainer.stack = self
         self._draws = list(zip(self._noise.unbind(), [trainer.noise for trainer in trainers], strict=True))
         self._order = Order(self._orders, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
         self.batches.close()  # it was reading ahead for the former replicates
@@ -183,10 +121,30 @@ class StackedRuns:
                 state.update({key: value.clone() for key, value in state.items()})
         rows = torch.tensor([trainer.going for trainer in self._going], device=self.device)
         self._window = [_of(numbers, rows) for numbers in self._window]
+        for trainer in self._going:
+            if not trainer.going:
+                self._end(trainer)
         self._going = still
         if still:
             self._restack()
             self._evaluate = self._ways[chosen]
+
+    def _end(self, trainer: Replicate) -> None:
+        """Save one that takes no further step, before anything else happens: a group that is killed goes on exactly."""
+        trainer.newest_evaluation = (-1, {})  # of weights that lay elsewhere in memory, which may round otherwise
+        if trainer.failure is None:
+            trainer.end()
+        trainer.stack = None
+        self.on_end(trainer)
+
+    def membership(self) -> dict[str, Any]:
+        """Who takes steps together, by the names of their folders, and in which way: what a checkpoint keeps of it."""
+        members = [trainer.folder.name if trainer.folder is not None else "" for trainer in self._going]
+        return {"members": members, "way": self._ways.index(self._evaluate)}
+
+    def go_in_way(self, way: int) -> None:
+        """Evaluate in the way that a checkpoint keeps, where `why_not` has chosen one before."""
+        self._evaluate = self._ways[way]
 
     def _orders(self, epoch: int) -> Tensor:
         """The order of the examples in an epoch for each replicate, ``(R, examples)``."""
@@ -243,6 +201,7 @@ class StackedRuns:
         self._stack.release()
         for trainer in self._going:
             trainer.optimizer.state.clear()
+            trainer.stack = None
 
     def _weights_of_step(self) -> dict[str, float]:
         """The factors of the terms at the current step, the same for all."""
@@ -279,6 +238,7 @@ class StackedRuns:
             while self.step < self.steps and self._going and self.stop_reason is None:
                 self.advance(self._going[0].next_pause())
                 self._catch_up()
+                self.is_due = self._going[0].is_overdue
                 for trainer in self._going:
                     trainer.guarded(trainer.pause)
                 if self.step % every == 0 or self.step == self.steps:
@@ -287,19 +247,13 @@ class StackedRuns:
         self._pass_on_stop()  # if it was asked for after the last step
         if self._going:
             self._stack.release()
-        for trainer in self.replicates:
-            if trainer.failure is None:
-                trainer.end()
+        for trainer in self._going:
+            self._end(trainer)
         self.hooks.hook.run_end(trainer=self)
 
     @torch.enable_grad()
     def advance(self, until: int) -> None:
         """Take steps up to a number, or until one or all are to stop, logging on the way."""
-        rows = len(self._going) * self.batch_size * self._going[0].objective.particles
-        with one_thread(is_small(self.model, rows)):
-            self._advance(until)
-
-    def _advance(self, until: int) -> None:
         log_every = self.settings.log_every
         started = time.perf_counter() - self.seconds
         while self.step < until and self.stop_reason is None:
@@ -309,7 +263,7 @@ class StackedRuns:
                 self._log()
                 if not all(trainer.going for trainer in self._going):
                     break
-            if self._going[0].is_due():
+            if self._going[0].is_overdue:
                 break
         self.seconds = time.perf_counter() - started
 

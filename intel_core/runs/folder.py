@@ -26,7 +26,7 @@ from intel_core.runs import contents, lock, opening
 from intel_core.runs.contents import GROUP_FILE, LOG_FILE
 from intel_core.runs.same_data import fingerprints
 
-__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "versions"]
+__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "is_group", "versions"]
 
 FORMAT = contents.RunContent.FORMAT
 _LEFTOVER = ".*.tmp"
@@ -194,6 +194,11 @@ class RunFolder:
         """Remove the lines of steps that a resumed run takes again."""
         kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
         files.write_text(self.log, "".join(kept))
+
+
+def is_group(folder: Path) -> bool:
+    """Whether a folder holds the runs of several seeds and is no run itself."""
+    return (folder / GROUP_FILE).is_file() and not (folder / "run.json").is_file()
 
 
 def _is_blank(folder: Path) -> bool:

@@ -18,8 +18,9 @@ from intel_core import hookimpl
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.setting_up import make_trainer
 from intel_core.recipe.building import build_model
+from intel_core.replicates.replicate import Replicate
 from intel_core.replicates.stacked_models import Stack
-from intel_core.replicates.stacked_runs import Replicate, StackedRuns
+from intel_core.replicates.stacked_runs import StackedRuns
 from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 

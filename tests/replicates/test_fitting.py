@@ -35,8 +35,9 @@ from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.building import build_model
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import make_run_spec
-from intel_core.replicates.fitting import summarise_again
-from intel_core.replicates.stacked_runs import Replicate, StackedRuns, _clip_each
+from intel_core.replicates.replicate import Replicate
+from intel_core.replicates.stacked_runs import StackedRuns, _clip_each
+from intel_core.replicates.summary import summarise_again
 from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
@@ -143,7 +144,8 @@ def test_each_leaves_the_directory_of_its_run(tmp_path: Path) -> None:
         assert {str(path.relative_to(run.path)) for path in run.path.rglob("*")} == files
         assert again.spec == alone.spec
         assert close(lines(again), lines(alone))
-        timeless = [{k: v for k, v in r.metrics.items() if k != "seconds"} for r in (again, alone)]
+        exact = ("seconds", "weights_sha256")  # which rounding changes
+        timeless = [{k: v for k, v in r.metrics.items() if k not in exact} for r in (again, alone)]
         assert close(*timeless)
         assert torch.allclose(again.sample(5), alone.sample(5), atol=1e-5)
 
@@ -182,6 +184,7 @@ class StopAt:
             trainer.stop(StopReason("signal SIGTERM", "signal"))
 
 
+@pytest.mark.filterwarnings("ignore:.*goes on alone")
 def test_an_interrupted_replicate_goes_on_as_a_run_of_its_own(tmp_path: Path) -> None:
     whole = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "whole")
     part = fit_replicates(2, **BASE, data=X, run_dir=tmp_path / "part", watchers=[StopAt(14)])
@@ -248,6 +251,7 @@ def test_a_group_that_was_killed_can_be_completed(stack: bool, tmp_path: Path) -
     assert left.summary["stacked"] is stack
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*was not saved yet; it begins again")
+        warnings.filterwarnings("ignore", message=".*goes on alone")
         for run, expected in zip(left.runs, whole.runs, strict=True):
             assert close(resume(run.path, data=X).metrics["test"], expected.metrics["test"])
     assert summarise_again(left.path).summary["status"] == "finished"
@@ -344,6 +348,7 @@ def test_one_that_diverges_does_not_take_the_others_along(tmp_path: Path, monkey
         assert close(run.metrics["test"], alone.metrics["test"])
 
 
+@pytest.mark.filterwarnings("ignore:.*far from the scale")
 @pytest.mark.parametrize(("step", "evaluate_every"), [(3, 12), (3, 7), (9, 7)])  # 7: with a line, once and again
 @pytest.mark.parametrize("seed", [0, 2])  # the first leads the others
 def test_one_that_diverges_at_a_line_leaves_the_others_as_they_are(
@@ -352,7 +357,7 @@ def test_one_that_diverges_at_a_line_leaves_the_others_as_they_are(
     """By an example that the others do not meet; the search for its step turns this replicate back."""
     x = torch.randn(3000, 3, generator=torch.Generator().manual_seed(0))
     x[met_by_one(x, seed, step, of=3)] = 1e25
-    settings = {**BASE, "evaluate_every": evaluate_every, "data": x, "likelihood": "gaussian"}
+    settings = {**BASE, "evaluate_every": evaluate_every, "data": x, "standardize": False, "likelihood": "gaussian"}
     group = fit_replicates(3, **settings, run_dir=tmp_path / "group")
     statuses = [entry["status"] for entry in group.summary["runs"]]
     assert statuses == ["diverged" if s == seed else "finished" for s in range(3)]
@@ -374,9 +379,10 @@ def met_by_one(x: torch.Tensor, seed: int, step: int, of: int) -> int:
     return int((x == train[met]).all(1).nonzero())
 
 
+@pytest.mark.filterwarnings("ignore:.*far from the scale")
 def test_when_all_diverge_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DivergenceError, match="all 2 replicates diverged"):
-        fit_replicates(2, **BASE, data=X * 1e30, run_dir=tmp_path / "group")
+        fit_replicates(2, **BASE, data=X * 1e30, standardize=False, run_dir=tmp_path / "group")
 
 
 @pytest.mark.parametrize("why", ["a hook watches every step", "one after another was asked for"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from intel_cli.output.progress import Progress
     from intel_core.evaluation.run import Run
     from intel_core.recipe.runspec import RunSpec
+    from intel_core.replicates.summary import Replicates
 
 __all__ = ["train"]
 
@@ -32,6 +33,13 @@ Examples:
   intel train --data mydata.csv --likelihood gaussian --latent 2 --warmup 2000 --seed 1
   intel train --config runs/first/run.json --lr 3e-4 --run-dir runs/second
 """
+
+
+class _Output(NamedTuple):
+    """What is printed."""
+
+    as_json: bool
+    quiet: bool
 
 
 def _spec_option(
@@ -128,7 +136,12 @@ def _spec_option(
     help="Folder with data files.  [default: INTEL_DATA_DIR]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the complete settings and what would be done; train nothing.")
-@click.option("--resume", type=RunPath(), metavar="RUN_DIR", help="Continue an interrupted run with its own settings.")
+@click.option(
+    "--resume",
+    type=RunPath(),
+    metavar="RUN_DIR",
+    help="Continue an interrupted run, or a folder of replicates, with its own settings.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object; progress is on stderr.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary; errors and warnings only.")
 @click.option("--no-pictures", is_flag=True, help="Do not draw samples, reconstructions and the latent space.")
@@ -163,14 +176,18 @@ def train(
     from intel_cli.output.summary import show_plan, show_summary, summary_of
     from intel_core.fitting.fit import fit
     from intel_core.fitting.resume import resume as continue_run
-    from intel_core.runs.folder import GROUP_FILE
+    from intel_core.runs.folder import GROUP_FILE, is_group
 
     spec = None if resume is not None else run_spec(config, settings)
     if spec is not None and dry_run:
         show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
         return
     if spec is not None and replicates is not None:
-        _train_replicates(ctx, replicates, spec, run_dir, data_dir, as_json=as_json, quiet=quiet)
+        _train_replicates(ctx, replicates, spec, run_dir, data_dir, _Output(as_json, quiet))
+        return
+    if resume is not None and is_group(resume):
+        _refuse_settings(resume, {key: settings[key] for key in _HOW})
+        _resume_replicates(ctx, resume, data_dir, _Output(as_json, quiet))
         return
     progress = make_progress(quiet=quiet)
     with first_alone(ctx), hard_interruption(ctx, progress), progress:
@@ -180,7 +197,7 @@ def train(
         else:
             run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress])
     if resume is not None and (run.path.parent / GROUP_FILE).is_file():
-        from intel_core.replicates.fitting import summarise_again
+        from intel_core.replicates.summary import summarise_again
 
         summarise_again(run.path.parent)
     interrupted = run.status == "interrupted"
@@ -198,39 +215,47 @@ def train(
 
 
 def _train_replicates(
-    ctx: click.Context,
-    replicates: int,
-    spec: RunSpec,
-    run_dir: Path | None,
-    data_dir: Path | None,
-    *,
-    as_json: bool,
-    quiet: bool,
+    ctx: click.Context, replicates: int, spec: RunSpec, run_dir: Path | None, data_dir: Path | None, output: _Output
 ) -> None:
     """Train a run with several seeds and show the results; no pictures are drawn."""
-    from intel_cli.output.progress import hard_interruption, make_progress
-    from intel_cli.output.replicates import show_replicates
     from intel_core.replicates.fitting import check_replicates, fit_replicates
 
     seeds = check_replicates(spec, replicates)
-    progress = make_progress(quiet=quiet)
-    if not quiet:
+    if not output.quiet:
         telling.note(f"{replicates} replicates, seeds {seeds[0]} to {seeds[-1]}")
+    _show_group(
+        ctx, output, lambda hook: fit_replicates(replicates, spec, run_dir=run_dir, data_dir=data_dir, watchers=[hook])
+    )
+
+
+def _resume_replicates(ctx: click.Context, folder: Path, data_dir: Path | None, output: _Output) -> None:
+    """Continue several seeds together and show the results."""
+    from intel_core.replicates.resuming import resume_replicates
+
+    _show_group(ctx, output, lambda hook: resume_replicates(folder, data_dir=data_dir, watchers=[hook]))
+
+
+def _show_group(ctx: click.Context, output: _Output, train_all: Callable[[Progress], Replicates]) -> None:
+    """Train several seeds, and show what became of them."""
+    from intel_cli.output.progress import hard_interruption, make_progress
+    from intel_cli.output.replicates import show_replicates
+
+    progress = make_progress(quiet=output.quiet)
     with hard_interruption(ctx, progress), progress:
-        group = fit_replicates(replicates, spec, run_dir=run_dir, data_dir=data_dir, watchers=[progress])
-    summary = group.summary
-    if "why_not" in summary and replicates > 1:
+        group = train_all(progress)
+    summary = {key: value for key, value in group.summary.items() if key != "asked"}
+    if "why_not" in summary and len(summary["runs"]) > 1:
         telling.note(f"Trained one after another: {summary['why_not']}")
     for entry in summary["runs"]:
         if "problem" in entry:
             telling.note(f"Warning: seed {entry['seed']} is left out: {entry['problem']}")
     interrupted = summary["status"] == "interrupted"
-    if as_json:
+    if output.as_json:
         click.echo(telling.json_text({"run_dir": str(group.path), **summary, "units": "nats per example"}))
-    elif not quiet and not interrupted:
+    elif not output.quiet and not interrupted:
         show_replicates(group)
     if interrupted:
-        telling.note(f"Interrupted. Continue each with: intel train --resume {telling.quoted(group.path)}/seed-…")
+        telling.note(f"Interrupted. Continue all with: intel train --resume {telling.quoted(group.path)}")
         ctx.exit(telling.INTERRUPTED)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from intel_cli.output import telling
 
 if TYPE_CHECKING:
-    from intel_core.replicates.fitting import Replicates
+    from intel_core.replicates.summary import Replicates
 
 __all__ = ["show_replicates"]
 
