@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 from intel_core.data.splitting import split_rows
-from intel_core.reading.scale import Standardize, in_float32, standardized
+from intel_core.reading.scale import Standardize, in_float32, require_float32, standardized
 from intel_core.reading.values import as_array, names_of, read_values
 
 __all__ = [
@@ -156,6 +156,7 @@ def _check_values(name: str, x: Tensor) -> Tensor:
             raise DataError(
                 f"{name}: {int(bad.sum())} of {len(x)} examples hold NaN or infinity, the first is row {first}"
             )
+        require_float32(name, x)
     if bool((x == x.flatten()[0]).all()):
         raise DataError(f"{name}: every value is {x.flatten()[0].item():g}; constant data cannot be modelled")
     # Bytes stand for x / 255, but bytes of only 0 and 1 are a mask, not an almost black image.

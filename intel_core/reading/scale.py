@@ -10,7 +10,7 @@ from intel_core.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Scaling", "Standardize", "in_float32", "standardized"]
+__all__ = ["Scaling", "Standardize", "in_float32", "require_float32", "standardized"]
 
 Standardize = bool | Literal["auto"] | None
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
@@ -37,9 +37,6 @@ def standardized(
         standardize: ``"auto"``: if the numbers are far from the scale that models are trained on, with a warning that
             says so; None: never, but such numbers are warned of; False: never.
         real: whether they may be any real numbers; others have a scale of their own.
-
-    Raises:
-        DataError: if they are too large for a standard deviation in float64.
 
     >>> import torch
     >>> x, scaling = standardized("mine", torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0, 1]), True, real=True)
@@ -73,10 +70,6 @@ def standardized(
             return x, None
     mean = torch.where(still, seen[0], mean)
     std = torch.where(still | (std == 0), torch.ones_like(std), std)
-    if not bool((torch.isfinite(std) & torch.isfinite(mean)).all()):
-        raise DataError(
-            f"{name}: values up to {float(x.abs().max()):.3g} are too large to be standardised; divide them"
-        )
     scaled = (x.to(torch.float64) - mean) / std
     return scaled, (tuple(mean.tolist()), tuple(std.tolist()))
 
@@ -101,11 +94,34 @@ def _grey(x: Tensor) -> str:
     return "; grey values are best given as bytes, x.astype('uint8'), which stand for x / 255"
 
 
+def require_float32(name: str, x: Tensor) -> None:
+    """Refuse numbers that are beyond float32; standardised ones could not be brought back into their units.
+
+    Raises:
+        DataError: with the first row of them.
+
+    >>> import torch
+    >>> require_float32("mine", torch.tensor([[1.0], [1e300]], dtype=torch.float64))
+    Traceback (most recent call last):
+    intel_core.errors.DataError: mine: 1 of 2 examples hold values beyond ±3.4e38, the largest that float32 holds, ...
+    """
+    import torch
+
+    if x.dtype != torch.float64:
+        return
+    bad = (x.abs() > torch.finfo(torch.float32).max).flatten(1).any(1)
+    if bool(bad.any()):
+        raise DataError(
+            f"{name}: {int(bad.sum())} of {len(x)} examples hold values beyond ±3.4e38, the largest that float32 "
+            f"holds, the first is row {int(bad.nonzero()[0])}; divide them first"
+        )
+
+
 def in_float32(name: str, x: Tensor) -> Tensor:
     """The same numbers in float32; bytes stay bytes.
 
     Raises:
-        DataError: if some are beyond float32, or all are one number there though they differ.
+        DataError: if all are one number in float32 though they differ.
 
     >>> import torch
     >>> in_float32("mine", torch.tensor([[1e9], [1e9 + 1]], dtype=torch.float64))
@@ -117,12 +133,6 @@ def in_float32(name: str, x: Tensor) -> Tensor:
     if x.dtype != torch.float64:
         return x
     values = x.to(torch.float32)
-    bad = ~torch.isfinite(values).flatten(1).all(1)
-    if bool(bad.any()):
-        raise DataError(
-            f"{name}: {int(bad.sum())} of {len(x)} examples hold values beyond ±3.4e38, the largest that float32 "
-            f"holds, the first is row {int(bad.nonzero()[0])}; divide them, or standardise them with standardize=True"
-        )
     low, high = float(x.min()), float(x.max())
     if low != high and bool((values == values.flatten()[0]).all()):
         raise DataError(

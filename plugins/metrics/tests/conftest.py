@@ -32,7 +32,7 @@ def subject_of(tmp_path):
     """Subjects of given examples that no model was trained for: what it would generate is given as well."""
 
     def make(x, labels=None, generated=None, **settings):
-        data = x if isinstance(x, Dataset) else make_dataset("made up", x, labels, **settings)
+        data = x if isinstance(x, Dataset) else make_dataset("made up", x, labels, **{"standardize": False, **settings})
         run = SimpleNamespace(
             fingerprint=data.train.fingerprint(),
             require_its_data=lambda dataset: None,
