@@ -63,7 +63,9 @@ def made_by(what: str) -> Iterator[None]:
         raise  # a warning is an error where the user has asked for that
     except ModuleNotFoundError as error:
         raise EnvironmentProblem(f"{what} needs the package {error.name!r}, which is not installed") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, and what other languages raise, too
         if "can't allocate memory" in str(error):
             raise
         raise PluginError(f"{what} raised {type(error).__name__}: {one_line(str(error))}") from error

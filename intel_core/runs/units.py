@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intel_core.data.dataset import Examples, Split
+from intel_core.data.dataset import Split
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.capabilities import Examples
 from intel_core.reading.values import read_values
 
 __all__ = ["Units"]
