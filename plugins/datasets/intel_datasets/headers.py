@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -13,13 +15,17 @@ __all__ = ["require_names"]
 
 _FEWEST_IN_STEPS = 3
 """Whole numbers in equal steps, at least so many, are names (years, say) even where values are as large."""
+_MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")
+_MOST_SHAPES = 1000
+_MARGIN = 0.1
 
 
 def require_names(name: str, first: Sequence[str], frame: pd.DataFrame) -> None:
     """Refuse a first line that looks like data: the first example would silently become the names of the columns.
 
-    It does where all of it are numbers (but 0, 1, … in order), and where some are and either another word of it comes
-    up again below, or one of the numbers lies among the values of its column and is written as they are.
+    It does where all of it are numbers (but 0, 1, … in order); where a word of it comes up again below, or all words
+    below are written like it (2020-01-01, id17); and where a number of it lies among those of its column, or close by,
+    and is written as they are.
 
     Args:
         name: of the file, for messages.
@@ -33,22 +39,20 @@ def require_names(name: str, first: Sequence[str], frame: pd.DataFrame) -> None:
     Traceback (most recent call last):
     intel_core.errors.DataError: table: the first line of t.csv looks like data (5.1,setosa), not like names of ...
     """
-    written = [text for text in first if text.strip()]
-    numbers = {i: float(text) for i, text in enumerate(first) if _is_number(text)}
-    if not numbers or [text.strip() for text in written] == [str(i) for i in range(len(written))]:
+    texts = [text.strip() for text in first[: frame.shape[1]]]
+    written = [text for text in texts if text.lower() not in _MISSING]
+    numbers = {i: float(text) for i, text in enumerate(texts) if _is_number(text)}
+    if written == [str(i) for i in range(len(written))]:
         return
-    if len(numbers) == len(written):
+    if written and all(_is_number(text) for text in written):
         raise DataError(
             f"table: the first line of {name} holds numbers, not column names; if it is data say header=false, if "
             "these numbers are the names of the columns say header=true"
         )
-    again = any(
-        text in set(frame.iloc[:, i].astype(str))
-        for i, text in enumerate(first)
-        if i not in numbers and text.strip() and i < frame.shape[1]
-    )
-    among = any(_lies_among(number, frame.iloc[:, i]) for i, number in numbers.items() if i < frame.shape[1])
-    if again or (among and not _in_steps(list(numbers.values()))):
+    words = [i for i, text in enumerate(texts) if i not in numbers and text.lower() not in _MISSING]
+    alike = any(_comes_up_again(texts[i], frame.iloc[:, i]) for i in words)
+    among = any(_lies_among(texts[i], frame.iloc[:, i]) for i in numbers)
+    if alike or (among and not _in_steps(list(numbers.values()))):
         line = ",".join(first)
         raise DataError(
             f"table: the first line of {name} looks like data ({line if len(line) < 60 else line[:57] + '…'}), not "
@@ -64,11 +68,24 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _lies_among(number: float, values: pd.Series[float]) -> bool:
+def _comes_up_again(word: str, values: pd.Series[Any]) -> bool:
+    """Whether a word is one of the values, or all of them are written like it but for their digits."""
+    if pd.api.types.is_numeric_dtype(values):
+        return False
+    below = values.dropna().astype(str).str.strip()
+    shapes = set(below.head(_MOST_SHAPES).str.replace(r"\d+", "0", regex=True))
+    return bool((below == word).any()) or (any(c.isdigit() for c in word) and shapes == {re.sub(r"\d+", "0", word)})
+
+
+def _lies_among(text: str, values: pd.Series[Any]) -> bool:
     numeric = pd.to_numeric(values, errors="coerce").dropna()
-    if number == round(number) and not (numeric == numeric.round()).all():
+    if text.lstrip("+-").isdigit() and not (numeric == numeric.round()).all():
         return False  # a whole number above fractions is a name: 1, 2, … or a year
-    return bool(len(numeric)) and bool(numeric.min() <= number <= numeric.max())
+    if not len(numeric):
+        return False
+    low, high = float(numeric.min()), float(numeric.max())
+    margin = _MARGIN * (high - low)  # the first of values that are sorted lies beside them
+    return low - margin <= float(text) <= high + margin
 
 
 def _in_steps(numbers: Sequence[float]) -> bool:
