@@ -20,7 +20,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=RunPath())
-@click.option("-n", "--number", type=int, default=64, show_default=True, help="Number of examples.")
+@click.option("-n", "--number", type=Integer(1), default=64, show_default=True, help="Number of examples.")
 @click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draw.")
 @click.option("--noise", is_flag=True, help="Draw from p(x|z) instead of taking its mean.")
 @click.option(

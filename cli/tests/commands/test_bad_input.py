@@ -332,7 +332,7 @@ def test_bad_input_is_told_in_a_line_or_two(call, here, case):
 
 ABSURD = {
     "samples": (("sample", "-n", "1000000000000"), "1,000,000,000,000 samples would take about"),
-    "no samples": (("sample", "-n", "0"), "at least 1"),
+    "no samples": (("sample", "-n", "0"), "not in the range x>=1"),
     "samples to nowhere": (("sample", "-o", "x.npy/y.npy"), "cannot be written"),
     "samples as text": (("sample", "-o", "x.docx"), "has no suffix that can be written"),
     "other data": (("encode", "--data", "toy_images"), "the run was trained on"),

@@ -231,7 +231,7 @@ def test_half_a_project_is_never_left(call, here, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", full)
     result = call("plugins", "new", "spiral")
-    assert result.exit_code == 2
+    assert result.exit_code == 5
     assert "No space left on device" in result.stderr
     assert not list(here.iterdir())
 

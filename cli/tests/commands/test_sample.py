@@ -46,7 +46,7 @@ def test_a_seed_gives_the_same_samples(ok, trained, here):
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
-        (["-n", "0"], "at least 1"),
+        (["-n", "0"], "not in the range x>=1"),
         (["-o", "x.jpg"], "suffixes: .csv, .npy, .npz, .png"),
         (["-o", "x.pngg"], "did you mean '.png'?"),
         (["-n", "20000", "-o", "x.png"], "too many for one picture"),

@@ -419,7 +419,7 @@ NONSENSE = {
 @pytest.mark.parametrize("case", NONSENSE)
 def test_nonsense(refused, runs, case):
     args, expected = NONSENSE[case]
-    refused("report", *args, says=expected)
+    refused("report", *args, says=expected, code=3 if case == "no such data folder" else 2)
 
 
 def test_a_run_without_weights(call, runs):
