@@ -211,7 +211,7 @@ CASES = {
         ("--data", "circle:n=10000", "--epochs", "10000000", "--batch-size", "1"),
         "100,000,000,000 steps; at most 1,000,000,000",
     ),
-    "warm-up 1e12": (None, (*POINTS, "--warmup", "1000000000000"), "steps=1000000000000"),
+    "warm-up 1e12": (None, (*POINTS, "--warmup", "1000000000000"), "at most 1,000,000,000"),
     "restarts 1e6": (None, (*POINTS, "--restarts", "1000000"), "restarts=1000000"),
     # --- less than there must be
     "latent 0": (None, (*POINTS, "--latent", "0"), "latent=0"),
