@@ -15,6 +15,7 @@ from intel_core.compute.threads import on_threads, threads_to_go_on
 from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation.run import Run
+from intel_core.fitting.estimate import require_memory
 from intel_core.fitting.keeping import train_and_keep
 from intel_core.fitting.resuming import go_on
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
@@ -93,6 +94,7 @@ def _resume(
                     "training, begin a new run with more steps"
                 )
             dataset = data_of(run, data, labels, data_dir)
+            require_memory(run.spec, dataset)
             trainer = make_trainer(run.spec, dataset, hooks_of_run(hooks, processes), processes)
             threads = threads_to_go_on(str(path), trainer.model, run.info.get("threads"))
         with processes.agreeing():

@@ -19,8 +19,8 @@ _OVERFLOWS = ("overflow", "Overflow")
 """In what torch says of a shape that no memory holds."""
 
 
-def require_room(what: str, spec: RunSpec, x_shape: Sequence[int], device: torch.device) -> None:
-    """Refuse a model that plainly cannot fit into the memory of a device.
+def require_room(what: str, spec: RunSpec, x_shape: Sequence[int], device: torch.device) -> float:
+    """Refuse a model that plainly cannot fit into the memory of a device; the bytes that it takes at least.
 
     Args:
         what: for the message.
@@ -32,7 +32,9 @@ def require_room(what: str, spec: RunSpec, x_shape: Sequence[int], device: torch
         EnvironmentProblem: with the estimate and what is there, in GiB.
     """
     advice = "Use a machine with more memory; if the run never was so large, its run.json is damaged"
-    require_bytes(what, weight_bytes(spec, x_shape), device, advice)
+    needed = weight_bytes(spec, x_shape)
+    require_bytes(what, needed, device, advice)
+    return needed
 
 
 def weight_bytes(spec: RunSpec, x_shape: Sequence[int]) -> float:
@@ -61,7 +63,7 @@ def weight_bytes(spec: RunSpec, x_shape: Sequence[int]) -> float:
         total += sum(_bytes(lambda part=part: part.build(latent)) for part in spec.mapping)  # type: ignore[misc]
         total += _bytes(lambda: encoder.build_encoder(shape, 2 * latent))
         total += _bytes(lambda: decoder.build_decoder(latent, out_shape))
-    return total
+    return float(total)
 
 
 @contextlib.contextmanager

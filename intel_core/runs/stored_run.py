@@ -6,6 +6,7 @@ are added by `intel_core.evaluation.run.Run`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -44,6 +45,8 @@ __all__ = [
 
 _ROWS = 1000
 _WEIGHTS = "model.safetensors"
+_LARGE = 2**28
+"""Bytes of weights from which on a model is not built only to find that what is stored is another one."""
 
 
 class Encoding(NamedTuple):
@@ -165,7 +168,12 @@ class StoredRun:
             EnvironmentProblem: if so large a model cannot fit into memory.
         """
         device, shape = torch.device(self._device), self._info["data"]["shape"]
-        require_room(f"{self.path}: its model", self.spec, shape, device)
+        needed = require_room(f"{self.path}: its model", self.spec, shape, device)
+        if needed > _LARGE and needed > 4 * (there := self._bytes_there()):
+            raise RunError(
+                f"the weights in {self.path} do not fit its spec: they are {there:,} bytes, those of such a model "
+                f"would be {needed:,.0f}"
+            )
         try:
             model = build_model(self.spec, shape)
         except IntelError:
@@ -177,6 +185,14 @@ class StoredRun:
         require_weights(f"the weights in {self.path}", weights, model, misfit=" do not fit its spec")
         model.load_state_dict(weights)
         return model.to(device).eval()
+
+    def _bytes_there(self) -> int:
+        """The size of the file that the weights are read from; 0 if there is none."""
+        newest = checkpoint.listed(self._folder.checkpoints)[-1:]
+        for path in (self.path / _WEIGHTS, *(folder / _WEIGHTS for folder in newest)):
+            with contextlib.suppress(OSError):
+                return path.lstat().st_size
+        return 0
 
     def _weights(self, most: int) -> dict[str, Tensor]:
         path = self.path / _WEIGHTS

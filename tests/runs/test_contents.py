@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from intel_core import RunError, SpecError, fit, fit_replicates, load_run
+from intel_core.components.spec import parse_spec, texts_as_data
+from intel_core.recipe.runspec import stored_settings
 from intel_core.runs import contents
 from intel_core.runs.folder import RunFolder
 
@@ -61,6 +63,7 @@ DESCRIPTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "processes in words": (lambda d: d["spec"].update(devices="two"), "spec.devices is not"),
     "a mapping that is none": (lambda d: d["spec"].update(mapping=[3]), "spec.mapping.0 is not"),
     "no parameters": (lambda d: d.pop("parameters"), "parameters is missing"),
+    "threads in words": (lambda d: d.update(threads="two"), "threads is not"),
     "a day in words": (lambda d: d.update(created="yesterday"), "created is not"),
     "trials without seeds": (lambda d: d.update(trials=[{}]), "trials.0.seed is missing"),
 }
@@ -207,6 +210,25 @@ def test_a_mismatch_of_weights_says_what_differs(run: Path, latent: int | None, 
         edit(run / "metrics.json", lambda d: d.pop("weights_sha256"))
     with pytest.raises(RunError, match=f"do not fit its spec: .*{said}"):
         load_run(run).sample(1)
+
+
+def test_a_large_model_is_not_built_for_weights_of_a_small_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(run / "run.json", lambda d: d["spec"].update(encoder="mlp:hidden=[9000,9000]"))
+    monkeypatch.setattr("intel_core.runs.stored_run.build_model", None)
+    with pytest.raises(
+        RunError, match=r"do not fit its spec: they are [\d,]+ bytes, those of such a model would be 324,"
+    ):
+        load_run(run).sample(1)
+
+
+def test_a_nested_text_in_run_json_reads_no_file_either(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("beta: 2")
+    text = f"elbo:@{tmp_path / 'settings.yaml'}"
+    with texts_as_data(), pytest.raises(SpecError, match="names a file of settings"):
+        parse_spec("objectives", text)
+    assert parse_spec("objectives", text) == parse_spec("objectives", "elbo:beta=2")
+    with pytest.raises(SpecError, match="schedules names a file of settings"):
+        stored_settings({"schedules": {"kl": f"linear:@{tmp_path / 'settings.yaml'}"}})
 
 
 @pytest.mark.parametrize(
