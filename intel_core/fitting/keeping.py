@@ -90,8 +90,7 @@ def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None 
 
 def load_best(trainer: Trainer) -> InteLVAE:
     """The model that training ends with: after early stopping, that of the best evaluation."""
-    if trainer.stopping.best_model is not None:
-        trainer.model.load_state_dict(trainer.stopping.best_model)
+    trainer.stopping.load_best(trainer.model)
     return trainer.model.eval()
 
 

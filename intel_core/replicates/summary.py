@@ -65,8 +65,15 @@ class Group:
         return cls(folder, name, seeds, why_not, asked if isinstance(asked, dict) else None)
 
     def one(self, seed: int) -> RunFolder:
-        """The run directory of one seed."""
-        return RunFolder(self.folder.path / f"seed-{seed}")
+        """The run directory of one seed.
+
+        Raises:
+            RunError: if it is a link, by which another run would be written to.
+        """
+        path = self.folder.path / f"seed-{seed}"
+        if path.is_symlink():
+            raise RunError(f"{path} is a link, and links inside a folder of replicates are not followed")
+        return RunFolder(path)
 
     def runs(self) -> dict[int, Run | None]:
         """The run of each seed, or None where it was not begun."""

@@ -19,12 +19,12 @@ from intel_cli.report.planes import Latent, latent
 from intel_cli.report.tables import Diagnosis, MetricTable, diagnosis_of, metric_tables
 from intel_cli.report.vectors import as_drawn, beside_data, joined, units_note
 from intel_cli.report.walks import Walks, spread_rows, walks
-from intel_core.data.dataset import OnManifold
 from intel_core.data.values import to_float
 from intel_core.evaluation.bias import gathering as bias
 from intel_core.evaluation.bias.gathering import choose_rows
 from intel_core.evaluation.bias.verdict import Verdict, judge
 from intel_core.reading.arrays import MemorySpec
+from intel_core.reading.capabilities import OnManifold
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,10 +29,10 @@ from pydantic import JsonValue
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from intel_core.data.dataset import Shaped
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
 from intel_core.mappings.compose import properties_of
+from intel_core.reading.capabilities import Shaped
 from intel_metrics.confidence import resamples_for
 
 __all__ = ["Homology", "distance_to_measure", "homology", "measure"]

@@ -8,11 +8,11 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from intel_core.data.dataset import OnManifold
 from intel_core.data.values import to_float
 from intel_core.errors import PluginError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
+from intel_core.reading.capabilities import OnManifold
 
 __all__ = ["binomial_error", "covered", "measure"]
 
