@@ -1,9 +1,10 @@
 """On how many threads does a training compute? Dense networks on one, so that it is the same on every machine.
 
 Torch divides large sums, functions of each entry and matrix products among its threads, and each number of threads
-rounds otherwise. So a training is repeated bit for bit only on the same number of them. Dense networks take one thread,
-which is fastest for small ones, unless ``INTEL_THREADS`` says otherwise. Convolutions, which would take too long so, use
-the threads of torch (``OMP_NUM_THREADS``, otherwise one for each core). A run keeps its number and goes on with it.
+rounds differently. So a training is repeated bit for bit only on the same number of them. Dense networks take one
+thread, which is fastest for small ones, unless ``INTEL_THREADS`` says otherwise. Convolutions would take too long on
+one, and use the threads of torch (``OMP_NUM_THREADS``, otherwise one for each core). A run records its number of threads
+and continues with it.
 """
 
 from __future__ import annotations

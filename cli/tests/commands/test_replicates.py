@@ -50,7 +50,8 @@ def test_the_last_run_to_be_continued_completes_the_summary(ok, tiny, here):
     """As an interruption leaves them: one seed ended, one did not."""
     ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--run-dir", "group", "--quiet")
     whole = json.loads((here / "group" / "replicates.json").read_text())
-    (here / "group" / "seed-1" / "metrics.json").write_text(json.dumps({"status": "interrupted", "step": 7, "seconds": 1.0}))
+    outcome = {"status": "interrupted", "step": 7, "seconds": 1.0}
+    (here / "group" / "seed-1" / "metrics.json").write_text(json.dumps(outcome))
     (here / "group" / "seed-1" / "model.safetensors").unlink()
     spoiled = {**whole, "status": "interrupted", "test": {}}
     (here / "group" / "replicates.json").write_text(json.dumps(spoiled))
