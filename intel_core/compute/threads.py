@@ -3,8 +3,8 @@
 Torch divides large sums, functions of each entry and matrix products among its threads, and each number of threads
 rounds differently. So a training is repeated bit for bit only on the same number of them. Dense networks take one
 thread, which is fastest for small ones, unless ``INTEL_THREADS`` says otherwise. Convolutions would take too long on
-one, and use the threads of torch (``OMP_NUM_THREADS``, otherwise one for each core). A run records its number of threads
-and continues with it.
+one, and use the threads of torch (``OMP_NUM_THREADS``, otherwise one for each core). A run records its number of
+threads and continues with it.
 """
 
 from __future__ import annotations
