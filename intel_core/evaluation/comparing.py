@@ -18,6 +18,7 @@ from intel_core.evaluation.statistics import Difference, holm, paired, welch
 from intel_core.runs.stored_run import StoredRun
 
 __all__ = [
+    "TEST",
     "Cell",
     "Comparison",
     "Row",

@@ -182,7 +182,7 @@ def without_end(run_dir: Path, to: Path, **metrics: object) -> Path:
 
 def test_of_several_runs_what_has_not_ended_is_left_out(groups: tuple[Path, Path], tmp_path: Path) -> None:
     begun = without_end(groups[0] / "seed-0", tmp_path / "be gun")
-    lost = without_end(groups[0] / "seed-0", tmp_path / "lost", status="diverged", step=7)
+    lost = without_end(groups[0] / "seed-0", tmp_path / "lost", status="diverged", step=7, seconds=1.0)
     said = run("evaluate", begun, lost, groups[0] / "seed-1", "--metric", "spread", "--json", "--quiet")
     assert said.exit_code == 0, said.output
     assert [one["seed"] for one in json.loads(said.stdout)["runs"]] == [1]
