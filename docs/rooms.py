@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- rooms: made by docs/rooms.py -->", "<!-- end of rooms -->"
 CORE = ("components", "mappings", "data", "model", "training")
 WINGS = (
-    *("networks", "reading", "compute", "helpers", "processes", "recipe", "runs"),
+    *("likelihoods", "networks", "reading", "compute", "helpers", "processes", "recipe", "runs"),
     *("evaluation", "evaluation/bias", "fitting", "replicates"),
 )
 OTHERS = {

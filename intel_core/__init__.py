@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from intel_core.evaluation.metric import MetricSpec as MetricSpec
     from intel_core.evaluation.run import Run as Run
     from intel_core.evaluation.run import load_run as load_run
-    from intel_core.evaluation.subject import Prior as Prior
+    from intel_core.evaluation.subject import PriorDraws as PriorDraws
     from intel_core.evaluation.subject import Subject as Subject
     from intel_core.fitting.fit import fit as fit
     from intel_core.fitting.resume import resume as resume
@@ -65,6 +65,18 @@ if TYPE_CHECKING:
     from intel_core.model.contract import LikelihoodSpec as LikelihoodSpec
     from intel_core.model.contract import NetworkSpec as NetworkSpec
     from intel_core.model.contract import ObjectiveSpec as ObjectiveSpec
+    from intel_core.model.contract import PosteriorSpec as PosteriorSpec
+    from intel_core.model.contract import PriorSpec as PriorSpec
+    from intel_core.model.likelihood import Likelihood as Likelihood
+    from intel_core.model.objectives import Objective as Objective
+    from intel_core.model.objectives import Terms as Terms
+    from intel_core.model.posterior import DiagonalGaussian as DiagonalGaussian
+    from intel_core.model.posterior import Posterior as Posterior
+    from intel_core.model.posterior import PosteriorFamily as PosteriorFamily
+    from intel_core.model.prior import ClosedForm as ClosedForm
+    from intel_core.model.prior import FromEncoder as FromEncoder
+    from intel_core.model.prior import Mixture as Mixture
+    from intel_core.model.prior import Prior as Prior
     from intel_core.model.vae import InteLVAE as InteLVAE
     from intel_core.reading.arrays import make_dataset as make_dataset
     from intel_core.reading.capabilities import OnManifold as OnManifold
@@ -125,7 +137,7 @@ _HOMES = {
         "load_run",
     ),
     "evaluation.subject": (
-        "Prior",
+        "PriorDraws",
         "Subject",
     ),
     "fitting.fit": ("fit",),
@@ -159,7 +171,13 @@ _HOMES = {
         "LikelihoodSpec",
         "NetworkSpec",
         "ObjectiveSpec",
+        "PosteriorSpec",
+        "PriorSpec",
     ),
+    "model.likelihood": ("Likelihood",),
+    "model.objectives": ("Objective", "Terms"),
+    "model.posterior": ("DiagonalGaussian", "Posterior", "PosteriorFamily"),
+    "model.prior": ("ClosedForm", "FromEncoder", "Mixture", "Prior"),
     "model.vae": ("InteLVAE",),
     "reading.arrays": ("make_dataset",),
     "recipe.runspec": ("RunSpec",),

@@ -22,7 +22,7 @@ from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.runs.stored_run import Encoding, StoredRun
 
 __all__ = [
-    "Prior",
+    "PriorDraws",
     "Subject",
 ]
 
@@ -30,7 +30,7 @@ _ROWS = 1000
 _Value = TypeVar("_Value")
 
 
-class Prior(NamedTuple):
+class PriorDraws(NamedTuple):
     """Draws of the generator's input, on the CPU.
 
     Attributes:
@@ -131,14 +131,14 @@ class Subject:
         return self._once(("encode", name, n, seed), encode)
 
     @torch.no_grad()
-    def prior(self, n: int, *, seed: int = 0) -> Prior:
+    def prior(self, n: int, *, seed: int = 0) -> PriorDraws:
         """`n` draws of the prior and their z; above a thousand, a larger n has the same first draws."""
 
-        def draw() -> Prior:
+        def draw() -> PriorDraws:
             model, device = self.model, self.run.model_device
             generator = torch.Generator(device).manual_seed(stream(seed, "sample"))
             y = torch.cat([model.sample_prior(len(rows), generator) for rows in torch.split(torch.arange(n), _ROWS)])
-            return Prior(y.cpu(), torch.cat([model.mapping(rows) for rows in torch.split(y, _ROWS)]).cpu())
+            return PriorDraws(y.cpu(), torch.cat([model.mapping(rows) for rows in torch.split(y, _ROWS)]).cpu())
 
         return self._once(("prior", n, seed), draw)
 

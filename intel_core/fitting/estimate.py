@@ -67,7 +67,10 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
             per_value = spec.likelihood.build().params_per_value
         encoder, decoder = spec.encoder, spec.decoder
         out_shape = (shape[0] * per_value, *shape[1:])
-        total += _network(lambda: encoder.build_encoder(shape, 2 * latent), shape, rows)
+        features = 2 * latent
+        with contextlib.suppress(Exception, SystemExit):
+            features = spec.posterior.build(latent).features
+        total += _network(lambda: encoder.build_encoder(shape, features), shape, rows)
         total += _network(lambda: decoder.build_decoder(latent, out_shape), (latent,), rows * particles)
     return total
 

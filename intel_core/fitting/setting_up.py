@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pluggy
+from torch import nn
 
 from intel_core.compute.device import pick_device
 from intel_core.compute.execution import execution
@@ -13,6 +14,7 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import SpecError
 from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.model.prior import FromEncoder
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.building import build_model
 from intel_core.recipe.contracts import check_objective, made_by
@@ -60,6 +62,7 @@ def make_trainer(
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise SpecError(f"there is nothing to train: {spec.encoder} and {spec.decoder} have no weights")
         model = model.to(processes.device or pick_device(spec.device))
+    _check_shared(spec, model, processes)
     what = f"objective {spec.objective}"
     with made_by(what):
         objective = spec.objective.build()
@@ -74,3 +77,17 @@ def make_trainer(
         processes=processes,
         during=execution(model, compiled=spec.compile),
     )
+
+
+def _check_shared(spec: RunSpec, model: InteLVAE, processes: ProcessGroup) -> None:
+    """Refuse what several processes would compute wrongly, because each sees a part of the batch only."""
+    if processes.size == 1:
+        return
+    if spec.objective.needs_whole_batch:
+        raise SpecError(f"objective {spec.objective} needs all rows of a batch at once; train it with one process")
+    batch_norm = nn.modules.batchnorm._BatchNorm
+    if isinstance(model.prior, FromEncoder) and any(isinstance(part, batch_norm) for part in model.encoder.modules()):
+        raise SpecError(
+            f"prior {spec.prior} has inputs of its own, which batch normalisation would count once for each process; "
+            "train with one process, or with networks without batch normalisation"
+        )

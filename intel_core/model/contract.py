@@ -1,4 +1,4 @@
-"""What must a likelihood, a network and an objective be? The bases of their specs."""
+"""What must a prior, a posterior, a likelihood, a network and an objective be? The bases of their specs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,52 @@ if TYPE_CHECKING:
     from torch import nn
 
     from intel_core.data.dataset import Support
-    from intel_core.model.likelihoods import Likelihood
+    from intel_core.model.likelihood import Likelihood
     from intel_core.model.objectives import Objective
+    from intel_core.model.posterior import PosteriorFamily
+    from intel_core.model.prior import Prior
 
 
-__all__ = ["LikelihoodSpec", "NetworkSpec", "ObjectiveSpec"]
+__all__ = ["LikelihoodSpec", "NetworkSpec", "ObjectiveSpec", "PosteriorSpec", "PriorSpec"]
+
+# --- priors and posteriors -------------------------------------------------------------------------------------
+
+
+class PriorSpec(ComponentSpec):
+    """Base of every prior's spec, registered under the entry-point group ``intelvae.priors``."""
+
+    kind: ClassVar[str] = "priors"
+    measure: ClassVar[str] = "lebesgue"
+    """The measure of its density, a name: a prior goes together with posteriors of the same measure."""
+    is_usual: ClassVar[bool] = False
+    """Whether it is N(0, I), which names of runs do not mention and every objective knows."""
+
+    def build(self, y_dim: int, x_shape: tuple[int, ...]) -> Prior:
+        """The prior of y for data of a shape.
+
+        Raises:
+            ValueError: if there is none for those dimensions.
+        """
+        raise PluginError(f"{type(self).__name__} does not define build(y_dim, x_shape)")
+
+
+class PosteriorSpec(ComponentSpec):
+    """Base of every posterior's spec, registered under the entry-point group ``intelvae.posteriors``."""
+
+    kind: ClassVar[str] = "posteriors"
+    measure: ClassVar[str] = "lebesgue"
+    """As in `PriorSpec`."""
+    is_usual: ClassVar[bool] = False
+    """Whether it is the diagonal Gaussian, as in `PriorSpec`."""
+
+    def build(self, y_dim: int) -> PosteriorFamily:
+        """The family of posteriors of y.
+
+        Raises:
+            ValueError: if there is none for that many dimensions.
+        """
+        raise PluginError(f"{type(self).__name__} does not define build(y_dim)")
+
 
 # --- likelihoods -----------------------------------------------------------------------------------------------
 
@@ -66,6 +107,10 @@ class ObjectiveSpec(ComponentSpec):
     """Base of every objective's spec, registered under the entry-point group ``intelvae.objectives``."""
 
     kind: ClassVar[str] = "objectives"
+    measures: ClassVar[tuple[str, ...]] = ()
+    """The measures (`PriorSpec.measure`) for which it takes any prior and posterior; by default the usual ones only."""
+    needs_whole_batch: ClassVar[bool] = False
+    """Whether its loss is more than a mean over examples, so that processes cannot share a batch."""
 
     def build(self) -> Objective:
         """The objective."""

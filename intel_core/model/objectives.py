@@ -5,7 +5,7 @@ Training and evaluation call the same objective. Noise is an argument, so that n
 
 With :math:`y_k = \mu + \sigma \epsilon_k`, :math:`z_k = g(y_k)`:
 
-- ELBO (Eq. 2): :math:`E_q \log p(x|z) - KL(q(y|x) \| N(0, I))`, the second term in closed form.
+- ELBO (Eq. 2): :math:`E_q \log p(x|z) - KL(q(y|x) \| p(y))`, the second term in closed form where there is one.
 - IWAE: :math:`\log \frac1K \sum_k p(x|z_k)\, p(y_k) / q(y_k|x)`.
 """
 
@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from intel_core.model.divergence import draw, knows, mean_kl, weigh
 from intel_core.model.posterior import Posterior
 from intel_core.model.vae import InteLVAE
 
@@ -30,7 +31,7 @@ class Terms(NamedTuple):
     Attributes:
         loss: what is minimised, weights included.
         log_likelihood: ``E_q log p(x|z)``.
-        kl: ``KL(q(y|x) || N(0, I))`` in closed form; the plain ELBO is ``log_likelihood - kl``.
+        kl: ``KL(q(y|x) || p(y))``, see `intel_core.model.divergence`; the plain ELBO is ``log_likelihood - kl``.
         others: the mapping's auxiliary losses, unweighted, and further numbers that the objective reports, by name.
         posterior: q(y|x) of the batch.
     """
@@ -53,7 +54,7 @@ class Objective(Protocol):
     particles: int
 
     def __call__(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
-        """Terms for a batch ``x`` of shape ``(n, *x_shape)`` and standard normal ``noise`` ``(particles, n, y_dim)``.
+        """Terms for a batch ``x``, ``(n, *x_shape)``, and standard normal ``noise``, ``(particles, n, noise_dim)``.
 
         ``weights`` holds the current factor of ``"kl"`` and of the mapping's regularisers; a term that is missing
         there has factor 1.
@@ -74,10 +75,12 @@ class ELBO:
 
     def __call__(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         """See `Objective`."""
-        posterior = model.encode(x)
-        z, regularisers = model.map(posterior.rsample(noise[0]))
+        posterior, prior = model.infer(x)
+        y, log_q = draw(prior, posterior, noise[0])
+        z, regularisers = model.map(y)
         log_likelihood = model.likelihood.mean_log_prob(model.decode(z), x)
-        kl = posterior.mean_kl()
+        # After decoding: before it, the gradients would be summed in another order.
+        kl = mean_kl(prior, posterior, y, log_q)
         weight = self.beta * weights.get("kl", 1.0)
         loss = (kl if weight == 1.0 else weight * kl) - log_likelihood
         loss = _add_regularisers(loss, regularisers, model.regularisers, weights)
@@ -95,17 +98,16 @@ class IWAE:
 
     def __call__(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         """See `Objective`."""
-        posterior = model.encode(x)
-        y = posterior.rsample(noise)
+        posterior, prior = model.infer(x)
+        y, log_ratio = weigh(prior, posterior, noise)
         z, regularisers = model.map(y)
         log_likelihood = model.likelihood.log_prob(model.decode(z), x)
-        log_ratio = _log_prior_over_posterior(posterior, y, noise)
         # Reported with weight 1, whatever the weight of the warm-up in the loss.
         bound = _log_mean_exp(log_likelihood + log_ratio)
         weight = weights.get("kl", 1.0)
         optimised = bound if weight == 1.0 else _log_mean_exp(log_likelihood + weight * log_ratio)
         loss = _add_regularisers(-optimised, regularisers, model.regularisers, weights)
-        kl = posterior.mean_kl()
+        kl = mean_kl(prior, posterior, y, None) if knows(prior, posterior) else -log_ratio.mean((0, -1))
         return Terms(loss, log_likelihood.mean((0, -1)), kl, {"iwae": bound, **regularisers}, posterior)
 
 
@@ -114,16 +116,11 @@ def _log_mean_exp(log_weights: Tensor) -> Tensor:
     return (torch.logsumexp(log_weights, 0) - math.log(log_weights.shape[0])).mean(-1)
 
 
-def _log_prior_over_posterior(posterior: Posterior, y: Tensor, noise: Tensor) -> Tensor:
-    """``log N(y; 0, I) - log q(y|x)``, ``(K, n)``; the constants cancel."""
-    return 0.5 * (noise.square() + posterior.log_variance - y.square()).sum(-1)
-
-
 def log_importance_weights(model: InteLVAE, x: Tensor, noise: Tensor) -> Tensor:
     """``log p(x, y_k) / q(y_k|x)`` of each example, ``(K, n)``: their log-mean-exp estimates ``log p(x)``."""
-    posterior = model.encode(x)
-    y = posterior.rsample(noise)
-    return model.likelihood.log_prob(model.decode(model.map(y)[0]), x) + _log_prior_over_posterior(posterior, y, noise)
+    posterior, prior = model.infer(x)
+    y, log_ratio = weigh(prior, posterior, noise)
+    return model.likelihood.log_prob(model.decode(model.map(y)[0]), x) + log_ratio
 
 
 def _add_regularisers(

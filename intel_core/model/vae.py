@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from intel_core.mappings.contract import Mapping, Regularised
-from intel_core.model.likelihoods import Likelihood
-from intel_core.model.posterior import Posterior
+from intel_core.model.likelihood import Likelihood
+from intel_core.model.posterior import DiagonalFamily, Posterior, PosteriorFamily
+from intel_core.model.prior import FromEncoder, Prior, StandardNormal
 
 __all__ = ["InteLVAE"]
 
@@ -24,15 +25,17 @@ def _call(network: Network, x: Tensor) -> Tensor:
 
 
 class InteLVAE(nn.Module):
-    """x → q(y|x) → y → z = g(y) → p(x|z), and N(0, I) → y → z → p(x|z) for new data.
+    """x → q(y|x) → y → z = g(y) → p(x|z), and p(y) → y → z → p(x|z) for new data.
 
     Args:
-        encoder: module ``(n, *x_shape) -> (n, 2 y_dim)``: means, then log-variances.
+        encoder: module ``(n, *x_shape) -> (n, features)``; by default ``2 y_dim`` means, then log-variances.
         mapping: a `Mapping`, the same object on both paths.
         decoder: module ``(n, z_dim) -> (n, *params_shape)``.
         likelihood: what the decoder's output means.
         x_shape: shape of one example; it is stored only.
         apply: calls encoder and decoder, for instance in another number format; a plain call by default.
+        prior: p(y); N(0, I) by default.
+        family: how the encoder's output becomes q(y|x); a diagonal Gaussian by default.
 
     Attributes:
         calls: functions that are called instead of the ``encoder`` or the ``decoder``, by that name; usually empty.
@@ -42,6 +45,8 @@ class InteLVAE(nn.Module):
 
     mapping: Mapping
     likelihood: Likelihood
+    prior: Prior
+    family: PosteriorFamily
 
     def __init__(
         self,
@@ -51,6 +56,9 @@ class InteLVAE(nn.Module):
         likelihood: Likelihood,
         x_shape: Sequence[int] = (),
         apply: Apply | None = None,
+        *,
+        prior: Prior | None = None,
+        family: PosteriorFamily | None = None,
     ) -> None:
         super().__init__()
         self.apply_network = apply or _call
@@ -61,13 +69,30 @@ class InteLVAE(nn.Module):
         self.mapping = mapping
         self.decoder = decoder
         self.likelihood = likelihood
+        self.prior = prior if prior is not None else StandardNormal(self.y_dim)
+        self.family = family if family is not None else DiagonalFamily(self.y_dim)
+        self.noise_dim = self.family.noise_dim
+        self._asks_encoder = isinstance(self.prior, FromEncoder)
         self.regularisers = dict(mapping.regularisers) if isinstance(mapping, Regularised) else {}
         self.calls: dict[str, Network] = {}
 
     def encode(self, x: Tensor) -> Posterior:
         """q(y|x) of each example of ``(n, *x_shape)``."""
-        mean, log_variance = self._network("encoder", x).chunk(2, dim=-1)
-        return Posterior(mean, log_variance)
+        return self.family(self._network("encoder", x))
+
+    def infer(self, x: Tensor) -> tuple[Posterior, Prior]:
+        """q(y|x) and p(y), which may depend on the encoder; in training its inputs are encoded in one batch with x."""
+        if not self._asks_encoder:
+            return self.encode(x), self.prior
+        if not self.training:
+            return self.encode(x), self.current_prior()
+        prior = cast(FromEncoder, self.prior)
+        features = self._network("encoder", torch.cat([x, prior.inputs()]))
+        return self.family(features[: len(x)]), prior.given(self.family(features[len(x) :]))
+
+    def current_prior(self) -> Prior:
+        """p(y), by the encoder's running statistics where it depends on the encoder."""
+        return self.prior.given(self.encode(self.prior.inputs())) if isinstance(self.prior, FromEncoder) else self.prior
 
     def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``z = g(y)`` and the mapping's auxiliary losses, computed in the same pass."""
@@ -87,6 +112,11 @@ class InteLVAE(nn.Module):
         return self.apply_network(self.calls.get(name) or getattr(self, name), x)
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`n` draws of y from N(0, I), ``(n, y_dim)``."""
+        """`n` draws of y from the prior, ``(n, y_dim)``."""
+        prior = self.current_prior()
+        return prior.draw(self.draw_noise(n, prior.noise_dim, generator))
+
+    def draw_noise(self, n: int, dim: int, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal noise ``(n, dim)`` where the weights are."""
         like = next(self.parameters())
-        return torch.randn(n, self.y_dim, generator=generator, dtype=like.dtype, device=like.device)
+        return torch.randn(n, dim, generator=generator, dtype=like.dtype, device=like.device)

@@ -14,6 +14,7 @@ from intel_core.mappings.building import build_mapping
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.recipe.contracts import check_likelihood, check_mapping, check_network, made_by
+from intel_core.recipe.latent import build_family, build_prior, check_pair
 from intel_core.recipe.runspec import RunSpec
 
 __all__ = [
@@ -47,10 +48,16 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
             likelihood = likelihood_spec.build()
         check_likelihood(what, likelihood, x_shape)
         params_shape = (x_shape[0] * likelihood.params_per_value, *x_shape[1:])
+        seed(stream(spec.seed, "prior"))
+        prior = build_prior(spec.prior, spec.latent, x_shape)
+        seed(stream(spec.seed, "posterior"))
+        family = build_family(spec.posterior, spec.latent)
+        check_pair(spec)
         seed(stream(spec.seed, "encoder"))
-        what, codes = f"encoder {networks[0]}", 2 * spec.latent
+        what, codes = f"encoder {networks[0]}", family.features
         encoder = _network(what, functools.partial(networks[0].build_encoder, x_shape, codes), x_shape)
-        check_network(what, encoder, x_shape, (codes,), "means, then log-variances")
+        meaning = "means, then log-variances" if spec.posterior.is_usual else f"for posterior {spec.posterior}"
+        check_network(what, encoder, x_shape, (codes,), meaning)
         seed(stream(spec.seed, "decoder"))
         what, width = f"decoder {networks[1]}", mapping.z_dim
         decoder = _network(what, functools.partial(networks[1].build_decoder, width, params_shape), x_shape)
@@ -60,7 +67,7 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
     for network in (encoder, decoder):
         order_weights(network, precision)
     apply = None if precision == "float32" else functools.partial(apply_in, precision)
-    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape, apply)
+    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape, apply, prior=prior, family=family)
 
 
 def _network(what: str, build: Callable[[], nn.Module], x_shape: tuple[int, ...]) -> nn.Module:

@@ -24,7 +24,7 @@ from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
 from intel_core.errors import EnvironmentProblem, IntelError, PluginError, SpecError
 from intel_core.mappings.contract import Mapping, MappingSpec, Regularised
-from intel_core.model.likelihoods import Likelihood
+from intel_core.model.likelihood import Likelihood
 from intel_core.model.objectives import Objective, Terms
 from intel_core.model.posterior import Posterior
 from intel_core.model.vae import InteLVAE
@@ -37,6 +37,7 @@ __all__ = [
     "check_network",
     "check_objective",
     "check_schedules",
+    "check_state",
     "check_texts",
     "load_dataset",
     "made_by",
@@ -139,7 +140,7 @@ def check_network(what: str, network: object, shape: Sequence[int], expected: Se
         out = network(torch.zeros(2, *shape))
     wanted = f"for input of shape {(2, *shape)}, expected {(2, *expected)}{f': {meaning}' if meaning else ''}"
     _require_tensor(f"{what}: gives", out, (2, *expected), wanted)
-    _check_state(what, network)
+    check_state(what, network)
 
 
 @contextlib.contextmanager
@@ -166,7 +167,7 @@ def _require_tensor(gives: str, value: object, shape: tuple[int, ...], wanted: s
         raise PluginError(f"{gives} numbers of type {value.dtype}, expected {usual}")
 
 
-def _check_state(what: str, part: object) -> None:
+def check_state(what: str, part: object) -> None:
     """Weights are stored as tensors by name, and nothing else is.
 
     Raises:
@@ -205,7 +206,7 @@ def check_mapping(mapping: Mapping, specs: Sequence[MappingSpec]) -> None:
         raise PluginError(f"{what}: g of shape (2, {mapping.y_dim}) gives {shape}, expected (2, {mapping.z_dim})")
     if z.dtype != y.dtype:
         raise PluginError(f"{what}: g of numbers of type {y.dtype} gives {z.dtype}, expected the same type")
-    _check_state(what, mapping)
+    check_state(what, mapping)
     if not isinstance(mapping, Regularised):
         return
     with made_by(what):
@@ -249,7 +250,7 @@ def check_likelihood(what: str, likelihood: Likelihood, x_shape: Sequence[int]) 
         with made_by(f"{what}: {name}"):
             answer = ask()
         _require_tensor(f"{what}: {name} gives", answer, shape, f"for 2 examples, expected {shape}")
-    _check_state(what, likelihood)
+    check_state(what, likelihood)
 
 
 def check_objective(what: str, objective: Objective, model: InteLVAE) -> None:
@@ -266,7 +267,7 @@ def check_objective(what: str, objective: Objective, model: InteLVAE) -> None:
     if count > _MOST_PARTICLES:
         return
     like = next(model.parameters())
-    x, noise = like.new_zeros(2, *model.x_shape), like.new_zeros(count, 2, model.y_dim)
+    x, noise = like.new_zeros(2, *model.x_shape), like.new_zeros(count, 2, model.noise_dim)
     with _evaluating(model), torch.enable_grad(), torch.random.fork_rng(devices=[]), made_by(what):
         terms: object = objective(model, x, noise, {"kl": 1.0})
     if not isinstance(terms, Terms) or not isinstance(terms.posterior, Posterior) or not isinstance(terms.others, dict):

@@ -8,9 +8,9 @@ from intel_core.compute.precision import pick_precision
 from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
+from intel_core.likelihoods.specs import BernoulliSpec, GaussianSpec
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec
-from intel_core.model.specs import BernoulliSpec, GaussianSpec
 from intel_core.networks.specs import ConvSpec, MLPSpec
 from intel_core.recipe.contracts import made_by
 from intel_core.recipe.runspec import RunSpec

@@ -26,7 +26,7 @@ from intel_core.data.dataset import DatasetSpec
 from intel_core.errors import SpecError, did_you_mean
 from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
-from intel_core.model.contract import LikelihoodSpec, NetworkSpec, ObjectiveSpec
+from intel_core.model.contract import LikelihoodSpec, NetworkSpec, ObjectiveSpec, PosteriorSpec, PriorSpec
 from intel_core.recipe.words import SHORT_WORDS, elsewhere, spelled_out
 from intel_core.training.settings import TrainingSettings
 
@@ -57,6 +57,8 @@ MappingText = Annotated[InstanceOf[MappingSpec], from_text("mappings"), AS_TEXT,
 DatasetText = Annotated[InstanceOf[DatasetSpec], from_text("datasets"), AS_TEXT, text_schema("datasets")]
 LikelihoodText = Annotated[InstanceOf[LikelihoodSpec], from_text("likelihoods"), AS_TEXT, text_schema("likelihoods")]
 NetworkText = Annotated[InstanceOf[NetworkSpec], from_text("networks"), AS_TEXT, text_schema("networks")]
+PriorText = Annotated[InstanceOf[PriorSpec], from_text("priors"), AS_TEXT, text_schema("priors")]
+PosteriorText = Annotated[InstanceOf[PosteriorSpec], from_text("posteriors"), AS_TEXT, text_schema("posteriors")]
 ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], from_text("objectives"), AS_TEXT, text_schema("objectives")]
 
 
@@ -70,6 +72,13 @@ class _Components(BaseModel):
         description="mappings from y to z, the first applied first",
     )
     data: DatasetText = Field(default_factory=_default("datasets", "digits"), description="data set; digits by default")
+    prior: PriorText = Field(
+        default_factory=_default("priors", "standard"), description="p(y); N(0, I), called standard, by default"
+    )
+    posterior: PosteriorText = Field(
+        default_factory=_default("posteriors", "gaussian"),
+        description="q(y|x); a Gaussian with independent dimensions, called gaussian, by default",
+    )
     likelihood: LikelihoodText | None = Field(
         None,
         description="p(x|z); by default bernoulli for values in [0, 1], gaussian with learned variance otherwise",
@@ -143,13 +152,15 @@ class RunSpec(TrainingSettings, _Components):
     @property
     def components(self) -> list[ComponentSpec]:
         """Every component that takes part."""
-        parts = [*self.mapping, self.data, self.likelihood, self.encoder, self.decoder, self.objective]
+        latent = [*self.mapping, self.prior, self.posterior]
+        parts = [*latent, self.data, self.likelihood, self.encoder, self.decoder, self.objective]
         return [part for part in (*parts, *self.schedules.values()) if part is not None]
 
     @property
     def label(self) -> str:
-        """A short name: data, mappings and seed."""
-        parts = [self.data, *self.mapping]
+        """A short name: data, mappings, a prior and a posterior that are not the usual ones, and seed."""
+        rivals = [part for part in (self.prior, self.posterior) if not part.is_usual]
+        parts = [self.data, *self.mapping, *rivals]
         names = [loading.name_of(type(part).kind, type(part)).rpartition("/")[2] for part in parts]
         return "-".join([*names, f"seed{self.seed}"])
 

@@ -61,7 +61,13 @@ def weight_bytes(spec: RunSpec, x_shape: Sequence[int]) -> float:
             per_value = likelihood.build().params_per_value
         out_shape = (shape[0] * per_value, *shape[1:])
         total += sum(_bytes(lambda part=part: part.build(latent)) for part in spec.mapping)  # type: ignore[misc]
-        total += _bytes(lambda: encoder.build_encoder(shape, 2 * latent))
+        features = 2 * latent
+        with contextlib.suppress(Exception, SystemExit):
+            family = spec.posterior.build(latent)
+            features = family.features
+            total += _bytes(lambda: family)
+        total += _bytes(lambda: spec.prior.build(latent, shape))
+        total += _bytes(lambda: encoder.build_encoder(shape, features))
         total += _bytes(lambda: decoder.build_decoder(latent, out_shape))
     return float(total)
 

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from intel_core.model.likelihoods import Likelihood
+from intel_core.model.likelihood import Likelihood
 from intel_core.model.objectives import Objective, Terms
-from intel_core.model.posterior import Posterior
+from intel_core.model.posterior import DiagonalFamily, DiagonalGaussian
+from intel_core.model.prior import Prior, StandardNormal
 from intel_core.model.vae import InteLVAE
 
 __all__ = ["Evaluate", "Stack", "StackedVAE", "disagreement", "ways"]
 
 Evaluate = Callable[[Tensor, Tensor, Dictionary[str, float]], Terms]
-"""Terms of all models, each of shape ``(R,)``, for x ``(R, n, *x_shape)`` and noise ``(R, particles, n, y_dim)``."""
+"""Terms of all models, each of shape ``(R,)``, for x ``(R, n, *x_shape)`` and noise ``(R, particles, n, dim)``."""
 
 _ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus)
 
@@ -149,13 +150,13 @@ def _mapped_method(part: nn.Module, name: str, stack: Stack, method: Callable[..
 # --- the model on R batches --------------------------------------------------------------------------------------
 
 
-class _StackedPosterior(Posterior):
+class _StackedPosterior(DiagonalGaussian):
     """Posteriors of R models, ``(R, n, y_dim)``."""
 
     __slots__ = ()
 
     def mean_kl(self) -> Tensor:
-        """As in `Posterior`, for each model: ``(R,)``."""
+        """As in `DiagonalGaussian`, for each model: ``(R,)``."""
         doubled = self.mean.square() + (torch.expm1(self.log_variance) - self.log_variance)
         return doubled.sum((-2, -1)) * (0.5 / self.mean.shape[-2])
 
@@ -193,6 +194,7 @@ class StackedVAE:
     def __init__(self, stack: Stack) -> None:
         model = cast(InteLVAE, stack.models[0])
         self.y_dim, self.z_dim, self.regularisers = model.y_dim, model.z_dim, model.regularisers
+        self._prior = model.prior
         self.likelihood = cast(Likelihood, _StackedLikelihood(stack))
         self._encoder = _together(model.encoder, "encoder", stack)
         self._decoder = _together(model.decoder, "decoder", stack)
@@ -201,7 +203,11 @@ class StackedVAE:
         module = mapping if isinstance(mapping, nn.Module) else nn.Module()
         self._map = _mapped_method(module, "mapping", stack, model.map)
 
-    def encode(self, x: Tensor) -> Posterior:
+    def infer(self, x: Tensor) -> tuple[DiagonalGaussian, Prior]:
+        """q(y|x) as `encode` gives it, and N(0, I)."""
+        return self.encode(x), self._prior
+
+    def encode(self, x: Tensor) -> DiagonalGaussian:
         """q(y|x), ``(R, n, *x_shape) -> (R, n, y_dim)`` twice."""
         mean, log_variance = self._encoder(x).chunk(2, dim=-1)
         return _StackedPosterior(mean, log_variance)
@@ -234,18 +240,19 @@ def ways(stack: Stack, objective: Objective) -> list[Evaluate]:
     second maps it over the models by `torch.func.vmap`. See `disagreement`.
     """
     model = cast(InteLVAE, StackedVAE(stack))
+    first = cast(InteLVAE, stack.models[0])
 
     def at_once(x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         return objective(model, x, noise.transpose(0, 1), weights)
 
-    first = cast(InteLVAE, stack.models[0])
     tensors = {f"part.{name}": tensor for name, tensor in stack.tensors.items()}
 
     def one_by_one(x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         whole = _Part(first, lambda x, noise: objective(first, x, noise, weights))
         return cast(Terms, _mapped(whole, tensors)(x, noise))
 
-    return [at_once, one_by_one]
+    is_usual = isinstance(first.prior, StandardNormal) and isinstance(first.family, DiagonalFamily)
+    return [at_once, one_by_one] if is_usual else [one_by_one]
 
 
 def disagreement(

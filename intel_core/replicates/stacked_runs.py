@@ -101,7 +101,7 @@ class StackedRuns:
             self._optimizer.state[parameter] = {**shared, **stacked}
             for r, state in enumerate(states):
                 state.update(shared, **{key: value[r] for key, value in stacked.items()})
-        shape = (len(trainers), first.objective.particles, self.batch_size, first.model.y_dim)
+        shape = (len(trainers), first.objective.particles, self.batch_size, first.model.noise_dim)
         self._noise = torch.empty(shape, device=self.device)
         for trainer in trainers:
             trainer.stack = self

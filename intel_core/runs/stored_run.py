@@ -291,13 +291,13 @@ class StoredRun:
         """
         values = self.units.read(x, standardised=standardised)
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "encode"))
-        draws = iter(torch.split(self.model.sample_prior(len(values), generator), _ROWS))
+        noise = self.model.draw_noise(len(values), self.model.noise_dim, generator)
+        draws = iter(torch.split(noise, _ROWS))
 
         def rows(x: Tensor) -> tuple[Tensor, ...]:
             posterior = self.model.encode(to_float(x))
             y = posterior.rsample(next(draws))
-            std = torch.exp(0.5 * posterior.log_variance)
-            return posterior.mean, std, y, self.model.mapping(y), self.model.mapping(posterior.mean)
+            return posterior.mean, posterior.std, y, self.model.mapping(y), self.model.mapping(posterior.mean)
 
         return Encoding(*self._by_rows(rows, values))
 
@@ -334,7 +334,7 @@ class StoredRun:
     def sample(self, n: int, *, seed: int = 0, noise: bool = False, standardised: bool = False) -> Tensor:
         """`n` new examples in the units of the data, as ``intel sample`` gives them; images in [0, 1].
 
-        y is drawn from N(0, I), z = g(y), and x is the mean of p(x|z), or a draw from it with `noise`.
+        y is drawn from the prior, N(0, I) by default, z = g(y), and x is the mean of p(x|z), or a draw from it with `noise`.
 
         Args:
             n: how many.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from intel_core.data.dataset import Split
 from intel_core.data.values import to_float
+from intel_core.model.divergence import knows
+from intel_core.model.prior import ClosedForm
 from intel_core.randomness import stream
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def evaluate(
 
     Returns:
         ``loss``, ``elbo``, ``log_likelihood``, ``kl``, the objective's other terms by name, ``active_units`` (how
-        many dimensions have a posterior mean of variance above 0.01) and ``kl_per_dim``.
+        many dimensions have a posterior mean of variance above 0.01) and ``kl_per_dim``, which is
+        empty where the prior knows no closed form.
     """
     device = next(model.parameters()).device
     was_training = model.training
@@ -50,12 +53,15 @@ def evaluate(
     kl_per_dim, first, second = zeros.clone(), zeros.clone(), zeros.clone()
     for rows in torch.split(torch.arange(len(split)), max(1, _ROWS // objective.particles)):
         x = to_float(split.x[rows].to(device))
-        noise = torch.randn(objective.particles, len(rows), model.y_dim, generator=generator, device=device)
+        noise = torch.randn(objective.particles, len(rows), model.noise_dim, generator=generator, device=device)
         terms = objective(model, x, noise, weights or {})
         for name, value in terms.numbers().items():
             totals[name] = totals.get(name, 0.0) + float(value) * len(rows)
         mean = terms.posterior.mean.double()
-        kl_per_dim += terms.posterior.kl().double().sum(0)
+        if knows(model.prior, terms.posterior):
+            kl_per_dim += cast(ClosedForm, model.prior).kl(terms.posterior).double().sum(0)
+        else:
+            kl_per_dim = kl_per_dim[:0]
         first += mean.sum(0)
         second += mean.square().sum(0)
     model.train(was_training)

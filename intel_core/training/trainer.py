@@ -75,7 +75,7 @@ class Trainer:
     A script trains networks of its own like this:
 
     >>> from intel_core import InteLVAE, TrainingSettings, load_mapping, make_dataset
-    >>> from intel_core.model.likelihoods import Gaussian
+    >>> from intel_core.likelihoods.densities import Gaussian
     >>> from intel_core.model.objectives import ELBO
     >>> data = make_dataset("mine", torch.randn(200, 3, generator=torch.Generator().manual_seed(0)))
     >>> encoder = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 2 * 2))  # means and log-variances of y
@@ -167,7 +167,7 @@ class Trainer:
     def draw(self) -> tuple[Tensor, Tensor]:
         """The batch and the noise of the current step; with several processes, the rows of this one."""
         x = self.batches.at(self.step)
-        shape = (self.objective.particles, self.batch_size, self.model.y_dim)
+        shape = (self.objective.particles, self.batch_size, self.model.noise_dim)
         noise = torch.randn(shape, generator=self.noise, device=self.device)
         return x, self.processes.own(noise, dim=1)
 

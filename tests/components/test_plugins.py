@@ -98,6 +98,8 @@ def test_what_ships_with_the_core() -> None:
     shipped = {kind: {c.name for c in available(kind) if c.distribution == "intelvae-core"} for kind in plugins.kinds()}
     assert shipped == {
         "mappings": {"identity"},
+        "priors": {"standard"},
+        "posteriors": {"gaussian"},
         "datasets": {"memory"},
         "likelihoods": {"bernoulli", "continuous_bernoulli", "gaussian", "laplace"},
         "networks": {"mlp", "conv", "linear"},
@@ -200,7 +202,7 @@ BROKEN = {
     "missing": ("", "AttributeError: module 'made_bad.spec' has no attribute 'BadSpec'"),
     "not_a_class": ("BadSpec = 3", "SpecError: made_bad.spec:BadSpec is not a subclass of MappingSpec"),
     "other_kind": (
-        "from intel_core.model.specs import ELBOSpec as BadSpec",
+        "from intel_core.recipe.shipped import ELBOSpec as BadSpec",
         "SpecError: made_bad.spec:BadSpec is not a subclass of MappingSpec",
     ),
 }

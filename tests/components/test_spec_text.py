@@ -20,9 +20,10 @@ from intel_core.components import discovery as plugins
 from intel_core.components import loading
 from intel_core.components.settings_file import read_settings
 from intel_core.components.spec import ComponentSpec
+from intel_core.likelihoods.specs import GaussianSpec
 from intel_core.mappings.building import IdentitySpec
-from intel_core.model.specs import ELBOSpec, GaussianSpec
 from intel_core.networks.specs import ConvSpec, MLPSpec
+from intel_core.recipe.shipped import ELBOSpec
 from intel_core.schedules import LinearScheduleSpec
 
 CORE = [(kind, c.name) for kind in plugins.kinds() for c in plugins.available(kind) if c.distribution == plugins.CORE]

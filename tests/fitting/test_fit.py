@@ -27,8 +27,8 @@ from intel_core import (
 )
 from intel_core.components import discovery
 from intel_core.fitting.arguments import read_arguments
-from intel_core.model.specs import ELBOSpec
 from intel_core.recipe.runspec import make_run_spec
+from intel_core.recipe.shipped import ELBOSpec
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 SPLIT = make_dataset("data", X)

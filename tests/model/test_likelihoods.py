@@ -12,7 +12,7 @@ from scipy import integrate, special, stats
 from torch import distributions
 
 from intel_core.components.spec import parse_spec
-from intel_core.model.likelihoods import Likelihood
+from intel_core.model.likelihood import Likelihood
 
 
 class CB:

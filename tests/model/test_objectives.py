@@ -14,7 +14,7 @@ from torch import distributions, nn
 import intel_core.training.scoring
 from intel_core import Compose, Identity, InteLVAE, Split, parse_spec
 from intel_core.model.objectives import ELBO, IWAE, log_importance_weights
-from intel_core.model.posterior import Posterior
+from intel_core.model.posterior import DiagonalGaussian
 from intel_core.training.scoring import evaluate
 
 
@@ -28,7 +28,7 @@ def randn(*shape, seed=0):
 @settings(max_examples=200)
 @given(mean=st.floats(-50, 50), log_variance=st.floats(-30, 30))
 def test_kl_is_that_of_torch(mean, log_variance):
-    posterior = Posterior(*(torch.tensor([[v]], dtype=torch.float64) for v in (mean, log_variance)))
+    posterior = DiagonalGaussian(*(torch.tensor([[v]], dtype=torch.float64) for v in (mean, log_variance)))
     q = distributions.Normal(posterior.mean, torch.exp(0.5 * posterior.log_variance))
     expected = float(distributions.kl_divergence(q, distributions.Normal(0.0, 1.0)))
     assert float(posterior.kl()) == pytest.approx(expected, rel=1e-12, abs=1e-14)
@@ -37,13 +37,13 @@ def test_kl_is_that_of_torch(mean, log_variance):
 @settings(max_examples=200)
 @given(mean=st.floats(-(2**-10), 2**-10, width=32), log_variance=st.floats(-(2**-7), 2**-7, width=32))
 def test_kl_is_never_negative_in_single_precision(mean, log_variance):
-    assert float(Posterior(torch.tensor([[mean]]), torch.tensor([[log_variance]])).kl()) >= 0
+    assert float(DiagonalGaussian(torch.tensor([[mean]]), torch.tensor([[log_variance]])).kl()) >= 0
 
 
 def test_kl_is_the_mean_log_ratio_of_samples():
     """Within 5 standard errors of 400,000 draws."""
     mean, log_variance = torch.tensor([[0.7, -1.2]], dtype=torch.float64), torch.tensor([[-0.9, 0.4]]).double()
-    posterior = Posterior(mean, log_variance)
+    posterior = DiagonalGaussian(mean, log_variance)
     y = posterior.rsample(randn(400_000, 1, 2)).numpy()[:, 0]
     ratio = stats.norm(mean[0].numpy(), np.exp(log_variance[0].numpy() / 2)).logpdf(y) - stats.norm.logpdf(y)
     error = ratio.std(0) / math.sqrt(len(y))
@@ -51,7 +51,7 @@ def test_kl_is_the_mean_log_ratio_of_samples():
 
 
 def test_samples_of_the_posterior_are_mean_plus_noise_times_deviation():
-    posterior, noise = Posterior(randn(4, 3, seed=1), randn(4, 3, seed=2)), randn(5, 4, 3, seed=3)
+    posterior, noise = DiagonalGaussian(randn(4, 3, seed=1), randn(4, 3, seed=2)), randn(5, 4, 3, seed=3)
     expected = posterior.mean.numpy() + noise.numpy() * np.sqrt(np.exp(posterior.log_variance.numpy()))
     np.testing.assert_allclose(posterior.rsample(noise), expected, rtol=1e-13, atol=1e-13)
 

@@ -29,7 +29,7 @@ from intel_core import (
     make_dataset,
     register,
 )
-from intel_core.model.likelihoods import Gaussian
+from intel_core.likelihoods.densities import Gaussian
 from intel_core.model.objectives import ELBO, Terms
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)

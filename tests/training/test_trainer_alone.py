@@ -21,7 +21,7 @@ from intel_core import (
     load_mapping,
     make_dataset,
 )
-from intel_core.model.likelihoods import Gaussian
+from intel_core.likelihoods.densities import Gaussian
 from intel_core.model.objectives import ELBO
 from intel_core.training.process_group import ProcessGroup
 

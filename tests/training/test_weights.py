@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from intel_core import InteLVAE, SpecError
-from intel_core.model.likelihoods import Gaussian
+from intel_core.likelihoods.densities import Gaussian
 from intel_core.schedules import LinearScheduleSpec
 from intel_core.training.weights import ScheduledWeights
 

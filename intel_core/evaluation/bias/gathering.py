@@ -24,7 +24,7 @@ from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
 from intel_core.helpers.labels import as_classes
 from intel_core.helpers.parts_of_mapping import Part, elements
 from intel_core.mappings.contract import Clustering, Levelled
-from intel_core.model.posterior import Posterior
+from intel_core.model.posterior import DiagonalGaussian
 from intel_core.randomness import stream
 from intel_core.runs.stored_run import Encoding, StoredRun
 from intel_core.training.scoring import ACTIVE_VARIANCE
@@ -214,7 +214,7 @@ def _declares(part: Part) -> bool:
 
 
 def _kl(encoding: Encoding, dims: Sequence[int]) -> list[float]:
-    posterior = Posterior(encoding.mean[:, dims], 2 * encoding.std[:, dims].log())
+    posterior = DiagonalGaussian(encoding.mean[:, dims], 2 * encoding.std[:, dims].log())
     return [float(v) for v in posterior.kl().mean(0)]
 
 

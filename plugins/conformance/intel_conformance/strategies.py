@@ -21,7 +21,7 @@ from intel_core.components.discovery import available
 from intel_core.components.loading import load
 from intel_core.errors import IntelError
 from intel_core.mappings.contract import MappingSpec
-from intel_core.model.posterior import Posterior
+from intel_core.model.posterior import DiagonalGaussian
 
 __all__ = ["gaussians", "latents", "specs"]
 
@@ -61,12 +61,12 @@ def latents(
 
 
 @st.composite
-def gaussians(draw: Callable[[Any], Any], y_dim: int, *, dtype: torch.dtype = torch.float64) -> Posterior:
+def gaussians(draw: Callable[[Any], Any], y_dim: int, *, dtype: torch.dtype = torch.float64) -> DiagonalGaussian:
     """A diagonal Gaussian posterior of shape ``(1, y_dim)``: the prior itself, or one near it or far from it."""
     far = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]))
     generator = torch.Generator().manual_seed(draw(_SEEDS))
     mean, spread = torch.randn(2, 1, y_dim, generator=generator, dtype=torch.float64) * far
-    return Posterior(mean.to(dtype), (spread - far).clamp(-6, 2).to(dtype))
+    return DiagonalGaussian(mean.to(dtype), (spread - far).clamp(-6, 2).to(dtype))
 
 
 def specs(*choices: str | type[MappingSpec], y_dim: int = 4) -> st.SearchStrategy[MappingSpec]:

@@ -25,7 +25,8 @@ from intel_conformance.kl_bounds import KLBound, kl_lower_bound
 from intel_core.data.values import to_float
 from intel_core.mappings.compose import properties_of
 from intel_core.mappings.contract import Mapping
-from intel_core.model.posterior import Posterior
+from intel_core.model.posterior import DiagonalGaussian
+from intel_core.model.prior import StandardNormal
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 
@@ -161,7 +162,7 @@ def theorem1(
     >>> 0.25 < found.kl_z.lower < 0.5
     True
     """
-    posterior = Posterior(mean.detach(), log_variance.detach())
+    posterior = DiagonalGaussian(mean.detach(), log_variance.detach())
     for what, values in zip(posterior._fields, posterior, strict=True):
         if values.shape != (mapping.y_dim,) or not values.is_floating_point():
             shape = tuple(values.shape)
@@ -195,8 +196,11 @@ def tightening(model: InteLVAE, x: Tensor, *, n: int = 300_000, alpha: float = 1
     was_training = model.training
     model.eval()
     try:
-        means, log_variances = model.encode(to_float(x.to(next(model.parameters()).device)))
-        posteriors = [Posterior(*pair) for pair in zip(means, log_variances, strict=True)]
+        encoded = model.encode(to_float(x.to(next(model.parameters()).device)))
+        if not isinstance(encoded, DiagonalGaussian) or not isinstance(model.prior, StandardNormal):
+            raise ValueError("prior or posterior of another kind: this test is for N(0, I) and a diagonal Gaussian")
+        means, log_variances = encoded
+        posteriors = [DiagonalGaussian(*pair) for pair in zip(means, log_variances, strict=True)]
         prior = _prior_of_z(model.mapping, posteriors[0], n, seed)
         each = tuple(
             _compare(model.mapping, posterior, prior, alpha / len(x), stream(seed, f"theorem1/{i}"))
@@ -207,15 +211,15 @@ def tightening(model: InteLVAE, x: Tensor, *, n: int = 300_000, alpha: float = 1
     return MeanTheorem1(each, alpha)
 
 
-def _prior_of_z(mapping: Mapping, like: Posterior, n: int, seed: int) -> Tensor:
+def _prior_of_z(mapping: Mapping, like: DiagonalGaussian, n: int, seed: int) -> Tensor:
     """Draws of p(z), in the dtype that `like` gives to a mapping without parameters."""
     zeros = torch.zeros_like(like.mean)
-    return _draws(mapping, Posterior(zeros, zeros), n, stream(seed, "theorem1/prior"))
+    return _draws(mapping, DiagonalGaussian(zeros, zeros), n, stream(seed, "theorem1/prior"))
 
 
-def _compare(mapping: Mapping, posterior: Posterior, prior: Tensor, alpha: float, seed: int) -> Theorem1:
+def _compare(mapping: Mapping, posterior: DiagonalGaussian, prior: Tensor, alpha: float, seed: int) -> Theorem1:
     """Theorem 1 for one posterior, vectors of shape ``(y_dim,)``, against draws of p(z)."""
-    wide = Posterior(*(values.cpu().double() for values in posterior))
+    wide = DiagonalGaussian(*(values.cpu().double() for values in posterior))
     for what, values in zip(wide._fields, wide, strict=True):
         if not bool(torch.isfinite(values).all()):
             raise ValueError(f"{what} holds NaN or infinity")
@@ -227,12 +231,12 @@ def _compare(mapping: Mapping, posterior: Posterior, prior: Tensor, alpha: float
     )
 
 
-def _draws(mapping: Mapping, posterior: Posterior, n: int, seed: int) -> Tensor:
+def _draws(mapping: Mapping, posterior: DiagonalGaussian, n: int, seed: int) -> Tensor:
     """`n` draws of g(y), ``(n, z_dim)`` in float64 on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     parameter = next(mapping.parameters(), None) if isinstance(mapping, nn.Module) else None
     like = posterior.mean if parameter is None else parameter
-    wide = Posterior(*(values.cpu().double() for values in posterior))
+    wide = DiagonalGaussian(*(values.cpu().double() for values in posterior))
     parts = [torch.zeros(0, mapping.z_dim, dtype=torch.float64)]
     for start in range(0, n, _ROWS):
         noise = torch.randn(min(_ROWS, n - start), mapping.y_dim, generator=generator, dtype=torch.float64)

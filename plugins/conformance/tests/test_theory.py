@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from intel_core import Identity, InteLVAE, Properties, build_mapping, parse_spec
-from intel_core.model.specs import GaussianSpec
+from intel_core.likelihoods.specs import GaussianSpec
 
 
 def draws(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -164,7 +164,7 @@ def test_posteriors_that_are_none(mean: Tensor, log_variance: Tensor, n: int, me
 
 
 def model_with(mapping: nn.Module) -> InteLVAE:
-    """Posterior means 2x, log-variances x - 1, and a dropout that counts in training mode only."""
+    """DiagonalGaussian means 2x, log-variances x - 1, and a dropout that counts in training mode only."""
     encoder = nn.Linear(2, 4, bias=True)
     with torch.no_grad():
         encoder.weight.copy_(torch.cat([2 * torch.eye(2), torch.eye(2)]))

@@ -26,8 +26,8 @@ from torch import Tensor
 from intel_core.data.values import to_float
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
+from intel_core.likelihoods.specs import BernoulliSpec
 from intel_core.model.objectives import log_importance_weights
-from intel_core.model.specs import BernoulliSpec
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 
@@ -104,7 +104,7 @@ def log_likelihood(
         ValueError: for fewer than two particles.
 
     >>> from intel_core import InteLVAE, load_mapping
-    >>> from intel_core.model.likelihoods import Gaussian
+    >>> from intel_core.likelihoods.densities import Gaussian
     >>> linear = torch.nn.Linear(2, 2), torch.nn.Linear(1, 2)
     >>> model = InteLVAE(linear[0], load_mapping("identity", 1), linear[1], Gaussian("fixed", 1.0, 0.0), (2,))
     >>> found = log_likelihood(model, torch.zeros(3, 2), 100)

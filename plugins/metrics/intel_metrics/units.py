@@ -18,7 +18,7 @@ from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
-from intel_core.model.posterior import Posterior
+from intel_core.model.posterior import DiagonalGaussian
 from intel_core.training.scoring import ACTIVE_VARIANCE
 
 __all__ = ["active_by_kl", "active_by_variance", "index_information", "kl_per_dimension", "measure"]
@@ -40,7 +40,7 @@ def kl_per_dimension(mean: Tensor, std: Tensor) -> Tensor:
     >>> kl_per_dimension(torch.tensor([[1.0]]), torch.tensor([[1.0]])).tolist()
     [[0.5]]
     """
-    return Posterior(mean.double(), 2 * std.double().log()).kl()
+    return DiagonalGaussian(mean.double(), 2 * std.double().log()).kl()
 
 
 def active_by_variance(mean: Tensor, threshold: float = ACTIVE_VARIANCE) -> Tensor:

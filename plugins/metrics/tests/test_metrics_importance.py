@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from intel_core import InteLVAE, load_mapping
-from intel_core.model.likelihoods import Bernoulli, Gaussian
+from intel_core.likelihoods.densities import Bernoulli, Gaussian
 
 SCALE = 0.7
 WEIGHT = np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, -1.2]])

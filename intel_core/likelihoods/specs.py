@@ -1,4 +1,4 @@
-"""Which likelihoods and objectives can a run choose by name? Their specs; torch is imported when one is built."""
+"""Which likelihoods can a run choose by name? Their specs; torch is imported when one is built."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pydantic import Field, PositiveFloat
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Support
-    from intel_core.model.likelihoods import Likelihood
-    from intel_core.model.objectives import Objective
-from intel_core.model.contract import LikelihoodSpec, ObjectiveSpec
+    from intel_core.model.likelihood import Likelihood
+from intel_core.model.contract import LikelihoodSpec
 
-__all__ = ["BernoulliSpec", "ContinuousBernoulliSpec", "ELBOSpec", "GaussianSpec", "IWAESpec", "LaplaceSpec"]
+__all__ = ["BernoulliSpec", "ContinuousBernoulliSpec", "GaussianSpec", "LaplaceSpec"]
 
 
 class BernoulliSpec(LikelihoodSpec):
@@ -21,8 +20,8 @@ class BernoulliSpec(LikelihoodSpec):
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit")
 
     def build(self) -> Likelihood:
-        """See `intel_core.model.likelihoods.Bernoulli`."""
-        from intel_core.model.likelihoods import Bernoulli
+        """See `intel_core.likelihoods.densities.Bernoulli`."""
+        from intel_core.likelihoods.densities import Bernoulli
 
         return Bernoulli()
 
@@ -33,8 +32,8 @@ class ContinuousBernoulliSpec(LikelihoodSpec):
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit")
 
     def build(self) -> Likelihood:
-        """See `intel_core.model.likelihoods.ContinuousBernoulli`."""
-        from intel_core.model.likelihoods import ContinuousBernoulli
+        """See `intel_core.likelihoods.densities.ContinuousBernoulli`."""
+        from intel_core.likelihoods.densities import ContinuousBernoulli
 
         return ContinuousBernoulli()
 
@@ -50,8 +49,8 @@ class GaussianSpec(LikelihoodSpec):
     floor: float = Field(1e-3, ge=0, description="variances that are not fixed are floor**2 + exp(log-variance)")
 
     def build(self) -> Likelihood:
-        """See `intel_core.model.likelihoods.Gaussian`."""
-        from intel_core.model.likelihoods import Gaussian
+        """See `intel_core.likelihoods.densities.Gaussian`."""
+        from intel_core.likelihoods.densities import Gaussian
 
         return Gaussian(self.variance, self.scale, self.floor)
 
@@ -62,31 +61,7 @@ class LaplaceSpec(LikelihoodSpec):
     scale: PositiveFloat = Field(1.0, description="scale b of the density exp(-|x - mean| / b) / 2b")
 
     def build(self) -> Likelihood:
-        """See `intel_core.model.likelihoods.Laplace`."""
-        from intel_core.model.likelihoods import Laplace
+        """See `intel_core.likelihoods.densities.Laplace`."""
+        from intel_core.likelihoods.densities import Laplace
 
         return Laplace(self.scale)
-
-
-class ELBOSpec(ObjectiveSpec):
-    """The evidence lower bound on y (Eq. 2), its KL term weighted by beta."""
-
-    beta: float = Field(1.0, ge=0, description="weight of the KL term; 1 is the ELBO")
-
-    def build(self) -> Objective:
-        """See `intel_core.model.objectives.ELBO`."""
-        from intel_core.model.objectives import ELBO
-
-        return ELBO(self.beta)
-
-
-class IWAESpec(ObjectiveSpec):
-    """The importance-weighted bound with several particles (Burda et al., 2016)."""
-
-    particles: int = Field(8, ge=1, le=10_000, description="samples of y per example")
-
-    def build(self) -> Objective:
-        """See `intel_core.model.objectives.IWAE`."""
-        from intel_core.model.objectives import IWAE
-
-        return IWAE(self.particles)

@@ -1,0 +1,1 @@
+"""Which likelihoods ship with the framework?"""

@@ -1,0 +1,56 @@
+r"""How far is q(y|x) from p(y)? By a closed form where the prior knows one, else by the draws that there are.
+
+.. math:: KL(q \| p) = E_q[\log q(y|x) - \log p(y)]
+
+The default, a diagonal Gaussian and N(0, I), takes no density of a draw at all.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor
+
+from intel_core.model.posterior import DiagonalGaussian, Posterior
+from intel_core.model.prior import ClosedForm, Prior, StandardNormal
+
+__all__ = ["draw", "knows", "mean_kl", "weigh"]
+
+
+def knows(prior: Prior, posterior: Posterior) -> bool:
+    """Whether there is a closed form of the KL divergence."""
+    # The usual case first: to ask for a capability takes microseconds, and this is asked at every step.
+    if isinstance(prior, StandardNormal):
+        return isinstance(posterior, DiagonalGaussian)
+    return isinstance(prior, ClosedForm) and prior.knows(posterior)
+
+
+def draw(prior: Prior, posterior: Posterior, noise: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Y ~ q(y|x), and ``log q(y|x)`` where `mean_kl` needs it."""
+    if knows(prior, posterior):
+        return posterior.rsample(noise), None
+    return posterior.draw(noise)
+
+
+def mean_kl(prior: Prior, posterior: Posterior, y: Tensor, log_q: Tensor | None) -> Tensor:
+    """KL(q(y|x) || p(y)), mean over examples: nats per example. `y` and `log_q` are those of `draw`."""
+    if isinstance(posterior, DiagonalGaussian) and isinstance(prior, StandardNormal):
+        return posterior.mean_kl()
+    if log_q is None:
+        return cast(ClosedForm, prior).kl(posterior).sum(-1).mean()
+    return (log_q - prior.log_prob(y)).mean()
+
+
+def weigh(prior: Prior, posterior: Posterior, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Y ~ q(y|x) and ``log p(y) - log q(y|x)``, ``(K, n)``.
+
+    >>> import torch
+    >>> q = DiagonalGaussian(torch.zeros(1, 1), torch.zeros(1, 1))
+    >>> weigh(StandardNormal(1), q, torch.ones(1, 1, 1))[1].tolist()  # q is p
+    [[0.0]]
+    """
+    if isinstance(prior, StandardNormal) and isinstance(posterior, DiagonalGaussian):
+        y = posterior.rsample(noise)
+        return y, 0.5 * (noise.square() + posterior.log_variance - y.square()).sum(-1)  # the constants cancel
+    y, log_q = posterior.draw(noise)
+    return y, prior.log_prob(y) - log_q
