@@ -70,12 +70,20 @@ def _difference(cell: Cell | None, level: float) -> str:
         return _NONE
     test = cell.test
     tests = f"{test.tests} test{'s'[: test.tests != 1]}"
-    alone = f", alone {_p(test.p_alone)}" if test.p_alone < level <= test.p else ""
-    return f"{_signed(test.difference, test.error)}{_BREAK}{cell.verdict} (p {_p(test.p)}{alone}; {tests})"
+    alone = f", alone {_p(test.p_alone, level)}" if test.p_alone < level <= test.p else ""
+    return f"{_signed(test.difference, test.error)}{_BREAK}{cell.verdict} (p {_p(test.p, level)}{alone}; {tests})"
 
 
-def _p(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.2g}"
+def _p(p: float, level: float) -> str:
+    """A p-value in two digits, or as many as keep it on its side of the level.
+
+    >>> _p(0.0497, 0.05), _p(0.04997, 0.05), _p(0.0502, 0.05), _p(0.2412, 0.05), _p(0.0002, 0.05)
+    ('0.0497', '0.04997', '0.0502', '0.24', '<0.001')
+    """
+    if p < 0.001 <= level:
+        return "<0.001"
+    texts = (f"{p:.{digits}g}" for digits in range(2, 17))
+    return next((text for text in texts if (float(text) < level) == (p < level) and float(text) != level), f"{p:.2g}")
 
 
 def _signed(value: float, error: float) -> str:
