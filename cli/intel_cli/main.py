@@ -58,7 +58,7 @@ class _Intel(InstalledCommands):
 
     def invoke(self, ctx: click.Context) -> Any:
         with telling.errors(ctx), warnings.catch_warnings():
-            warnings.showwarning = telling.warning_in_one_line
+            warnings.showwarning = telling.each_once(telling.warning_in_one_line)
             return super().invoke(ctx)
 
 

@@ -262,7 +262,9 @@ def find(kind: str, name: str) -> Component:
     if not candidates:
         names = [c.name for c in everything if c.status != "DISABLED"]
         shown = name if len(name) <= 60 else f"{name[:60]}…"
-        raise PluginError(f"no {singular(kind)} is called {shown!r}{did_you_mean(name, names, say=kind)}")
+        start, comma, settings = name.partition(",")
+        colon = f"; settings come after a colon: {start}:{settings[:60]}" if comma and start in names else ""
+        raise PluginError(f"no {singular(kind)} is called {shown!r}{colon or did_you_mean(name, names, say=kind)}")
     usable = [c for c in candidates if c.status == "OK" or (c.status == "CONFLICT" and "/" in name)]
     if len(usable) == 1:
         return usable[0]

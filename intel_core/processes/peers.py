@@ -31,7 +31,7 @@ from intel_core.processes.whole_batch import Gradients, release, spread
 from intel_core.training.process_group import ProcessGroup
 from intel_core.training.stopping import StopReason
 
-__all__ = ["PeerError", "Peers", "disconnect", "reason_of"]
+__all__ = ["PeerError", "Peers", "disconnect", "first_sentence"]
 
 _T = TypeVar("_T")
 _FAILED = "intelvae/failed"
@@ -195,7 +195,7 @@ class Peers(ProcessGroup):
             with contextlib.suppress(Exception):
                 store = dist.distributed_c10d._get_default_store()
                 said = store.get(_FAILED).decode() if store.check([_FAILED]) else ""
-            gone = f"another of the {self.size} processes has ended or does not answer ({reason_of(error)})"
+            gone = f"another of the {self.size} processes has ended or does not answer ({first_sentence(error)})"
             raise PeerError(said or f"{gone}; resume goes on from the newest checkpoint") from error
 
     # --- tensors -----------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def disconnect() -> None:
         dist.destroy_process_group()
 
 
-def reason_of(error: BaseException) -> str:
+def first_sentence(error: BaseException) -> str:
     """The first sentence of torch's message, without the place in its source."""
     return re.sub(r"^\[\S+:\d+\] ", "", _in_a_line(error)).split(". ")[0]
 

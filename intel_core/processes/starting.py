@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from intel_core.errors import EnvironmentProblem, SpecError
-from intel_core.processes.peers import PeerError, Peers, disconnect, reason_of
+from intel_core.processes.peers import PeerError, Peers, disconnect, first_sentence
 from intel_core.processes.rendezvous import Rendezvous, on_loopback
 from intel_core.training.process_group import ALONE, ProcessGroup
 
@@ -154,7 +154,7 @@ def _join(here: int, machines: int, device: str) -> Peers:
         with place:
             fabric.launch()
     except (RuntimeError, ValueError) as error:
-        raise PeerError(f"{here * machines} processes could not be joined: {reason_of(error)}") from error
+        raise PeerError(f"{here * machines} processes could not be joined: {first_sentence(error)}") from error
     atexit.register(disconnect)  # or threads that still communicate may abort the interpreter as it ends
     children = getattr(strategy.launcher, "procs", ())
     return Peers(fabric.global_rank, fabric.world_size, fabric.device, size_here=here, children=children)

@@ -599,3 +599,8 @@ def test_what_a_validator_fills_in_is_not_written() -> None:
     assert again == spec
     assert str(again) == "cluster:k=2,learnable=true"
     assert str(parse_spec("mappings", "cluster:k=2,learnable=true,c2=0.3")) == "cluster:k=2,c2=0.3,learnable=true"
+
+
+def test_a_comma_instead_of_the_colon_is_told_with_what_to_write():
+    with pytest.raises(SpecError, match=r"settings come after a colon: iwae:particles=3"):
+        parse_spec("objectives", "iwae,particles=3")

@@ -31,7 +31,11 @@ _EXAMPLES = (
     "intel check spiral --expect deploy.vmap='a branch on values' --junit spiral.xml",
     "intel check --list",
 )
-_STATUSES = {0: "passed", 1: "a check failed", 2: "the plugin will not load, or a wrong argument", 3: "no check ran"}
+_STATUSES = {
+    0: "passed",
+    1: "a check failed, or no check ran, which confirms nothing",
+    2: "the plugin will not load, or a wrong argument",
+}
 
 
 class _WithLegend(click.Command):
@@ -135,7 +139,7 @@ def check(
     if not mappings:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
     report = _check(mappings, level or _LEVEL, only, skip, as_json=as_json, **options)
-    if report.exit_code == 3:
+    if not report.ran:
         from intel_cli.output.telling import note
 
         note("No check ran, so nothing is known about the mapping.")

@@ -25,7 +25,7 @@ Examples:
   intel compare runs/main runs/changed --only elbo --fail-if worse
 
 \b
-Exit code: 0, or 1 where a metric that was asked for failed, 6 with
+Exit code: 0, or 7 where a metric that was asked for failed, 6 with
 --fail-if worse where a number is worse, and those of intel --help.
 """
 
@@ -111,7 +111,7 @@ def compare(
     else:
         show(comparison)
     worse = fail_if == "worse" and _is_worse(comparison)
-    ctx.exit(1 if failed else telling.WORSE if worse else 0)
+    ctx.exit(telling.UNMEASURED if failed else telling.WORSE if worse else 0)
 
 
 def _is_worse(comparison: Comparison) -> bool:

@@ -24,7 +24,7 @@ Examples:
   intel evaluate RUN --metrics frechet --again --json
 
 \b
-Exit status: 0 all that applies was measured, 1 a metric failed, 2 a wrong argument, 130 interrupted.
+Exit status: 0 all that applies was measured, 2 a wrong argument, 7 a metric failed, 130 interrupted.
 """
 
 
@@ -78,7 +78,7 @@ def evaluate(
         ctx.exit(telling.INTERRUPTED)
     if as_json:
         click.echo(telling.json_text({"runs": [_as_json(run, said) for run, said in answers]}))
-    ctx.exit(1 if any(one.status == "failed" for _, said in answers for one in said) else 0)
+    ctx.exit(telling.UNMEASURED if any(one.status == "failed" for _, said in answers for one in said) else 0)
 
 
 def _as_json(run: Run, said: list[Measured]) -> dict[str, Any]:

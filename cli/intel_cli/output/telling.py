@@ -16,7 +16,7 @@ import json
 import re
 import shlex
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -30,9 +30,11 @@ __all__ = [
     "ENVIRONMENT",
     "EXIT_CODES",
     "INTERRUPTED",
+    "UNMEASURED",
     "WANTS_JSON",
     "WORSE",
     "bug",
+    "each_once",
     "errors",
     "exit_code",
     "json_text",
@@ -43,15 +45,16 @@ __all__ = [
 
 WANTS_JSON = "intel_cli.json"
 DEBUG = "intel_cli.debug"
-BUG, USAGE, DATA, DIVERGED, ENVIRONMENT, WORSE, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+BUG, USAGE, DATA, DIVERGED, ENVIRONMENT, WORSE, UNMEASURED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 EXIT_CODES = {
     0: "done",
     BUG: "a bug, with its traceback; or the answer of a command that checks something is no",
     USAGE: "a wrong option, spec, plugin or run directory",
-    DATA: "data that are missing, malformed or do not fit the model; of intel check: no check ran",
+    DATA: "data that are missing, malformed or do not fit the model",
     DIVERGED: "the training diverged",
     ENVIRONMENT: "this machine lacks memory, disk space, a device or a package; or output cannot be written",
     WORSE: "compare --fail-if worse: a number is significantly worse",
+    UNMEASURED: "evaluate, compare: a metric failed; all others are stored",
     INTERRUPTED: "interrupted; a training is saved",
 }
 """How a command ends, by its exit code."""
@@ -169,6 +172,18 @@ def warning_in_one_line(
 ) -> None:
     """A stand-in for `warnings.showwarning` without file names and source lines."""
     click.echo(f"Warning: {visible(' '.join(str(message).split()))}", file=file, err=True)
+
+
+def each_once(show: Callable[..., None]) -> Callable[..., None]:
+    """A stand-in for `warnings.showwarning` that shows each text once, however often the same data are loaded."""
+    said: set[str] = set()
+
+    def showing(message: Warning | str, *rest: Any, **more: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            show(message, *rest, **more)
+
+    return showing
 
 
 def json_text(value: object) -> str:

@@ -71,7 +71,7 @@ def _groups(labels: Tensor, names: list[str]) -> list[PointGroup]:
     shown = sorted(value for value, _ in counts.most_common(MOST_CLASSES))
     groups = [
         PointGroup(
-            label_name(value, names),
+            label_name(value, names).replace("$", r"\$"),  # matplotlib reads what is between two as a formula
             torch.nonzero(labels == value)[:, 0],
             class_style(index, len(shown)),
         )

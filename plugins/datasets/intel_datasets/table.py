@@ -21,6 +21,7 @@ from intel_datasets.columns import constant_columns, labels_in, moments, named, 
 from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
 from intel_datasets.folders import SPLITS
 from intel_datasets.headers import require_names
+from intel_datasets.written import refuse_empty_lines, refuse_wrong_groups
 
 __all__ = ["Layout", "columns_of", "examples", "has_separator", "load", "read_table"]
 
@@ -195,7 +196,7 @@ def _read(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, Exampl
         if layout.label is not None:
             if layout.label not in frame.columns:
                 raise DataError(f"table: {file.name} has no column {layout.label!r} (label)")
-            words.append(labels_in(file.name, layout.label, frame[layout.label]))
+            words.append(labels_in(file.name, layout.label, _codes(file, layout, frame)))
         text = "" if file.suffix.lower() == ".parquet" else layout.separator or _separator(file)
         named_by = layout.header is not False
         values = [numbers_in(file.name, c, frame[c], separator=text, header=named_by) for c in columns]
@@ -248,7 +249,10 @@ def read_table(path: Path, layout: Layout = Layout()) -> pd.DataFrame:
                     index_col=False,
                     low_memory=False,
                 )
-                if layout.header == "auto":
+                refuse_empty_lines(path, frame)
+                if layout.thousands is not None:
+                    refuse_wrong_groups(path.name, _texts(path, layout), layout.thousands, layout.decimal)
+                if layout.header is not False:
                     line = pd.read_csv(path, sep=between, header=None, nrows=1, dtype=str, keep_default_na=False)
                     first = [str(text) for text in line.iloc[0]]
     except DataError:
@@ -259,14 +263,35 @@ def read_table(path: Path, layout: Layout = Layout()) -> pd.DataFrame:
         raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}{advice}") from None
     frame = frame.reset_index(drop=True)
     frame.columns = [str(column) for column in frame.columns]
-    if first:
+    if first and layout.header == "auto":
         require_names(path.name, first, frame)
-    if frame.columns.has_duplicates:
-        twice = frame.columns[frame.columns.duplicated()][0]
+    names = pd.Index([text for text in first if text.strip()] or frame.columns)  # pandas numbers those that come twice
+    if names.has_duplicates:
+        twice = names[names.duplicated()][0]
         raise DataError(f"table: {path.name} has two columns called {twice!r}; rename one")
     if frame.empty:
         raise DataError(f"table: {path.name} has {len(frame)} rows and {len(frame.columns)} columns; nothing to model")
     return frame
+
+
+def _texts(path: Path, layout: Layout) -> pd.DataFrame:
+    """The cells of a text file as they are written."""
+    header = None if layout.header is False else 0
+    between = layout.separator or _separator(path)
+    frame = pd.read_csv(path, sep=between, header=header, index_col=False, dtype=str, keep_default_na=False)
+    frame.columns = [str(column) for column in frame.columns]
+    return frame
+
+
+def _codes(file: Path, layout: Layout, frame: pd.DataFrame) -> pd.Series[Any]:
+    """The label column; codes with leading zeros stay as they are written, or 01 and 1 would be one class."""
+    assert layout.label is not None
+    labels = frame[layout.label]
+    if file.suffix.lower() != ".parquet" and pd.api.types.is_integer_dtype(labels.dtype):
+        texts = _texts(file, layout)[layout.label].str.strip()
+        if texts.str.match(r"0\d").any():
+            return texts
+    return labels
 
 
 def _separator(path: Path) -> str:
