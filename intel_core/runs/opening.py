@@ -137,6 +137,8 @@ def _opened(root: Path, name: str, flags: int) -> Any:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RunError(f"{path} is no regular file, expected one")
+        if flags & os.O_APPEND and os.fstat(descriptor).st_nlink > 1:
+            raise RunError(f"{path} cannot be written: it is a hard link, so another file would change too; copy it")
         yield descriptor
     finally:
         os.close(descriptor)

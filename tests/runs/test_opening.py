@@ -171,3 +171,12 @@ def test_json_without_bounds_is_refused(run: Path, content: bytes, message: str)
 def test_json_within_bounds_is_read(run: Path) -> None:
     (run / "file").write_bytes(b'{"a":' * 63 + b"[1.5, NaN, 99]" + b"}" * 63)
     assert isinstance(opening.read_json(run, "file"), dict)
+
+
+def test_a_log_that_is_another_file_too_is_not_appended_to(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "other").write_text("mine\n")
+    os.link(tmp_path / "other", tmp_path / "run" / "log.jsonl")
+    with pytest.raises(RunError, match="hard link"):
+        opening.append_line(tmp_path / "run", "log.jsonl", "{}")
+    assert (tmp_path / "other").read_text() == "mine\n"
