@@ -156,7 +156,5 @@ def test_spikes_are_not_trained_by_importance_weights() -> None:
 
 def test_an_objective_that_knows_the_usual_pair_only_is_not_silently_wrong() -> None:
     check_pair(pair(parse_spec("priors", "standard"), parse_spec("posteriors", "gaussian"), OwnObjectiveSpec()))
-    with pytest.raises(
-        SpecError, match=r"objective own is for prior standard and .*, not for prior mine"
-    ):
+    with pytest.raises(SpecError, match=r"objective own is for prior standard and .*, not for prior mine"):
         check_pair(pair(prior_spec(StandardNormal), DiagonalPosteriorSpec(), OwnObjectiveSpec()))
