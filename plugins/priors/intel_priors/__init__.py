@@ -1,0 +1,35 @@
+"""Which distributions may y have a priori, if not N(0, I)? Mixtures, sparse ones and flows.
+
+Names are loaded on first use, so that importing the package or its specs does not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intel_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from intel_priors.densities import component_log_probs as component_log_probs
+    from intel_priors.first import First as First
+    from intel_priors.gmvae import GMVAEPrior as GMVAEPrior
+    from intel_priors.mixture import GaussianMixture as GaussianMixture
+    from intel_priors.mixture import arranged as arranged
+    from intel_priors.sparse_mixture import SparseMixture as SparseMixture
+    from intel_priors.spec import FirstSpec as FirstSpec
+    from intel_priors.spec import GMVAESpec as GMVAESpec
+    from intel_priors.spec import MixtureSpec as MixtureSpec
+    from intel_priors.spec import SparseMixtureSpec as SparseMixtureSpec
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "densities": ("component_log_probs",),
+    "first": ("First",),
+    "gmvae": ("GMVAEPrior",),
+    "mixture": ("GaussianMixture", "arranged"),
+    "sparse_mixture": ("SparseMixture",),
+    "spec": ("FirstSpec", "GMVAESpec", "MixtureSpec", "SparseMixtureSpec"),
+}
+
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
