@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intel_core.model.likelihood import Likelihood
     from intel_core.model.objectives import Objective
     from intel_core.model.posterior import PosteriorFamily
-    from intel_core.model.prior import Prior
+    from intel_core.model.prior import FromEncoder, Prior
 
 
 __all__ = ["LikelihoodSpec", "NetworkSpec", "ObjectiveSpec", "PosteriorSpec", "PriorSpec"]
@@ -31,7 +31,7 @@ class PriorSpec(ComponentSpec):
     is_usual: ClassVar[bool] = False
     """Whether it is N(0, I), which names of runs do not mention and every objective knows."""
 
-    def build(self, y_dim: int, x_shape: tuple[int, ...]) -> Prior:
+    def build(self, y_dim: int, x_shape: tuple[int, ...]) -> Prior | FromEncoder:
         """The prior of y for data of a shape.
 
         Raises:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from intel_priors.spec import GMVAESpec as GMVAESpec
     from intel_priors.spec import MixtureSpec as MixtureSpec
     from intel_priors.spec import SparseMixtureSpec as SparseMixtureSpec
+    from intel_priors.vamp import MixtureOfPosteriors as MixtureOfPosteriors
+    from intel_priors.vamp import VampPrior as VampPrior
+    from intel_priors.vamp_spec import VampSpec as VampSpec
 
 __version__ = "0.1.0"
 
@@ -30,6 +33,8 @@ _HOMES = {
     "mixture": ("GaussianMixture", "arranged"),
     "sparse_mixture": ("SparseMixture",),
     "spec": ("FirstSpec", "GMVAESpec", "MixtureSpec", "SparseMixtureSpec"),
+    "vamp": ("MixtureOfPosteriors", "VampPrior"),
+    "vamp_spec": ("VampSpec",),
 }
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)
