@@ -314,6 +314,8 @@ def _close(ours: Tensor, theirs: Tensor, like: Tensor) -> bool:
     If a gradient is zero up to rounding, as that of a bias before batch normalisation, the scale is that of the other
     gradients.
     """
+    if theirs.dtype == torch.bool:  # a mask
+        return torch.equal(ours, theirs)
     if not theirs.numel() or not bool(torch.isfinite(theirs).all()):
         return True
     scale = torch.maximum(theirs.abs().max(), like.abs().max())

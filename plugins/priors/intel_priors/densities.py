@@ -49,7 +49,8 @@ def component_log_probs(y: Tensor, means: Tensor, log_stds: Tensor) -> Tensor:
     pulls = means * precisions
     constants: Tensor = (0.5 * means * pulls + log_stds).sum(-1) + 0.5 * means.shape[-1] * math.log(2 * math.pi)
     squares = y.square() @ precisions.transpose(-1, -2)
-    return y @ pulls.transpose(-1, -2) - 0.5 * squares - constants
+    found: Tensor = y @ pulls.transpose(-1, -2) - 0.5 * squares - constants
+    return found
 
 
 def choose(noise: Tensor, log_shares: Tensor) -> Tensor:
@@ -67,4 +68,5 @@ def choose(noise: Tensor, log_shares: Tensor) -> Tensor:
     """
     ends = torch.exp(log_shares).cumsum(-1)[..., :-1]
     # In float64, since in float32 large values of the distribution function come in steps.
-    return (torch.special.ndtr(noise.to(widest(noise.device))).unsqueeze(-1) >= ends).sum(-1)
+    heights: Tensor = torch.special.ndtr(noise.to(widest(noise.device)))
+    return (heights.unsqueeze(-1) >= ends).sum(-1)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from intel_core.mappings.contract import MappingSpec
-from intel_core.model.contract import PriorSpec
+from intel_core.model.contract import ObjectiveSpec, PriorSpec
 
 if TYPE_CHECKING:
+    from intel_priors.discrepancy import DD
     from intel_priors.first import First
+    from intel_priors.flow import FlowPrior
     from intel_priors.gmvae import GMVAEPrior
     from intel_priors.mixture import GaussianMixture
     from intel_priors.sparse_mixture import SparseMixture
+    from intel_priors.spike_slab import SpikeSlab
 
-__all__ = ["FirstSpec", "GMVAESpec", "MixtureSpec", "SparseMixtureSpec"]
+__all__ = ["DDSpec", "FirstSpec", "FlowSpec", "GMVAESpec", "MixtureSpec", "SparseMixtureSpec", "SpikeSlabSpec"]
 
+Width = Annotated[int, Field(ge=1, le=65536)]
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "sharp": {"k": 10, "radius": 3.0, "std": 0.5, "means": None, "learn": False},
@@ -140,6 +144,83 @@ class SparseMixtureSpec(PriorSpec):
         from intel_priors.sparse_mixture import SparseMixture
 
         return SparseMixture(y_dim, self.gamma, self.scale)
+
+
+class SpikeSlabSpec(PriorSpec):
+    r"""Each dimension is exactly 0 but with probability α, and then N(0, 1): the prior of variational sparse coding.
+
+    .. math:: \alpha\, N(y_d; 0, 1) + (1 - \alpha)\, \delta_0(y_d)
+
+    It goes together with the posterior ``spike_slab``, with the KL divergence in closed form.
+
+    Source: Tonolini et al., 2019.
+
+    >>> SpikeSlabSpec(alpha=0.2).build(3, (1,)).noise_dim
+    6
+    """
+
+    measure: ClassVar[str] = "atom0"
+
+    alpha: float = Field(
+        0.2, ge=1e-6, le=1 - 1e-6, description="probability that a dimension is not 0; the sources have 0.01 to 0.2"
+    )
+
+    def build(self, y_dim: int, x_shape: tuple[int, ...]) -> SpikeSlab:
+        """The prior for `y_dim` dimensions."""
+        from intel_priors.spike_slab import SpikeSlab
+
+        return SpikeSlab(y_dim, self.alpha)
+
+
+class FlowSpec(PriorSpec):
+    """A normalising flow of N(0, I), learned with the networks: RealNVP, spline flows or MAF.
+
+    Source: Dinh et al., 2017; Durkan et al., 2019; Papamakarios et al., 2017.
+
+    >>> FlowSpec(transforms=2).build(3, (1,)).noise_dim
+    3
+    """
+
+    form: Literal["realnvp", "nsf", "maf"] = Field(
+        "realnvp",
+        description="realnvp: affine couplings; nsf: autoregressive splines, the most flexible, the only one with more "
+        "than a Gaussian for one latent dimension; maf: autoregressive affine maps",
+    )
+    transforms: int = Field(4, ge=1, le=64, description="number of bijections in a row")
+    hidden: tuple[Width, ...] = Field(
+        (128,), min_length=1, max_length=8, description="widths of the networks that give their parameters"
+    )
+    bins: int = Field(8, ge=2, le=256, description="pieces of each spline of nsf")
+
+    def build(self, y_dim: int, x_shape: tuple[int, ...]) -> FlowPrior:
+        """The prior for `y_dim` dimensions, its weights drawn from torch's default generator."""
+        from intel_priors.flow import FlowPrior
+
+        return FlowPrior(y_dim, self.form, self.transforms, self.hidden, self.bins)
+
+
+class DDSpec(ObjectiveSpec):
+    r"""The ELBO minus a penalty on how far the aggregate posterior is from the prior, a discrepancy of draws (MMD).
+
+    .. math:: ELBO_\beta - \alpha\, MMD(q(y), p(y))
+
+    Source: Mathieu et al., 2019, with the prior ``sparse_mixture``.
+
+    >>> DDSpec(alpha=10).build().particles
+    3
+    """
+
+    measures: ClassVar[tuple[str, ...]] = ("lebesgue",)
+    needs_whole_batch: ClassVar[bool] = True
+
+    alpha: float = Field(100.0, ge=0, le=1e6, description="weight of the discrepancy of aggregate posterior and prior")
+    beta: float = Field(1.0, ge=0, le=1e6, description="weight of the KL term; 1 is the ELBO")
+
+    def build(self) -> DD:
+        """See `intel_priors.discrepancy.DD`."""
+        from intel_priors.discrepancy import DD
+
+        return DD(self.alpha, self.beta)
 
 
 class FirstSpec(MappingSpec):
