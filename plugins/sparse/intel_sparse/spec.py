@@ -1,4 +1,4 @@
-"""Which settings has the sparse mapping? Its spec; only `build` imports torch."""
+"""Which settings have the sparse mapping and its loss alone? Their specs; only `build` imports torch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from intel_core.mappings.contract import MappingSpec
 
 if TYPE_CHECKING:
     from intel_sparse.mapping import SparseMapping
+    from intel_sparse.penalty import SparsityPenalty
 
-__all__ = ["SparseSpec"]
+__all__ = ["SparseSpec", "SparsityPenaltySpec"]
 
 Width = Annotated[int, Field(ge=1, le=65536)]
 
@@ -65,3 +66,37 @@ class SparseSpec(MappingSpec):
         from intel_sparse.mapping import SparseMapping
 
         return SparseMapping(y_dim, self.gamma, self.hidden, self.floor, self.target, self.normalisation)
+
+
+class SparsityPenaltySpec(MappingSpec):
+    r"""The sparsity loss alone: z = y, and the loss of the mapping sparse is that of \|z\|.
+
+    .. math:: g(y) = y, \qquad loss = -ELBO + \gamma L_{sp}(|z|)
+
+    It shows what the loss does without gates: what the mapping ``sparse`` is compared with.
+
+    Source: Miao et al., appendix C.3 (the ablation).
+
+    >>> SparsityPenaltySpec(gamma=30).build(50).regularisers
+    {'sparsity': 30.0}
+    """
+
+    gamma: float = Field(
+        1.0,
+        ge=0,
+        le=1e6,
+        description="weight γ of the sparsity loss, which is in nats per example like the ELBO; 0 only reports it",
+    )
+    normalisation: Literal["paper", "released"] = Field(
+        "released", description="as for sparse: whether rows are averaged, then normalised, or the other way round"
+    )
+
+    def build(self, y_dim: int) -> SparsityPenalty:
+        """The mapping for `y_dim` dimensions.
+
+        Raises:
+            ValueError: if there is only 1 dimension.
+        """
+        from intel_sparse.penalty import SparsityPenalty
+
+        return SparsityPenalty(y_dim, self.gamma, self.normalisation)
