@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Examples",
+    "Named",
     "OnManifold",
     "Shaped",
     "Unsplit",
@@ -73,5 +74,18 @@ class Unsplit(Protocol):
 
         Raises:
             DataError: if they cannot be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A data set whose examples have names, such as their files, which are known after they are split, too."""
+
+    def names_of_parts(self, data_dir: Path | None) -> dict[str, tuple[str, ...]]:
+        """Names of the examples of the parts train, validation and test, each in the order of that part.
+
+        Raises:
+            DataError: if they cannot be told.
         """
         ...

@@ -12,7 +12,7 @@ from intel_cli.arguments.completion import ComponentName, RunPath
 from intel_cli.arguments.numbers import Integer
 
 if TYPE_CHECKING:
-    from intel_core.data.dataset import Dataset
+    from intel_core.data.dataset import Dataset, DatasetSpec
     from intel_core.reading.capabilities import Examples
 
 __all__ = ["encode"]
@@ -60,8 +60,8 @@ def encode(
     The file has the mean and std of q(y|x), a draw y from it, z = g(y) and z_mean = g(mean), and if they are known the
     labels and the names of the classes. All examples of a data file are encoded, in their order; its columns are found
     by their names and standardised like the training data, and its classes get the same numbers. Images, a folder of
-    them or one, are read as those that the run was trained on, in the sorted order of the files, whose names are
-    written beside them.
+    them or one, are read as those that the run was trained on, in the sorted order of the files; names of the files
+    are written beside them, also with --split.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -88,6 +88,7 @@ def encode(
         dataset = trained.dataset(data_dir)
         trained.require_its_data(dataset)
         examples = _of_splits(dataset, chosen)
+        names = _names(trained.spec.data, chosen, data_dir_or_default(data_dir))
     else:
         spec = parse_spec("datasets", data_spec(data))
         assert isinstance(spec, DatasetSpec)
@@ -99,6 +100,7 @@ def encode(
         else:
             dataset = spec.load(place)
             examples = _of_splits(dataset, chosen)
+            names = _names(spec, chosen, place)
             if dataset.scaling is not None:
                 # It is standardised by its own rows; undone here, since the model needs the scale of its training data.
                 mean, std = (torch.tensor(values, dtype=torch.float64) for values in dataset.scaling)
@@ -116,6 +118,16 @@ def encode(
     else:
         save_arrays(target, arrays)
     click.echo(f"{len(arrays['mean']):,} examples of {' + '.join(chosen)} in {target}: {', '.join(arrays)}")
+
+
+def _names(spec: DatasetSpec, parts: Sequence[str], data_dir: Path | None) -> tuple[str, ...]:
+    """Names of the examples of some parts, where they have some."""
+    from intel_core.reading.capabilities import Named
+
+    if not isinstance(spec, Named):
+        return ()
+    names = spec.names_of_parts(data_dir)
+    return tuple(name for part in parts for name in names[part])
 
 
 def _of_splits(dataset: Dataset, names: Sequence[str]) -> Examples:

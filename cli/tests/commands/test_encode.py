@@ -84,6 +84,17 @@ def test_a_single_image_file_can_be_encoded(ok, pictures):
     np.testing.assert_allclose(np.load("one.npz")["mean"][0], np.load("all.npz")["mean"][3], atol=1e-5)
 
 
+def test_a_part_of_the_split_has_the_names_of_its_files_too(ok, pictures):
+    ok("encode", "run", "--data", "old", "-o", "all.npz")
+    for options in (["--split", "train"], ["--data", "old", "--split", "test"]):
+        ok("encode", "run", *options, "-o", "part.npz")
+        part, whole = np.load("part.npz"), np.load("all.npz")
+        place = {name: row for row, name in enumerate(whole["names"].tolist())}
+        rows = [place[name] for name in part["names"].tolist()]
+        assert len(rows) == len(part["mean"]) < 20
+        np.testing.assert_allclose(part["mean"], whole["mean"][rows], atol=1e-5)
+
+
 def test_a_csv_file_has_the_names_and_classes_of_its_rows(ok, pictures):
     for name in ("b", "a"):
         (pictures / "mixed" / name).mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from intel_core.errors import DataError
 
-__all__ = ["SUFFIXES", "Folders", "Listing", "list_images", "readable"]
+__all__ = ["SUFFIXES", "Folders", "Listing", "list_images", "part_of", "readable"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 """Endings of the files that are read, in lower case."""
@@ -20,6 +21,8 @@ PARTS = ("training", "validation", "test")
 SPLITS = {"train": 0, "training": 0, "test": 2, "testing": 2}
 SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev"), 1)
 """Names of folders that stand for a part of the data, in any case."""
+_BESIDE = ("set", "data", "split", "images", "image", "imgs", "img")
+"""Words that may stand beside such a name, as in train_set."""
 
 Folders = Literal["auto", "classes", "splits"]
 Array = np.ndarray[Any, Any]
@@ -52,11 +55,22 @@ def readable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def part_of(name: str) -> int | None:
+    """Which part of the data a folder's name stands for: 0, 1 or 2 for training, validation and testing, if any.
+
+    >>> part_of("Train"), part_of("val2017"), part_of("test_set"), part_of("train-station")
+    (0, 1, 2, None)
+    """
+    words = [word for word in re.split(r"[^a-z]+", name.casefold()) if word and word not in _BESIDE]
+    return SPLITS.get(words[0]) if len(words) == 1 else None
+
+
 def list_images(folder: Path, folders: Folders = "auto") -> Listing:
     """The images that lie in a folder, or in its sub-folders.
 
-    Folders that are named train, training, val, valid, validation, dev, test or testing (in any case) are the parts of
-    a split, and their sub-folders the classes; other folders are the classes. Splits may lie within classes as well.
+    Folders that are named train, training, val, valid, validation, dev, test or testing (in any case, also as in
+    train2017 and test_set) are the parts of a split, and their sub-folders the classes; other folders are the classes.
+    Splits may lie within classes as well.
 
     Args:
         folder: where to look.
@@ -100,8 +114,8 @@ def list_images(folder: Path, folders: Folders = "auto") -> Listing:
     parts = None
     if level is not None:
         _require_one_folder_each(folder, {way[level] for way in ways.values()})
-        part_of = {place: SPLITS[way[level].casefold()] for place, way in ways.items()}
-        parts = np.fromiter((part_of[place] for place in within), np.int64, len(files))
+        part_at = {place: part_of(way[level]) for place, way in ways.items()}
+        parts = np.fromiter((part_at[place] for place in within), np.int64, len(files))
     class_of = {place: _class_of(way, level) for place, way in ways.items()}
     names = sorted({name for name in class_of.values() if name})
     if not names:
@@ -124,7 +138,7 @@ def _level_of_splits(folder: Path, ways: Sequence[Sequence[str]], folders: Folde
         DataError: if only some are.
     """
     for level in (0, 1):
-        named = [len(way) > level and way[level].casefold() in SPLITS for way in ways]
+        named = [len(way) > level and part_of(way[level]) is not None for way in ways]
         if all(named):
             return level
         if any(named):
@@ -140,9 +154,12 @@ def _level_of_splits(folder: Path, ways: Sequence[Sequence[str]], folders: Folde
 
 def _require_one_folder_each(folder: Path, names: set[str]) -> None:
     for part, of_part in enumerate(PARTS):
-        same = sorted(name for name in names if SPLITS[name.casefold()] == part)
+        same = sorted(name for name in names if part_of(name) == part)
         if len(same) > 1:
-            raise DataError(f"images: {folder} has two folders for the {of_part} part, {' and '.join(same)}; keep one")
+            raise DataError(
+                f"images: {folder} has {len(same)} folders for the {of_part} part ({', '.join(same[:5])}); keep one, "
+                "or say folders=classes if they are classes"
+            )
 
 
 def _class_of(way: Sequence[str], level_of_splits: int | None) -> str:

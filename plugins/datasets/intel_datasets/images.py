@@ -19,7 +19,7 @@ from intel_datasets.files import TENTHS, Shares, check_suffix, find_path
 from intel_datasets.folders import PARTS, SUFFIXES, Folders, Listing, list_images, readable
 from intel_datasets.streaming import ImageFiles, Stream, dataset_of_images
 
-__all__ = ["examples", "load", "read_image"]
+__all__ = ["examples", "load", "names_of_parts", "read_image"]
 
 
 def load(
@@ -130,6 +130,35 @@ def examples(
     return Examples(x, labels, listing.class_names, names=tuple(map(readable, listing.files)))
 
 
+def names_of_parts(
+    path: str, data_dir: Path | None = None, *, folders: Folders = "auto", shares: Shares = TENTHS
+) -> dict[str, tuple[str, ...]]:
+    """The file of each image of the parts that `load` makes, in the same order; no image is read.
+
+    Args:
+        path: as in `load`.
+        data_dir: as in `load`.
+        folders: as in `load`.
+        shares: as in `load`.
+
+    Raises:
+        DataError: if there are no images, or too few.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for i in range(10):
+    ...         _ = (Path(folder) / f"{i}.png").write_bytes(b"")
+    ...     names = names_of_parts(folder)
+    >>> len(names["train"]), names["validation"], names["test"]
+    (8, ('1.png',), ('3.png',))
+    """
+    folder = find_path("images", path, data_dir, folder=True)
+    listing = list_images(folder, folders)
+    rows = _rows(readable(folder.name) or "images", listing, shares, told=False)
+    names = [tuple(readable(listing.files[row]) for row in part.tolist()) for part in rows]
+    return dict(zip(("train", "validation", "test"), names, strict=True))
+
+
 def _files(
     folder: Path, files: list[str], size: tuple[int, int] | None, channels: int, background: str, seen: Seen
 ) -> ImageFiles:
@@ -157,7 +186,7 @@ def _rows(name: str, listing: Listing, shares: Shares, *, told: bool) -> list[Ar
     rows, drawn = shares.completed(name, rows, "images")
     if told:
         said = f"images: the folders of {name} are taken as a split ({', '.join(there)} images), not as classes"
-        said += f"; {drawn}, which has no folder" if drawn else ""
+        said += f"; {drawn}, {'which have' if ' and ' in drawn else 'which has'} no folder" if drawn else ""
         warnings.warn(f"{said}; folders=classes takes them as classes", stacklevel=3)
     return rows
 

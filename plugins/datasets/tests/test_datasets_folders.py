@@ -32,7 +32,14 @@ def sizes(data):
 
 
 @pytest.mark.parametrize(
-    "names", [("train", "val", "test"), ("Training", "dev", "TESTING"), ("train", "valid", "test")]
+    "names",
+    [
+        ("train", "val", "test"),
+        ("Training", "dev", "TESTING"),
+        ("train2017", "val2017", "test2017"),
+        ("training_set", "validation-set", "test1"),
+        ("train_images", "valid", "images.test"),
+    ],
 )
 @pytest.mark.parametrize("class_first", [False, True])
 def test_folders_named_as_splits_are_the_splits_and_not_classes(names, class_first, tmp_path, load):
@@ -73,6 +80,11 @@ def test_splits_may_hold_images_without_classes(tmp_path, load):
     assert (data.class_names, data.train.labels, sizes(data)) == ((), None, (4, 4, 4))
 
 
+def test_classes_that_only_begin_like_a_part_are_classes(tmp_path, load):
+    photos(tmp_path, "train-station", "testament", classes=("cat",))
+    assert load(f"images:path={tmp_path}").class_names == ("testament", "train-station")
+
+
 def test_folders_can_be_said_to_be_classes(tmp_path, load):
     photos(tmp_path, "train", "val")
     data = load(f"images:path={tmp_path},folders=classes")
@@ -101,7 +113,7 @@ def test_streamed_or_not_it_is_the_same_split(tmp_path, load):
         ),
         (
             lambda root: photos(root, "train", "val", "valid"),
-            r"two folders for the validation part, val and valid; keep",
+            r"2 folders for the validation part \(val, valid\); keep one, or say folders=classes",
         ),
         (lambda root: photos(root, "val", "test"), r"split \(12 validation, 12 test images\), but none for training"),
         (lambda root: picture(photos(root, "train", "val") / "val" / "0.png"), r"/val holds images, but .* \(cat\)"),

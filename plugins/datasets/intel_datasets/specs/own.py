@@ -256,6 +256,14 @@ class ImagesSpec(DatasetSpec):
             folders=self.folders,
         )
 
+    def names_of_parts(self, data_dir: Path | None) -> dict[str, tuple[str, ...]]:
+        """See `intel_datasets.images.names_of_parts`."""
+        from intel_datasets import images
+        from intel_datasets.files import Shares
+
+        shares = Shares(self.validation, self.test, self.split_seed)
+        return images.names_of_parts(self.path, data_dir, folders=self.folders, shares=shares)
+
     def like(self, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None) -> ImagesSpec:
         """The same images, read as those that a run was trained on wherever nothing else is said.
 
