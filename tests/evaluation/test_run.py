@@ -79,7 +79,7 @@ def test_what_is_declared_is_held_against_the_data(circle: Run) -> None:
 
 def test_another_run_may_be_given_or_its_directory(circle: Run, plain: Run) -> None:
     found = circle.took(plain, dataset=DATA)
-    assert found.findings[-1].question == "Does the bias cost likelihood?"
+    assert found.findings[-1].question == "Are the test data modelled worse than without the bias?"
     assert "paired" in found.findings[-1].sentence
     assert found == circle.took(plain.path, dataset=DATA) == circle.took(str(plain.path), dataset=DATA)
 

@@ -214,10 +214,7 @@ def _commands(run: Run, against: Run | None, verdict: Verdict) -> list[str]:
     wanted = [name for name in verdict.ask if name != "manifold" or isinstance(data, OnManifold)]
     paths = " ".join(quoted(one.path) for one in runs)
     kept = not isinstance(data, MemorySpec)  # arrays from Python would have to be given again, which a command cannot
-    lines = [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted and kept else []
-    if against is None and verdict.ask:
-        lines.append(f"intel report {quoted(run.path)} --against VANILLA_RUN")
-    return lines
+    return [f"intel evaluate {paths} --metrics {','.join(wanted)}"] if wanted and kept else []
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------

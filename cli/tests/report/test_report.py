@@ -222,7 +222,7 @@ def test_a_walk_decodes_what_the_run_decodes(ok, runs):
     ("mapping", "data", "latent", "said"),
     [
         ("ring", "toy_points", 2, "Do the data use the whole shape?"),
-        ("ring", "toy_space", 3, "norm at most 1"),
+        ("ring", "toy_space", 3, "at most 1 away from the origin"),
         ("stack", "toy_images", 3, "Does each level build on those above?"),
         ("keep", "toy_wide", 4, "Does each row use few dimensions?"),
         ("halves", "toy_line", 1, "Are the clusters as large as the model assumed?"),
@@ -271,7 +271,7 @@ def test_against_a_run_without_the_bias(ok, runs, tiny):
     assert "without the bias" in page
     assert "paired" in result.stdout
     assert "±" in result.stdout
-    assert "--against VANILLA_RUN" not in result.stdout
+    assert "--mapping identity" not in result.stdout
     assert 'class="curve vanilla"' in page
 
 
@@ -334,7 +334,7 @@ def test_a_measured_likelihood_goes_before_the_one_computed_here_with_the_error_
     assert "−9.00 nats per example with the bias, −8.00 without it" in result.stdout
     assert "Measured: likelihood bound." in result.stdout
     assert f"a difference of −1.00 ± {error:.2f}" in result.stdout
-    assert "a difference of −0.3 ± 0.014" in result.stdout
+    assert "a difference of −0.300 ± 0.014" in result.stdout
     assert "--metric" not in result.stdout
 
 
@@ -466,4 +466,4 @@ def test_open_hands_the_file_to_a_browser(ok, runs, monkeypatch):
 
 def test_commands_for_copying_are_quoted(ok, runs):
     shutil.copytree(runs / "points", runs / "my points")
-    assert "intel report 'my points' --against VANILLA_RUN" in ok("report", "my points").stdout
+    assert "`intel report 'my points' --against 'my points-identity'`" in ok("report", "my points").stdout

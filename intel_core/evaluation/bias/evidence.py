@@ -21,9 +21,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Retry:
-    """Options of `intel train` with which the run could be trained again; empty where there is none.
+    """Commands, or options of `intel train`, by which the run could be trained again; empty where there is none.
 
     Attributes:
+        run: whether these are commands that begin with the settings of the run, and not options alone.
+        seeds: with other seeds; one command for each of the two runs that are compared, and one that compares them.
+        without: without the bias, and then the report on both.
         longer: with more steps.
         starts: from several initialisations, of which the best is trained.
         warmup: with a weight of the KL term that grows.
@@ -32,6 +35,9 @@ class Retry:
         of_k: with so many clusters.
     """
 
+    run: bool = False
+    seeds: tuple[str, ...] = ("--replicates 5",)
+    without: tuple[str, ...] = ("--mapping identity",)
     longer: str = ""
     starts: str = ""
     warmup: str = ""
@@ -52,6 +58,8 @@ class Clusters:
         loyalty: share of posterior samples that lie in the cluster of their mean.
         agreement: mutual information of cluster and label over the smaller of their entropies; None without labels.
         classes: number of different labels.
+        learned: whether `declared` was learned from the data, and not assumed beforehand.
+        retry: what could be tried.
     """
 
     where: str
@@ -61,6 +69,7 @@ class Clusters:
     loyalty: float | None = None
     agreement: float | None = None
     classes: int = 0
+    learned: bool = False
     retry: Retry = Retry()
 
 
@@ -78,7 +87,6 @@ class Shape:
         n: number of draws, and of samples.
         bound: the declared bound of the norm.
         norm: the median norm of the data's z.
-        retry: what could be tried.
         retry: what could be tried.
     """
 
@@ -182,6 +190,7 @@ class Evidence:
         against: whether a run without the bias was given.
         missing: why evidence is missing, in sentences.
         retry: what could be tried about the run as a whole.
+        without: the option of a run without the bias.
     """
 
     declared: bool
@@ -196,3 +205,4 @@ class Evidence:
     against: bool = False
     missing: tuple[str, ...] = ()
     retry: Retry = Retry()
+    without: str = "--mapping identity"

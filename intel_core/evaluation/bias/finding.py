@@ -22,6 +22,8 @@ class Finding:
         sentence: the answer with its numbers.
         part: the part of the mapping it is about; empty for a comparison with the run without the bias.
         decisive: whether a "no" here means that the part did not take.
+        next: a command that may mend it, or options of `intel train`; empty where nothing is to be mended.
+        own_answer: to the question, where it is none of the usual ones.
     """
 
     outcome: Outcome
@@ -41,7 +43,7 @@ class Finding:
     def told(self) -> str:
         """The sentence, and after it what to do next.
 
-        >>> Finding("not", "Is it so?", "It is not: 1 of 3.", next="--steps 5000").told
-        'It is not: 1 of 3; next: `--steps 5000`'
+        >>> Finding("not", "Is it so?", "It is not: 1 of 3.", next="intel train --steps 5000").told
+        'It is not: 1 of 3; next: `intel train --steps 5000`'
         """
         return f"{self.sentence.removesuffix('.')}; next: `{self.next}`" if self.next else self.sentence

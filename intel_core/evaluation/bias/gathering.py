@@ -110,7 +110,7 @@ def gather(
         off_manifold=from_metrics("manifold", mine, others, "lower"),
         against=against is not None,
         missing=(*([problem] if problem else []), *_unequal(run, against)),
-        retry=retries(run)[0],
+        retry=retries(run, against)[0],
         **_by_part(run, encoding, labels),
     )
     return Gathered(evidence, dataset, encoding, labels, mine, others, notes)
@@ -229,8 +229,11 @@ def _clusters(part: Clustering, mean: Tensor, y: Tensor, labels: Tensor | None, 
     if classes is not None and len(classes[0]) > 1 and k > 1:
         table = contingency_table(own.flatten(), classes[1], k, len(classes[0]))
         agreement = normalised_mutual_information(table, over="smaller")
+    with torch.enable_grad():  # shares that depend on a parameter are learned
+        learned = part.proportions().requires_grad
     return Clusters(
         where=where,
+        learned=learned,
         declared=[float(p) for p in part.proportions().detach().cpu()],
         seen=[float(p) for p in torch.bincount(own.flatten(), minlength=k).double() / len(own)],
         n=len(own),
@@ -250,7 +253,7 @@ def _shape(part: Any, y: Tensor, where: str, betti: Sequence[int] | None, bound:
     z, prior, other = part(y[:n]), part(draws[0]), part(draws[1])
     filled, inside = near_each_other(prior, z)
     filled_by_prior, inside_by_prior = near_each_other(prior, other)
-    name = in_words(betti) if betti is not None else f"norm at most {bound:.3g}"
+    name = in_words(betti) if betti is not None else f"at most {bound:.3g} away from the origin"
     return Shape(
         where, name, filled, filled_by_prior, inside, inside_by_prior, n, bound, float(z.norm(dim=-1).median())
     )

@@ -40,7 +40,10 @@ def paired(mine: Tensor, other: Tensor, unit: str = "nats per example") -> Compa
     """Two runs' bounds on the same examples; the error is that of the mean of differences."""
     difference = mine - other
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else None
-    what = f"Log-likelihood bound (IWAE, {_BOUND_DRAWS} draws, {len(mine):,} test examples, paired)"
+    what = (
+        f"A lower bound of log p(x), the IWAE bound with {_BOUND_DRAWS} draws, on the same {len(mine):,} test examples "
+        "for both (paired)"
+    )
     return Compared(what, float(mine.mean()), float(other.mean()), error, unit, by="paired bounds", n=len(mine))
 
 

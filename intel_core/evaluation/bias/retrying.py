@@ -1,41 +1,82 @@
-"""With which options could a run be trained again, to mend what a verdict finds? Texts for `intel train`."""
+"""By which commands could a run be trained again, to mend what a verdict finds? Texts to be typed or pasted."""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
+from pathlib import Path
 
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.errors import SpecError
 from intel_core.evaluation.bias.evidence import Retry
 from intel_core.helpers.parts_of_mapping import elements
 from intel_core.mappings.contract import MappingSpec
+from intel_core.reading.arrays import MemorySpec
 from intel_core.runs.stored_run import StoredRun
 from intel_core.schedules import ConstantScheduleSpec
 
 __all__ = ["retries", "with_setting"]
 
 _STARTS = 4
+_SEEDS = 5
 _STRONGER = 10
 
 
-def retries(run: StoredRun) -> list[Retry]:
+def retries(run: StoredRun, against: StoredRun | None = None) -> list[Retry]:
     """What could be tried for each elementary mapping of a run, in the order of `elements`.
+
+    These are commands, which begin with the settings of the run. Where the data were arrays of a Python process, which
+    no command can read, they are options alone.
 
     No mapping is known by name: a spec is read by the names of its settings, ``learnable`` for learned shares of
     clusters, ``k`` for their number, ``gamma`` for the weight of a loss.
     """
     spec, parts = run.spec, elements(run.model.mapping)
     steps = spec.steps or int(run.metrics.get("step", 0))
-    common = Retry(
-        longer=f"--steps {2 * steps}",
-        starts=f"--restarts {max(_STARTS, 2 * run.restarts)}",
-        warmup=f"--warmup {max(1, steps // 2)}" if _is_constant(spec.schedules.get("kl")) else "",
+    again = _again(run)
+    common = replace(
+        _whole(run, against),
+        longer=f"{again}--steps {2 * steps}",
+        starts=f"{again}--restarts {max(_STARTS, 2 * run.restarts)}",
+        warmup=f"{again}--warmup {max(1, steps // 2)}" if _is_constant(spec.schedules.get("kl")) else "",
     )
     specs = list(spec.mapping)
     if len(specs) != len(parts):  # a mapping that is a composition itself: which setting is whose is not known
         return [common] * len(parts)
     texts = [format_spec(one) for one in specs]
-    return [_for_part(common, specs, texts, i) for i in range(len(specs))]
+    return [_for_part(common, again, specs, texts, i) for i in range(len(specs))]
+
+
+def _again(run: StoredRun) -> str:
+    """The beginning of a command that trains with the settings of a run; empty where no command can read its data."""
+    if isinstance(run.spec.data, MemorySpec):
+        return ""
+    return f"intel train --config {shlex.quote(str(run.path / 'run.json'))} "
+
+
+def _whole(run: StoredRun, against: StoredRun | None) -> Retry:
+    """How the run itself could be repeated: with other seeds, and without the bias."""
+    again = _again(run)
+    if not again:
+        return Retry()
+    seeds: tuple[str, ...] = (f"{again}--replicates {_SEEDS}",)
+    if against is not None:
+        runs = [(one, shlex.quote(str(_free(one.path, "seeds")))) for one in (run, against)]
+        commands = [f"{_again(one)}--replicates {_SEEDS} --run-dir {folder}" for one, folder in runs]
+        (_, mine), (_, others) = runs
+        seeds = (*commands, f"intel compare {others} {mine}")
+    plain = _free(run.path, "identity")
+    report = f"intel report {shlex.quote(str(run.path))} --against {shlex.quote(str(plain))}"
+    train = f"{again}--mapping identity --run-dir {shlex.quote(str(plain))}"
+    return Retry(run=True, seeds=seeds, without=(train, report))
+
+
+def _free(path: Path, ending: str) -> Path:
+    """A folder beside a run that does not exist yet."""
+    folder, number = path.with_name(f"{path.name}-{ending}"), 2
+    while folder.exists():
+        folder, number = path.with_name(f"{path.name}-{ending}{number}"), number + 1
+    return folder
 
 
 def _is_constant(schedule: object) -> bool:
@@ -43,23 +84,21 @@ def _is_constant(schedule: object) -> bool:
     return schedule is None or isinstance(schedule, ConstantScheduleSpec)
 
 
-def _for_part(common: Retry, specs: list[MappingSpec], texts: list[str], place: int) -> Retry:
+def _for_part(common: Retry, again: str, specs: list[MappingSpec], texts: list[str], place: int) -> Retry:
     spec, text = specs[place], texts[place]
 
     def options(changed: str) -> str:
         """All mappings of the run, this one changed; empty where it cannot be."""
         every = [changed if i == place else other for i, other in enumerate(texts)]
-        return " ".join(f"--mapping {shlex.quote(one)}" for one in every) if changed else ""
+        return again + " ".join(f"--mapping {shlex.quote(one)}" for one in every) if changed else ""
 
     learnable = getattr(spec, "learnable", None) is False
     k, gamma = getattr(spec, "k", None), getattr(spec, "gamma", None)
     counted = isinstance(k, int) and not isinstance(k, bool)
     weighted = isinstance(gamma, int | float) and not isinstance(gamma, bool)
     stronger = f"{_STRONGER * (gamma or 0.1):g}" if weighted else ""
-    return Retry(
-        longer=common.longer,
-        starts=common.starts,
-        warmup=common.warmup,
+    return replace(
+        common,
         learnable=options(with_setting(text, "learnable", "true")) if learnable else "",
         stronger=options(with_setting(text, "gamma", stronger)) if weighted else "",
         of_k=lambda n: options(with_setting(text, "k", str(n))) if counted and n != k else "",

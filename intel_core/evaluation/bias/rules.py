@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from intel_core.evaluation.bias.evidence import Clusters, Compared, Levels, Retry, Shape, Sparse
+from intel_core.evaluation.bias.evidence import Clusters, Levels, Retry, Shape, Sparse
 from intel_core.evaluation.bias.finding import Finding, Outcome
 from intel_core.evaluation.statistics import binomial_at_most, binomial_deviation
 
@@ -16,13 +16,11 @@ __all__ = [
     "of_clusters",
     "of_collapse",
     "of_levels",
-    "of_likelihood",
-    "of_manifold",
     "of_shape",
     "of_sparsity",
 ]
 
-NOTHING, SEEDS = Retry(), "--replicates 5"
+NOTHING = Retry()
 SIZES = "Are the clusters as large as the model assumed?"
 NEAR, FAR = 0.10, 0.25
 """How far the data's shares of clusters may be from the declared ones (total variation)."""
@@ -42,12 +40,8 @@ SHUT, OPEN = 0.25, 0.02
 """Share of the coordinates of active dimensions that the mapping makes less than half as large."""
 ACTIVE_KL = 0.05
 """Nats per example below which a level carries nothing."""
-ERRORS = 2.0
-"""Standard errors beyond which two numbers differ."""
 ALIKE = 0.02
 """Shares of clusters that differ by less than this part of an equal share are called equal."""
-DOUBTFUL = 5.0
-"""% of examples with a doubtful likelihood from which on the finding mentions them."""
 
 
 def _graded(value: float, good: float, bad: float) -> Outcome:
@@ -67,8 +61,8 @@ def of_collapse(y_dim: int, retry: Retry = NOTHING) -> Finding:
     return Finding(
         "not",
         "Does the model use its latent space?",
-        f"The encoder says the same of every row: 0 of its {y_dim} dimensions tell rows apart (the posterior has "
-        "collapsed). So there is nothing that the mapping could order.",
+        f"The encoder says the same of every row: 0 of its {y_dim} dimensions tell rows apart, and a model that works "
+        "has 1 or more (this is called posterior collapse). So there is nothing that the mapping could order.",
         next=_next("not", retry.warmup, retry.longer),
     )
 
@@ -79,17 +73,19 @@ def of_clusters(found: Clusters) -> list[Finding]:
     findings = [_sizes(found, part)]
     if found.loyalty is not None:
         outcome = _graded(found.loyalty, LOYAL, TORN)
+        luck = sum(p * q for p, q in zip(found.declared, found.seen, strict=True))
         case = {
             "took": "Each row lies clearly inside one cluster",
             "partly": "Some rows lie between two clusters",
-            "not": "Many rows lie between two clusters, so that the cluster of a single row means little",
+            "not": "Many rows lie between two clusters, so the cluster of a single row means little",
         }[outcome]
         findings.append(
             Finding(
                 outcome,
                 "Does each row lie clearly in one cluster?",
-                f"{case}: of the encoder's random draws for a row {found.loyalty:.0%} fall into the row's own cluster, "
-                f"{LOYAL:.0%} or more would be clear.",
+                f"{case}: if a row is encoded again, each time with new random noise, it falls into its own cluster in "
+                f"{found.loyalty:.0%} of all cases; by chance it would in {luck:.0%}, and {LOYAL:.0%} or more counts "
+                "as clear.",
                 part,
                 next=_next(outcome, found.retry.longer),
             )
@@ -111,14 +107,15 @@ def _sizes(found: Clusters, part: str) -> Finding:
     ]
     if bare and outcome == "took":
         outcome = "partly"
-    equal = max(found.declared) - min(found.declared) < ALIKE / k
-    assumed = "equal ones" if equal else f"{_shares(found.declared)}"
+    equal = max(found.declared) - min(found.declared) < ALIKE / k and not found.learned
+    verb = "learned" if found.learned else "assumed"
+    sizes = f"the sizes that the model {verb} ({'equal ones' if equal else _shares(found.declared)})"
     case = {
-        "took": f"The clusters have about the sizes that the model assumed ({assumed})",
-        "partly": f"The clusters do not quite have the sizes that the model assumed ({assumed})",
+        "took": f"The clusters have about {sizes}",
+        "partly": f"The clusters do not quite have {sizes}",
         "not": "The clusters are unequal and the model assumed equal ones"
         if equal
-        else f"The clusters do not have the sizes that the model assumed ({assumed})",
+        else f"The clusters do not have {sizes}",
     }[outcome]
     told = (
         f"{apart:.0%} of the {found.n:,} rows are in the wrong cluster, {chance:.0%} would be by chance; the clusters "
@@ -131,16 +128,16 @@ def _sizes(found: Clusters, part: str) -> Finding:
         return Finding(
             "unknown",
             SIZES,
-            f"So few examples cannot show whether {k} clusters have the sizes that the model assumed: {told}.",
+            f"So few rows cannot show whether {k} clusters have the sizes that the model {verb}: {told}.",
             part,
             decisive=True,
         )
-    means = "" if outcome == "took" else ". So the model draws samples of some clusters more often than the data do"
+    means = ". So new samples show some clusters more often than the data do, and others less often"
     fewer = found.retry.of_k(k - len(bare)) if bare and k - len(bare) > 1 else ""
     return Finding(
         outcome,
         SIZES,
-        f"{case}: {told}{means}.",
+        f"{case}: {told}{'' if outcome == 'took' else means}.",
         part,
         decisive=True,
         next=_next(outcome, found.retry.learnable, fewer, found.retry.longer),
@@ -150,18 +147,18 @@ def _sizes(found: Clusters, part: str) -> Finding:
 def _agreement(found: Clusters, agreement: float, part: str) -> Finding:
     graded = _graded(agreement, AGREE, APART)
     case = {
-        "took": f"The clusters follow the {found.classes} labels, which training never saw",
-        "partly": f"The clusters follow the {found.classes} labels in part; training never saw them",
-        "not": f"The clusters follow some other property of the data than the {found.classes} labels, which is no "
-        "fault unless you want the labels",
+        "took": f"The clusters match the {found.classes} labels, which training never saw",
+        "partly": f"The clusters match the {found.classes} labels in part; training never saw them",
+        "not": f"The clusters follow something else in the data than the {found.classes} labels, which is no fault "
+        "unless you want the labels",
     }[graded]
     # Clusters that follow another factor than the labels are clusters all the same.
     outcome: Outcome = "partly" if graded == "not" else graded
     return Finding(
         outcome,
         "Do the clusters match the labels?",
-        f"{case}: knowing the cluster gives {agreement:.0%} of the information about the label that it could give; "
-        f"unrelated clusters give 0%, and {AGREE:.0%} or more counts as a match.",
+        f"{case}: they reach {agreement:.0%} on a scale from 0% (the cluster of a row tells nothing about its label) "
+        f"to 100% (it tells as much as {len(found.declared)} clusters can); {AGREE:.0%} or more counts as a match.",
         part,
         next=_next(outcome, found.retry.of_k(found.classes), found.retry.starts),
     )
@@ -181,18 +178,22 @@ def of_shape(found: Shape) -> list[Finding]:
         "partly": "The data use a part of the shape",
         "not": "The data use a small part of the shape",
     }[filled]
-    lies = "of the data lie where the model draws almost nothing, so that its samples will not show them"
+    lies = "of the data lie where the model draws almost no samples, so new samples will not be like them"
     lie = {"took": "The data lie where the model draws its samples", "partly": f"Some {lies}", "not": f"Most {lies}"}
     empty = "" if filled == "took" else " Samples from the rest are of a kind that the model has never seen."
     norm = ""
     if found.bound is not None and found.norm is not None:
-        norm = f" Half of the rows are within {found.norm:.3g} of the origin; the mapping allows {found.bound:.3g}."
+        norm = (
+            f" Half of the rows are at most {found.norm:.3g} away from the origin; the mapping allows at most "
+            f"{found.bound:.3g}."
+        )
     return [
         Finding(
             filled,
             "Do the data use the whole shape?",
-            f"{use} ({found.name}): {found.filled:.0%} of {found.n:,} random draws of the model have a row of the data "
-            f"nearby; if the data were spread over all of it, {found.filled_by_prior:.0%} would.{empty}",
+            f"{use} ({found.name}): of {found.n:,} random places on it, {found.filled:.0%} have a row of the data "
+            f"nearby. If the data were spread over all of it, {found.filled_by_prior:.0%} would; "
+            f"{FILLED * found.filled_by_prior:.0%} or more counts as the whole.{empty}",
             part,
             decisive=True,
             next=_next(filled, found.retry.starts),
@@ -200,8 +201,9 @@ def of_shape(found: Shape) -> list[Finding]:
         Finding(
             inside,
             "Do the data lie where the model draws its samples?",
-            f"{lie[inside]}: {found.inside:.0%} of the rows have a random draw of the model nearby; of the model's own "
-            f"samples {found.inside_by_prior:.0%} do.{norm}",
+            f"{lie[inside]}: {found.inside:.0%} of the rows have one of {found.n:,} random samples nearby. Of other "
+            f"random samples {found.inside_by_prior:.0%} have; {FILLED * found.inside_by_prior:.0%} or more counts as "
+            f"yes.{norm}",
             part,
             next=_next(inside, found.retry.longer),
         ),
@@ -221,8 +223,9 @@ def of_sparsity(found: Sparse) -> list[Finding]:
         Finding(
             whole,
             "Does each row use few dimensions?",
-            f"{case[whole]}: the sparsity (Hoyer score) of {found.n:,} rows is {found.hoyer:.2f} on average; random "
-            f"numbers have {found.floor:.2f}, and a single dimension for each row would give 1.00.",
+            f"{case[whole]}: the {found.n:,} rows reach {found.hoyer:.2f} on average on a scale where "
+            f"{found.floor:.2f} is random numbers, 1.00 is a single dimension in use for each row, and "
+            f"{_enough(found.floor):.2f} or more counts as few (the Hoyer score).",
             part,
             decisive=True,
             next=_next(whole, retry.stronger, retry.longer),
@@ -232,16 +235,19 @@ def of_sparsity(found: Sparse) -> list[Finding]:
         # Dimensions that carry nothing are noise about zero, which makes a row look sparse that is not.
         live = _graded(_gained(found.hoyer_active, found.floor_active), SPARSER, EVEN)
         case = {
-            "took": "It is so as well",
-            "partly": "There it is so in part",
-            "not": "There each row uses all of them alike; any sparsity is that of dimensions which no row uses",
+            "took": "Each row uses few of these as well",
+            "partly": "Each row uses somewhat fewer of these than it would without a sparse bias",
+            "not": "Each row uses all of these alike, so what looks sparse above are dimensions that no row uses"
+            if whole != "not"
+            else "Each row uses all of these alike",
         }
         findings.append(
             Finding(
                 live,
-                "Also among the dimensions that carry something?",
-                f"{case[live]}: counting the {found.active} dimensions alone that tell rows apart, the sparsity is "
-                f"{found.hoyer_active:.2f}; random numbers have {found.floor_active:.2f}.",
+                "Also among the dimensions that tell rows apart?",
+                f"{case[live]}: in the {found.active} dimensions that tell rows apart, the rows reach "
+                f"{found.hoyer_active:.2f} on the same scale; random numbers have {found.floor_active:.2f} there, and "
+                f"{_enough(found.floor_active):.2f} or more counts as few.",
                 part,
                 next=_next(live, retry.stronger, retry.longer),
             )
@@ -249,16 +255,18 @@ def of_sparsity(found: Sparse) -> list[Finding]:
     if found.shut is not None:
         shut = _graded(found.shut, SHUT, OPEN)
         case = {
-            "took": "The mapping switches dimensions off, a different set for different rows",
+            "took": "The mapping switches dimensions off",
             "partly": "The mapping switches a few dimensions off",
             "not": "The mapping switches nothing off",
         }
+        vain = " Even so, the rows are not sparse (see above)." if (whole, shut) == ("not", "took") else ""
         findings.append(
             Finding(
                 shut,
                 "Does the mapping switch dimensions off?",
-                f"{case[shut]}: in dimensions that tell rows apart it makes {found.shut:.0%} of the values less than "
-                f"half as large; {SHUT:.0%} or more would be plain, {OPEN:.0%} or fewer is next to nothing.",
+                f"{case[shut]}: it makes {found.shut:.0%} of the values less than half as large, counting the "
+                f"dimensions that tell rows apart; {SHUT:.0%} or more counts as switching off, {OPEN:.0%} or less as "
+                f"nothing.{vain}",
                 part,
                 next=_next(shut, retry.stronger, retry.longer),
             )
@@ -269,6 +277,11 @@ def of_sparsity(found: Sparse) -> list[Finding]:
 def _gained(hoyer: float, floor: float) -> float:
     """Which part of the way from a Gaussian to a single active dimension is made."""
     return (hoyer - floor) / max(1 - floor, 1e-9)
+
+
+def _enough(floor: float) -> float:
+    """The Hoyer score from which on rows count as sparse."""
+    return floor + SPARSER * (1 - floor)
 
 
 def of_levels(found: Levels) -> list[Finding]:
@@ -288,8 +301,8 @@ def of_levels(found: Levels) -> list[Finding]:
         Finding(
             in_use,
             "Is every level in use?",
-            f"{case}: from the top they carry {', '.join(f'{kl:.2f}' for kl in found.kl)} nats per row; "
-            f"{ACTIVE_KL:g} or more counts.",
+            f"{case}: from the top to the lowest they carry {', '.join(f'{kl:.2f}' for kl in found.kl)} nats of "
+            f"information about each row; 0 is a level without use, and {ACTIVE_KL:g} or more counts as in use.",
             part,
             decisive=True,  # one level alone is no hierarchy
             next=_next(in_use, retry.warmup, retry.longer),
@@ -307,93 +320,12 @@ def of_levels(found: Levels) -> list[Finding]:
             Finding(
                 outcome,
                 "Does each level build on those above?",
-                f"{case}: of what varies in each lower level, {', '.join(f'{share:.0%}' for share in below)} comes "
-                f"from above; {PASSES_ON:.0%} or more would be plain, {ALONE:.0%} or less is next to nothing.",
+                f"{case}: below the top, {', '.join(f'{share:.0%}' for share in below)} of what varies in a level "
+                f"comes from the levels above it; levels without connection have 0%, and {PASSES_ON:.0%} or more "
+                "counts as building on them.",
                 part,
                 decisive=True,
                 next=_next(outcome, retry.longer, retry.starts),
             )
         )
     return findings
-
-
-def of_likelihood(found: Compared | None) -> list[Finding]:
-    """Whether the likelihood is as good as without the bias; nothing where it is not known."""
-    if found is None:
-        return []
-    question = "Does the bias cost likelihood?"
-    numbers = f"{f'{_signed(found.value)} {found.unit}'.rstrip()} with the bias, {_signed(found.vanilla)} without it"
-    how = f" Measured: {found.what[:1].lower()}{found.what[1:]}."
-    if found.error is None:
-        said = f"It is not known how far the difference is chance: {numbers}.{how}"
-        return [Finding("unknown", question, said)]
-    difference = found.value - found.vanilla
-    case, _ = _of_difference(difference, found.error, "the test data are modelled", ("better", "worse"), "cost")
-    sentence = f"{case}: {numbers}, a difference of {_signed(difference, plus=True)} ± {found.error:.2f}.{how}"
-    command = ""
-    if found.doubtful > DOUBTFUL:
-        sentence += f" For {found.doubtful:.0f}% of the rows the number is too low, since too few random draws count."
-        command = found.remedy
-    worse = difference < -ERRORS * found.error
-    gain = difference > ERRORS * found.error
-    return [
-        Finding(
-            "not" if worse else "took",
-            question,
-            sentence,
-            next=command or (SEEDS if worse else ""),
-            own_answer="yes" if worse else "no, it is better" if gain else "none is shown",
-        )
-    ]
-
-
-def _of_difference(
-    difference: float, error: float, what: str, words: tuple[str, str], price: str
-) -> tuple[str, Outcome]:
-    """What a difference with its standard error shows, in a sentence, positive ones being of the first word."""
-    good, bad = words
-    word = good if difference > 0 else bad
-    what = what[:1].upper() + what[1:]
-    if abs(difference) > ERRORS * error:
-        return f"{what} {word} than without the bias", "took" if difference > 0 else "not"
-    if abs(difference) < error:
-        return (
-            f"No difference is shown, since it is smaller than its standard error (a small {price} may be there)",
-            "partly",
-        )
-    return f"{what} {word} than without the bias, but by less than two standard errors, which shows nothing", "partly"
-
-
-def of_manifold(found: Compared | None) -> list[Finding]:
-    """Whether fewer samples fall beside the data than without the bias; nothing where it is not known."""
-    if found is None:
-        return []
-    question = "Do fewer samples miss the data?"
-    numbers = f"{f'{found.value:.3g} {found.unit}'.rstrip()} with the bias, {found.vanilla:.3g} without it"
-    how = f" Measured: {found.what[:1].lower()}{found.what[1:]}."
-    if found.error is None:
-        said = f"It is not known how far the difference is chance: {numbers}.{how}"
-        return [Finding("unknown", question, said)]
-    difference = found.value - found.vanilla
-    case, outcome = _of_difference(
-        -difference, found.error, "samples miss the data", ("less often", "more often"), "gain"
-    )
-    told = f"a difference of {difference:+.2g} ± {found.error:.2g}.".replace("-", "−")
-    return [
-        Finding(
-            outcome,
-            question,
-            f"{case}: {numbers}, {told}{how}",
-            next=SEEDS if outcome == "not" else "",
-            own_answer="not shown" if outcome == "partly" else "",
-        )
-    ]
-
-
-def _signed(value: float, *, plus: bool = False) -> str:
-    """Two decimals, with a minus sign that is one.
-
-    >>> _signed(-23.394), _signed(0.2, plus=True)
-    ('−23.39', '+0.20')
-    """
-    return f"{value:{'+' if plus else ''}.2f}".replace("-", "−")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from intel_core.evaluation.bias import rules
+from intel_core.evaluation.bias import beside, rules
 from intel_core.evaluation.bias.evidence import Evidence
 from intel_core.evaluation.bias.finding import ANSWERS, Finding, Outcome
 
@@ -34,9 +34,10 @@ class Verdict:
     >>> verdict = judge(Evidence(declared=False))
     >>> verdict
     <Verdict: Whether the bias took effect cannot be told.>
-    >>> print(verdict)
+    >>> print(verdict)  # doctest: +NORMALIZE_WHITESPACE
     Whether the bias took effect cannot be told.
-      The mapping assumes nothing of the data that they could confirm or refute, so there is no bias to judge.
+      This model has no bias to judge: its mapping assumes nothing that data could confirm or refute; next:
+      `intel plugins list`, which lists the mappings that do.
     """
 
     outcome: Outcome
@@ -98,14 +99,17 @@ def judge(evidence: Evidence) -> Verdict:
         *(f for found in evidence.sparse for f in rules.of_sparsity(found)),
         *(f for found in evidence.levels for f in rules.of_levels(found)),
     ]
-    beside = [*rules.of_likelihood(evidence.likelihood), *rules.of_manifold(evidence.off_manifold)]
+    compared = [
+        *beside.of_likelihood(evidence.likelihood, evidence.retry),
+        *beside.of_manifold(evidence.off_manifold, evidence.retry),
+    ]
     collapsed = evidence.active == 0 and evidence.declared
     first = [rules.of_collapse(evidence.y_dim, evidence.retry)] if collapsed else []
-    outcome: Outcome = "not" if collapsed else _whole(bias, beside)
-    return Verdict(outcome, (*first, *bias, *beside), _caveats(evidence), _ask(evidence, outcome))
+    outcome: Outcome = "not" if collapsed else _whole(bias, compared)
+    return Verdict(outcome, (*first, *bias, *compared), _caveats(evidence), _ask(evidence, outcome))
 
 
-def _whole(bias: Iterable[Finding], beside: Iterable[Finding]) -> Outcome:
+def _whole(bias: Iterable[Finding], compared: Iterable[Finding]) -> Outcome:
     parts: dict[str, list[Finding]] = {}
     for finding in bias:
         if finding.outcome != "unknown":
@@ -114,7 +118,7 @@ def _whole(bias: Iterable[Finding], beside: Iterable[Finding]) -> Outcome:
     if not outcomes:
         return "unknown"
     if outcomes == {"took"}:
-        return "partly" if any(finding.outcome == "not" for finding in beside) else "took"
+        return "partly" if any(finding.outcome == "not" for finding in compared) else "took"
     return "not" if outcomes == {"not"} else "partly"
 
 
@@ -131,17 +135,37 @@ def _caveats(evidence: Evidence) -> tuple[str, ...]:
     found = list(evidence.missing)
     if not evidence.declared:
         found.append(
-            "The mapping assumes nothing of the data that they could confirm or refute, so there is no bias to judge."
+            "This model has no bias to judge: its mapping assumes nothing that data could confirm or refute; next: "
+            "`intel plugins list`, which lists the mappings that do."
         )
         return tuple(found)
-    found.append("This is one training run of one seed; next: `--replicates 5`, which shows whether other seeds agree.")
+    retry = evidence.retry
+    found.append(
+        "This is one training run of one seed, and other seeds may give another answer; next: "
+        f"{_commands(retry.seeds)}."
+    )
     if not evidence.against:
         found.append(
-            "Nothing is said of what the bias costs or gains, since there is no run without it beside this one; next: "
-            "`--mapping identity`, and then this report with `--against` that run (in Python: took(against=...))."
+            "What the bias costs or gains is not known, since there is no run without it to compare with; next: "
+            f"{_commands(retry.without)}{'' if retry.run else ', then this report with `--against` that run'} (in "
+            "Python: took(against=...))."
         )
-    found.append("Options after “next” are for `intel train`, with all other settings as in this run.")
+    found.append(
+        "Each `intel train` above makes a new run with the settings of this one; this one stays as it is."
+        if retry.run
+        else "Options after “next” are for `intel train`, with all other settings as in this run; in Python they are "
+        "arguments of fit()."
+    )
     return tuple(found)
+
+
+def _commands(commands: Sequence[str]) -> str:
+    """Commands in the order in which they are typed.
+
+    >>> _commands(["a", "b", "c"])
+    '`a`, then `b`, then `c`'
+    """
+    return ", then ".join(f"`{one}`" for one in commands)
 
 
 def _ask(evidence: Evidence, outcome: Outcome) -> tuple[str, ...]:

@@ -7,16 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from intel_core.evaluation.bias.beside import of_likelihood, of_manifold
 from intel_core.evaluation.bias.evidence import Clusters, Compared, Levels, Retry, Shape, Sparse
 from intel_core.evaluation.bias.finding import Finding
-from intel_core.evaluation.bias.rules import (
-    of_clusters,
-    of_levels,
-    of_likelihood,
-    of_manifold,
-    of_shape,
-    of_sparsity,
-)
+from intel_core.evaluation.bias.rules import of_clusters, of_levels, of_shape, of_sparsity
 
 CLUSTERS = Clusters("y0 and y1", (0.5, 0.5), (0.48, 0.52), 1000, loyalty=0.98, agreement=0.9, classes=2)
 BETTER = Compared("bound", -97.0, -98.0, 0.2, "nats per example")
@@ -41,11 +35,11 @@ def test_clusters_that_were_not_assumed_equal_are_not_called_so() -> None:
 @pytest.mark.parametrize(
     ("value", "outcome", "answer", "said"),
     [
-        (-99.0, "not", "yes", "modelled worse than without the bias: −99.00"),
-        (-97.0, "took", "no, it is better", "modelled better than without the bias: −97.00"),
-        (-98.1, "took", "none is shown", "No difference is shown"),
-        (-98.3, "took", "none is shown", "worse than without the bias, but by less than two standard errors"),
-        (-97.7, "took", "none is shown", "better than without the bias, but by less than two standard errors"),
+        (-99.0, "not", "yes", "modelled worse than without the bias: the log-likelihood"),
+        (-97.0, "took", "no, better", "modelled better than without the bias: the log-likelihood"),
+        (-98.1, "took", "not shown", "No difference is shown, since it could be chance"),
+        (-98.3, "took", "not shown", "(by chance up to 0.40, two standard errors)"),
+        (-97.7, "took", "not shown", "No difference is shown, since it could be chance"),
     ],
 )
 def test_a_likelihood_is_called_by_the_sign_and_the_error_of_its_difference(
@@ -61,10 +55,10 @@ def test_a_likelihood_is_called_by_the_sign_and_the_error_of_its_difference(
 @pytest.mark.parametrize(
     ("value", "outcome", "answer", "said"),
     [
-        (0.02, "took", "yes", "Samples miss the data less often"),
-        (0.4, "not", "no", "Samples miss the data more often"),
+        (0.02, "took", "yes", "Fewer samples miss the data than without the bias: 0.02 with"),
+        (0.4, "not", "no", "More samples miss the data than without the bias"),
         (0.2, "partly", "not shown", "No difference is shown"),
-        (0.215, "partly", "not shown", "more often than without the bias, but by less than two standard errors"),
+        (0.215, "partly", "not shown", "+0.015 ± 0.010 (by chance up to 0.020, two standard errors)"),
     ],
 )
 def test_samples_that_miss_the_data_are_called_by_the_sign_and_the_error_as_well(
@@ -123,7 +117,7 @@ def test_data_in_a_fifth_of_the_clusters_do_not_unless_too_few_tell(k, n, expect
     seen = torch.bincount(draws, minlength=k) / n
     found = of_clusters(Clusters("y", (1 / k,) * k, tuple(seen.tolist()), n))[0]
     assert found.outcome == expected
-    assert ("So few examples" in found.sentence) == (expected == "unknown")
+    assert ("So few rows" in found.sentence) == (expected == "unknown")
 
 
 @pytest.mark.parametrize(("doubtful", "said"), [(0.0, False), (4.9, False), (58.2, True)])

@@ -67,7 +67,7 @@ def test_every_outcome_is_reached():
 def test_a_collapsed_posterior_did_not_take_whatever_else_is_said():
     found = judge(Evidence(declared=True, active=0, y_dim=10, clusters=(CLUSTERS,)))
     assert found.outcome == "not"
-    assert "collapsed" in found.findings[0].sentence
+    assert "0 of its 10 dimensions tell rows apart" in found.findings[0].sentence
 
 
 def test_the_identity_has_no_bias_to_take():
