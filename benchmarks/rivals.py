@@ -31,7 +31,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "identity": {"mapping": "identity"},
     "mog, as coded": {"mapping": "identity", "prior": "mog:preset=as_coded"},
     "mog, sharp": {"mapping": "identity", "prior": "mog:preset=sharp"},
-    "mog, learned": {"mapping": "identity", "prior": "mog:k=10,learn=true"},
+    "mog, learned": {"mapping": "identity", "prior": "mog:preset=learned"},
     "vamp": {"mapping": "identity", "prior": "vamp:components=500"},
     "gmvae": {"mapping": "first:keep=50", "prior": "gmvae:k=10,w=10", "latent": 60},
     "flow prior": {"mapping": "identity", "prior": "flow"},

@@ -322,6 +322,8 @@ def test_components_versions_and_data_are_recorded(kind, trained):
     }[kind.partition(" ")[0]]
     assert components == {
         ("mappings", "widened"): ("this-process", "0"),
+        ("priors", "standard"): core,
+        ("posteriors", "gaussian"): core,
         ("datasets", "memory"): core,
         ("likelihoods", likelihood): core,
         ("networks", network): core,
