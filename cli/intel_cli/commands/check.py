@@ -1,4 +1,4 @@
-"""Does a mapping keep the contract and what it declares? `intel check`."""
+"""Does a mapping, a prior or a posterior keep its contract and what it says? `intel check`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from intel_cli.arguments.completion import CheckLevel, CheckNames, MappingOrRun
 from intel_cli.arguments.numbers import Integer
 
 if TYPE_CHECKING:
-    from intel_conformance import Report
-    from intel_conformance.candidate import Candidate, Checkable
+    from intel_conformance import Check, Report
+    from intel_conformance.candidate import Checkable
+    from intel_conformance.distributions.registry import Kind
 
     from intel_cli.arguments.mapping import Chosen
 
@@ -27,6 +29,8 @@ _DTYPES = ("float32", "float64")
 _EXAMPLES = (
     "intel check cluster:k=5",
     "intel check circle:dims=0-1 cluster:k=3,dims=2-3 --latent 4",
+    "intel check prior:mog:k=3",
+    "intel check posterior:sylvester --latent 4",
     "intel check spiral --only rows,mode.state -x",
     "intel check spiral --expect deploy.vmap='a branch on values' --junit spiral.xml",
     "intel check --list",
@@ -55,7 +59,7 @@ class _WithLegend(click.Command):
             formatter.write(f"  {example}\n")
 
 
-@click.command(cls=_WithLegend, short_help="Test a mapping against the contract and what it declares.")
+@click.command(cls=_WithLegend, short_help="Test a mapping, prior or posterior against its contract.")
 @click.argument("mappings", nargs=-1, type=MappingOrRun(), metavar="MAPPING...")
 @click.option(
     "--level",
@@ -66,7 +70,7 @@ class _WithLegend(click.Command):
 @click.option(
     "--latent",
     type=Integer(1, 4096),
-    help="Number of dimensions of y.  [default: the smallest that the mapping accepts, at least 2]",
+    help="Number of dimensions of y.  [default: the smallest that is accepted, at least 2]",
 )
 @click.option(
     "--seed",
@@ -127,14 +131,15 @@ def check(
     listing: bool,
     **options: Any,
 ) -> None:
-    """Test a mapping against the contract and everything that it declares.
+    """Test a mapping, a prior or a posterior against its contract and everything that it declares.
 
     MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
-    For a run directory, or the name of a run in runs/, the trained mapping is tested.
+    For a run directory, or the name of a run in runs/, the trained mapping is tested. A prior or a posterior is named
+    with its kind, e.g. prior:mog:k=3 or posterior:sylvester; with --list, prior or posterior lists its checks.
     """
     only, skip = _names("--only", only), _names("--skip", skip)
     if listing:
-        _list(level, only, skip, as_json=as_json)
+        _list(mappings, level, only, skip, as_json=as_json)
         return
     if not mappings:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
@@ -142,7 +147,7 @@ def check(
     if not report.ran:
         from intel_cli.output.telling import note
 
-        note("No check ran, so nothing is known about the mapping.")
+        note(f"No check ran, so nothing is known about the {report.kind}.")
     ctx.exit(report.exit_code)
 
 
@@ -163,7 +168,7 @@ def _names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _reasons(texts: Sequence[str]) -> dict[str, str]:
+def _reasons(texts: Sequence[str], among: Sequence[Check] | None) -> dict[str, str]:
     """Why which checks are expected to fail.
 
     Raises:
@@ -180,19 +185,41 @@ def _reasons(texts: Sequence[str]) -> dict[str, str]:
             raise SpecError(f"--expect {text!r} is not CHECK=REASON, e.g. deploy.vmap='a branch on values'")
         if name in reasons:
             raise SpecError(f"--expect names {name!r} twice")
-        names_of([name])
+        names_of([name], among)
         reasons[name] = reason
     return reasons
 
 
-def _list(level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:
+def _checks_of(texts: Sequence[str]) -> tuple[Kind | None, tuple[Check, ...] | None]:
+    """Whether a prior or a posterior is meant, and its checks; None twice for mappings.
+
+    Raises:
+        SpecError: if one is named together with something else.
+    """
+    from intel_core.errors import SpecError
+
+    if not any(text.lstrip().startswith(("prior", "posterior")) for text in texts):
+        return None, None  # the usual case, without an import of torch
+    from intel_conformance.distributions.candidates import kind_of
+    from intel_conformance.distributions.registry import checks_of
+
+    kinds = [kind_of(text) for text in texts]
+    kind = next((kind for kind in kinds if kind), None)
+    if kind is None:
+        return None, None
+    if len(kinds) > 1:
+        raise SpecError(f"{texts[kinds.index(kind)]} is checked alone, as only mappings are composed")
+    return kind, checks_of(kind)
+
+
+def _list(texts: Sequence[str], level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:
     from intel_conformance.catalogue import choose
     from intel_conformance.levels import LEVELS, level_of
 
     from intel_cli.output.check_results import show_list
     from intel_cli.output.telling import json_text
 
-    checks = choose(level_of(level or LEVELS[-1]), only, skip)
+    checks = choose(level_of(level or LEVELS[-1]), only, skip, _checks_of(texts)[1])
     if not as_json:
         show_list(checks)
         return
@@ -218,6 +245,7 @@ def _check(
 ) -> Report:
     """Run the checks and print their results; errors in the arguments are raised before the first check."""
     from intel_conformance import check_mapping, iter_checks
+    from intel_conformance.distributions.running import check_distribution, iter_distribution_checks
     from intel_conformance.levels import level_of
 
     from intel_cli.output.check_results import Marks, show_report, tell
@@ -225,12 +253,13 @@ def _check(
     from intel_core.compute.device import pick_device
     from intel_core.files import write_text
 
-    reasons = _reasons(expect)
+    kind, among = _checks_of(mappings)
+    reasons = _reasons(expect, among)
     if junit is not None:
         _check_writable(junit)
     device = str(pick_device(device))
     dtypes = dtypes or _DTYPES
-    what, chosen = _meant(mappings, latent, seed)
+    what, chosen = (mappings[0], None) if kind else _meant(mappings, latent, seed)
     settings: dict[str, Any] = {
         "level": level_of(level),
         "only": only,
@@ -239,14 +268,19 @@ def _check(
         "device": device,
         "dtypes": dtypes,
     }
-    planned = list(iter_checks(what, y_dim=latent, **settings))
+    planned = list(
+        iter_distribution_checks(kind, what, y_dim=latent, **settings)
+        if kind
+        else iter_checks(what, y_dim=latent, **settings)
+    )
     marks = None
     if planned and not as_json:
         _show_header(planned[0].candidate, mappings, chosen, level, dtypes)
         marks = Marks([one.id for one in planned])
     began = time.perf_counter()
     try:
-        report = check_mapping(
+        run: Any = partial(check_distribution, kind) if kind else check_mapping
+        report = run(
             what,
             y_dim=planned[0].candidate.y_dim if planned else latent,
             **settings,
@@ -315,7 +349,7 @@ def _meant(mappings: tuple[str, ...], latent: int | None, seed: int) -> tuple[Ch
 
 
 def _show_header(
-    candidate: Candidate, texts: Sequence[str], chosen: Chosen | None, level: str, dtypes: Sequence[str]
+    candidate: Any, texts: Sequence[str], chosen: Chosen | None, level: str, dtypes: Sequence[str]
 ) -> None:
     """What is checked, of which versions, and how."""
     from importlib import metadata
@@ -331,7 +365,9 @@ def _show_header(
     parts += [f"seed {candidate.seed}", level]
     parts += [str(candidate.device)] if str(candidate.device) != "cpu" else []
     parts += [dtypes[0]] if len(dtypes) == 1 else []
-    parts.append(f"{candidate.y_dim} dimension{'s' if candidate.y_dim > 1 else ''} of y, {candidate.z_dim} of z")
+    dims = f"{candidate.y_dim} dimension{'s' if candidate.y_dim > 1 else ''} of y"
+    kind = getattr(candidate, "kind", "")  # only priors and posteriors say so
+    parts.append(f"{dims}, {candidate.noise_dim} of noise" if kind else f"{dims}, {candidate.z_dim} of z")
     say(" · ".join(parts), bold=True)
 
 
@@ -339,7 +375,9 @@ def _origin(text: str) -> str:
     """The distribution that offers a mapping."""
     from intel_core.components.discovery import find
 
-    component = find("mappings", text.partition(":")[0].strip())
+    first, _, rest = text.strip().partition(":")
+    kind = {"prior": "priors", "posterior": "posteriors"}.get(first.strip().removesuffix("s"))
+    component = find(kind or "mappings", rest.partition(":")[0].strip() if kind else first.strip())
     return f" ({component.distribution} {component.version}, api {component.api})"
 
 

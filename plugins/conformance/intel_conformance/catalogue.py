@@ -26,10 +26,12 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted(registered.values(), key=lambda check: GROUPS.index(check.group)))
 
 
-def choose(level: Level, only: Sequence[str] = (), skip: Sequence[str] = ()) -> tuple[Check, ...]:
+def choose(
+    level: Level, only: Sequence[str] = (), skip: Sequence[str] = (), among: Sequence[Check] | None = None
+) -> tuple[Check, ...]:
     """The checks of a level, or those that `only` names at any level, without those that `skip` names.
 
-    The name of a group stands for all checks of the group.
+    The name of a group stands for all checks of the group. They are the checks of mappings if `among` is None.
 
     Raises:
         SpecError: for a name that is neither a check nor a group.
@@ -37,7 +39,7 @@ def choose(level: Level, only: Sequence[str] = (), skip: Sequence[str] = ()) -> 
     >>> [check.id for check in choose("quick", only=["mode"], skip=["mode.state"])][:2]
     ['mode.repeat', 'mode.train_eval']
     """
-    everything = all_checks()
+    everything = all_checks() if among is None else among
     wanted, unwanted = names_of(only, everything), names_of(skip, everything)
     last = LEVELS.index(level)
     return tuple(
@@ -64,6 +66,7 @@ def names_of(names: Sequence[str], everything: Sequence[Check] | None = None) ->
     for name in names:
         mine = {id for id in ids if name == id or id.startswith(f"{name}.")}
         if not mine:
-            raise SpecError(f"no check is called {name!r}{did_you_mean(name, [*ids, *GROUPS], say='checks')}")
+            groups = dict.fromkeys(check.group for check in everything)
+            raise SpecError(f"no check is called {name!r}{did_you_mean(name, [*ids, *groups], say='checks')}")
         found |= mine
     return found

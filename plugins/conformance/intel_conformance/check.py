@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intel_conformance.levels import Level
 
@@ -19,19 +19,20 @@ GROUPS = ("io", "rows", "mode", "finite", "cont", "grad", "deploy", "thm1", "str
 
 @dataclass(frozen=True)
 class Check:
-    """One question about a mapping.
+    """One question about a mapping, a prior or a posterior.
 
     Attributes:
         id: ``group.name``, e.g. ``rows.replace_others``.
         level: the first level that includes it.
         clause: the clause of the contract (`intel_core.Mapping`) that it tests, or the declared property.
-        run: returns if the mapping passes, and raises an `intel_conformance.outcomes.Outcome` otherwise.
+        run: called with what is checked; returns if it passes, and raises an `intel_conformance.outcomes.Outcome`
+            otherwise.
     """
 
     id: str
     level: Level
     clause: str
-    run: Callable[[Candidate], None]
+    run: Callable[[Any], None]
 
     @property
     def group(self) -> str:

@@ -70,14 +70,15 @@ class Report:
     """The results of all checks of a mapping.
 
     Attributes:
-        mapping: what was checked, as text.
+        mapping: what was checked, as text; a prior or a posterior, if `kind` says so.
         y_dim: number of dimensions of y.
-        z_dim: number of dimensions of z.
+        z_dim: number of dimensions of z; that of y if it is no mapping.
         level: of the checks.
         seed: of parameters and draws.
         planned: ids of the checks that were to run.
         results: one for each check that was run; fewer than planned if the first failure stopped the others.
         versions: of the distributions involved.
+        kind: ``mapping``, ``prior`` or ``posterior``.
     """
 
     mapping: str
@@ -88,6 +89,7 @@ class Report:
     planned: tuple[str, ...]
     results: tuple[Result, ...]
     versions: Dictionary[str, str] = field(default_factory=dict)
+    kind: str = "mapping"
 
     def of(self, *statuses: Status) -> tuple[Result, ...]:
         """The results with one of some statuses."""
@@ -132,9 +134,10 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The whole report, as values that JSON can represent."""
         return {
-            "mapping": self.mapping,
+            "kind": self.kind,
+            self.kind: self.mapping,
             "y_dim": self.y_dim,
-            "z_dim": self.z_dim,
+            **({"z_dim": self.z_dim} if self.kind == "mapping" else {}),
             "level": self.level,
             "seed": self.seed,
             "ok": self.ok,

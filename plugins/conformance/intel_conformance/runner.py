@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 
 from intel_conformance.candidate import Candidate, Checkable
 from intel_conformance.catalogue import choose, names_of
@@ -21,15 +21,15 @@ from intel_core.components.discovery import find
 from intel_core.components.loading import name_of
 from intel_core.errors import SpecError
 
-__all__ = ["Planned", "check_mapping", "iter_checks", "reason_for"]
+__all__ = ["Planned", "check_mapping", "iter_checks", "reason_for", "run_all"]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One check of one mapping, ready to be run."""
+    """One check of one mapping, prior or posterior, ready to be run."""
 
     check: Check
-    candidate: Candidate
+    candidate: Any
 
     @property
     def id(self) -> str:
@@ -143,6 +143,21 @@ def check_mapping(
     planned = list(
         iter_checks(what, level=level, only=only, skip=skip, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes)
     )
+    candidate = planned[0].candidate if planned else Candidate(what, seed=seed, level=level)
+    return run_all(planned, candidate, reasons, level, on_fail=on_fail, callback=callback)
+
+
+def run_all(
+    planned: Sequence[Planned],
+    candidate: Any,
+    reasons: Dictionary[str, str],
+    level: Level,
+    *,
+    on_fail: Literal["collect", "raise", "stop"] = "collect",
+    callback: Callable[[Result], None] | None = None,
+    kind: str = "mapping",
+) -> Report:
+    """Run checks and report, for `check_mapping` and its likes; `reasons` are those of expected failures."""
     results: list[Result] = []
     for one in planned:
         result = one.run(expected=reason_for(one.id, reasons))
@@ -151,7 +166,17 @@ def check_mapping(
             callback(result)
         if result.bad and on_fail != "collect":
             break
-    report = _report(what, planned, results, level, seed)
+    report = Report(
+        mapping=candidate.label,
+        y_dim=candidate.y_dim,
+        z_dim=candidate.z_dim,
+        level=level,
+        seed=candidate.seed,
+        planned=tuple(one.id for one in planned),
+        results=tuple(results),
+        versions=_versions(candidate),
+        kind=kind,
+    )
     if on_fail == "raise":
         report.raise_if_failed()
     return report
@@ -162,26 +187,12 @@ def reason_for(id: str, reasons: Dictionary[str, str]) -> str:
     return reasons.get(id) or reasons.get(id.partition(".")[0], "")
 
 
-def _report(what: Checkable, planned: Sequence[Planned], results: Sequence[Result], level: Level, seed: int) -> Report:
-    candidate = planned[0].candidate if planned else Candidate(what, seed=seed, level=level)
-    return Report(
-        mapping=candidate.label,
-        y_dim=candidate.y_dim,
-        z_dim=candidate.z_dim,
-        level=level,
-        seed=seed,
-        planned=tuple(one.id for one in planned),
-        results=tuple(results),
-        versions=_versions(candidate),
-    )
-
-
-def _versions(candidate: Candidate) -> dict[str, str]:
+def _versions(candidate: Any) -> dict[str, str]:
     """The versions of the plugins, the core and torch."""
     found = {}
     for spec in candidate.specs or ():
         try:
-            component = find("mappings", name_of("mappings", type(spec)))
+            component = find(spec.kind, name_of(spec.kind, type(spec)))
         except SpecError:
             continue  # it is not registered
         found[component.distribution] = component.version

@@ -1,4 +1,4 @@
-"""What do property-based tests draw? Hypothesis strategies for latents, Gaussian posteriors and specs.
+"""What do property-based tests draw? Hypothesis strategies for latents, noise, features, posteriors and specs.
 
 hypothesis draws an integer seed, from which a torch generator makes the tensors. An example can therefore be repeated
 and shrunk, unlike draws from torch's global random state.
@@ -23,7 +23,7 @@ from intel_core.errors import IntelError
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.posterior import DiagonalGaussian
 
-__all__ = ["gaussians", "latents", "specs"]
+__all__ = ["features", "gaussians", "latents", "noises", "specs"]
 
 _SEEDS = st.integers(0, 2**32 - 1)
 
@@ -67,6 +67,51 @@ def gaussians(draw: Callable[[Any], Any], y_dim: int, *, dtype: torch.dtype = to
     generator = torch.Generator().manual_seed(draw(_SEEDS))
     mean, spread = torch.randn(2, 1, y_dim, generator=generator, dtype=torch.float64) * far
     return DiagonalGaussian(mean.to(dtype), (spread - far).clamp(-6, 2).to(dtype))
+
+
+@st.composite
+def noises(
+    draw: Callable[[Any], Any], noise_dim: int, *leading: int, dtype: torch.dtype = torch.float64, most: float = 8.0
+) -> Tensor:
+    """Standard normal noise of shape ``(*leading, noise_dim)``, all 0 or far out in some examples.
+
+    Args:
+        draw: supplied by hypothesis.
+        noise_dim: how many numbers a draw takes, `intel_core.Prior.noise_dim`.
+        leading: the other dimensions; ``(1 to 40,)`` if none is given.
+        dtype: of the noise.
+        most: the largest absolute value.
+    """
+    shape = leading or (draw(st.integers(1, 40)),)
+    generator = torch.Generator().manual_seed(draw(_SEEDS))
+    scale = draw(st.sampled_from([1.0, 0.0, 3.0]))
+    noise: Tensor = scale * torch.randn(*shape, noise_dim, generator=generator, dtype=torch.float64)
+    return noise.clamp(-most, most).to(dtype)
+
+
+@st.composite
+def features(
+    draw: Callable[[Any], Any],
+    width: int,
+    *,
+    examples: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    most: float = 20.0,
+) -> Tensor:
+    """What an encoder may give for a `intel_core.PosteriorFamily`, ``(examples, width)``: small, usual or extreme.
+
+    Args:
+        draw: supplied by hypothesis.
+        width: number of features, `intel_core.PosteriorFamily.features`.
+        examples: number of rows; 1 to 40 if None.
+        dtype: of the features.
+        most: the largest absolute value.
+    """
+    n = draw(st.integers(1, 40)) if examples is None else examples
+    generator = torch.Generator().manual_seed(draw(_SEEDS))
+    scale = draw(st.sampled_from([1.0, 0.0, 1e-3, 5.0]))
+    found: Tensor = scale * torch.randn(n, width, generator=generator, dtype=torch.float64)
+    return found.clamp(-most, most).to(dtype)
 
 
 def specs(*choices: str | type[MappingSpec], y_dim: int = 4) -> st.SearchStrategy[MappingSpec]:

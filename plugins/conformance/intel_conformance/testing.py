@@ -13,17 +13,20 @@ from typing import Any, Literal, cast
 import torch
 
 from intel_conformance.candidate import Candidate, Checkable
-from intel_conformance.catalogue import choose, names_of
+from intel_conformance.catalogue import all_checks, choose, names_of
+from intel_conformance.check import Check
+from intel_conformance.distributions.candidates import candidate_of, kind_of
+from intel_conformance.distributions.registry import checks_of
 from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken
 from intel_conformance.runner import Planned, reason_for
-from intel_core.mappings.contract import MappingSpec
+from intel_core.components.spec import ComponentSpec
 
 __all__ = ["conformance", "property_tests"]
 
 
 def conformance(
-    specs: Sequence[Checkable] | Dictionary[Any, int],
+    specs: Sequence[Any] | Dictionary[Any, int],
     *,
     level: Level = "standard",
     only: Sequence[str] = (),
@@ -40,11 +43,13 @@ def conformance(
 
         test_conformance = conformance(["spiral", "spiral:turns=3"], expected_failures={"deploy.vmap": "branches on y"})
 
+    Priors and posteriors stand in the list with their kind, ``"prior:mog:k=3"``, or as their specs.
+
     Checks that do not apply to a spec, cannot be tried, or end with a warning are skipped, with the reason.
 
     Args:
-        specs: a list of what `intel_conformance.check_mapping` takes, or a dictionary from such to the number of
-            dimensions of y.
+        specs: a list of what `intel_conformance.check_mapping`, `check_prior` or `check_posterior` takes, or a
+            dictionary from such to the number of dimensions of y.
         level: ``quick``, ``standard`` or ``deep``.
         only: ids of checks or names of groups.
         skip: ids or groups to leave out.
@@ -64,22 +69,28 @@ def conformance(
 
     wanted = _wanted("conformance", specs, y_dim)
     reasons = dict(expected_failures or {})
-    names_of(list(reasons))
-    checks = choose(level, only, skip)
-    if not checks:
+    kinds = [kind_of(spec) for spec, _ in wanted]
+    among = {kind: checks_of(kind) if kind else all_checks() for kind in dict.fromkeys(kinds)}
+    everything = [check for checks in among.values() for check in checks]
+    for names in (list(reasons), only, skip):
+        names_of(names, everything)
+    chosen = {kind: _chosen(checks, everything, level, only, skip) for kind, checks in among.items()}
+    if not all(chosen.values()):
         raise ValueError("no check is left to run")
     cases = [
         pytest.param(i, check, id=f"{_label(spec)}-{check.id}")
         for i, (spec, _) in enumerate(wanted)
-        for check in checks
+        for check in chosen[kinds[i]]
     ]
-    candidates: dict[int, Candidate] = {}
+    candidates: dict[int, Any] = {}
 
     @pytest.mark.parametrize(("number", "check"), cases)
     def test_conformance(number: int, check: Any) -> None:
         if number not in candidates:  # not at collection, so that a broken plugin fails its own cases only
             what, dims = wanted[number]
-            candidates[number] = Candidate(what, y_dim=dims, seed=seed, level=level)
+            settings: dict[str, Any] = {"y_dim": dims, "seed": seed, "level": level}
+            kind = kinds[number]
+            candidates[number] = candidate_of(kind, what, **settings) if kind else Candidate(what, **settings)
         planned = Planned(check, candidates[number].at_least(check.level))
         result = planned.run(expected=reason_for(check.id, reasons))
         if result.status == "xfailed":
@@ -91,6 +102,15 @@ def conformance(
             pytest.skip(f"{result.status.replace('_', ' ')}: {result.message}")
 
     return cast(Callable[..., None], test_conformance)
+
+
+def _chosen(
+    checks: Sequence[Check], everything: Sequence[Check], level: Level, only: Sequence[str], skip: Sequence[str]
+) -> tuple[Check, ...]:
+    """The checks of one kind; a name may be that of a check of another kind in the list."""
+    ids = {check.id for check in checks}
+    mine, others = ([id for id in names_of(names, everything) if id in ids] for names in (only, skip))
+    return choose(level, mine, others, checks) if mine or not only else ()
 
 
 def _require(name: str) -> None:
@@ -108,13 +128,15 @@ def _require(name: str) -> None:
 def _wanted(
     name: str, specs: Sequence[Checkable] | Dictionary[Any, int], y_dim: int | None
 ) -> list[tuple[Checkable, int | None]]:
-    if isinstance(specs, str | MappingSpec) or not specs:
+    if isinstance(specs, str | ComponentSpec) or not specs:
         raise ValueError(f"{name}() takes a list of one or more specs")
     return list(specs.items()) if isinstance(specs, Dictionary) else [(spec, y_dim) for spec in specs]
 
 
-def _label(spec: Checkable) -> str:
-    if isinstance(spec, str | MappingSpec):
+def _label(spec: Any) -> str:
+    if isinstance(spec, ComponentSpec) and (kind := kind_of(spec)):
+        return f"{kind}:{spec}"
+    if isinstance(spec, str | ComponentSpec):
         return str(spec)
     if isinstance(spec, Sequence):
         return " then ".join(map(str, spec))

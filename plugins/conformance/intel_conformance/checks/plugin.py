@@ -22,8 +22,9 @@ _CLAUSE = "contract: the spec of a plugin"
 
 
 def _specs(candidate: Candidate) -> tuple[MappingSpec, ...]:
+    """Those of a mapping; of a prior or a posterior as well, which have candidates of their own."""
     if candidate.specs is None:
-        raise NotApplicable("the mapping was given as an object, not as a spec")
+        raise NotApplicable("it was given as an object, not as a spec")
     return candidate.specs
 
 
@@ -31,7 +32,7 @@ def _registered(candidate: Candidate) -> tuple[MappingSpec, ...]:
     specs = _specs(candidate)
     for spec in specs:
         try:
-            name_of("mappings", type(spec))
+            name_of(spec.kind, type(spec))
         except PluginError as error:
             raise NotApplicable(f"{type(spec).__name__} is not registered as a plugin") from error
     return specs
@@ -44,7 +45,7 @@ def text(candidate: Candidate) -> None:
         for explicit in (False, True):
             written = format_spec(spec, explicit=explicit)
             try:
-                read = parse_spec("mappings", written)
+                read = parse_spec(spec.kind, written)
             except Exception as error:
                 raise Broken(f"its text {written!r} cannot be parsed: {str(error)[:200]}") from error
             if read != spec:

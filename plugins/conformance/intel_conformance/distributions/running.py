@@ -1,0 +1,97 @@
+"""How are a prior and a posterior checked? As mappings are: one check after another, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as Dictionary
+from typing import Any, Literal
+
+from intel_conformance.catalogue import choose, names_of
+from intel_conformance.distributions.candidates import candidate_of
+from intel_conformance.distributions.registry import Kind, checks_of
+from intel_conformance.levels import Level, level_of
+from intel_conformance.report import Report, Result
+from intel_conformance.runner import Planned, run_all
+from intel_core.errors import SpecError
+
+__all__ = ["check_distribution", "check_posterior", "check_prior", "iter_distribution_checks"]
+
+
+def iter_distribution_checks(
+    kind: Kind,
+    what: Any,
+    *,
+    level: Level = "standard",
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    **settings: Any,
+) -> Iterator[Planned]:
+    """The checks of a prior or a posterior that are to run, one by one; see `check_prior`."""
+    checks = choose(level_of(level), only, skip, checks_of(kind))
+    candidate = candidate_of(kind, what, level=level, **settings)
+    for check in checks:
+        yield Planned(check, candidate.at_least(check.level))
+
+
+def check_distribution(
+    kind: Kind,
+    what: Any,
+    *,
+    level: Level = "standard",
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    expected_failures: Dictionary[str, str] | None = None,
+    y_dim: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    dtypes: Sequence[str] = ("float32", "float64"),
+    on_fail: Literal["collect", "raise", "stop"] = "collect",
+    callback: Callable[[Result], None] | None = None,
+) -> Report:
+    """`check_prior` or `check_posterior`."""
+    if on_fail not in ("collect", "raise", "stop"):
+        raise SpecError(f"on_fail is 'collect', 'stop' or 'raise', not {on_fail!r}")
+    reasons = dict(expected_failures or {})
+    names_of(list(reasons), checks_of(kind))
+    settings: dict[str, Any] = {"y_dim": y_dim, "seed": seed, "device": device, "dtypes": dtypes}
+    planned = list(iter_distribution_checks(kind, what, level=level, only=only, skip=skip, **settings))
+    candidate = planned[0].candidate if planned else candidate_of(kind, what, level=level, **settings)
+    return run_all(planned, candidate, reasons, level, on_fail=on_fail, callback=callback, kind=kind)
+
+
+def check_prior(what: Any, **settings: Any) -> Report:
+    """Check whether a prior keeps the contract, and whether its density is that of its draws.
+
+    A prior that an encoder makes (`intel_core.FromEncoder`) is checked through a small encoder with fixed weights.
+
+    Args:
+        what: a spec or its text (``mog:k=3`` or ``prior:mog:k=3``), a prior, or a function that builds one from a
+            number of dimensions.
+        settings: as of `intel_conformance.check_mapping`.
+
+    Raises:
+        SpecError: if there is no such prior, check, level or dtype.
+        PluginError: if the plugin cannot be loaded, or does not build a prior.
+
+    >>> check_prior("standard", level="quick", only=["io"]).ok
+    True
+    """
+    return check_distribution("prior", what, **settings)
+
+
+def check_posterior(what: Any, **settings: Any) -> Report:
+    """Check whether a family of posteriors keeps the contract, and whether log q is the density of its draws.
+
+    Args:
+        what: a spec or its text (``sylvester`` or ``posterior:sylvester``), a family, or a function that builds one
+            from a number of dimensions.
+        settings: as of `intel_conformance.check_mapping`.
+
+    Raises:
+        SpecError: if there is no such posterior, check, level or dtype.
+        PluginError: if the plugin cannot be loaded, or does not build a family.
+
+    >>> check_posterior("gaussian", level="quick", only=["density.jacobian"]).ok
+    True
+    """
+    return check_distribution("posterior", what, **settings)
