@@ -10,6 +10,7 @@ import click
 
 from intel_cli.output.console import console, number
 from intel_cli.output.describe import facts, spec_of, warmup
+from intel_cli.output.meanings import MEANINGS
 from intel_cli.output.telling import json_text, quoted
 
 if TYPE_CHECKING:
@@ -64,20 +65,31 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     table.add_row("active units", f"{validation['active_units']} of {units}", f"{test['active_units']} of {units}")
     out.print(table)
     if not test["active_units"]:
-        click.echo("Warning: no unit is active: the posterior has collapsed; try a longer --warmup.", err=True)
+        click.echo(_collapsed(run), err=True)
     if metrics.get("mapping"):
         out.print("What the mapping says of the test data", style="bold")
         details = Table(show_header=False)
         details.add_column()
         details.add_column(overflow="fold")
+        details.add_column(overflow="fold")
         for name, value in metrics["mapping"].items():
-            details.add_row(name.replace("_", " "), number(value))
+            plain = name.replace("_", " ")
+            details.add_row(plain, number(value), MEANINGS.get(plain, ""))
         out.print(details)
     drawn = ", ".join(path.name for path in pictures)
     files = "run.json, metrics.json, metrics.jsonl, model.safetensors, checkpoints/"
     out.print(f"{run.path}/  {files}{', ' + drawn if drawn else ''}", soft_wrap=True)
     path = quoted(run.path)
     out.print(f"Next: intel report {path}  |  intel evaluate {path}  |  intel sample {path}", soft_wrap=True)
+
+
+def _collapsed(run: Run) -> str:
+    """That the model does not use its latent space, and which command may mend it."""
+    again = f"intel train --config {quoted(run.path / 'run.json')} --warmup {max(1, int(run.metrics['step']) // 2)}"
+    return (
+        "Warning: no unit is active: the encoder says the same of every row, so y carries nothing (the posterior has "
+        f"collapsed); next: {again}"
+    )
 
 
 def show_plan(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from intel_cli.output.console import number
+from intel_cli.output.meanings import MEANINGS
 from intel_cli.output.summary import FIRST_ROWS, HIDDEN, UNITS
 from intel_cli.output.telling import json_text
 from intel_cli.pictures.points import label_name
@@ -24,34 +25,6 @@ _MOST_BARS = 64
 _MOST_CELLS = 1024
 _HIGHER = ("elbo", "iwae", "log_likelihood")
 """What of the final numbers is better the higher it is."""
-
-
-_MEANINGS = {
-    "proportions": "share of each cluster that the model assumes or has learned; samples come from it so often",
-    "data shares": "share of the test data in each cluster; samples come by the proportions instead",
-    "contingency": "how many test examples of each label (columns) lie in each cluster (rows)",
-    "purity": "share of test examples with the most frequent label of their cluster; 1 is the most",
-    "cohesion": "share of test examples in the cluster where most of their label are; 1: no label is torn apart",
-    "nmi": "agreement of clusters and labels; 0: unrelated, 1: one tells the other",
-    "accuracy": "share of test examples with the right label if each cluster stands for one label",
-    "hoyer": "sparsity of z; 1: each example uses one dimension; hold it against the gaussian floor",
-    "gaussian floor": "the sparsity of random numbers, for comparison",
-    "mean gate": "by how much the mapping lets a dimension through on average; 1: all, 0: nothing",
-    "active share": "share of gates that are more open than shut",
-    "active dims": "how many dimensions are open for at least 1 % of the test data",
-    "gates by class": "how open each dimension (columns) is for each label (rows), from 0 to 1",
-    "class gate distance": "how far labels use different dimensions; 0: the same ones, 1: none in common",
-    "level sizes": "dimensions of each level, from the top",
-    "level variance": "how much each level varies over the test data, from the top; 0: it says nothing",
-    "level zeros": "share of values that are exactly 0 in each level, from the top",
-    "level dead": "share of dimensions that are 0 for all test data in each level; 1: the level is not used",
-    "level class share": "how much of each level's variation the labels explain, from the top; 0: nothing, 1: all",
-    "level from above": "how much of each level's variation comes from the level above; 0: nothing, 1: all",
-    "level from own": "how much of each level's variation comes from its own dimensions of y; 0: nothing, 1: all",
-    "loop prior": "share of the model's samples on each loop",
-    "loop shares": "share of the test data on each loop; samples come by the loop prior instead",
-}
-"""What the numbers mean that mappings of this project give, for a reader who has not read about them."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +173,7 @@ def diagnosis_of(own: Dictionary[str, Any], mine: Sequence[Measured], classes: S
     heads = any(_is_matrix(value) for value in said.values())  # the classes head a table's columns then
     told = [name for name, value in said.items() if value is not None and not (heads and name == "classes")]
     shown = [_shown(name, said[name], said, classes) for name in told]
-    return [replace(one, about=_MEANINGS.get(one.name, "")) for one in shown]
+    return [replace(one, about=MEANINGS.get(one.name, "")) for one in shown]
 
 
 def _shown(name: str, value: Any, every: Dictionary[str, Any], classes: Sequence[str]) -> Diagnosis:

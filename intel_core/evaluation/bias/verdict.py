@@ -151,7 +151,7 @@ def _caveats(evidence: Evidence) -> tuple[str, ...]:
             "Python: took(against=...))."
         )
     found.append(
-        "Each `intel train` above makes a new run with the settings of this one; this one stays as it is."
+        "Each training above makes a new run with the settings of this one; this one stays as it is."
         if retry.run
         else "Options after “next” are for `intel train`, with all other settings as in this run; in Python they are "
         "arguments of fit()."
