@@ -22,7 +22,8 @@ def make_transform(form: Form, y_dim: int, transforms: int, hidden: tuple[int, .
         made = flow.transform
         return made
     made = zuko.flows.RealNVP(**sizes).transform
-    for part in made.get_submodule("transforms").children():
+    couplings = made.get_submodule("transforms").children() if y_dim > 1 else ()
+    for part in couplings:
         # As a buffer the mask would be stacked with the weights of replicates, and a stack of masks cannot be looked
         # up by torch.func.vmap. It is the same in all of them, and needs no place among the weights.
         mask = part.mask
