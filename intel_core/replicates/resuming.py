@@ -28,6 +28,7 @@ from intel_core.fitting.resume import data_of
 from intel_core.fitting.resuming import go_on, identity, load_checkpoint
 from intel_core.recipe.runspec import RunSpec, stored_run_spec
 from intel_core.replicates.fitting import stacked
+from intel_core.replicates.members import gone, require_own, tell_of_gone
 from intel_core.replicates.planned import Planned, train_in_turn, train_stack
 from intel_core.replicates.stacked_runs import StackedRuns
 from intel_core.replicates.summary import Group, Replicates
@@ -54,8 +55,8 @@ def resume_replicates(
     """Continue all seeds of an interrupted group, as if it had never stopped: as the stack that it began as.
 
     The stack goes on from the newest step of which every seed has a whole checkpoint; before the first one it begins
-    again. Seeds that have ended stay as they are. One that somebody continued alone goes on alone, and a warning says
-    so; the others then differ by rounding from those of an uninterrupted group.
+    again. Seeds that have ended stay as they are. One that somebody continued alone goes on alone, and one whose run
+    directory is gone is trained again alone; a warning says so, and what then differs by rounding.
 
     Args:
         path: the folder of the group, with ``replicates.json``.
@@ -66,9 +67,25 @@ def resume_replicates(
         watchers: as in `fit_replicates`.
 
     Raises:
-        RunError: if the group is finished, in use by another process, has no step from which it can go on, or its data
-            has changed.
+        RunError: if the group is finished, in use by another process, has no step from which it can go on, its data
+            has changed, or the folder of a seed holds another run.
         DivergenceError: if every seed has diverged.
+
+    >>> import tempfile, torch
+    >>> from intel_core import StopReason, fit_replicates, hookimpl
+    >>> class StopEarly:
+    ...     @hookimpl
+    ...     def logged(self, trainer):
+    ...         trainer.stop(StopReason("signal SIGTERM", "signal"))  # as Ctrl-C does
+    >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> group = fit_replicates(
+    ...     3, mapping="identity", data=x, steps=20, log_every=10, run_dir=tempfile.mkdtemp(), watchers=[StopEarly()]
+    ... )
+    >>> group.summary["status"], [run.metrics["step"] for run in group.runs]
+    ('interrupted', [10, 10, 10])
+    >>> group = resume_replicates(group.path, data=x)
+    >>> group.summary["status"], [run.metrics["step"] for run in group.runs]
+    ('finished', [20, 20, 20])
     """
     group = Group.read(RunFolder(Path(path)))
     with contextlib.ExitStack() as locks:
@@ -76,12 +93,16 @@ def resume_replicates(
             if (group.one(seed).path / "run.json").is_file():
                 locks.enter_context(group.one(seed).locked())
         runs = group.runs()
+        require_own(group, runs)
         if all(run is not None and run.status in _ENDED for run in runs.values()):
             if group.folder.read(GROUP_FILE).get("status") == "finished":
                 raise RunError(f"{group.folder.path} is finished, all {len(runs)} seeds; there is nothing to resume")
             return group.summarise()  # it was killed after its last seed ended, and before it said so
         asked, dataset = _begun_with(group, runs, data, labels, Path(data_dir) if data_dir else None)
+        lost = gone(group, runs)
+        tell_of_gone(group, lost)
         going_on = _GoingOn(group, runs, asked, dataset, list(hooks), list(watchers), locks)
+        going_on.lost = lost if len(lost) < len(runs) else []
         first = next((run for run in runs.values() if run is not None), None)
         model = going_on.plan(group.seeds[0]).trainer.model
         began = None if first is None else first.info.get("threads")
@@ -139,6 +160,8 @@ class _GoingOn:
         self.group, self.runs, self.asked, self.dataset = group, runs, asked, dataset
         self.hooks, self.watchers, self.locks = hooks, watchers, locks
         self.watching = make_hooks(watchers, installed=False)
+        self.lost: list[int] = []  # runs that are gone, of a group of which others are there
+        self._together: list[int] = []  # in the stack at the step from which it goes on
         self._plans: dict[int, Planned] = {}
         self._damaged: set[Path] = set()
 
@@ -181,9 +204,12 @@ class _GoingOn:
     def together(self) -> None:
         """Let the stack go on, and then those that somebody continued alone."""
         saved = {seed: _Saved.read(self.group.one(seed)) for seed in self.group.seeds}
-        alone = [seed for seed in self.group.seeds if saved[seed].is_alone]
+        alone = [seed for seed in self.group.seeds if saved[seed].is_alone or seed in self.lost]
         if len(alone) == len(self.group.seeds):
             self._tell_of_rounding("each was saved alone")
+            self.in_turn(self.unfinished(alone))
+            return
+        if not self.unfinished(seed for seed in self.group.seeds if seed not in alone):
             self.in_turn(self.unfinished(alone))
             return
         step, way, members, left = self._common(saved, alone)
@@ -210,12 +236,16 @@ class _GoingOn:
             self._tell_of_rounding(stack)
             train_in_turn(going, self.watchers)
             return
-        if alone:
-            warnings.warn(
-                f"{', '.join(f'seed-{seed}' for seed in alone)} of {path} went on alone, so the other seeds will "
-                "differ by rounding from those of an uninterrupted group",
-                stacklevel=4,
-            )
+        for apart, what in (
+            ([seed for seed in alone if seed not in self.lost], "went on alone"),
+            ([seed for seed in self.lost if seed in self._together], "took steps with the others and cannot any more"),
+        ):
+            if apart:
+                warnings.warn(
+                    f"{', '.join(f'seed-{seed}' for seed in apart)} of {path} {what}, so the other seeds will "
+                    "differ by rounding from those of an uninterrupted group",
+                    stacklevel=4,
+                )
         stack.folder = path
         train_stack(stack, going)
 
@@ -265,6 +295,7 @@ class _GoingOn:
                 continue
             for problem in problems:
                 warnings.warn(f"{problem}; going on from step {step:,}", stacklevel=5)
+            self._together = [seed for seed in self.group.seeds if f"seed-{seed}" in told[0]["members"]]
             return step, int(told[0]["way"]), members, left
         self._require_unsaved(seeds, saved, problems)
         for seed in seeds:

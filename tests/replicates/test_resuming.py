@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +70,20 @@ class KillAfterSave:
             raise Killed
 
 
+TIMES = ("seconds", "created", "checksum")  # the last is that of a state.json, its seconds included
+
+
 def timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: timeless(of) for key, of in value.items() if key not in ("seconds", "created")}
+        return {key: timeless(of) for key, of in value.items() if key not in TIMES}
     return [timeless(one) for one in value] if isinstance(value, list) else value
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """Everything that a group leaves, but for times: weights bit for bit, lines, numbers, checkpoints, the summary."""
+    """Everything that a group leaves, but for times: weights bit for bit, lines, numbers, checkpoints, the summary.
+
+    Of each checkpoint, too, what the parts of its trainer remember, and which seeds took the step together.
+    """
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -83,7 +91,7 @@ def content(folder: Path) -> dict[str, Any]:
             found[name] = path.read_bytes()
         elif path.suffix == ".jsonl":
             found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
-        elif path.suffix == ".json" and path.name != "state.json":
+        elif path.suffix == ".json":
             text = path.read_text().replace(str(folder), "GROUP")
             found[name] = timeless(json.loads(text)) | {"name": None}
     return found
@@ -235,12 +243,139 @@ def test_without_a_common_step_it_is_refused(tmp_path: Path) -> None:
 def test_a_seed_that_was_not_begun_is_begun(whole: Replicates, tmp_path: Path) -> None:
     """As a kill leaves it while run directories are made."""
     fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "part", watchers=[StopAt(7)])
+    summary = json.loads((tmp_path / "part" / "replicates.json").read_text())
+    for entry in summary["runs"]:
+        entry |= {"status": "missing", "step": 0}
+    (tmp_path / "part" / "replicates.json").write_text(json.dumps(summary))
     for seed in (0, 1, 2):
         shutil.rmtree(tmp_path / "part" / f"seed-{seed}")
         if seed == 1:
             (tmp_path / "part" / "seed-1").mkdir()
     found = resume_replicates(tmp_path / "part", data=X)
     assert_same(whole.path, found.path)
+
+
+# --- a run of the group that is gone, or another one ------------------------------------------------------------
+
+
+GONE = r"seed-1 was {} and is not there any more \(deleted or moved\?\); it is trained again from its first step"
+APART = "seed-1 of .* took steps with the others and cannot any more, so the other seeds will differ by rounding"
+
+
+def told_by_resuming(folder: Path) -> list[str]:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = resume_replicates(folder, data=X)
+    assert [(entry["status"], entry["step"]) for entry in found.summary["runs"]] == [("finished", 40)] * 3
+    assert found.summary["status"] == "finished"
+    return [str(one.message) for one in told]
+
+
+@pytest.mark.parametrize("stack", [True, False])
+@pytest.mark.parametrize("rename", [True, False])
+def test_a_finished_seed_that_is_gone_is_not_trained_again_without_a_word(
+    stack: bool, rename: bool, whole: Replicates, tmp_path: Path
+) -> None:
+    if stack:
+        shutil.copytree(whole.path, tmp_path / "group")
+    else:
+        fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "group", stack=False)
+    if rename:
+        (tmp_path / "group" / "seed-1").rename(tmp_path / "group" / "kept")
+    else:
+        shutil.rmtree(tmp_path / "group" / "seed-1")
+    others = [content(tmp_path / "group" / f"seed-{seed}") for seed in (0, 2)]
+    (told,) = told_by_resuming(tmp_path / "group")
+    assert re.search(GONE.format("finished at step 40"), told)
+    assert ("alone, so it will differ by rounding" in told) == stack
+    assert [content(tmp_path / "group" / f"seed-{seed}") for seed in (0, 2)] == others
+
+
+def test_the_others_of_a_stack_are_told_apart_from_the_seed_that_is_gone(tmp_path: Path) -> None:
+    fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "group", watchers=[StopAt(20)])
+    shutil.rmtree(tmp_path / "group" / "seed-1")
+    of_it, of_others = told_by_resuming(tmp_path / "group")
+    assert re.search(GONE.format("interrupted at step 21"), of_it)
+    assert re.search(APART, of_others)
+
+
+def test_a_seed_that_stopped_early_and_is_gone_changes_nothing_for_the_others(
+    stopping: Replicates, tmp_path: Path
+) -> None:
+    ends = {run.seed: run.metrics["step"] for run in stopping.runs}
+    last, first = max(ends, key=ends.__getitem__), min(ends, key=ends.__getitem__)
+    fit_replicates(4, **STOPPING, data=X, run_dir=tmp_path / "group", watchers=[StopAt(ends[last] - 2)])
+    shutil.rmtree(tmp_path / "group" / f"seed-{first}")
+    with pytest.warns(UserWarning, match=rf"seed-{first} was finished at step {ends[first]} and is not there") as told:
+        resume_replicates(tmp_path / "group", data=X)
+    assert len(told) == 1
+    for seed in set(ends) - {first}:
+        ours, theirs = (path / f"seed-{seed}" / "model.safetensors" for path in (tmp_path / "group", stopping.path))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_if_all_are_gone_the_group_begins_again(whole: Replicates, tmp_path: Path) -> None:
+    shutil.copytree(whole.path, tmp_path / "group")
+    for seed in range(3):
+        shutil.rmtree(tmp_path / "group" / f"seed-{seed}")
+    told = told_by_resuming(tmp_path / "group")
+    assert [re.search("trained again from its first step with the whole group$", one) is None for one in told] == [
+        False
+    ] * 3
+    assert_same(whole.path, tmp_path / "group")
+
+
+def test_a_group_that_was_moved_goes_on_bit_for_bit(whole: Replicates, tmp_path: Path) -> None:
+    fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "part", watchers=[StopAt(14)])
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "part").rename(tmp_path / "elsewhere" / "group")
+    assert_same(whole.path, resume_replicates(tmp_path / "elsewhere" / "group", data=X).path)
+
+
+def _edit(path: Path, **settings: Any) -> None:
+    info = json.loads(path.read_text())
+    info["spec"] |= settings
+    path.write_text(json.dumps(info))
+
+
+def _swap(group: Path) -> None:
+    (group / "seed-1").rename(group / "kept")
+    (group / "seed-2").rename(group / "seed-1")
+    (group / "kept").rename(group / "seed-2")
+
+
+def _link(group: Path) -> None:
+    (group / "seed-1").rename(group.parent / "elsewhere")
+    (group / "seed-1").symlink_to(group.parent / "elsewhere")
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut off": (lambda group: (group / "seed-1/run.json").write_text("{"), r"seed-1/run\.json cannot be read"),
+    "empty": (lambda group: (group / "seed-1/run.json").write_text("{}"), r"seed-1/run\.json is damaged: name"),
+    "lost": (lambda group: (group / "seed-1/run.json").unlink(), r"seed-1 has lost its run\.json; put that back"),
+    "swapped": (_swap, "seed-1 holds the run of seed 2; was it moved"),
+    "linked": (_link, "seed-1 is a link"),
+    "another seed": (lambda group: _edit(group / "seed-1/run.json", seed=7), "seed-1 holds the run of seed 7"),
+    "more steps": (lambda group: _edit(group / "seed-1/run.json", steps=60), "no run of this group; .*seed-0: steps"),
+    "another group": (
+        lambda group: _edit(group / "seed-1/run.json", learning_rate=0.5, log_every=3),
+        r"seed-1 is no run of this group; it has other settings than .*seed-0: learning_rate, log_every",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_a_folder_that_holds_another_run_is_refused_in_a_line(stack: bool, tmp_path: Path) -> None:
+    fit_replicates(3, **BASE, data=X, run_dir=tmp_path / "part", stack=stack, watchers=[StopAt(20)])
+    for case, (spoil, says) in WRONG.items():
+        group = tmp_path / case.replace(" ", "-") / "group"
+        shutil.copytree(tmp_path / "part", group)
+        spoil(group)
+        before = {path: path.read_bytes() for path in group.rglob("*") if path.is_file()}
+        with pytest.raises(RunError, match=says) as refused:
+            resume_replicates(group, data=X)
+        assert str(refused.value).count("\n") <= 1
+        assert {path: path.read_bytes() for path in group.rglob("*") if path.is_file()} == before
 
 
 # --- what cannot be the same is said ---------------------------------------------------------------------------
@@ -311,11 +446,22 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def kills() -> Iterator[dict[int, int]]:
+    """How often each case was killed after its group was there; over all of them it must have happened."""
+    counted: dict[int, int] = {}
+    yield counted
+    if len(counted) >= 3:
+        assert sum(counted.values()) >= len(counted), f"too few processes were killed while they trained: {counted}"
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("case", [*range(3), *(pytest.param(case, marks=pytest.mark.slow) for case in range(3, 20))])
-def test_kill_9_at_any_moment(case: int, script: Path, stopping: Replicates, tmp_path: Path) -> None:
-    draw = random.Random(case)
-    folder, kills = tmp_path / "group", 0
+def test_kill_9_at_any_moment(
+    case: int, script: Path, stopping: Replicates, kills: dict[int, int], tmp_path: Path
+) -> None:
+    draw, folder = random.Random(case), tmp_path / "group"
+    kills[case] = 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for attempt in range(6):
         process = subprocess.Popen(
@@ -333,7 +479,7 @@ def test_kill_9_at_any_moment(case: int, script: Path, stopping: Replicates, tmp
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            kills += 1
+            kills[case] += (folder / "replicates.json").exists()
         if folder.exists() and not (folder / "replicates.json").exists():
             shutil.rmtree(folder)  # before there was a group at all
         time.sleep(0.05)
