@@ -13,7 +13,8 @@ PACKAGES = {
     "intel_cluster": ["cluster:k=[2,3]"],
     "intel_hierarchy": ["hierarchy:levels=[8,8,16]"],
     "intel_holes": ["holes:h=3"],
-    "intel_sparse": ["sparse:gamma=30"],
+    "intel_priors": ["first:keep=3"],
+    "intel_sparse": ["sparse:gamma=30", "lsp:gamma=30"],
 }
 each_package = pytest.mark.parametrize("package", PACKAGES)
 
