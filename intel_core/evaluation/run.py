@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from intel_core.components.spec import parse_spec
 from intel_core.compute.device import pick_device
 from intel_core.compute.precision import torch_as_usual
-from intel_core.data.dataset import Dataset
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
+from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.measuring import Measured, measure, usual_metrics
 from intel_core.evaluation.metric import MetricSpec
 from intel_core.evaluation.subject import Subject
@@ -30,7 +31,7 @@ class Run(StoredRun):
         self,
         against: StoredRun | str | Path | None = None,
         *,
-        dataset: Dataset | None = None,
+        dataset: Any = None,
         data_dir: Path | None = None,
     ) -> Verdict:
         """Whether the bias of the mapping took effect, as ``intel report`` says it: a headline, findings and caveats.
@@ -41,8 +42,9 @@ class Run(StoredRun):
 
         Args:
             against: a run on the same data without the bias, or its directory.
-            dataset: the data, if they are in memory (a run on arrays cannot load them again); loaded otherwise.
-                Without data the outcome is ``unknown``.
+            dataset: the data, if they are in memory (a run on arrays cannot load them again): the array that `fit` was
+                given, or with labels what `make_dataset` makes of it; loaded otherwise. Without data the outcome is
+                ``unknown``.
             data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
 
         Raises:
@@ -53,17 +55,18 @@ class Run(StoredRun):
         >>> x = torch.randn(40, 2)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     run = fit(data=x, steps=2, latent=2, batch_size=8, run_dir=f"{folder}/run", device="cpu")
-        ...     run.took(dataset=make_dataset("noise", x))
-        <Verdict: Whether the bias took effect cannot be told.>
+        ...     run.took(dataset=make_dataset("noise", x)).outcome, run.took(dataset=x).outcome
+        ('unknown', 'unknown')
         """
         other = load_run(against) if isinstance(against, str | Path) else against
-        return judge(gather(self, other, dataset=dataset, data_dir=data_dir).evidence)
+        given = None if dataset is None else as_its_data(self, dataset)
+        return judge(gather(self, other, dataset=given, data_dir=data_dir).evidence)
 
     @torch_as_usual()
     def measure(
         self,
         *metrics: str | MetricSpec,
-        dataset: Dataset | None = None,
+        dataset: Any = None,
         data_dir: Path | None = None,
         again: bool = False,
     ) -> list[Measured]:
@@ -72,7 +75,7 @@ class Run(StoredRun):
         Args:
             metrics: specs, or texts such as ``"likelihood:particles=100"``; without any, every installed metric that
                 takes seconds.
-            dataset: the data, if they are in memory; otherwise loaded when a metric needs them.
+            dataset: the data, if they are in memory, as for `took`; otherwise loaded when a metric needs them.
             data_dir: the folder of data files; by default ``INTEL_DATA_DIR``.
             again: measure again what is stored already.
 
@@ -81,6 +84,7 @@ class Run(StoredRun):
             RunError: if the directory cannot be written.
         """
         specs = [_metric(one) for one in metrics] or usual_metrics()
+        dataset = None if dataset is None else as_its_data(self, dataset)
         return list(measure(Subject(self, dataset=dataset, data_dir=data_dir), specs, again=again))
 
 

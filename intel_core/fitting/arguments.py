@@ -11,14 +11,13 @@ from intel_core.components import discovery as plugins
 from intel_core.components import loading
 from intel_core.components.spec import parse_spec
 from intel_core.compute.threads import on_threads
-from intel_core.data.dataset import Dataset
-from intel_core.data.values import fingerprint
+from intel_core.data.dataset import Dataset, DatasetSpec
 from intel_core.errors import IntelError, SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.values import can_be_values
-from intel_core.recipe.contracts import check_schedules, check_texts, load_dataset
+from intel_core.recipe.contracts import check_dataset, check_schedules, check_texts, load_dataset
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec, make_run_spec
 
@@ -31,7 +30,7 @@ __all__ = [
 def read_arguments(
     spec: RunSpec | None, data: Any, labels: Any, settings: dict[str, Any]
 ) -> tuple[RunSpec, Dataset | None]:
-    """What the arguments of `fit` ask for: a spec that is not resolved, and the data where they are an array.
+    """What the arguments of `fit` ask for: a spec that is not resolved, and the data where they are in memory.
 
     Raises:
         SpecError: if they contradict each other, or name a setting that no run has.
@@ -47,10 +46,15 @@ def read_arguments(
     if can_be_values(data):
         with on_threads(1):
             dataset = make_dataset("data", data, labels, standardize="auto" if standardize is None else standardize)
-        x = dataset.train.x
-        total = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
-        scaled = dataset.scaling is not None
-        data = MemorySpec(examples=total, shape=dataset.x_shape, fingerprint=fingerprint(x), standardize=scaled)
+        data = _described(dataset)
+    elif isinstance(data, Dataset):
+        if labels is not None or standardize is not None:
+            word = "labels" if labels is not None else "standardize"
+            raise SpecError(f"{word}= goes with data= as an array; a Dataset has it from make_dataset(…, {word}=…)")
+        check_dataset("data", data)
+        dataset, data = data, _described(data)
+    elif data is not None and not isinstance(data, str | DatasetSpec):
+        raise SpecError(_no_data(data))
     elif standardize is not None:
         raise SpecError(f"standardize= goes with data= as an array; a named data set says {_standardized(data)}")
     elif labels is not None:
@@ -60,6 +64,33 @@ def read_arguments(
     elif data is not None:
         spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
     return spec, dataset
+
+
+def _described(dataset: Dataset) -> MemorySpec:
+    """What a run records of data that are in memory."""
+    return MemorySpec(
+        examples=sum(len(split) for split in (dataset.train, dataset.validation, dataset.test)),
+        shape=dataset.x_shape,
+        fingerprint=dataset.train.fingerprint(),
+        standardize=dataset.scaling is not None,
+    )
+
+
+def _no_data(given: object) -> str:
+    """What is said of something that is no data, with what would make data of it."""
+    advice = ""
+    if isinstance(given, tuple):
+        advice = "; labels go beside the examples: data=x, labels=y"
+    elif isinstance(given, dict):
+        advice = "; pandas.DataFrame(data) makes columns of it"
+    elif hasattr(given, "__getitem__") and hasattr(given, "__len__"):
+        advice = "; give all its examples as one tensor: torch.stack([data[i][0] for i in range(len(data))])"
+    elif hasattr(given, "__iter__"):
+        advice = "; list(data) makes a list of it"
+    return (
+        f"data: a {type(given).__name__}; expected an array, a tensor, a data frame, a list of rows, a Dataset, or a "
+        f'text such as "digits"{advice}'
+    )
 
 
 def _standardized(data: Any) -> str:

@@ -47,7 +47,7 @@ def fit(
     Args:
         spec: a whole run spec, instead of `settings`.
         data: a text such as ``"digits"``, a data set's spec, an array or tensor ``(n, D)`` or ``(n, C, H, W)``, or a
-            data frame of numbers; with `spec`, instead of its data.
+            data frame of numbers, or a `Dataset` that `make_dataset` has split; with `spec`, instead of its data.
         labels: integers ``(n,)`` beside an array.
         run_dir: a new directory for the run; by default ``runs/<name>``.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.

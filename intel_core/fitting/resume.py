@@ -14,13 +14,13 @@ from intel_core.compute.precision import torch_as_usual
 from intel_core.compute.threads import on_threads, threads_to_go_on
 from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError, SpecError
+from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.run import Run
 from intel_core.fitting.estimate import require_memory
 from intel_core.fitting.keeping import train_and_keep
 from intel_core.fitting.resuming import go_on
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.processes.starting import joined
-from intel_core.reading.arrays import make_dataset
 from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
 from intel_core.training.process_group import ProcessGroup
 from intel_core.training.trainer import Trainer
@@ -50,7 +50,7 @@ def resume(
 
     Args:
         path: the run directory.
-        data: the same arrays again, for a run that was trained on arrays.
+        data: the same arrays or `Dataset` again, for a run that was trained on them.
         labels: as in `fit`.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: as in `fit`.
@@ -128,12 +128,8 @@ def data_of(run: Run, data: Any, labels: Any, data_dir: Path | None) -> Dataset:
         DataError: if they cannot be loaded here.
     """
     with on_threads(1):
-        if data is None:
-            dataset = run.dataset(data_dir)
-        else:
-            # Scaled as at first, or not, whatever the rule is now.
-            scaled = bool(getattr(run.spec.data, "standardize", False))
-            dataset = make_dataset("data", data, labels, standardize=scaled)
+        # Scaled as at first, or not, whatever the rule is now.
+        dataset = run.dataset(data_dir) if data is None else as_its_data(run, data, labels)
     run.require_its_data(dataset, whole=True)
     return dataset
 

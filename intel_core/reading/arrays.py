@@ -47,7 +47,7 @@ class MemorySpec(DatasetSpec):
         """
         raise DataError(
             f"this data ({self.examples} examples of shape {list(self.shape)}) was passed as arrays from Python and "
-            "is not kept; pass data=… again"
+            "is not kept; give it again, as data=… or dataset=…"
         )
 
 

@@ -1,0 +1,58 @@
+"""How do data that a user holds become the data set that a run was trained on?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from intel_core.data.dataset import Dataset, Split
+from intel_core.errors import DataError, RunError
+from intel_core.reading.arrays import make_dataset
+from intel_core.reading.values import can_be_values
+
+if TYPE_CHECKING:
+    from intel_core.runs.stored_run import StoredRun
+
+__all__ = ["as_its_data"]
+
+
+def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
+    """Arrays, split and scaled as `fit` did for a run; or a data set, on the scale of the run's own.
+
+    Args:
+        run: a run that was trained on these data.
+        given: what `fit` takes as data, or a `Dataset`, with values as they were given to `fit` or standardised.
+        labels: integers ``(n,)`` beside an array.
+
+    Raises:
+        DataError: if these are no data.
+        RunError: if the data set is on another scale than the run's, and cannot be brought onto it bit for bit.
+    """
+    scaling = run.units.scaling
+    if not isinstance(given, Dataset):
+        if not can_be_values(given):
+            raise DataError(f"data: a {type(given).__name__}; expected an array, or what make_dataset makes of one")
+        return make_dataset("data", given, labels, standardize=scaling is not None)
+    if labels is not None:
+        raise DataError("labels= goes with an array; a Dataset has its own: make_dataset(name, x, labels)")
+    if scaling is None and given.scaling is not None:
+        raise RunError(
+            f"{run.path} was trained on values as they were given, and these are standardised; "
+            "make_dataset(…, standardize=False) leaves them as they are"
+        )
+    if scaling is None or given.scaling is not None:
+        return given
+    if given.x_shape == run.units.shape and all(type(part) is Split for part in _parts(given)):
+        scaled = [replace(part, x=run.units.standardise(part.x), digest="") for part in _parts(given)]
+        if scaled[0].fingerprint() == run.fingerprint:
+            train, validation, test = scaled
+            moments = (tuple(scaling["mean"]), tuple(scaling["std"]))
+            return replace(given, train=train, validation=validation, test=test, scaling=moments)
+    raise RunError(
+        f"{run.path} was trained on standardised values, and these are not the same ones as they were given; if they "
+        "should be, give the array itself, or make_dataset(…, standardize=True)"
+    )
+
+
+def _parts(dataset: Dataset) -> tuple[Split, Split, Split]:
+    return dataset.train, dataset.validation, dataset.test

@@ -1,0 +1,89 @@
+"""Are data that a run on arrays is asked about on the run's own scale, or refused with the way that works?"""
+
+import numpy as np
+import pytest
+import torch
+
+from intel_core import DataError, RunError, SpecError, fit, load_run, make_dataset, resume
+
+MEASURE = "likelihood:particles=2,limit=20"
+
+
+@pytest.fixture(scope="module")
+def far():
+    """Values far from the scale of about 1, which `fit` standardises."""
+    return np.random.default_rng(0).normal(size=(80, 3)) * 30 + 500
+
+
+@pytest.fixture(scope="module")
+def run(far, tmp_path_factory):
+    with pytest.warns(UserWarning, match="standardised"):
+        return fit(data=far, steps=3, run_dir=tmp_path_factory.mktemp("runs") / "scaled", device="cpu")
+
+
+def likelihood(run, dataset):
+    (found,) = run.measure(MEASURE, dataset=dataset, again=True)
+    assert found.status == "measured", found.reason
+    return found.measurement
+
+
+def test_a_run_is_measured_and_judged_on_the_array_it_was_given(run, far):
+    same = make_dataset("mine", far, standardize=True)
+    assert likelihood(run, far) == likelihood(run, same)
+    assert str(run.took(dataset=far)) == str(run.took(dataset=same))
+
+
+def test_a_data_set_that_is_not_standardised_is_brought_onto_the_scale_of_the_run(tmp_path):
+    counts = np.random.default_rng(1).integers(0, 256, (80, 3))
+    with pytest.warns(UserWarning, match="standardised"):
+        run = fit(data=counts, steps=3, run_dir=tmp_path / "run", device="cpu")
+    with pytest.warns(UserWarning, match="far from the scale"):
+        as_given = make_dataset("counts", counts)
+    assert likelihood(run, as_given) == likelihood(run, counts)
+
+
+def test_what_float32_has_rounded_is_refused_with_the_way_that_works(run, far):
+    as_given = make_dataset("mine", far, standardize=False)
+    for ask in (run.took, lambda dataset: run.measure(MEASURE, dataset=dataset)):
+        with pytest.raises(RunError, match=r"give the array itself, or make_dataset\(…, standardize=True\)"):
+            ask(dataset=as_given)
+
+
+def test_standardised_values_are_refused_where_the_run_has_seen_raw_ones(tmp_path):
+    near = np.random.default_rng(0).normal(size=(80, 3))
+    run = fit(data=near, steps=3, run_dir=tmp_path / "run", device="cpu")
+    with pytest.raises(RunError, match=r"make_dataset\(…, standardize=False\)"):
+        run.took(dataset=make_dataset("mine", near, standardize=True))
+    assert likelihood(run, near) == likelihood(run, make_dataset("mine", near))
+
+
+def test_something_else_than_data_is_refused(run):
+    with pytest.raises(DataError, match="data: a dict; expected an array"):
+        run.took(dataset={"a": 1})
+
+
+def test_fit_takes_a_data_set_with_a_split_of_its_own(tmp_path):
+    x, labels = torch.randn(60, 2, generator=torch.Generator().manual_seed(0)), np.arange(60) % 2
+    dataset = make_dataset("mine", x, labels, test=0.3, split_seed=4)
+    run = fit(data=dataset, steps=3, run_dir=tmp_path / "run", device="cpu")
+    assert (run.info["data"]["test"], run.info["data"]["name"]) == (18, "mine")
+    assert likelihood(load_run(tmp_path / "run"), dataset)
+    with pytest.raises(RunError, match="finished"):
+        resume(tmp_path / "run", data=dataset)
+    with pytest.raises(SpecError, match=r"labels= goes .* a Dataset has it from make_dataset"):
+        fit(data=dataset, labels=labels, run_dir=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ((np.ones((9, 2)), np.ones(9)), r"a tuple; .* labels go beside the examples: data=x, labels=y"),
+        ({"a": [1.0, 2.0]}, r"a dict; .* pandas.DataFrame\(data\)"),
+        (torch.utils.data.TensorDataset(torch.ones(9, 2)), r"a TensorDataset; .* torch.stack"),
+        ((row for row in np.ones((9, 2))), r"a generator; .* list\(data\)"),
+        (3.5, r"a float; expected an array.*or a text such as \"digits\"$"),
+    ],
+)
+def test_what_is_no_data_is_named_with_what_would_make_data_of_it(given, advice, tmp_path):
+    with pytest.raises(SpecError, match=advice):
+        fit(data=given, run_dir=tmp_path / "run")
