@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from intel_core.evaluation.metric import MetricSpec as MetricSpec
     from intel_core.evaluation.run import Run as Run
     from intel_core.evaluation.run import load_run as load_run
+    from intel_core.evaluation.sampler import FittedSampler as FittedSampler
+    from intel_core.evaluation.sampler import SamplerSpec as SamplerSpec
     from intel_core.evaluation.subject import PriorDraws as PriorDraws
     from intel_core.evaluation.subject import Subject as Subject
     from intel_core.fitting.fit import fit as fit
@@ -132,6 +134,7 @@ _HOMES = {
         "usual_metrics",
     ),
     "evaluation.metric": ("MetricSpec",),
+    "evaluation.sampler": ("FittedSampler", "SamplerSpec"),
     "evaluation.run": (
         "Run",
         "load_run",

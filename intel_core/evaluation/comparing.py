@@ -26,6 +26,7 @@ __all__ = [
     "Standing",
     "compare",
     "numbers_of",
+    "short_name",
 ]
 
 TEST = "test"
@@ -147,7 +148,23 @@ def numbers_of(run: StoredRun) -> dict[tuple[str, str], Number]:
 def _stored(run: StoredRun) -> dict[str, Measured]:
     """Stored measurements by the metric's text; the latest one, if two versions of a metric have the same text."""
     by_age = sorted(measurements(run), key=lambda measured: measured.created)
-    return {short_text("metrics", one.metric): one for one in by_age if one.measurement is not None}
+    return {_text_of(one): one for one in by_age if one.measurement is not None}
+
+
+def _text_of(measured: Measured) -> str:
+    """The metric's short text, and what examples were drawn from if it was not the prior."""
+    text = short_text("metrics", measured.metric)
+    return f"{text} from {measured.sampler}" if measured.sampler else text
+
+
+def short_name(metric: str) -> str:
+    """A metric's text without its settings, but never without what examples were drawn from.
+
+    >>> short_name("frechet:n=5000"), short_name("frechet:n=5000 from pooled:components=3")
+    ('frechet', 'frechet from pooled:components=3')
+    """
+    text, word, sampler = metric.partition(" from ")
+    return f"{text.partition(':')[0]}{word}{sampler}"
 
 
 def _numbers(run: StoredRun, stored: dict[str, Measured]) -> dict[tuple[str, str], Number]:
@@ -189,7 +206,7 @@ def _notes(
             name for name in dict.fromkeys(n for one in known for n in one) if len({one.get(name) for one in known}) > 1
         ]
         if differ:
-            short = metric.partition(":")[0]
+            short = short_name(metric)
             notes.append(f"{short}: not by one protocol everywhere; what differs: {', '.join(differ)}.")
     return (*notes, *_uneven(groups), *_missing(groups, rows))
 

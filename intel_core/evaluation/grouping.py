@@ -16,6 +16,10 @@ _NO_SETTING = (
     *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
 )
 """Settings in which runs of one group may differ: the seed, and settings that do not affect the result."""
+_FORMER = {"prior": "standard", "posterior": "gaussian"}
+"""What runs of former versions have, which do not say so."""
+_FIRST = ("mapping", "prior", "posterior")
+"""What a group is named by before anything else."""
 
 
 class RunGroup(NamedTuple):
@@ -37,7 +41,8 @@ def group_runs(runs: Iterable[StoredRun]) -> list[RunGroup]:
 
     Of several runs with one seed the first counts: the others repeat it.
 
-    The name of a group says what sets it apart: the settings in which the groups differ, the mapping first.
+    The name of a group says what sets it apart: the settings in which the groups differ, the mapping first, then prior
+    and posterior.
     """
     found: dict[tuple[tuple[str, str], ...], list[StoredRun]] = {}
     for run in runs:
@@ -62,7 +67,8 @@ def _settings(run: StoredRun, which: Literal["spec", "asked"]) -> tuple[tuple[st
     """Settings of a run as text, resolved or as asked for, without those in which runs of one group may differ."""
     settings = run.info.get(which) or run.info["spec"]
     if which == "spec":
-        settings = settings | {"restarts": run.restarts}  # a resolved spec has only the start that was chosen
+        # A resolved spec has only the start that was chosen, and before there was a choice none names its prior.
+        settings = _FORMER | settings | {"restarts": run.restarts}
     return tuple(sorted((name, _text(name, value)) for name, value in settings.items() if name not in _NO_SETTING))
 
 
@@ -75,7 +81,8 @@ def differing(run: StoredRun, other: StoredRun) -> dict[str, tuple[str, str]]:
 
 def _names(settings: Sequence[dict[str, str]], among: Container[str]) -> list[str]:
     """For each run, those of the named settings in which the runs differ; the mapping first."""
-    every = sorted({name for key in settings for name in key}, key=lambda name: (name != "mapping", name))
+    rank = {name: place for place, name in enumerate(_FIRST)}
+    every = sorted({name for key in settings for name in key}, key=lambda name: (rank.get(name, len(rank)), name))
     differ = [n for n in every if n in among and len({key.get(n) for key in settings}) > 1] or ["mapping"]
     return [
         ", ".join(key.get(n, "identity") if n == "mapping" else f"{n}={key.get(n, '–')}" for n in differ)

@@ -46,7 +46,8 @@ class Measured(BaseModel):
 
     Attributes:
         metric: the metric's whole spec as text.
-        name: its name, e.g. ``frechet``.
+        name: its name, e.g. ``frechet``, or ``frechet from pooled`` if examples were not drawn from the prior.
+        sampler: what they were drawn from then, as text; empty for the prior.
         distribution: the distribution that offers it.
         version: the version of that distribution.
         weights: hash of the weights that were measured.
@@ -63,6 +64,7 @@ class Measured(BaseModel):
     name: str
     distribution: str
     version: str
+    sampler: str = ""
     weights: str
     data: str = ""
     created: str
@@ -107,11 +109,12 @@ def measure(
         RunError: if the directory cannot be written.
     """
     weights = checkpoint.weights_digest(subject.run.model)
+    fit = "" if subject.sampler is None else f"|{subject.sampler}|{subject.sampler.kept.sha256}"
     questions = []
     for spec in metrics:
         text = format_spec(spec, explicit=True)
         component = plugins.find("metrics", loading.name_of("metrics", type(spec)))
-        path = _path(subject.run, component, text, weights)
+        path = _path(subject.run, component, text, f"{weights}{fit}")
         questions.append((spec, text, component, path, None if again else _read(path)))
     stored = [known for *_, known in questions]
     if None in stored and any(known is not None and known.data for known in stored):
@@ -136,9 +139,13 @@ def measure(
 def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text: str, weights: str) -> Measured:
     start = time.perf_counter()
     said: dict[str, Any]
+    sampler = "" if subject.sampler is None else str(subject.sampler)
+    subject.generates = False
     try:
         with torch_as_usual():
             measurement = spec.measure(subject)
+        if sampler and not subject.generates:
+            raise NotApplicableError(f"it looks at no generated examples, so it is not another number from {sampler}")
         if not isinstance(measurement, Measurement):
             raise TypeError(f"measure() returned {type(measurement).__name__}, expected a Measurement")
         said = {"measurement": measurement}
@@ -150,9 +157,10 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
         said = {"status": "failed", "reason": f"{component.distribution} {component.version}: {_one_line(error)}"}
     return Measured(
         metric=text,
-        name=component.name,
+        name=f"{component.name} from {sampler}" if sampler else component.name,
         distribution=component.distribution,
         version=component.version,
+        sampler=sampler,
         weights=weights,
         data=subject.data_digest(),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -171,18 +179,18 @@ def measurements(run: StoredRun) -> list[Measured]:
         return []
     weights = checkpoint.weights_digest(run.model)
     found = [_read(path) for path in stored]
-    latest: dict[tuple[str, str], Measured] = {}
+    latest: dict[tuple[str, str, str], Measured] = {}
     for one in found:
         if one is None or one.weights != weights:
             continue
-        key = (one.distribution, one.metric)
+        key = (one.distribution, one.metric, one.sampler)
         if key not in latest or latest[key].created <= one.created:
             latest[key] = one
     return list(latest.values())
 
 
 def _path(run: StoredRun, component: plugins.Component, text: str, weights: str) -> Path:
-    """The file for a metric, its settings and the weights; a later version of the metric has another file."""
+    """The file for a metric, its settings, the weights and a sampler; a later version of it has another file."""
     key = f"{component.qualified} {component.version}|{text}|{weights}"
     name = re.sub(r"\W+", "-", component.name)
     return run.path / FOLDER / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"

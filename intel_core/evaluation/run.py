@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from intel_core.components.spec import parse_spec
 from intel_core.compute.device import pick_device
 from intel_core.compute.precision import torch_as_usual
+from intel_core.data.dataset import Dataset
+from intel_core.errors import SpecError
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
 from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.measuring import Measured, measure, usual_metrics
 from intel_core.evaluation.metric import MetricSpec
+from intel_core.evaluation.pooling import PRIOR, Sampler, sampler_of
+from intel_core.evaluation.sampler import SamplerSpec
 from intel_core.evaluation.subject import Subject
+from intel_core.model.prior import Prior
 from intel_core.runs.folder import RunFolder
 from intel_core.runs.stored_run import StoredRun
 
@@ -62,6 +70,72 @@ class Run(StoredRun):
         given = None if dataset is None else as_its_data(self, dataset)
         return judge(gather(self, other, dataset=given, data_dir=data_dir).evidence)
 
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        noise: bool = False,
+        standardised: bool = False,
+        prior: Prior | None = None,
+        sampler: str | SamplerSpec = PRIOR,
+        dataset: Any = None,
+        data_dir: Path | None = None,
+    ) -> Tensor:
+        """`n` new examples in the units of the data, as ``intel sample`` gives them; images in [0, 1].
+
+        y is drawn from the run's prior, or from a sampler that is fitted to the encodings of its training data when it
+        is first asked for (see `sampler`); z = g(y), and x is the mean of p(x|z), or a draw from it with `noise`.
+
+        Args:
+            n: how many.
+            seed: of the draw.
+            noise: draw from p(x|z) instead of taking its mean.
+            standardised: leave the values standardised, as the model knows them.
+            prior: what y is drawn from instead.
+            sampler: as of `sampler`.
+            dataset: as of `sampler`.
+            data_dir: as of `sampler`.
+
+        Raises:
+            DataError: if n is not positive.
+            EnvironmentProblem: if so many cannot fit into memory.
+        """
+        fitted = self.sampler(sampler, dataset=dataset, data_dir=data_dir)
+        if fitted is not None and prior is not None:
+            raise SpecError("prior and sampler both say what y is drawn from; give one of them")
+        chosen = prior if fitted is None else fitted.prior
+        return super().sample(n, seed=seed, noise=noise, standardised=standardised, prior=chosen)
+
+    def sampler(
+        self,
+        sampler: str | SamplerSpec,
+        *,
+        dataset: Any = None,
+        data_dir: Path | None = None,
+        told: Callable[[str], None] | None = None,
+    ) -> Sampler | None:
+        """What is fitted to the encodings of the training data, to draw from instead of the prior; None for "prior".
+
+        It is kept in ``RUN/samplers/``, and fitted again only if the weights have changed.
+
+        Args:
+            sampler: ``"prior"``, or a sampler such as ``"pooled"`` or ``"pooled:components=20"``.
+            dataset: the data, if they are in memory, as for `took`; otherwise loaded when it must be fitted.
+            data_dir: the folder of data files; by default ``INTEL_DATA_DIR``.
+            told: called with a line before a fit.
+
+        Raises:
+            SpecError: if there is no such sampler.
+            DataError: if the data are needed and cannot be loaded.
+            RunError: if they are other data, or the run directory cannot be written.
+        """
+
+        def load() -> Dataset:
+            return self.dataset(data_dir) if dataset is None else as_its_data(self, dataset)
+
+        return sampler_of(self, sampler, load, told=told)
+
     @torch_as_usual()
     def measure(
         self,
@@ -69,6 +143,7 @@ class Run(StoredRun):
         dataset: Any = None,
         data_dir: Path | None = None,
         again: bool = False,
+        sampler: str | SamplerSpec = PRIOR,
     ) -> list[Measured]:
         """Measure the run; each result is stored in its directory, and read from there the next time.
 
@@ -78,6 +153,8 @@ class Run(StoredRun):
             dataset: the data, if they are in memory, as for `took`; otherwise loaded when a metric needs them.
             data_dir: the folder of data files; by default ``INTEL_DATA_DIR``.
             again: measure again what is stored already.
+            sampler: what examples are drawn from, see `sampler`; the results are named ``frechet from pooled``, and
+                metrics that look at no samples do not apply.
 
         Raises:
             SpecError: if a text cannot be understood.
@@ -85,7 +162,9 @@ class Run(StoredRun):
         """
         specs = [_metric(one) for one in metrics] or usual_metrics()
         dataset = None if dataset is None else as_its_data(self, dataset)
-        return list(measure(Subject(self, dataset=dataset, data_dir=data_dir), specs, again=again))
+        subject = Subject(self, dataset=dataset, data_dir=data_dir)
+        subject.draw_from(sampler)
+        return list(measure(subject, specs, again=again))
 
 
 def _metric(given: str | MetricSpec) -> MetricSpec:

@@ -16,6 +16,9 @@ from intel_core.data.dataset import Dataset, Split
 from intel_core.data.values import fingerprint
 from intel_core.errors import RunError
 from intel_core.evaluation.measurement import NotApplicableError
+from intel_core.evaluation.pooling import Sampler, sampler_of
+from intel_core.evaluation.sampler import SamplerSpec
+from intel_core.model.prior import Prior
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.reading.data_dir import data_dir_or_default
@@ -34,7 +37,7 @@ class PriorDraws(NamedTuple):
     """Draws of the generator's input, on the CPU.
 
     Attributes:
-        y: draws of N(0, I), ``(n, y_dim)``.
+        y: draws of the run's own prior, N(0, I) by default, ``(n, y_dim)``.
         z: g of them, ``(n, z_dim)``.
     """
 
@@ -52,6 +55,10 @@ class Subject:
         cache_dir: where metrics keep what several runs can use (a classifier of the data set, statistics of real
             images); by default ``INTEL_CACHE_DIR``, else ``~/.cache/intelvae``.
         tell: called with a description of the work and the share of it that is done, in [0, 1].
+
+    Attributes:
+        sampler: what generated examples are drawn from instead of the prior, see `draw_from`; None for the prior.
+        generates: whether generated examples were asked for.
     """
 
     def __init__(
@@ -64,11 +71,25 @@ class Subject:
         tell: Callable[[str, float], None] | None = None,
     ) -> None:
         self.run = run
+        self.sampler: Sampler | None = None
+        self.generates = False
         self._dataset = dataset
         self._data_dir = data_dir
         self._cache_dir = cache_dir
         self._made: dict[tuple[Any, ...], Any] = {}
         self.tell = tell if tell is not None else lambda what, share: None
+
+    def draw_from(self, sampler: str | SamplerSpec, *, told: Callable[[str], None] | None = None) -> None:
+        """From now on draw generated examples from a sampler; it is fitted, if the run does not hold it yet.
+
+        Args:
+            sampler: ``"prior"``, or a sampler such as ``"pooled:components=20"``.
+            told: called with a line before a fit.
+
+        Raises:
+            IntelError: as of `intel_core.evaluation.pooling.sampler_of`.
+        """
+        self.sampler = sampler_of(self.run, sampler, lambda: self.dataset, told=told)
 
     @property
     def model(self) -> InteLVAE:
@@ -130,23 +151,29 @@ class Subject:
 
         return self._once(("encode", name, n, seed), encode)
 
-    @torch.no_grad()
     def prior(self, n: int, *, seed: int = 0) -> PriorDraws:
         """`n` draws of the prior and their z; above a thousand, a larger n has the same first draws."""
+        return self._once(("prior", n, seed), lambda: self._drawn(n, seed, None))
 
-        def draw() -> PriorDraws:
-            model, device = self.model, self.run.model_device
-            generator = torch.Generator(device).manual_seed(stream(seed, "sample"))
-            y = torch.cat([model.sample_prior(len(rows), generator) for rows in torch.split(torch.arange(n), _ROWS)])
-            return PriorDraws(y.cpu(), torch.cat([model.mapping(rows) for rows in torch.split(y, _ROWS)]).cpu())
-
-        return self._once(("prior", n, seed), draw)
+    @torch.no_grad()
+    def _drawn(self, n: int, seed: int, prior: Prior | None) -> PriorDraws:
+        generator = torch.Generator(self.run.model_device).manual_seed(stream(seed, "sample"))
+        y = torch.cat([self.run.draw_y(len(rows), generator, prior) for rows in torch.split(torch.arange(n), _ROWS)])
+        return PriorDraws(y.cpu(), torch.cat([self.model.mapping(rows) for rows in torch.split(y, _ROWS)]).cpu())
 
     def generated(self, n: int, *, seed: int = 0) -> Tensor:
-        """`n` new examples, the mean of p(x|z) at draws of the prior, ``(n, *x_shape)``, in the data set's units."""
-        return self._once(
-            ("generated", n, seed), lambda: self.run.decode(self.prior(n, seed=seed).z, standardised=True)
-        )
+        """`n` new examples, the mean of p(x|z), ``(n, *x_shape)``, in the data set's units.
+
+        Their y are draws of the prior, or of the subject's sampler if it has one.
+        """
+        self.generates = True
+        fitted = self.sampler
+
+        def decode() -> Tensor:
+            drawn = self.prior(n, seed=seed) if fitted is None else self._drawn(n, seed, fitted.prior)
+            return self.run.decode(drawn.z, standardised=True)
+
+        return self._once(("generated", n, seed, "" if fitted is None else str(fitted)), decode)
 
     def cache(self, name: str) -> Path:
         """A folder of that name for what several runs can use; it is made if it does not exist."""

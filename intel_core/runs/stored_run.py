@@ -23,6 +23,7 @@ from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset
 from intel_core.data.values import to_float
 from intel_core.errors import DataError, IntelError, PluginError, RunError, SpecError
+from intel_core.model.prior import Prior
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.reading.capabilities import Examples
@@ -331,16 +332,19 @@ class StoredRun:
         return self.decode(self.encode(x, standardised=standardised).z_mean, standardised=standardised)
 
     @torch_as_usual()
-    def sample(self, n: int, *, seed: int = 0, noise: bool = False, standardised: bool = False) -> Tensor:
+    def sample(
+        self, n: int, *, seed: int = 0, noise: bool = False, standardised: bool = False, prior: Prior | None = None
+    ) -> Tensor:
         """`n` new examples in the units of the data, as ``intel sample`` gives them; images in [0, 1].
 
-        y is drawn from the prior, N(0, I) by default, z = g(y), and x is the mean of p(x|z), or a draw from it with `noise`.
+        y is drawn from the run's prior, z = g(y), and x is the mean of p(x|z), or a draw from it with `noise`.
 
         Args:
             n: how many.
             seed: of the draw.
             noise: draw from p(x|z) instead of taking its mean.
             standardised: leave the values standardised, as the model knows them.
+            prior: what y is drawn from instead of the run's own prior.
 
         Raises:
             DataError: if n is not positive.
@@ -357,8 +361,16 @@ class StoredRun:
             params = self.model.decode(self.model.mapping(y))
             return (likelihood.sample(params, generator) if noise else likelihood.mean(params),)
 
-        x = self._by_rows(rows, self.model.sample_prior(n, generator))[0]
+        x = self._by_rows(rows, self.draw_y(n, generator, prior))[0]
         return x if standardised else self.original_units(x)
+
+    @torch.no_grad()
+    def draw_y(self, n: int, generator: torch.Generator, prior: Prior | None = None) -> Tensor:
+        """`n` draws of y from a prior, by default the run's own, ``(n, y_dim)`` where the model computes."""
+        if prior is None:
+            return self.model.sample_prior(n, generator)
+        noise = self.model.draw_noise(n, prior.noise_dim, generator)
+        return prior.draw(noise.cpu()).to(noise)
 
     @property
     def model_device(self) -> torch.device:

@@ -116,12 +116,14 @@ def compare(
 
 def _is_worse(comparison: Comparison) -> bool:
     """Whether a number is worse than the reference, with a line for each; and one where nothing could be."""
+    from intel_core.evaluation.comparing import short_name
+
     if not any(
         cell is not None and cell.test is not None for row in comparison.rows if row.better for cell in row.cells
     ):
         telling.note("no number that has a better direction was tested, so that --fail-if worse says nothing")
     found = [
-        f"{row.metric.partition(':')[0]} {row.number} of {group.name} is worse than that of {comparison.groups[0].name}"
+        f"{short_name(row.metric)} {row.number} of {group.name} is worse than that of {comparison.groups[0].name}"
         for row in comparison.rows
         for group, cell in zip(comparison.groups, row.cells, strict=True)
         if cell is not None and cell.verdict == "worse"
@@ -133,6 +135,8 @@ def _is_worse(comparison: Comparison) -> bool:
 
 def _matches(name: tuple[str, str], pattern: str) -> bool:
     """Whether a pattern is that of ``metric.number``, of either alone, or of the metric's whole text."""
+    from intel_core.evaluation.comparing import short_name
+
     metric, number = name
-    short = metric.partition(":")[0]
+    short = short_name(metric)
     return any(fnmatch.fnmatchcase(text, pattern) for text in (f"{short}.{number}", number, short, metric))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intel_cli.arguments.completion import RunPath
+from intel_cli.arguments.completion import ComponentName, RunPath
 from intel_cli.arguments.metrics import metric_option, read_metrics
 from intel_cli.output import telling
 
@@ -22,6 +22,7 @@ Examples:
   intel evaluate runs/digits-cluster-seed0
   intel evaluate runs/* --metrics clusters,likelihood --metric frechet:n=5000
   intel evaluate RUN --metrics frechet --again --json
+  intel evaluate RUN --metrics frechet,prdc --from pooled
 
 \b
 Exit status: 0 all that applies was measured, 2 a wrong argument, 7 a metric failed, 130 interrupted.
@@ -36,6 +37,16 @@ Exit status: 0 all that applies was measured, 2 a wrong argument, 7 a metric fai
 )
 @click.option("--all", "everything", is_flag=True, help="Measure every installed metric, also those that take minutes.")
 @click.option("--again", is_flag=True, help="Measure again what is stored already.")
+@click.option(
+    "--from",
+    "sampler",
+    type=ComponentName("samplers"),
+    metavar="prior|SPEC",
+    default="prior",
+    show_default=True,
+    help="Draw generated examples from a sampler that is fitted to the encodings of the training data, e.g. pooled; "
+    "the numbers are stored and named as those of it.",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
 @click.option("-v", "--protocol", is_flag=True, help="Show the protocol by which each number was measured.")
@@ -49,6 +60,7 @@ def evaluate(
     metrics: tuple[str, ...],
     everything: bool,
     again: bool,
+    sampler: str,
     data_dir: Path | None,
     device: str,
     protocol: bool,
@@ -62,12 +74,14 @@ def evaluate(
     """
     from intel_cli.arguments.runs import gather
     from intel_cli.output.measuring import ask
+    from intel_core.evaluation.pooling import sampler_spec
     from intel_core.reading.data_dir import data_dir_or_default
 
     asked = read_metrics(metrics, everything=everything)
+    how: dict[str, Any] = {"again": again, "quiet": quiet, "sampler": sampler_spec(sampler)}
     answers: list[tuple[Run, list[Measured]]] = []
     try:
-        for run, said in ask(gather(runs, device), asked, data_dir_or_default(data_dir), again=again, quiet=quiet):
+        for run, said in ask(gather(runs, device), asked, data_dir_or_default(data_dir), **how):
             answers.append((run, said))
             if not as_json:
                 _show(run, said, protocol=protocol)

@@ -24,11 +24,14 @@ __all__ = ["plugins"]
 _EXAMPLES = {
     "mappings": "intel train --mapping {}",
     "datasets": "intel train --data {}",
+    "priors": "intel train --prior {}",
+    "posteriors": "intel train --posterior {}",
     "likelihoods": "intel train --likelihood {}",
     "networks": "intel train --network {}",
     "objectives": "intel train --objective {}",
     "schedules": "intel train --schedule kl={}",
     "metrics": "intel evaluate RUN --metric {}",
+    "samplers": "intel sample RUN --from {}",
 }
 """How a component of a kind is used; for a kind that another distribution has added the spec alone is shown."""
 

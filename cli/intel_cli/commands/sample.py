@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
-from intel_cli.arguments.completion import RunPath
+from intel_cli.arguments.completion import ComponentName, RunPath
 from intel_cli.arguments.numbers import Integer
 
 __all__ = ["sample"]
@@ -15,6 +16,7 @@ _EPILOG = """\b
 Examples:
   intel sample runs/digits-identity-seed0
   intel sample runs/digits-identity-seed0 -n 10000 --noise -o samples.npz
+  intel sample runs/digits-identity-seed0 --from pooled:components=20
 """
 
 
@@ -29,23 +31,47 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A .png, .npy, .npz (array x) or .csv file.  [default: RUN/samples-N.png for images, else .npy]",
 )
+@click.option(
+    "--from",
+    "sampler",
+    type=ComponentName("samplers"),
+    metavar="prior|SPEC",
+    default="prior",
+    show_default=True,
+    help="Draw y from the prior, or from a sampler that is fitted to the encodings of the training data, e.g. pooled.",
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
-def sample(run: Path, number: int, seed: int, noise: bool, output: Path | None, device: str) -> None:
+def sample(
+    run: Path,
+    number: int,
+    seed: int,
+    noise: bool,
+    output: Path | None,
+    sampler: str,
+    data_dir: Path | None,
+    device: str,
+) -> None:
     """Draw new examples from a model.
 
-    y is drawn from N(0, I), and z is g(y). x is the mean of p(x|z), or with --noise a draw from it, in the units of the
-    data.
+    y is drawn from the run's prior, N(0, I) by default, and z is g(y). x is the mean of p(x|z), or with --noise a draw
+    from it, in the units of the data. A sampler is fitted when it is first asked for, which needs the data, and kept in
+    RUN/samplers/; it is fitted again only if the weights have changed.
 
     RUN is a run directory, or the name of a run in runs/.
     """
     from intel_cli.output.files import save_examples, suffix_of
+    from intel_cli.output.samplers import told_of
+    from intel_cli.output.telling import note
     from intel_core.compute.device import pick_device
     from intel_core.evaluation.run import load_run
 
     trained = load_run(run, device=str(pick_device(device)))
     images = len(trained.model.x_shape) == 3
-    target = output or trained.path / f"samples-{number}{'.png' if images else '.npy'}"
+    fitted = trained.sampler(sampler, data_dir=data_dir, told=note)
+    of = "" if fitted is None else "-from-" + re.sub(r"[^\w.+=-]+", "-", str(fitted)).strip("-")[:80]
+    target = output or trained.path / f"samples-{number}{of}{'.png' if images else '.npy'}"
     suffix_of(target, (".png", ".npy", ".npz", ".csv"))
-    x = trained.sample(number, seed=seed, noise=noise)
+    x = trained.sample(number, seed=seed, noise=noise, prior=None if fitted is None else fitted.prior)
     save_examples(trained, x, target)
-    click.echo(f"{number:,} samples in {target}")
+    click.echo(f"{number:,} samples{told_of(fitted)} in {target}")

@@ -23,6 +23,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _MAPPING = "Mapping z = g(y), e.g. cluster:k=3; repeat to compose, the first applied first.  [default: identity]"
 _DATA = "Data set, e.g. mnist:classes=[0,1]; or a .csv, .tsv, .parquet, .npy, .npz file or a folder.  [default: digits]"
+_PRIOR = "p(y), e.g. mog:k=10.  [default: standard, which is N(0, I)]"
+_POSTERIOR = "q(y|x), e.g. sylvester.  [default: gaussian, with independent dimensions]"
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
 _NETWORK = "Encoder and decoder network.  [default: conv for images of 48x48 or more, else mlp]"
 _HOW = ("devices", "nodes")
@@ -51,6 +53,8 @@ def _spec_option(
 @click.command(epilog=_EPILOG)
 @_spec_option("--mapping", "mappings", _MAPPING, multiple=True)
 @_spec_option("--data", "datasets", _DATA, files=True)
+@_spec_option("--prior", "priors", _PRIOR)
+@_spec_option("--posterior", "posteriors", _POSTERIOR)
 @_spec_option("--likelihood", "likelihoods", _LIKELIHOOD)
 @_spec_option("--objective", "objectives", "Bound to maximise, e.g. iwae:particles=8.  [default: elbo]")
 @_spec_option("--network", "networks", _NETWORK)
@@ -123,7 +127,7 @@ def _spec_option(
     default=None,
     help="Compile the networks for training by torch.compile; takes up to a minute at the start.  [default: no]",
 )
-@click.option("--name", help="Name of the run.  [default: data, mapping and seed]")
+@click.option("--name", help="Name of the run.  [default: data, mapping, another prior or posterior, and seed]")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),

@@ -46,12 +46,12 @@ class _Table(NamedTuple):
 
 def _label(row: Row, rows: tuple[Row, ...]) -> str:
     """The metric and the number; the settings of the metric are added if two of one name are shown."""
-    from intel_core.evaluation.comparing import TEST
+    from intel_core.evaluation.comparing import TEST, short_name
 
     if row.metric == TEST:
         return f"{TEST} {_NAMES.get(row.number, row.number)}"
-    short = row.metric.partition(":")[0]
-    alike = {other.metric for other in rows if other.metric.partition(":")[0] == short}
+    short = short_name(row.metric)
+    alike = {other.metric for other in rows if short_name(other.metric) == short}
     return f"{short if len(alike) == 1 else row.metric} {row.number}".replace("_", " ")
 
 

@@ -45,8 +45,8 @@ def facts(trainer: Trainer) -> dict[str, str]:
     said = {
         "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
         f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}{_streamed(data)}",
-        "model": f"y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); {spec.likelihood}; "
-        f"{networks}; {parameters:,} parameters on {trainer.device}{_computed(spec)}",
+        "model": f"{_rivals(spec)}y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); "
+        f"{spec.likelihood}; {networks}; {parameters:,} parameters on {trainer.device}{_computed(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
         f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
@@ -56,6 +56,12 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "units": units(trainer),
     }
     return {name: visible(text, one_line=True) for name, text in said.items()}
+
+
+def _rivals(spec: RunSpec) -> str:
+    """The prior and the posterior; empty in the usual case, so that only the unusual is mentioned."""
+    prior = "" if spec.prior.is_usual else f"prior {spec.prior}; "
+    return prior if spec.posterior.is_usual else f"{prior}posterior {spec.posterior}; "
 
 
 def _evaluated(trainer: Trainer) -> dict[str, str]:

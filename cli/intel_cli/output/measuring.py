@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from intel_core.evaluation.measuring import Measured
     from intel_core.evaluation.metric import MetricSpec
     from intel_core.evaluation.run import Run
+    from intel_core.evaluation.sampler import SamplerSpec
 
 __all__ = ["ask"]
 
@@ -85,10 +86,15 @@ def ask(
     *,
     again: bool = False,
     quiet: bool = False,
+    sampler: SamplerSpec | None = None,
 ) -> Iterator[tuple[Run, list[Measured]]]:
-    """The results of some metrics on each run, shown as they come; consecutive runs on the same data load it once."""
+    """The results of some metrics on each run, shown as they come; consecutive runs on the same data load it once.
+
+    With a sampler, generated examples are drawn from what it makes of each run's encodings.
+    """
     from intel_core.components.spec import format_spec
     from intel_core.evaluation.measuring import measure
+    from intel_core.evaluation.pooling import PRIOR
     from intel_core.evaluation.subject import Subject
 
     shown = _Silent() if quiet else _Live() if is_terminal(sys.stderr) else _Lines()
@@ -97,6 +103,7 @@ def ask(
         described = format_spec(run.spec.data, explicit=True)
         known: Dataset | None = dataset if described == name else None
         subject = Subject(run, dataset=known, data_dir=data_dir, tell=shown.tell)
+        subject.draw_from(sampler or PRIOR, told=None if quiet else note)
         answers = []
         with shown.of(run, len(metrics)):
             for one in measure(subject, metrics, again=again, asked=shown.asked):

@@ -61,7 +61,7 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     for name in names:
         table.add_row(FIRST_ROWS.get(name, name.replace("_", " ")), f"{validation[name]:.2f}", f"{test[name]:.2f}")
     table.add_section()
-    units = len(test["kl_per_dim"])
+    units = run.model.y_dim
     table.add_row("active units", f"{validation['active_units']} of {units}", f"{test['active_units']} of {units}")
     out.print(table)
     if not test["active_units"]:

@@ -104,6 +104,11 @@ def minus(text: str) -> str:
     return "−" + text[1:] if text.startswith("-") else text
 
 
+def _alike(one: Measured, other: Measured) -> bool:
+    """Whether two measurements are of one metric, and of examples that were drawn alike."""
+    return (one.metric, one.sampler) == (other.metric, other.sampler)
+
+
 def metric_tables(
     run: Run, against: Run | None, mine: Sequence[Measured], others: Sequence[Measured]
 ) -> list[MetricTable]:
@@ -112,7 +117,7 @@ def metric_tables(
     for one in sorted(mine, key=lambda m: (m.name, m.metric)):
         if one.measurement is None:
             continue
-        twin = next((m for m in others if m.metric == one.metric and m.measurement is not None), None)
+        twin = next((m for m in others if _alike(m, one) and m.measurement is not None), None)
         numbers = {} if twin is None or twin.measurement is None else twin.measurement.numbers
         rows = [
             MetricRow(
@@ -152,9 +157,11 @@ def _own(run: Run, against: Run | None) -> list[MetricTable]:
         rows.append(MetricRow(shown, "", UNITS, better, cell, beside))
     active = test.get("active_units")
     if isinstance(active, int):
-        of = len(test.get("kl_per_dim", []))
+        of = run.model.y_dim
         theirs = other.get("active_units")
-        beside = Cell(f"{theirs} of {len(other.get('kl_per_dim', []))}", []) if isinstance(theirs, int) else None
+        beside = None
+        if against is not None and isinstance(theirs, int):
+            beside = Cell(f"{theirs} of {against.model.y_dim}", [])
         rows.append(MetricRow("active units", "", "", "", Cell(f"{active} of {of}", []), beside))
     return [MetricTable("test", "", rows, [], "", "")] if rows else []
 

@@ -190,7 +190,6 @@ class Evidence:
         against: whether a run without the bias was given.
         missing: why evidence is missing, in sentences.
         retry: what could be tried about the run as a whole.
-        without: the option of a run without the bias.
     """
 
     declared: bool
@@ -205,4 +204,3 @@ class Evidence:
     against: bool = False
     missing: tuple[str, ...] = ()
     retry: Retry = Retry()
-    without: str = "--mapping identity"

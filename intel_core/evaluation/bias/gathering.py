@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, RunError
-from intel_core.evaluation.bias.evidence import Clusters, Evidence, Levels, Shape, Sparse
+from intel_core.evaluation.bias.evidence import Clusters, Evidence, Levels, Retry, Shape, Sparse
 from intel_core.evaluation.bias.price import from_metrics, likelihoods
 from intel_core.evaluation.bias.retrying import retries
 from intel_core.evaluation.grouping import differing
@@ -22,6 +22,7 @@ from intel_core.evaluation.measuring import Measured, measurements
 from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
 from intel_core.helpers.hoyer import gaussian_floor, hoyer_score
 from intel_core.helpers.labels import as_classes
+from intel_core.helpers.own_prior import OwnPrior, UnderPrior, clusters_of_prior, own_prior
 from intel_core.helpers.parts_of_mapping import Part, elements
 from intel_core.mappings.contract import Clustering, Levelled
 from intel_core.model.posterior import DiagonalGaussian
@@ -102,22 +103,36 @@ def gather(
         paths = " ".join(shlex.quote(str(one.path)) for one in (run, against))
         likelihood = replace(likelihood, remedy=f"intel evaluate {paths} --metric likelihood:particles={_MORE_DRAWS}")
     active = run.metrics.get("test", {}).get("active_units")
+    of_mapping = any(_declares(part) for part in elements(run.model.mapping))
     evidence = Evidence(
-        declared=any(_declares(part) for part in elements(run.model.mapping)),
+        declared=of_mapping or clusters_of_prior(run.model) is not None,
         active=active if isinstance(active, int) else None,
         y_dim=run.model.y_dim,
         likelihood=likelihood,
         off_manifold=from_metrics("manifold", mine, others, "lower"),
         against=against is not None,
-        missing=(*([problem] if problem else []), *_unequal(run, against)),
+        missing=(*([problem] if problem else []), *_void(run), *_unequal(run, against)),
         retry=retries(run, against)[0],
         **_by_part(run, encoding, labels),
     )
     return Gathered(evidence, dataset, encoding, labels, mine, others, notes)
 
 
-_OF_THE_BIAS = ("mapping", "schedules", "data", "evaluate_every")
+_OF_THE_BIAS = ("mapping", "prior", "schedules", "data", "evaluate_every")
 """Settings in which a run and one without its bias may differ; the data are known to be the same."""
+
+
+def _void(run: StoredRun) -> list[str]:
+    """That what a mapping declares of N(0, I) does not hold of another prior, if it declares anything and has one."""
+    said = [part.properties for part in elements(run.model.mapping)]
+    speaks = any(one.clusters is not None or one.betti is not None for one in said)
+    clusters = any(isinstance(part.mapping, Clustering) for part in elements(run.model.mapping))
+    if not (speaks or clusters) or own_prior(run.model) is None:
+        return []
+    return [
+        f"The prior is {run.spec.prior}, and the shares of clusters and the shapes that the mapping declares are those "
+        "of N(0, I): shares are counted in draws of this prior here, and nothing is promised of the shape."
+    ]
 
 
 def _unequal(run: StoredRun, against: StoredRun | None) -> list[str]:
@@ -168,6 +183,11 @@ def _by_part(run: StoredRun, encoding: Encoding | None, labels: Tensor | None) -
     if encoding is None or len(encoding.mean) < 2:
         return {name: tuple(items) for name, items in found.items()}
     per_dim = run.metrics.get("test", {}).get("kl_per_dim", [])
+    prior, of_prior = own_prior(run.model), clusters_of_prior(run.model)
+    if of_prior is not None:
+        every = _dims_text(range(run.model.y_dim))
+        judged = _clusters(of_prior, encoding.mean, encoding.y, labels, f"{every} (the prior's)")
+        found["clusters"].append(replace(judged, retry=Retry(longer=retries(run)[0].longer)))
     for part, retry in zip(elements(run.model.mapping), retries(run), strict=True):
         if not part.reads_y:
             continue
@@ -175,15 +195,19 @@ def _by_part(run: StoredRun, encoding: Encoding | None, labels: Tensor | None) -
         mean, y = encoding.mean[:, dims], encoding.y[:, dims]
         where, promised = _dims_text(dims), part.properties
         if isinstance(inner, Clustering):
-            found["clusters"].append(replace(_clusters(inner, mean, y, labels, where), retry=retry))
+            clusters = inner if prior is None else UnderPrior(inner, part.dims, prior)
+            found["clusters"].append(replace(_clusters(clusters, mean, y, labels, where), retry=retry))
         if promised.betti is not None or promised.norm_bound is not None:
-            shape = _shape(inner, y, where, promised.betti, promised.norm_bound)
+            shape = _shape(inner, y, where, promised.betti, promised.norm_bound, prior, dims)
             found["shapes"].append(replace(shape, retry=retry))
         if promised.sparsity is not None and len(dims) > 1:
             found["sparse"].append(replace(_sparse(inner, mean, where), retry=retry))
         if isinstance(inner, Levelled):
             kl = [float(per_dim[d]) for d in dims] if len(per_dim) > max(dims) else None
-            found["levels"].append(replace(_levels(inner, mean, kl or _kl(encoding, dims), where), retry=retry))
+            if kl is None and run.spec.prior.is_usual and run.spec.posterior.is_usual:
+                kl = _kl(encoding, dims)
+            if kl is not None:
+                found["levels"].append(replace(_levels(inner, mean, kl, where), retry=retry))
     return {name: tuple(items) for name, items in found.items()}
 
 
@@ -246,13 +270,24 @@ def _clusters(part: Clustering, mean: Tensor, y: Tensor, labels: Tensor | None, 
 # --- shape -------------------------------------------------------------------------------------------------------
 
 
-def _shape(part: Any, y: Tensor, where: str, betti: Sequence[int] | None, bound: float | None) -> Shape:
+def _shape(
+    part: Any,
+    y: Tensor,
+    where: str,
+    betti: Sequence[int] | None,
+    bound: float | None,
+    prior: OwnPrior | None,
+    dims: Sequence[int],
+) -> Shape:
     n = min(len(y), _DRAWS)
     generator = torch.Generator().manual_seed(stream(0, "report"))
-    draws = torch.randn(2, n, y.shape[1], generator=generator)
-    z, prior, other = part(y[:n]), part(draws[0]), part(draws[1])
-    filled, inside = near_each_other(prior, z)
-    filled_by_prior, inside_by_prior = near_each_other(prior, other)
+    if prior is None:
+        draws = torch.randn(2, n, y.shape[1], generator=generator)
+    else:
+        draws = torch.stack([prior.draws(n, generator)[:, list(dims)] for _ in range(2)])
+    z, drawn, other = part(y[:n]), part(draws[0]), part(draws[1])
+    filled, inside = near_each_other(drawn, z)
+    filled_by_prior, inside_by_prior = near_each_other(drawn, other)
     name = in_words(betti) if betti is not None else f"at most {bound:.3g} away from the origin"
     return Shape(
         where, name, filled, filled_by_prior, inside, inside_by_prior, n, bound, float(z.norm(dim=-1).median())

@@ -30,7 +30,7 @@ def bounds_of(run: StoredRun, x: Tensor, seed: int = 0) -> Tensor:
     generator = torch.Generator(run.model_device).manual_seed(stream(seed, "report"))
     for rows in torch.split(x[:_MOST_EXAMPLES], 100):
         values = to_float(rows.to(run.model_device))
-        shape = (_BOUND_DRAWS, len(values), model.y_dim)
+        shape = (_BOUND_DRAWS, len(values), model.noise_dim)
         noise = torch.randn(shape, generator=generator, device=run.model_device)
         found.append(torch.logsumexp(log_importance_weights(model, values, noise), 0) - math.log(_BOUND_DRAWS))
     return torch.cat(found).double().cpu()

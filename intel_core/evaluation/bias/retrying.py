@@ -10,6 +10,7 @@ from intel_core.components.spec import format_spec, parse_spec
 from intel_core.errors import SpecError
 from intel_core.evaluation.bias.evidence import Retry
 from intel_core.helpers.parts_of_mapping import elements
+from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
 from intel_core.reading.arrays import MemorySpec
 from intel_core.runs.stored_run import StoredRun
@@ -56,19 +57,26 @@ def _again(run: StoredRun) -> str:
 
 def _whole(run: StoredRun, against: StoredRun | None) -> Retry:
     """How the run itself could be repeated: with other seeds, and without the bias."""
-    again = _again(run)
+    again, bias = _again(run), _biased(run)
+    option, ending = ("--prior standard", "standard") if bias == "prior" else ("--mapping identity", "identity")
     if not again:
-        return Retry()
+        return Retry(without=(option,))
     seeds: tuple[str, ...] = (f"{again}--replicates {_SEEDS}",)
     if against is not None:
         runs = [(one, shlex.quote(str(_free(one.path, "seeds")))) for one in (run, against)]
         commands = [f"{_again(one)}--replicates {_SEEDS} --run-dir {folder}" for one, folder in runs]
         (_, mine), (_, others) = runs
         seeds = (*commands, f"intel compare {others} {mine}")
-    plain = _free(run.path, "identity")
+    plain = _free(run.path, ending)
     report = f"intel report {shlex.quote(str(run.path))} --against {shlex.quote(str(plain))}"
-    train = f"{again}--mapping identity --run-dir {shlex.quote(str(plain))}"
+    train = f"{again}{option} --run-dir {shlex.quote(str(plain))}"
     return Retry(run=True, seeds=seeds, without=(train, report))
+
+
+def _biased(run: StoredRun) -> str:
+    """Where the bias is: in the mapping, or in the prior alone."""
+    is_identity = all(isinstance(part, IdentitySpec) for part in run.spec.mapping)
+    return "prior" if is_identity and not run.spec.prior.is_usual else "mapping"
 
 
 def _free(path: Path, ending: str) -> Path:

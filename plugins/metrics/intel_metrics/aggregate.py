@@ -21,6 +21,7 @@ from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
+from intel_core.helpers.own_prior import own_prior
 
 __all__ = ["Tested", "measure", "mmd_squared", "permutation_test", "prior_bandwidth", "sliced_wasserstein"]
 
@@ -209,10 +210,13 @@ def measure(
     n, width = y.shape
     if n < LEAST:
         raise NotApplicableError(f"a distance of samples needs {LEAST} test examples, there are {n}")
-    generator = subject.generator(seed, "aggregate")
+    generator, own = subject.generator(seed, "aggregate"), own_prior(subject.model)
+    called = "N(0, I)" if own is None else f"the prior, {subject.run.spec.prior}"
 
     def prior() -> Tensor:
-        return torch.randn(n, width, generator=generator, dtype=torch.float64)
+        if own is None:
+            return torch.randn(n, width, generator=generator, dtype=torch.float64)
+        return own.draws(n, generator).double()
 
     distance, discrepancy = permutation_test(
         y, prior(), directions=directions, permutations=permutations, generator=generator
@@ -227,7 +231,7 @@ def measure(
     numbers = {}
     for i, (name, tested, about) in enumerate(
         (
-            ("sliced W2", distance, "sliced Wasserstein-2 distance of y of the data to draws of N(0, I)"),
+            ("sliced W2", distance, f"sliced Wasserstein-2 distance of y of the data to draws of {called}"),
             ("MMD squared", discrepancy, "squared maximum mean discrepancy, unbiased: may be below 0"),
         )
     ):
@@ -239,6 +243,7 @@ def measure(
             "examples": n,
             "part": "test",
             "y": "one sample of q(y|x) per example",
+            **({} if own is None else {"prior": str(subject.run.spec.prior)}),
             "directions": directions,
             "bandwidth": prior_bandwidth(width),
             "kernel": "exp(-|a - b|^2 / (2 bandwidth^2))",

@@ -1,8 +1,8 @@
-"""Did the clusters of a mapping take, and are they the classes?"""
+"""Did the clusters of a mapping or of a mixture prior take, and are they the classes?"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,9 @@ from intel_core.evaluation.measurement import Measurement, NotApplicableError, N
 from intel_core.evaluation.subject import Subject
 from intel_core.helpers.contingency import Counts, contingency_table, normalised_mutual_information, purity
 from intel_core.helpers.labels import as_classes
+from intel_core.helpers.own_prior import UnderPrior, clusters_of_prior, own_prior
 from intel_core.helpers.parts_of_mapping import clustering_of
+from intel_core.mappings.contract import Clustering
 from intel_metrics.shares import share_error
 
 __all__ = [
@@ -57,10 +59,17 @@ def measure_clusters(
 
     The arguments are the fields of `intel_metrics.specs.clusters.ClustersSpec`.
     """
-    found = clustering_of(subject.model.mapping)
-    if found is None:
-        raise NotApplicableError("the mapping has no clusters")
-    part, dims = found
+    model = subject.model
+    found, own, of_prior = clustering_of(model.mapping), own_prior(model), clusters_of_prior(model)
+    if found is None and of_prior is None:
+        raise NotApplicableError("the mapping has no clusters, and the prior has none")
+    part: Clustering
+    part, dims = found if found is not None else (cast(Clustering, of_prior), tuple(range(model.y_dim)))
+    said_by = "the mapping says" if found is not None else "the prior says"
+    # A module of learned proportions has a parameter; fixed sectors have none.
+    learned = isinstance(part, nn.Module) and any(p.requires_grad for p in part.parameters()) and own is None
+    if found is not None and own is not None:  # what the mapping declares are shares of N(0, I)
+        part, said_by = UnderPrior(part, dims, own), "the prior has"
     k = part.n_clusters
     if k < 2:
         raise NotApplicableError("the mapping has one cluster only")
@@ -76,27 +85,25 @@ def measure_clusters(
     with torch.no_grad():
         declared = part.proportions().double().cpu()
     in_data, in_prior = (torch.bincount(index, minlength=k).double() / len(index) for index in (data, drawn))
-    # A module of learned proportions has a parameter; fixed sectors have none.
-    learned = isinstance(part, nn.Module) and any(p.requires_grad for p in part.parameters())
     numbers: dict[str, Number] = {}
     for i in range(k):
-        own, prior, said = float(in_data[i]), float(in_prior[i]), float(declared[i])
+        mine, prior, said = float(in_data[i]), float(in_prior[i]), float(declared[i])
         numbers[f"data in cluster {i}"] = Number(
-            value=own,
-            error=share_error(own, len(data)),
-            beside={"the mapping says": said},
+            value=mine,
+            error=share_error(mine, len(data)),
+            beside={said_by: said},
             about=f"share of encoded test data in cluster {i}",
         )
         numbers[f"prior in cluster {i}"] = Number(
             value=prior,
             error=share_error(prior, n),
-            beside={"the mapping says": said},
+            beside={said_by: said},
             about=f"share of prior draws in cluster {i}",
         )
         if learned:
             numbers[f"learned share {i}"] = Number(
                 value=said,
-                beside={"encoded data": own},
+                beside={"encoded data": mine},
                 about=f"share of cluster {i} that the mapping has learned; the order of clusters has no meaning",
             )
     distance = 0.5 * float((in_data - declared).abs().sum())
@@ -108,6 +115,12 @@ def measure_clusters(
     )
     details: dict[str, Any] = {"proportions": declared.tolist(), "data shares": in_data.tolist()}
     notes: list[str] = []
+    if found is not None and own is not None:
+        notes.append(
+            f"The mapping declares its shares for N(0, I); under the prior {subject.run.spec.prior} they are counted."
+        )
+    elif found is None:
+        notes.append("The clusters are the components of the prior: each y is in the one most responsible for it.")
     labels = subject.split("test").labels
     known = as_classes(labels, len(data))
     if known is None or len(known[0]) < 2:
@@ -124,7 +137,8 @@ def measure_clusters(
             "encoded": f"all {len(data)} examples of the test part, by posterior {features}",
             "prior draws": n,
             "clusters": k,
-            "proportions": "learned" if learned else "fixed",
+            "proportions": "learned" if learned else "fixed" if own is None else "counted in draws of the prior",
+            **({} if own is None else {"prior": str(subject.run.spec.prior)}),
             "error": f"of a share of independent rows; of NMI and purity by {_REPEATS} multinomial tables",
             "seed": seed,
         },

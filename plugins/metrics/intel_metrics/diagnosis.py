@@ -17,6 +17,7 @@ from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
+from intel_core.helpers.own_prior import OwnPrior, own_prior
 from intel_core.helpers.parts_of_mapping import diagnose, parts_of
 from intel_core.mappings.contract import Levelled, Mapping
 
@@ -42,14 +43,16 @@ def level_changes(
     levels: Sequence[Sequence[int]],
     *,
     generator: torch.Generator | None = None,
+    prior: OwnPrior | None = None,
 ) -> Tensor:
-    """How much what is decoded changes when one level of y is drawn from N(0, I) anew and the others are kept.
+    """How much what is decoded changes when one level of y is drawn from the prior anew and the others are kept.
 
     Args:
         decode: ``(n, y_dim) -> (n, ...)``, through the mapping.
         y: encodings ``(n, y_dim)``.
         levels: the dimensions of each level.
         generator: source of the draws, on the CPU.
+        prior: what they are drawn from; N(0, I) by default.
 
     Returns:
         float64 ``(levels, n)``: squared changes, means over the values of an example.
@@ -60,7 +63,9 @@ def level_changes(
     """
     before = decode(y).double().flatten(1)
     # The same draws for all levels, so that only the effects of the levels differ.
-    fresh = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.dtype)
+    width = y.shape[1] if prior is None else prior.noise_dim
+    noise = torch.randn(len(y), width, generator=generator, dtype=torch.float64)
+    fresh = (noise if prior is None else prior.draw(noise)).to(y.dtype)
     found = []
     for level in levels:
         changed = y.clone()
@@ -136,7 +141,8 @@ def _of_levels(
         z = torch.cat([mapping(rows.to(device)).cpu() for rows in torch.split(y, 1000)])
         return subject.run.decode(z, standardised=True)
 
-    changes = level_changes(decode, y, levels, generator=subject.generator(seed, "levels"))
+    generator, prior = subject.generator(seed, "levels"), own_prior(subject.model)
+    changes = level_changes(decode, y, levels, generator=generator, prior=prior)
     means = changes.mean(1)
     total = float(means.sum())
     details["levels"] = [list(level) for level in levels]

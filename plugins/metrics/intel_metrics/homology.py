@@ -31,6 +31,7 @@ from torch import Tensor
 
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
+from intel_core.helpers.own_prior import own_prior
 from intel_core.mappings.compose import properties_of
 from intel_core.reading.capabilities import Shaped
 from intel_metrics.confidence import resamples_for
@@ -216,13 +217,20 @@ def measure(
             f"{math.prod(subject.model.x_shape)}"
         )
     data = subject.run.spec.data
+    is_other = own_prior(subject.model) is not None
     known: dict[str, tuple[str, Sequence[int] | None]] = {
-        "z": ("declared", declared.betti or ((declared.clusters,) if declared.clusters else None)),
+        "z": ("declared", None)
+        if is_other
+        else ("declared", declared.betti or ((declared.clusters,) if declared.clusters else None)),
         "x": ("data", data.betti if isinstance(data, Shaped) else None),
     }
     numbers: dict[str, Number] = {}
     details: dict[str, JsonValue] = {}
     notes = ["Only features that live longer than the band are counted; smaller ones may exist, too."]
+    if is_other and (declared.betti or declared.clusters):
+        notes.append(
+            f"What the mapping declares holds of N(0, I); nothing is declared for the prior {subject.run.spec.prior}."
+        )
     for i, (name, cloud) in enumerate(clouds.items()):
         subject.tell(f"Betti numbers of {name}", i / len(clouds))
         if not bool(torch.isfinite(cloud).all()):

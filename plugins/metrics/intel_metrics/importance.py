@@ -123,7 +123,7 @@ def log_likelihood(
         batch = to_float(some.to(like.device))
         chunks = []
         for start in range(0, particles, draws):
-            shape = (min(draws, particles - start), len(batch), model.y_dim)
+            shape = (min(draws, particles - start), len(batch), model.noise_dim)
             noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
             chunks.append(log_importance_weights(model, batch, noise).cpu())
         parts.append(estimates(torch.cat(chunks)))

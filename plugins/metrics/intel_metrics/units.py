@@ -12,17 +12,24 @@ Sources: Burda, Grosse and Salakhutdinov, 2016 (active units); Hoffman and Johns
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from intel_core.data.values import to_float
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
+from intel_core.model.divergence import knows
 from intel_core.model.posterior import DiagonalGaussian
+from intel_core.model.prior import ClosedForm
+from intel_core.randomness import stream
 from intel_core.training.scoring import ACTIVE_VARIANCE
 
 __all__ = ["active_by_kl", "active_by_variance", "index_information", "kl_per_dimension", "measure"]
 
+DRAWS = 64
+"""Draws of y of each example, where a KL has no closed form."""
 _PAIRS = 1 << 22
 """Differences that are in memory at a time, 32 MB."""
 
@@ -107,21 +114,32 @@ def measure(
     n, width = encoding.mean.shape
     if n < 2:
         raise NotApplicableError(f"a variance over examples needs 2 of them, there are {n}")
-    kl = kl_per_dimension(encoding.mean, encoding.std)
-    total = kl.sum(1)
+    spec = subject.run.spec
+    usual = spec.prior.is_usual and spec.posterior.is_usual
+    kl, total, gaussian = (None, None, True) if usual else divergences(subject, n, seed)
+    if usual:
+        kl = kl_per_dimension(encoding.mean, encoding.std)
+        total = kl.sum(1)
+    assert total is not None
     varies = active_by_variance(encoding.mean, variance)
-    informs = active_by_kl(encoding.mean, encoding.std, least_kl)
-    shared = index_information(encoding.mean, encoding.std, encoding.y)
-    away = total - shared
+    shared = index_information(encoding.mean, encoding.std, encoding.y) if gaussian else None
+    prior = "N(0, I)" if spec.prior.is_usual else f"the prior, {spec.prior}"
     nats, most = "nats per example", math.log(n)
     notes = []
     if float(total.mean()) < least_kl:
         notes.append("The posterior is the prior: y says nothing of x (collapse).")
-    if float(shared.mean()) > 0.9 * most:
+    if shared is not None and float(shared.mean()) > 0.9 * most:
         notes.append(
             f"The mutual information is close to log {n} = {most:.2f}, the most that {n} examples can show; the true "
             "one may be larger, and the aggregate's KL smaller."
         )
+    if kl is None:
+        notes.append(
+            f"The KL of posterior {spec.posterior} from prior {spec.prior} has no closed form: it is a mean over "
+            "draws and not a sum over dimensions, so that none are active by KL; count those that are by variance."
+        )
+    if shared is None:
+        notes.append(f"The density of posterior {spec.posterior} is known at its draws alone: no mutual information.")
     return Measurement(
         numbers={
             "active by variance": Number(
@@ -129,31 +147,14 @@ def measure(
                 beside={"dimensions": width},
                 about=f"dimensions of y whose posterior mean has a variance above {variance:g}",
             ),
-            "active by KL": Number(
-                value=int(informs.sum()),
-                beside={"dimensions": width},
-                about=f"dimensions of y with a KL above {least_kl:g} nats",
-            ),
+            **_by_kl(kl, least_kl),
             "kl": Number(
                 value=float(total.mean()),
                 error=_error(total),
                 unit=nats,
-                about="KL(q(y|x) || N(0, I)), in closed form",
+                about=f"KL(q(y|x) || {prior}), {'sampled' if kl is None else 'in closed form'}",
             ),
-            "mutual information": Number(
-                value=float(shared.mean()),
-                error=_error(shared),
-                unit=nats,
-                beside={"most that can be seen": most},
-                about="of y and the example it encodes",
-            ),
-            "aggregate KL": Number(
-                value=float(away.mean()),
-                error=_error(away),
-                unit=nats,
-                better="lower",
-                about="KL of the mixture of these posteriors to N(0, I): the rest of the KL",
-            ),
+            **({} if shared is None else _of_examples(total, shared, most, prior)),
         },
         protocol={
             "examples": n,
@@ -161,15 +162,78 @@ def measure(
             "variance": variance,
             "kl": least_kl,
             "errors": "standard error over examples",
+            **({} if usual else {"prior": str(spec.prior), "posterior": str(spec.posterior)}),
+            **({"draws": DRAWS} if kl is None else {}),
             "seed": seed,
         },
         details={
-            "kl per dimension": kl.mean(0).tolist(),
+            **({} if kl is None else {"kl per dimension": kl.mean(0).tolist()}),
             "variance of means": encoding.mean.double().var(0, correction=0).tolist(),
             "mean variance": encoding.std.double().square().mean(0).tolist(),
         },
         notes=tuple(notes),
     )
+
+
+@torch.no_grad()
+def divergences(subject: Subject, n: int, seed: int) -> tuple[Tensor | None, Tensor, bool]:
+    r"""KL(q(y|x) || p(y)) of the first n test examples, for any prior and posterior.
+
+    Where there is no closed form, it is the mean of :math:`\log q(y|x) - \log p(y)` over `DRAWS` draws.
+
+    Returns:
+        By dimension, float64 ``(n, D)``, None where there is no closed form; of each example, float64 ``(n,)``; and
+        whether q is a diagonal Gaussian.
+    """
+    model, device = subject.model, subject.run.model_device
+    generator = torch.Generator(device).manual_seed(stream(seed, "units"))
+    by_dim: list[Tensor] = []
+    totals: list[Tensor] = []
+    gaussian = True
+    for rows in torch.split(torch.arange(n), 100):
+        posterior, prior = model.infer(to_float(subject.split("test").read(rows).to(device)))
+        gaussian = gaussian and isinstance(posterior, DiagonalGaussian)
+        if knows(prior, posterior):
+            by_dim.append(cast(ClosedForm, prior).kl(posterior).double().cpu())
+            totals.append(by_dim[-1].sum(-1))
+            continue
+        like = posterior.mean
+        shape = (DRAWS, len(rows), model.noise_dim)
+        noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=device)
+        y, log_q = posterior.draw(noise)
+        totals.append((log_q - prior.log_prob(y)).double().mean(0).cpu())
+    return torch.cat(by_dim) if by_dim else None, torch.cat(totals), gaussian
+
+
+def _by_kl(kl: Tensor | None, least_kl: float) -> dict[str, Number]:
+    if kl is None:
+        return {}
+    about = f"dimensions of y with a KL above {least_kl:g} nats"
+    return {
+        "active by KL": Number(
+            value=int((kl.mean(0) > least_kl).sum()), beside={"dimensions": kl.shape[1]}, about=about
+        )
+    }
+
+
+def _of_examples(total: Tensor, shared: Tensor, most: float, prior: str) -> dict[str, Number]:
+    away = total - shared
+    return {
+        "mutual information": Number(
+            value=float(shared.mean()),
+            error=_error(shared),
+            unit="nats per example",
+            beside={"most that can be seen": most},
+            about="of y and the example it encodes",
+        ),
+        "aggregate KL": Number(
+            value=float(away.mean()),
+            error=_error(away),
+            unit="nats per example",
+            better="lower",
+            about=f"KL of the mixture of these posteriors to {prior}: the rest of the KL",
+        ),
+    }
 
 
 def _error(values: Tensor) -> float:
