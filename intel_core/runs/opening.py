@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -260,12 +261,15 @@ def parse_json(content: bytes) -> Any:
     >>> parse_json(b"9" * 4000)
     Traceback (most recent call last):
     ValueError: it holds a whole number of 4,000 digits
+    >>> parse_json(b'{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    ValueError: it holds 'a' twice in one object
     """
     if content.count(b"[") + content.count(b"{") > _MOST_PARTS:
         raise ValueError(f"it holds more than {_MOST_PARTS:,} lists and objects")
     too_deep = ValueError(f"it is nested deeper than {_DEEPEST} levels")
     try:
-        value = json.loads(content.decode("utf-8"), parse_int=_whole_number)
+        value = json.loads(content.decode("utf-8"), parse_int=_whole_number, object_pairs_hook=_object)
     except RecursionError:
         raise too_deep from None
     level = [value]
@@ -274,6 +278,14 @@ def parse_json(content: bytes) -> Any:
             return value
         level = [inner for one in level for inner in _inside(one)]
     raise too_deep
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # readers differ in which of them they take
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"it holds {counts.most_common(1)[0][0][:60]!r} twice in one object")
+    return found
 
 
 def _inside(value: Any) -> list[Any]:

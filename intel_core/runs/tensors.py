@@ -6,7 +6,9 @@ parameter. Here every tensor of a file is held to what the model and the optimis
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Collection
 from collections.abc import Mapping as Dictionary
 from pathlib import Path
@@ -100,10 +102,29 @@ def _require_training(
             raise RunError(f"{what}: {name} is {float(value):g}, expected a number of steps from 0 to {step}")
         if name.endswith("/exp_avg_sq") and bool((value < 0).any()):
             raise RunError(f"{what}: {name} holds negative numbers, and is a mean of squares")
+    _require_generator(what, found["noise"], trainer.device)
+
+
+_WORDS = 624
+"""Of the Mersenne twister."""
+_OF_CPU = struct.Struct(f"<QiiQ{8 * _WORDS}xdddi4xfB3x")
+"""A state of torch's generator on a CPU: the seed, how many words are left, whether it was seeded, which is next, the
+words, and the normal numbers that are kept for the next draw."""
+
+
+def _require_generator(what: str, state: Tensor, device: torch.device) -> None:
+    """Hold a generator's state to what torch takes, and to places that lie within it, which torch does not look at."""
     try:
-        torch.Generator(trainer.device).set_state(found["noise"])
+        torch.Generator(device).set_state(state)
     except (RuntimeError, TypeError) as error:
         raise RunError(f"{what}: noise is no state of a generator") from error
+    if state.numel() != _OF_CPU.size:
+        return  # an accelerator's is a seed and a count of what was drawn
+    _, left, _, following, *kept = _OF_CPU.unpack(state.numpy().tobytes())
+    if left + following not in {_WORDS + 1} | ({1} if left == 1 else set()):
+        raise RunError(f"{what}: noise is no state of a generator: {left} words are left after word {following}")
+    if not all(math.isfinite(number) for number in kept):
+        raise RunError(f"{what}: noise holds NaN or infinity")
 
 
 def _moments(
