@@ -68,8 +68,8 @@ class StackedRuns:
         return self.step / self.steps_per_epoch
 
     def stop(self, reason: str | StopReason) -> None:
-        """End all replicates after the current step."""
-        self.stop_reason = StopReason(reason) if isinstance(reason, str) else reason
+        """End all replicates after the current step; as `Trainer.stop`, the first reason is kept."""
+        self.stop_reason = self.stop_reason or (StopReason(reason) if isinstance(reason, str) else reason)
 
     # --- the stack ---------------------------------------------------------------------------------------------
 

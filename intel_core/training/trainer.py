@@ -146,9 +146,9 @@ class Trainer:
         return self._stop_reason
 
     def stop(self, reason: str | StopReason) -> None:
-        """End the training after the current step; with several processes, after the step at which all know of it."""
+        """End it after the current step, or that at which all processes know of it; the first reason is kept."""
         asked = StopReason(reason) if isinstance(reason, str) else reason
-        self._stop_reason = self.processes.ask_to_stop(asked) or self._stop_reason
+        self._stop_reason = self._stop_reason or self.processes.ask_to_stop(asked)
 
     # --- the step ----------------------------------------------------------------------------------------------
 

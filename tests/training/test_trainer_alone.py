@@ -118,6 +118,31 @@ def test_a_reason_that_was_agreed_upon_is_kept_when_another_is_asked_for() -> No
     assert one.stop_reason == StopReason("agreed")
 
 
+def test_the_first_of_several_reasons_to_stop_is_kept() -> None:
+    one = trainer()
+    one.stop("first")
+    one.stop(StopReason("signal SIGTERM", "signal"))
+    assert one.stop_reason == StopReason("first")
+
+
+def test_early_stopping_is_told_though_a_signal_comes_at_the_same_evaluation() -> None:
+    """Otherwise the run would go on when it is resumed, and end elsewhere than an uninterrupted one."""
+
+    class Signal:
+        @hookimpl
+        def evaluated(self, trainer: Trainer) -> None:
+            if trainer.stopping.without_gain:
+                trainer.stop(StopReason("signal SIGTERM", "signal"))
+
+    settings = {"patience": 2, "steps": 400, "learning_rate": 5.0}
+    alone, signalled = trainer(settings=settings), trainer(settings=settings, hooks=[Signal()])
+    alone.train()
+    signalled.train()
+    assert alone.stop_reason is not None
+    assert alone.stop_reason.kind == "early stopping"
+    assert (signalled.step, signalled.stop_reason) == (alone.step, alone.stop_reason)
+
+
 def test_a_signal_that_comes_while_processes_agree_is_kept() -> None:
     class Signalled(ProcessGroup):
         def agree_to_stop(self) -> None:
