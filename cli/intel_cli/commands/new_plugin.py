@@ -1,4 +1,4 @@
-"""How does one begin a mapping of one's own? `intel plugins new` writes a project that passes its tests as it is."""
+"""How does one begin a plugin of one's own? `intel plugins new` writes a project that passes its tests as it is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ __all__ = ["new"]
 _LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
 _OWN = ("core", "cli")
 """Names whose distribution and package are this project's."""
-_NOT_NAMES = {"mapping", "null", "none", "true", "false", "yes", "no", "on", "off"}
-"""``MappingSpec`` is the base of all specs; a config file would read the others as something else than a name."""
+_KINDS = ("mapping", "prior", "posterior", "network", "dataset", "metric")
+_NOT_NAMES = {*_KINDS, "null", "none", "true", "false", "yes", "no", "on", "off"}
+"""``MappingSpec`` and its likes are bases of specs; a config file would read the others as something else."""
 _LONGEST = 30
 
 _FILES = {
@@ -26,21 +27,53 @@ _FILES = {
     ".github/workflows/test.yml": "workflow.yml",
     "@package@/__init__.py": "init.py",
     "@package@/py.typed": "",
-    "@package@/spec.py": "spec.py",
-    "@package@/mapping.py": "mapping.py",
-    "tests/test_@name@.py": "test.py",
 }
-"""Each file of the project, and its template; nothing is in an empty one."""
+"""Each file of a project of any kind, and its template; nothing is in an empty one."""
+_OWN_FILES = {
+    "mapping": {
+        "@package@/spec.py": "spec.py",
+        "@package@/mapping.py": "mapping.py",
+        "tests/test_@name@.py": "test.py",
+    },
+    **{
+        kind: {
+            "README.md": "README-kind.md",
+            "@package@/spec.py": f"spec-{kind}.py",
+            **({f"@package@/{kind}.py": f"{kind}.py"} if kind in ("prior", "posterior", "network") else {}),
+            "tests/test_@name@.py": f"test-{kind}.py",
+        }
+        for kind in _KINDS[1:]
+    },
+}
+"""The files of a kind; a data set and a metric are their specs."""
+_USAGES = {
+    "mapping": "intel train --mapping @name@",
+    "prior": "intel train --prior @name@ --latent 2 --data digits",
+    "posterior": "intel train --posterior @name@ --latent 2 --data digits",
+    "network": "intel train --network @name@ --latent 2 --data digits",
+    "dataset": "intel train --data @name@ --latent 2",
+    "metric": "intel evaluate RUN --metric @name@",
+}
+_CHECKED = ("mapping", "prior", "posterior")
+"""Kinds that `intel check` checks."""
 
 _EPILOG = """\b
 Examples:
   intel plugins new spiral
+  intel plugins new --kind prior heavy
   intel plugins new spiral --dir ~/work --license Apache-2.0 --author 'Ada Lovelace'
 """
 
 
-@click.command("new", epilog=_EPILOG, short_help="Write a plugin with one mapping and its tests.")
+@click.command("new", epilog=_EPILOG, short_help="Write a plugin with one component and its tests.")
 @click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(_KINDS),
+    default="mapping",
+    show_default=True,
+    help="What the plugin is to offer.",
+)
 @click.option(
     "--dir",
     "parent",
@@ -54,27 +87,33 @@ Examples:
 )
 @click.option("--author", metavar="NAME", help="Copyright holder.  [default: the project's authors]")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
-def new(name: str, parent: Path, licence: str, author: str | None, as_json: bool) -> None:
-    """Write a plugin with one mapping: two source files, tests, and everything that pip needs.
+def new(name: str, kind: str, parent: Path, licence: str, author: str | None, as_json: bool) -> None:
+    """Write a plugin with one component: its sources, tests, and everything that pip needs.
 
     NAME is what users will type, e.g. spiral in intel train --mapping spiral. The project intelvae-NAME contains a
-    working example and tests that check it against the contract; the lines to change are marked.
+    working example and tests that check it; the lines to change are marked.
     """
     from intel_cli.output.telling import json_text
     from intel_core.errors import RunError
 
-    check_name(name)
+    check_name(name, kind)
     target = parent / f"intelvae-{name.replace('_', '-')}"
     if target.exists() or target.is_symlink():
         raise RunError(f"{target} is there already; nothing was changed")
-    files = project_files(name, licence, author)
+    files = project_files(name, licence, author, kind=kind)
     _write(target, files)
-    steps = _next_steps(name, target)
+    steps = _next_steps(name, target, kind)
     if as_json:
-        made = {"name": name, "distribution": target.name, "package": f"intel_{name}", "path": str(target)}
+        made = {
+            "name": name,
+            "kind": kind,
+            "distribution": target.name,
+            "package": f"intel_{name}",
+            "path": str(target),
+        }
         click.echo(json_text({**made, "files": list(files), "next": [command for command, _ in steps]}))
         return
-    click.echo(f"{target}: a mapping that works; the lines to change are marked CHANGE")
+    click.echo(f"{target}: a {kind} that works; the lines to change are marked CHANGE")
     for path in files:
         click.echo(f"  {path}")
     click.echo("Next:")
@@ -83,12 +122,12 @@ def new(name: str, parent: Path, licence: str, author: str | None, as_json: bool
         click.echo(f"  {command:<{width}}  # {about}" if about else f"  {command}")
 
 
-def check_name(name: str) -> None:
-    """Whether a new mapping can have that name.
+def check_name(name: str, kind: str = "mapping") -> None:
+    """Whether a new component of a kind can have that name.
 
     Raises:
         SpecError: if it cannot; the message has a spelling that it can have, where there is one.
-        PluginError: if a mapping of that name, or its distribution, is installed already.
+        PluginError: if a component of that kind and name, or its distribution, is installed already.
     """
     from intel_core.errors import PluginError, SpecError
 
@@ -97,8 +136,8 @@ def check_name(name: str) -> None:
     if problem:
         other = _spelt_well(name)
         hint = f"; did you mean {other!r}?" if len(other) > 1 and other != name and not _problem(other) else ""
-        raise SpecError(f"{shown} is no name for a mapping: {problem}{hint}")
-    holder = _holder_of(name)
+        raise SpecError(f"{shown} is no name for a {kind}: {problem}{hint}")
+    holder = _holder_of(name, kind)
     if holder:
         raise PluginError(f"{shown} is taken: {holder}; choose another name")
 
@@ -129,15 +168,15 @@ def _spelt_well(name: str) -> str:
     )
 
 
-def _holder_of(name: str) -> str:
-    """What has the name of the mapping, distribution or package already; empty if none has. Nothing is imported."""
+def _holder_of(name: str, kind: str) -> str:
+    """What has the name of the component, distribution or package already; empty if none has. Nothing is imported."""
     from importlib import metadata, util
 
     from intel_core.components.discovery import available
 
-    for component in available("mappings"):
+    for component in available(f"{kind}s"):
         if component.name == name:
-            return f"{component.distribution} {component.version} has a mapping of that name"
+            return f"{component.distribution} {component.version} has a {kind} of that name"
     distribution = f"intelvae-{name.replace('_', '-')}"
     try:
         return f"{distribution} {metadata.version(distribution)} is installed"
@@ -150,15 +189,21 @@ def _holder_of(name: str) -> str:
 
 
 def project_files(
-    name: str, licence: str = "MIT", author: str | None = None, year: int | None = None
+    name: str,
+    licence: str = "MIT",
+    author: str | None = None,
+    year: int | None = None,
+    *,
+    kind: str = "mapping",
 ) -> dict[str, str]:
     """The text of each file of a new project, by its path.
 
     Args:
-        name: of the mapping.
+        name: of the component.
         licence: its SPDX name, or ``none``.
         author: who holds the copyright.
         year: of the copyright; this one if None.
+        kind: what it offers, e.g. ``prior``.
 
     Raises:
         SpecError: if the author's name cannot be written.
@@ -178,6 +223,11 @@ def project_files(
     legal += f"authors = [{{ name = {json.dumps(author, ensure_ascii=False)} }}]\n" if named else ""
     values = {
         "name": name,
+        "what": "data set" if kind == "dataset" else kind,
+        "kinds": f"{kind}s",
+        "usage": _USAGES[kind].replace("@name@", name),
+        "test_needs": '"intelvae-conformance[testing]>=0.1"' if kind in _CHECKED else '"pytest>=8.2"',
+        "addopts": "--strict-markers --hypothesis-profile=ci" if kind in _CHECKED else "--strict-markers",
         "class": "".join(word.capitalize() for word in name.split("_")),
         "package": f"intel_{name}",
         "distribution": f"intelvae-{name.replace('_', '-')}",
@@ -187,7 +237,7 @@ def project_files(
         "legal": legal,
         "licence_section": f"\n## Licence\n\n{licence}, see [LICENSE](LICENSE).\n" if chosen else "",
     }
-    sources = {**_FILES, **({"LICENSE": f"LICENSE-{licence}"} if chosen else {})}
+    sources = {**_FILES, **_OWN_FILES[kind], **({"LICENSE": f"LICENSE-{licence}"} if chosen else {})}
     return {_filled(path, values): _filled(_template(source), values) for path, source in sources.items()}
 
 
@@ -224,11 +274,19 @@ def _write(target: Path, files: dict[str, str]) -> None:
         raise RunError(f"{target} cannot be written: {error.strerror}") from error
 
 
-def _next_steps(name: str, target: Path) -> list[tuple[str, str]]:
+def _next_steps(name: str, target: Path, kind: str) -> list[tuple[str, str]]:
     """Commands, and what each is for."""
-    return [
+    common = [
         (f"cd {shlex.quote(str(target))}", ""),
         ("pip install -e '.[test]'", "now every command knows it"),
+    ]
+    usage = _USAGES[kind].replace("@name@", name)
+    if kind != "mapping":
+        checks = [(f"intel check {kind}:{name}", "the same, with a report")] if kind in _CHECKED else []
+        about = "RUN is one of yours" if kind == "metric" else "" if kind == "dataset" else "needs intelvae-datasets"
+        return [*common, ("pytest", "whether it keeps its contract"), *checks, (usage, about)]
+    return [
+        *common,
         ("pytest", "the contract, and what the mapping declares"),
         (f"intel check {name}", "the same, with a report"),
         (f"intel show {name}", "a picture, nothing is trained"),

@@ -136,10 +136,17 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
 @click.option("--kind", type=KindName(), help="The kind, if several kinds have a component of that name.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
 def show(name: str, kind: str | None, as_json: bool) -> None:
-    """Explain one component and every setting it takes."""
-    from intel_core.components.discovery import canonical_kind
+    """Explain one component and every setting it takes.
+
+    NAME may have its kind before it, as in prior:mog.
+    """
+    from intel_core.components.discovery import canonical_kind, kinds, singular
     from intel_core.components.loading import load
 
+    first, _, rest = name.partition(":")
+    named = [k for k in kinds() if first.strip() in (k, singular(k))]
+    if named and rest.strip() and kind is None:  # intel check writes it so
+        kind, name = named[0], rest
     name = name.partition(":")[0].strip()
     components = _find_all(name, None if kind is None else canonical_kind(kind))
     described = [_describe(component, load(component.kind, component.qualified)) for component in components]

@@ -33,7 +33,7 @@ def _others(kind: str, candidate: Candidate) -> Iterator[tuple[str, Any]]:
         if not component.is_live:
             continue
         try:
-            spec = load(kind, component.qualified)()
+            spec: Any = load(kind, component.qualified)()
             if spec.measure != candidate.measure:
                 continue
             kind_of = PriorCandidate if kind == "priors" else PosteriorCandidate
@@ -122,11 +122,11 @@ def _model(candidate: Candidate) -> _Linear:
 
 
 def _log_evidence(candidate: Candidate, model: _Linear, prior: Prior) -> tuple[float, float]:
-    """The log evidence, and how far off it may be: closed for N(0, I), else from the points of the candidate's density."""
+    """The log evidence, and how far off it may be: closed for N(0, I), else from the points of the density."""
     if isinstance(prior, StandardNormal):
         covariance = model.weight @ model.weight.T + _NOISE_STD**2 * torch.eye(3, dtype=torch.float64)
         found = torch.distributions.MultivariateNormal(torch.zeros(3, dtype=torch.float64), covariance)
-        return float(found.log_prob(model.x)), 1e-9
+        return float(found.log_prob(model.x)), 1e-9  # type: ignore[no-untyped-call]
     points = points_of(candidate)
     parts = points.mass * model.log_likelihood(points.y).exp()
     error = 2e-3
@@ -220,7 +220,7 @@ def _fitted(candidate: Candidate, model: _Linear, prior: Prior, family: Posterio
         if not bool(loss.isfinite()) or not loss.requires_grad:
             return None
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     found = features.detach()
     return found if bool(found.isfinite().all()) else None

@@ -34,7 +34,7 @@ def shape(candidate: Candidate) -> None:
     """Any number of rows gives as many results; a prior keeps any leading shape, a posterior one of several draws."""
     module = candidate.module()
     for function in candidate.functions:
-        for n in (0, 1, 2, 33):
+        for n in (1, 2, 33):
             candidate.call(module, function, candidate.rows(function, "shape", n))
         if candidate.kind == "prior":
             width = module.width(function)
@@ -49,6 +49,11 @@ def shape(candidate: Candidate) -> None:
         ):
             if tuple(found.shape) != expected:
                 raise Broken(f"{name} of 3 draws of 4 examples has shape {tuple(found.shape)}, expected {expected}")
+    for function in candidate.functions:
+        try:
+            candidate.call(module, function, candidate.rows(function, "shape", 0))
+        except Broken as broken:  # nothing in training or sampling asks for no rows
+            raise Unsupported(f"no rows at all: {broken.message}") from broken
 
 
 @check("io.dtype", _CLAUSE)
@@ -80,8 +85,11 @@ def precision(candidate: Candidate) -> None:
                 f"{function} in float32 is off by more than 0.2 % in {float(off):.0%} of the rows",
                 likely="differences of large numbers, logarithms of small ones",
             )
-        step = candidate.call(wide, function, rows + 1e-10 * candidate.rows(function, "step", 64))
-        if not bool((step != expected).any()) and bool((candidate.call(wide, function, rows * 1.5) != expected).any()):
+        near, far = (
+            float((candidate.call(wide, function, moved) != expected).double().mean())
+            for moved in (rows + 1e-10 * candidate.rows(function, "step", 64), 1.5 * rows)
+        )
+        if near < 0.2 * far:  # atoms stay where they are either way
             raise Broken(f"{function} of float64 numbers is computed in float32", likely=".float() inside")
 
 
@@ -179,8 +187,10 @@ def repeat(candidate: Candidate) -> None:
 
 @check("mode.train_eval", _PURE)
 def train_eval(candidate: Candidate) -> None:
-    """Training mode and evaluation mode give the same results."""
+    """Training mode and evaluation mode give the same results; but rsample may relax a spike in training."""
     for function in candidate.functions:
+        if function == "rsample" and candidate.measure != "lebesgue":
+            continue
         rows = candidate.rows(function, "mode", 20)
         training = candidate.call(candidate.module().train(), function, rows)
         evaluation = candidate.call(candidate.module().eval(), function, rows)

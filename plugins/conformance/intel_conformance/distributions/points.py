@@ -111,7 +111,7 @@ def _adaptive(density: Density, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     else:
         kept.append((y[~done].reshape(-1, d), mass[~done].reshape(-1)))
     rows, masses = (torch.cat(part) for part in zip(*kept, strict=True))
-    return rows, masses, torch.cat(ends).unique() if d == 1 else torch.zeros(0, dtype=draws.dtype)
+    return rows, masses, torch.cat(ends).unique() if d == 1 else torch.zeros(0, dtype=draws.dtype)  # type: ignore[no-untyped-call]
 
 
 def _cuts(values: Tensor, n: int) -> Tensor:
@@ -119,7 +119,7 @@ def _cuts(values: Tensor, n: int) -> Tensor:
     inside = torch.quantile(values[:100_000], torch.linspace(0, 1, n, dtype=values.dtype))
     width = (inside[-1] - inside[0]).clamp_min(1e-6)
     steps = torch.tensor([0.05, 0.25, 1.0, 4.0], dtype=values.dtype) * width
-    return torch.cat([inside[0] - steps.flip(0), inside, inside[-1] + steps]).unique()
+    return torch.cat([inside[0] - steps.flip(0), inside, inside[-1] + steps]).unique()  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _rule(order: int, d: int) -> tuple[Tensor, Tensor]:
@@ -144,7 +144,7 @@ def importance(log_density: Density, draws: Tensor, n: int, generator: torch.Gen
     y = centres[which] + stds[which] * torch.randn(n, d, generator=generator, dtype=draws.dtype)
     constants = stds.log().sum(-1) + 0.5 * d * math.log(2 * math.pi) + math.log(len(centres))
     parts = []
-    for rows in y.split(1000):
+    for rows in y.split(1000):  # type: ignore[no-untyped-call]
         squares = ((rows[:, None] - centres) / stds).square().sum(-1)
         parts.append(torch.logsumexp(-0.5 * squares - constants, -1))
     ratio = (log_density(y) - torch.cat(parts)).exp()

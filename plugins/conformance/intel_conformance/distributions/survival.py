@@ -25,11 +25,11 @@ def _extremes(candidate: Candidate, module: Wrapped, function: str) -> Tensor:
     """Rows at 0, on axes and far out: as far as latents, noise and features may come to be."""
     rows = candidate.rows(function, "extremes", 12)
     width = rows.shape[-1]
-    if candidate.kind == "prior":
-        scales = (1e-30, 1e-8, 1.0, 8.0) if function == "draw" else (1e-30, 1e-8, 1.0, 30.0, 1e3)
-    else:
-        scales = (1e-30, 1.0, 8.0)
-    axes = torch.eye(width, dtype=rows.dtype, device=rows.device)[:16]
+    scales: tuple[float, ...] = (1e-30, 1.0, 8.0)
+    if candidate.kind == "prior" and function != "draw":
+        scales = (1e-30, 1e-8, 1.0, 30.0, 1e3)
+    # Not of length 1: a direction that is added to a unit vector may vanish there, and at no other place.
+    axes = 0.7390851 * torch.eye(width, dtype=rows.dtype, device=rows.device)[:16]
     found = torch.cat([torch.zeros_like(rows[:1]), axes, -axes, *(scale * rows for scale in scales)])
     if candidate.kind == "prior" and function == "draw":
         found = found.clamp(-9, 9)
@@ -139,7 +139,7 @@ def of_parameters(candidate: Candidate) -> None:
         parts = torch.autograd.grad((out * weight).sum(), list(learned.values()), allow_unused=True)
         generator = candidate.generator("steps")
         for (name, parameter), part in zip(learned.items(), parts, strict=True):
-            if part is None:
+            if part is None:  # it may be reached by the other function
                 continue
             reached[name] |= bool((part != 0).any())
             step = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
@@ -150,7 +150,7 @@ def of_parameters(candidate: Candidate) -> None:
                     dict(other.named_parameters())[name].add_(sign * 1e-6 * step)
                     sums.append(float((candidate.call(other, function, rows) * weight).sum()))
             expected, found = (sums[0] - sums[1]) / 2e-6, float((part * step).sum())
-            if abs(found - expected) > 1e-3 * (1 + abs(expected)) + 1e-7 * abs(sums[0]) / 1e-6 * 1e-6:
+            if abs(found - expected) > 2e-2 * (1 + abs(expected)):  # splines have kinks at some of the rows
                 raise Broken(
                     f"the gradient of {function} with respect to {name} is {found:.6g} along a random direction, "
                     f"finite differences say {expected:.6g}",
@@ -255,7 +255,7 @@ def stacked(candidate: Candidate) -> None:
         compare(found, candidate.call(first, function, rows), f"{function} under vmap over rows", "a branch on values")
         both = torch.stack([rows, 0.5 * rows])
         expected = torch.stack([candidate.call(m, function, r) for m, r in zip((first, second), both, strict=True)])
-        parameters, buffers = torch.func.stack_module_state([first, second])  # type: ignore[list-item]
+        parameters, buffers = torch.func.stack_module_state([first, second])
 
         def one(p: dict[str, Tensor], b: dict[str, Tensor], r: Tensor, f: str = function) -> Tensor:
             found: Tensor = torch.func.functional_call(first, (p, b), (f, r))

@@ -1,0 +1,123 @@
+"""Does every check of priors and posteriors find the faults that it is meant for, and leave what is right alone?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from intel_conformance import check_posterior, check_prior
+from intel_conformance.distributions.registry import checks_of
+from specimens.rivals import RIVALS, Bumps, Family, Rival, SpikesSpec
+
+import intel_core
+from intel_core import SpecError
+from intel_core.components.discovery import available
+
+CHECKS = {"prior": check_prior, "posterior": check_posterior}
+EACH = pytest.mark.parametrize("rival", [pytest.param(r, id=f"{r.kind}-{r.name}") for r in RIVALS])
+SOUND = {
+    "two bumps": ("prior", Bumps),
+    "spikes": ("prior", SpikesSpec()),
+    "a family": ("posterior", Family),
+    "standard": ("prior", "standard"),
+    "gaussian": ("posterior", "gaussian"),
+}
+INSTALLED = [
+    f"{kind[:-1]}:{component.name}"
+    for kind in ("priors", "posteriors")
+    for component in available(kind)
+    if component.status == "OK" and component.name not in ("standard", "gaussian")
+]
+
+
+def assert_killed(rival: Rival, seed: int) -> None:
+    if rival.registered:
+        intel_core.register(f"{rival.kind}s", f"mutant_{rival.name.lower()}", type(rival.what))
+    report = CHECKS[rival.kind](rival.what, y_dim=rival.y_dim, only=[rival.kills], seed=seed)
+    (result,) = report.results
+    assert result.status == "failed", result
+    assert report.exit_code == 1
+    assert rival.kills in result.repro
+    assert len(result.message) > 20
+
+
+def assert_sound(kind: str, what: Any, seed: int, **settings: Any) -> None:
+    report = CHECKS[kind](what, seed=seed, **settings)
+    assert not [str(result) for result in report.results if result.bad]
+    assert report.ok
+
+
+@pytest.mark.parametrize("kind", ["prior", "posterior"])
+def test_every_check_has_a_mutant(kind: Any) -> None:
+    assert {check.id for check in checks_of(kind)} == {rival.kills for rival in RIVALS if rival.kind == kind}
+
+
+@EACH
+def test_killed_by_the_check_that_is_meant_for_it(rival: Rival) -> None:
+    assert_killed(rival, 0)
+
+
+@pytest.mark.slow
+@EACH
+def test_killed_over_five_seeds(rival: Rival) -> None:
+    for seed in range(1, 6):
+        assert_killed(rival, seed)
+
+
+@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("y_dim", [1, 2, 4])
+def test_what_is_right_passes(name: str, y_dim: int) -> None:
+    kind, what = SOUND[name]
+    for seed in range(3):
+        assert_sound(kind, what, seed, y_dim=y_dim, level="quick")
+
+
+@pytest.mark.parametrize("text", INSTALLED)
+def test_what_is_installed_passes(text: str) -> None:
+    assert_sound(text.partition(":")[0], text, 0, level="quick")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", INSTALLED)
+def test_what_is_installed_passes_over_three_seeds(text: str) -> None:
+    for seed in range(3):
+        assert_sound(text.partition(":")[0], text, seed)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("prior:standrd", "did you mean 'standard'"),
+        ("prior:", "names no prior; for instance prior:standard"),
+        ("prior:standard:k=3", "no key 'k'"),
+        ("posterior:gaussian", "is no prior; use check_posterior"),
+    ],
+)
+def test_nonsense(text: str, says: str) -> None:
+    with pytest.raises(SpecError) as error:
+        check_prior(text)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value).strip()
+
+
+def test_other_nonsense() -> None:
+    with pytest.raises(SpecError, match="did you mean 'density'"):
+        check_prior("standard", only=["densty"])
+    with pytest.raises(SpecError, match="expected a number of dimensions"):
+        check_posterior("gaussian", y_dim=0)
+    with pytest.raises(SpecError, match="neither a prior, nor the spec of one"):
+        check_prior(3)
+
+
+def test_atoms_in_many_dimensions_are_not_applicable_and_say_why() -> None:
+    report = check_prior(SpikesSpec(), y_dim=3, only=["density.mass"])
+    (result,) = report.results
+    assert result.status == "not_applicable"
+    assert "--latent 2" in result.message
+
+
+def test_a_report_says_its_kind() -> None:
+    report = check_prior("standard", only=["io"], level="quick")
+    assert report.to_json()["prior"] == "prior:standard"
+    assert report.to_json()["kind"] == "prior"
+    assert report.planned[0] == "io.shape"
