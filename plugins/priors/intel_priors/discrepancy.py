@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from intel_core import InteLVAE, SpecError, Terms
+from intel_core.errors import SpecError
 from intel_core.model.divergence import draw, mean_kl
+from intel_core.model.objectives import Terms
+from intel_core.model.vae import InteLVAE
 
 __all__ = ["DD", "SCALES", "squared_mmd"]
 

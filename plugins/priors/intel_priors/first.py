@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from intel_core import Hoelder, Properties
+from intel_core.mappings.properties import Hoelder, Properties
 
 __all__ = ["First"]
 
