@@ -198,10 +198,21 @@ def show_report(report: Report, seconds: float, *, everything: bool) -> None:
             say(line.rstrip(), fg=_COLOURS.get(result.status))
     tell(report.results)
     say()
+    say(_verdict(report, everything=everything))
     left = len(report.planned) - len(report.results)
     stopped = f" · stopped, {left} not taken up" if left else ""
     colour = "green" if report.ok else "red" if report.ran else "yellow"
     say(f"{report.summary()}{stopped} · {seconds:.1f} s", fg=colour, bold=True)
+
+
+def _verdict(report: Report, *, everything: bool) -> str:
+    """What all marks say together, in a sentence, and how to see more."""
+    more = "" if everything else "; with -v: each check, and why it did not run"
+    if not report.ran:
+        return f"Nothing is confirmed, since no check could run{more}."
+    if report.ok:
+        return f"The contract and all that is promised are kept, as far as these checks can tell{more}."
+    return f"The contract or a promise is broken; each failure above says which, and how to see it again{more}."
 
 
 def show_list(checks: Iterable[Check]) -> None:

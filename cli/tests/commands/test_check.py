@@ -24,7 +24,8 @@ pytestmark = pytest.mark.usefixtures("flawed")
 def test_what_keeps_the_contract_passes(quick):
     result = quick("identity", "--only", "rows,mode.repeat")
     assert result.exit_code == 0, result.output
-    header, rows, mode, empty, summary = result.stdout.splitlines()
+    header, rows, mode, empty, verdict, summary = result.stdout.splitlines()
+    assert verdict.startswith("The contract and all that is promised are kept")
     assert header.startswith("identity (intelvae-core ")
     assert header.endswith(" · seed 0 · quick · 2 dimensions of y, 2 of z")
     assert f" · torch {torch.__version__.partition('+')[0]}" in header
