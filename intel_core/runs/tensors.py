@@ -166,7 +166,7 @@ def _window(trainer: Trainer, step: int, found: Tensor | None, names: list[str])
     """The terms of the steps since the last line, as the objective has them."""
     model, was_training = trainer.model.eval(), trainer.model.training
     x = trainer.dataset.validation.x[:2].to(trainer.device)
-    noise = torch.zeros(trainer.objective.particles, len(x), model.y_dim, device=trainer.device)
+    noise = torch.zeros(trainer.objective.particles, len(x), model.noise_dim, device=trainer.device)
     with torch.random.fork_rng(devices=[]):
         terms = trainer.objective(model, to_float(x), noise, trainer.scheduled.of_terms).numbers()
     model.train(was_training)
