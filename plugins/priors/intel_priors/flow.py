@@ -70,11 +70,15 @@ class FlowPrior(nn.Module):
 
     def draw(self, noise: Tensor) -> Tensor:
         """``(..., y_dim) -> (..., y_dim)``: the inverse of the bijection."""
+        if not noise.numel():  # zuko cannot reshape rows that are not there
+            return noise
         y: Tensor = self.transform().inv(noise)
         return y
 
     def log_prob(self, y: Tensor) -> Tensor:
         """``(..., y_dim) -> (...)``, nats."""
+        if not y.numel():
+            return y.sum(-1)
         u, log_det = self.transform().call_and_ladj(y)
         found: Tensor = log_det - 0.5 * (u.square() + math.log(2 * math.pi)).sum(-1)
         return found

@@ -107,6 +107,8 @@ def test_leading_dimensions_are_kept_and_rows_are_alone(text):
     value = prior.log_prob(y)
     assert value.shape == (3, 2, 2)
     torch.testing.assert_close(value[1, 0, 1], prior.log_prob(y[1, 0, 1]))
+    assert prior.log_prob(y[:0]).shape == (0, 2, 2)
+    assert prior.draw(torch.zeros(0, prior.noise_dim, dtype=torch.float64)).shape == (0, 2)
 
 
 def test_a_transformation_of_the_flow_has_the_volume_that_autograd_finds():
