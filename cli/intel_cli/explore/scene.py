@@ -14,6 +14,7 @@ from intel_cli.report.planes import Backdrop, chosen_planes
 from intel_cli.report.svg import Frame, dots, frame, window, wrap
 from intel_core.data.values import to_float
 from intel_core.errors import DataError
+from intel_core.helpers.own_prior import own_prior
 from intel_core.randomness import stream
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Scene:
         self.mean = None if self._x is None else run.encode(self._x, standardised=True).mean
         names = () if dataset is None else dataset.class_names
         mapping = run.model.mapping
-        self._behind = Backdrop(mapping, self.mean, labels, names)
+        self._behind = Backdrop(mapping, self.mean, labels, names, own_prior(run.model))
         self._planes = [plane for plane, _ in chosen_planes(mapping, self.mean)]
         self._images = len(run.model.x_shape) == 3
         known = None if self._x is None else to_float(self._x[:200]).cpu()
@@ -118,7 +119,8 @@ class Scene:
     def draw(self, seed: int) -> dict[str, Any]:
         """A draw of y from the prior."""
         generator = torch.Generator().manual_seed(stream(seed, "explore"))
-        y = torch.randn(self.run.model.y_dim, generator=generator)
+        prior = own_prior(self.run.model)
+        y = torch.randn(self.run.model.y_dim, generator=generator) if prior is None else prior.draws(1, generator)[0]
         return {"y": [float(f"{v:.4g}") for v in y.tolist()]}
 
     def _shown(self, x: Tensor) -> dict[str, Any]:

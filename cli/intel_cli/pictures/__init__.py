@@ -15,6 +15,7 @@ from intel_cli.pictures.latent import latent_panels
 from intel_cli.pictures.style import save
 from intel_cli.pictures.vectors import vector_pairs, vector_samples
 from intel_core.data.values import to_float
+from intel_core.helpers.own_prior import own_prior
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +68,7 @@ def save_latent(path: Path, run: Run, dataset: Dataset) -> None:
     rows = _rows(len(test), MOST_POINTS)
     encoding = run.encode(test.x[rows], standardised=True)
     labels = None if test.labels is None else test.labels[rows].cpu()
-    save(latent_panels(run.model.mapping, encoding.mean, labels, dataset.class_names), path)
+    save(latent_panels(run.model.mapping, encoding.mean, labels, dataset.class_names, own_prior(run.model)), path)
 
 
 def _rows(n: int, most: int) -> Tensor:

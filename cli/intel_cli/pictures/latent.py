@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from matplotlib.lines import Line2D
 
 from intel_cli.pictures.borders import draw_borders, draw_cuts
 from intel_cli.pictures.points import by_label, coordinate_names, draw_points, set_limits
-from intel_cli.pictures.prior import DASHES, RADII, draws, precise, z_plane
+from intel_cli.pictures.prior import DASHES, contours, curve, draws, precise, z_plane
 from intel_cli.pictures.style import GREY, INK, figure, styled
+from intel_core.helpers.own_prior import UnderPrior
 from intel_core.helpers.parts_of_mapping import clustering_of, parts_of
 from intel_core.mappings.contract import Declared
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
+    from intel_core.helpers.own_prior import OwnPrior
     from intel_core.mappings.contract import Mapping
 
 __all__ = ["latent_panels", "plane_of"]
@@ -48,7 +49,13 @@ def plane_of(mapping: Mapping, mean: Tensor) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def latent_panels(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names: Sequence[str]) -> Figure:
+def latent_panels(
+    mapping: Mapping,
+    mean: Tensor,
+    labels: Tensor | None,
+    class_names: Sequence[str],
+    prior: OwnPrior | None = None,
+) -> Figure:
     """Posterior means in y, and the same points in z.
 
     Args:
@@ -56,13 +63,14 @@ def latent_panels(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_n
         mean: posterior means of test data, ``(n, y_dim)``.
         labels: integers ``(n,)``; without them the points are coloured by cluster where the mapping has clusters.
         class_names: what the labels are called.
+        prior: the run's own prior, if it is not N(0, I).
     """
     mapping, mean = precise(mapping, mean.cpu())
     plane = plane_of(mapping, mean)
     groups = by_label(mapping, mean, labels, class_names)
     z = mapping(mean)
     z_dims = z_plane(mapping, z, plane)
-    g_of_prior = mapping(draws(_PRIOR_POINTS, mapping.y_dim, 0, mean.dtype))
+    g_of_prior = mapping(draws(_PRIOR_POINTS, mapping.y_dim, 0, mean.dtype, prior))
     with styled():
         crowded = len(groups) > 12
         made = figure(8.4 if crowded else 7.6, 3.4)
@@ -71,9 +79,11 @@ def latent_panels(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_n
         draw_points(right, z[:, z_dims], groups, coordinate_names("z", z_dims))
         left.set_title("posterior means in $y$")
         right.set_title("the same points in $z = g(y)$")
-        _draw_prior(left, right, g_of_prior, plane, z_dims)
+        _draw_prior(left, right, g_of_prior, plane, z_dims, prior)
         set_limits(left, mean[:, plane], at_least=3.6)
         clusters = clustering_of(mapping)
+        if clusters is not None and prior is not None:  # what it declares are shares of N(0, I)
+            clusters = UnderPrior(*clusters, prior), clusters[1]
         if len(plane) == 2 and clusters is not None:
             draw_borders(left, right if len(z_dims) == 2 else None, mapping, *clusters, plane, z_dims, mean.dtype)
         elif len(plane) == 1 and clusters is not None:
@@ -106,17 +116,20 @@ def _keys(left: Axes, y_dims: int, z_dims: int) -> list[Line2D]:
     return [dashes if y_dims == 2 else curve, dots, *([border] if left.texts else [])]
 
 
-def _draw_prior(left: Axes, right: Axes, g_of_prior: Tensor, plane: tuple[int, ...], z_plane: tuple[int, ...]) -> None:
-    """N(0, I): circles of radius 1, 2, 3 in y, draws of z behind the data; on a line, its density."""
+def _draw_prior(
+    left: Axes,
+    right: Axes,
+    g_of_prior: Tensor,
+    plane: tuple[int, ...],
+    z_plane: tuple[int, ...],
+    prior: OwnPrior | None,
+) -> None:
+    """The prior: contours in y, circles of radius 1, 2, 3 for N(0, I), and draws of z behind the data."""
     if len(plane) == 1:
-        line = np.linspace(-3.5, 3.5, 200)
-        left.plot(line, np.exp(-(line**2) / 2) / np.sqrt(2 * np.pi), color=GREY, linewidth=0.8)
+        left.plot(*curve(prior, plane[0]), color=GREY, linewidth=0.8)
     else:
-        turn = np.linspace(0, 2 * np.pi, 200)
-        for radius in RADII:
-            left.plot(
-                radius * np.cos(turn), radius * np.sin(turn), color=GREY, linewidth=0.6, linestyle=DASHES, zorder=3
-            )
+        for contour in contours(prior, plane):
+            left.plot(*contour.T.numpy(), color=GREY, linewidth=0.6, linestyle=DASHES, zorder=3)
     z = g_of_prior[:, z_plane].numpy()
     if len(z_plane) == 2:
         right.scatter(z[:, 0], z[:, 1], s=2, color=_PALE, linewidths=0, zorder=0, rasterized=True)

@@ -23,6 +23,7 @@ from intel_core.data.values import to_float
 from intel_core.evaluation.bias import gathering as bias
 from intel_core.evaluation.bias.gathering import choose_rows
 from intel_core.evaluation.bias.verdict import Verdict, judge
+from intel_core.helpers.own_prior import own_prior
 from intel_core.reading.arrays import MemorySpec
 from intel_core.reading.capabilities import OnManifold
 
@@ -107,7 +108,13 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
         steady=_steady(records),
         samples=_samples(run, against, dataset),
         reconstructions=None if dataset is None else _reconstructions(run, dataset),
-        latent=latent(run.model.mapping, None if seen.encoding is None else seen.encoding.mean, seen.labels, names),
+        latent=latent(
+            run.model.mapping,
+            None if seen.encoding is None else seen.encoding.mean,
+            seen.labels,
+            names,
+            own_prior(run.model),
+        ),
         walks=walks(run, dataset),
         diagnosis=diagnosis_of(run.metrics.get("mapping") or {}, seen.measured, names),
         metrics=metric_tables(run, against, seen.measured, seen.measured_against),

@@ -14,17 +14,19 @@ from markupsafe import Markup
 from intel_cli.pictures.borders import shares_in
 from intel_cli.pictures.latent import plane_of
 from intel_cli.pictures.points import MOST_CLASSES, by_label
-from intel_cli.pictures.prior import RADII, draws, precise, z_plane
+from intel_cli.pictures.prior import RADII, contours, draws, precise, z_plane
 from intel_cli.pictures.seams import label_places, regions, seams
 from intel_cli.pictures.style import LIGHT
 from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
+from intel_core.helpers.own_prior import UnderPrior
 from intel_core.helpers.parts_of_mapping import clusterings_of, elements, planes_of
 from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.mappings.contract import Mapping
+    from intel_core.helpers.own_prior import OwnPrior
+    from intel_core.mappings.contract import Clustering, Mapping
 
 __all__ = ["Backdrop", "Latent", "LegendEntry", "Plane", "chosen_planes", "latent"]
 
@@ -112,10 +114,16 @@ def _liveliest(dims: list[int], mean: Tensor | None) -> int:
 
 
 @torch.no_grad()
-def latent(mapping: Mapping, mean: Tensor | None, labels: Tensor | None, class_names: Sequence[str]) -> Latent:
+def latent(
+    mapping: Mapping,
+    mean: Tensor | None,
+    labels: Tensor | None,
+    class_names: Sequence[str],
+    prior: OwnPrior | None = None,
+) -> Latent:
     """The planes of a run; see `Backdrop`."""
     chosen = chosen_planes(mapping, mean)
-    behind = Backdrop(mapping, mean, labels, class_names)
+    behind = Backdrop(mapping, mean, labels, class_names, prior)
     planes = [behind.plane(plane, why) for plane, why in chosen]
     return Latent(planes, behind.legend, behind.what, behind.drawn, behind.of)
 
@@ -134,12 +142,19 @@ class Backdrop:
         mean: posterior means of test data ``(n, y_dim)``; the prior alone is drawn without them.
         labels: of the same rows; without them the colours are those of the mapping's clusters, if it has any.
         class_names: what the labels are called.
+        prior: the run's own prior, if it is not N(0, I).
     """
 
     @torch.no_grad()
     def __init__(
-        self, mapping: Mapping, mean: Tensor | None, labels: Tensor | None, class_names: Sequence[str]
+        self,
+        mapping: Mapping,
+        mean: Tensor | None,
+        labels: Tensor | None,
+        class_names: Sequence[str],
+        prior: OwnPrior | None = None,
     ) -> None:
+        self.own = prior
         self.of = 0 if mean is None else len(mean)
         if mean is not None and self.of > MOST_POINTS:
             rows = torch.randperm(self.of, generator=torch.Generator().manual_seed(0))[:MOST_POINTS]
@@ -153,7 +168,7 @@ class Backdrop:
         ]
         self.what = "label" if labels is not None else "cluster" if len(groups) > 1 else ""
         self.drawn = len(self.y)
-        self.prior = draws(_PRIOR_POINTS, mapping.y_dim, 0, self.y.dtype)
+        self.prior = draws(_PRIOR_POINTS, mapping.y_dim, 0, self.y.dtype, prior)
         self.z, self.z_prior = self.mapping(self.y), self.mapping(self.prior)
         self._coloured = [(entry, group.rows) for entry, group in zip(self.legend, groups, strict=True)]
 
@@ -170,7 +185,9 @@ class Backdrop:
         y_box = _box(self.y, self.prior, plane, at_least=3.3)
         z_box = _box(self.z, self.z_prior, z_dims)
         over_y, over_z = _borders(self, plane, z_dims, y_box, z_box) if len(plane) == 2 else ([], [])
-        y_svg = _panel(self.y, self.prior, plane, y_box, "y", self._coloured, [*_rings(y_box, plane), *over_y], y_label)
+        y_svg = _panel(
+            self.y, self.prior, plane, y_box, "y", self._coloured, [*_rings(y_box, plane, self.own), *over_y], y_label
+        )
         z_svg = _panel(self.z, self.z_prior, z_dims, z_box, "z", self._coloured, over_z, z_label)
         return Plane(names, y_svg, z_svg, why, y_box, z_box, z_dims)
 
@@ -217,10 +234,12 @@ def _pairs(points: Tensor, dims: Sequence[int]) -> list[tuple[float, float]]:
     return [(a, b) for a, b in points[:, list(dims)].tolist()]
 
 
-def _rings(box: Frame, plane: tuple[int, ...]) -> list[Markup]:
-    """The prior's circles of 1, 2 and 3 standard deviations."""
+def _rings(box: Frame, plane: tuple[int, ...], prior: OwnPrior | None) -> list[Markup]:
+    """The prior's circles of 1, 2 and 3 standard deviations, or contours of one that is not N(0, I)."""
     if len(plane) == 1:
         return []
+    if prior is not None:
+        return [line(box, _pairs(found, (0, 1)), "ring") for found in contours(prior, plane)]
     turn = [2 * math.pi * i / 72 for i in range(73)]
     return [line(box, [(r * math.cos(t), r * math.sin(t)) for t in turn], "ring") for r in RADII]
 
@@ -230,7 +249,8 @@ def _borders(
 ) -> tuple[list[Markup], list[Markup]]:
     """Borders of the first clusters that differ within the plane, with each one's share of the prior."""
     reach = max(abs(edge) for edge in (*y_box.x, *y_box.y))
-    for clustering, dims in clusterings_of(behind.mapping):
+    for found, dims in clusterings_of(behind.mapping):
+        clustering: Clustering = found if behind.own is None else UnderPrior(found, dims, behind.own)
         areas = regions(clustering, dims, behind.mapping.y_dim, plane, reach)
         if areas.cluster.min() == areas.cluster.max() or clustering.n_clusters > MOST_CLASSES:
             continue
