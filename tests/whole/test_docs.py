@@ -42,5 +42,16 @@ def test_the_table_of_checks_is_the_one_in_the_code() -> None:
     from intel_conformance import all_checks
 
     page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z0-9]+\.\w+)` \| (\w+) \| (.*) \|$", page, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9]+\.\w+)` \| (quick|standard|deep) \| (.*) \|$", page, flags=re.MULTILINE)
     assert rows == [(check.id, check.level, check.summary) for check in all_checks()]
+
+
+def test_the_table_of_checks_of_priors_and_posteriors_is_the_one_in_the_code() -> None:
+    from intel_conformance.distributions.registry import checks_of
+
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    of = r"^\| `([a-z]+\.\w+)` \| (both|priors|posteriors) \| (\w+) \| (.*) \|$"
+    rows = re.findall(of, page, flags=re.MULTILINE)
+    for kind in ("prior", "posterior"):
+        mine = [(id, level, summary) for id, kinds, level, summary in rows if kinds in ("both", f"{kind}s")]
+        assert sorted(mine) == sorted((check.id, check.level, check.summary) for check in checks_of(kind))  # type: ignore[arg-type]

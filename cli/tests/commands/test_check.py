@@ -358,3 +358,38 @@ def test_completions(words, expected):
 
     items = BashComplete(intel, {}, "intel", "_INTEL_COMPLETE").get_completions(["check", *words[:-1]], words[-1])
     assert [item.value for item in items] == expected
+
+
+# --- priors and posteriors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "kind"), [("prior:standard", "prior"), ("posterior:gaussian", "posterior")])
+def test_a_prior_and_a_posterior_are_checked_by_their_kind(quick, text, kind):
+    result = quick(text, "--only", "io,density")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{text} (intelvae-core ")
+    assert " of noise" in result.stdout.splitlines()[0]
+    report = json.loads(quick(text, "--only", "io.shape", "--json").stdout)
+    assert (report["kind"], report[kind], report["ran"]) == (kind, text, 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["prior:standrd"], "did you mean 'standard'?"),
+        (["prior:"], "names no prior"),
+        (["prior:standard", "identity"], "is checked alone"),
+        (["prior:standard", "--only", "densty"], "did you mean 'density'?"),
+        (["prior:standard", "--expect", "densty=x"], "did you mean 'density'?"),
+    ],
+)
+def test_nonsense_about_priors(quick, args, says):
+    result = quick(*args)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) <= 2
+
+
+def test_the_checks_of_a_prior_are_listed(quick):
+    assert "density.characteristic" in quick("prior", "--list").stdout
+    assert "density.jacobian" in quick("posterior", "--list", "--level", "deep").stdout

@@ -144,7 +144,7 @@ def test_steps_that_follow(ok, call, here):
 
 def test_json(ok, here):
     made = json.loads(ok("plugins", "new", "spiral", "--json").stdout)
-    assert set(made) == {"name", "distribution", "package", "path", "files", "next"}
+    assert set(made) == {"name", "kind", "distribution", "package", "path", "files", "next"}
     assert set(made["files"]) == FILES
     assert made["path"] == "intelvae-spiral"
 

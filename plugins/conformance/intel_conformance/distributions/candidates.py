@@ -163,7 +163,7 @@ class Candidate:
             except SpecError as error:
                 why = why or error
             else:
-                return tried
+                return int(tried)
         assert why is not None
         raise why
 

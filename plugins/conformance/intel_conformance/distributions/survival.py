@@ -138,7 +138,8 @@ def of_parameters(candidate: Candidate) -> None:
             continue
         parts = torch.autograd.grad((out * weight).sum(), list(learned.values()), allow_unused=True)
         generator = candidate.generator("steps")
-        for (name, parameter), part in zip(learned.items(), parts, strict=True):
+        gradients: list[Tensor | None] = list(parts)
+        for (name, parameter), part in zip(learned.items(), gradients, strict=True):
             if part is None:  # it may be reached by the other function
                 continue
             reached[name] |= bool((part != 0).any())
