@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,7 @@ def show(
     """Draw what a mapping does to the prior; nothing is trained.
 
     MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
+    prior:SPEC, e.g. prior:mog:k=3, draws a prior instead, and the contours of its density.
     For a run directory, or the name of a run in runs/, the trained mapping is drawn.
     """
     from intel_cli.arguments.mapping import chosen_mapping
@@ -72,6 +74,14 @@ def show(
     if output is not None:
         suffix_of(output, _SUFFIXES)
         _check_folder(output)
+    if len(mappings) == 1 and mappings[0].startswith("prior:"):
+        from intel_cli.pictures.densities import prior_figure
+
+        text = mappings[0].removeprefix("prior:")
+        target = output or Path(f"prior-{re.sub(r'[^A-Za-z0-9_.+=-]+', '-', text)[:90]}.png")
+        save(prior_figure(text, latent or 2, points, seed), target)
+        click.echo(json_text({"prior": text, "file": str(target)}) if as_json else f"picture     {target}")
+        return
     chosen = chosen_mapping(mappings, latent, seed)
     target = output or Path(f"{chosen.name}.png")
     shown = mapping_figure(chosen.mapping, points, seed)

@@ -135,3 +135,14 @@ def test_an_error_as_json(call):
     result = call("show", "halvs", "--json")
     assert result.exit_code == 2
     assert "halves" in json.loads(result.stdout)["error"]
+
+
+def test_a_prior_is_drawn_as_well_as_a_mapping(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from intel_cli.commands.show import show as command
+
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(command, ["prior:standard", "-n", "50"])
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "prior-standard.png").stat().st_size > 1000
