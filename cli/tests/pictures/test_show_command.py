@@ -139,7 +139,6 @@ def test_an_error_as_json(call):
 
 def test_a_prior_is_drawn_as_well_as_a_mapping(tmp_path, monkeypatch):
     from click.testing import CliRunner
-
     from intel_cli.commands.show import show as command
 
     monkeypatch.chdir(tmp_path)
