@@ -30,7 +30,6 @@ _EXAMPLES = (
     "intel check cluster:k=5",
     "intel check circle:dims=0-1 cluster:k=3,dims=2-3 --latent 4",
     "intel check prior:mog:k=3",
-    "intel check posterior:sylvester --latent 4",
     "intel check spiral --only rows,mode.state -x",
     "intel check spiral --expect deploy.vmap='a branch on values' --junit spiral.xml",
     "intel check --list",
@@ -203,13 +202,12 @@ def _checks_of(texts: Sequence[str]) -> tuple[Kind | None, tuple[Check, ...] | N
     from intel_conformance.distributions.candidates import kind_of
     from intel_conformance.distributions.registry import checks_of
 
-    kinds = [kind_of(text) for text in texts]
-    kind = next((kind for kind in kinds if kind), None)
-    if kind is None:
-        return None, None
-    if len(kinds) > 1:
-        raise SpecError(f"{texts[kinds.index(kind)]} is checked alone, as only mappings are composed")
-    return kind, checks_of(kind)
+    for text in texts:
+        if kind := kind_of(text):
+            if len(texts) > 1:
+                raise SpecError(f"{text} is checked alone, as only mappings are composed")
+            return kind, checks_of(kind)
+    return None, None
 
 
 def _list(texts: Sequence[str], level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:
@@ -268,11 +266,8 @@ def _check(
         "device": device,
         "dtypes": dtypes,
     }
-    planned = list(
-        iter_distribution_checks(kind, what, y_dim=latent, **settings)
-        if kind
-        else iter_checks(what, y_dim=latent, **settings)
-    )
+    plan: Any = partial(iter_distribution_checks, kind) if kind else iter_checks
+    planned = list(plan(what, y_dim=latent, **settings))
     marks = None
     if planned and not as_json:
         _show_header(planned[0].candidate, mappings, chosen, level, dtypes)
@@ -365,9 +360,8 @@ def _show_header(
     parts += [f"seed {candidate.seed}", level]
     parts += [str(candidate.device)] if str(candidate.device) != "cpu" else []
     parts += [dtypes[0]] if len(dtypes) == 1 else []
-    dims = f"{candidate.y_dim} dimension{'s' if candidate.y_dim > 1 else ''} of y"
-    kind = getattr(candidate, "kind", "")  # only priors and posteriors say so
-    parts.append(f"{dims}, {candidate.noise_dim} of noise" if kind else f"{dims}, {candidate.z_dim} of z")
+    other = f"{candidate.noise_dim} of noise" if hasattr(candidate, "noise_dim") else f"{candidate.z_dim} of z"
+    parts.append(f"{candidate.y_dim} dimension{'s' if candidate.y_dim > 1 else ''} of y, {other}")
     say(" · ".join(parts), bold=True)
 
 

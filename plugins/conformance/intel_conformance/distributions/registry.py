@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from intel_conformance.check import Check
 from intel_conformance.levels import Level
-
-if TYPE_CHECKING:
-    from intel_conformance.distributions.candidates import Candidate
 
 __all__ = ["GROUPS", "Kind", "check", "checks_of"]
 
@@ -24,7 +21,7 @@ _MODULES = ("calls", "survival", "densities", "bounds", "plugin")
 
 def check(
     id: str, clause: str, level: Level = "quick", *, kinds: tuple[Kind, ...] = ("prior", "posterior")
-) -> Callable[[Callable[[Candidate], None]], Callable[[Candidate], None]]:
+) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Register a function as the check of that id."""
 
     def register(run: Callable[[Any], None]) -> Callable[[Any], None]:
