@@ -6,11 +6,10 @@ import json
 
 import pytest
 import torch
-
-from intel_core import SpecError, fit, load_run, make_dataset, measurements
-from intel_core.evaluation.comparing import numbers_of
 from intel_metrics.pooled import PooledMixture
 from intel_metrics.pooled import fit as fit_mixture
+
+from intel_core import SpecError, fit, load_run, make_dataset
 
 
 def two_clouds(n, seed=0):
