@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 from intel_core.data.splitting import split_rows
+from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.scale import Standardize, in_float32, require_float32, standardized
 from intel_core.reading.values import as_array, names_of, read_values
 
@@ -107,6 +108,8 @@ def make_dataset(
     columns = names_of(x)
     x = _checked(name, x)
     labels = check_labels(name, labels, len(x))
+    if x.dtype != torch.uint8:
+        warn_of_codes(name, x, columns if x.dim() == 2 and len(columns) == x.shape[1] else ())
     rows = split_rows(name, len(x), validation, test, split_seed)
     real = x.dtype != torch.uint8 and (support or support_of(x.float())) == "real"
     x, scaling = standardized(name, x, rows[0], standardize, real=real)

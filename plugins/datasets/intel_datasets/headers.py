@@ -3,21 +3,74 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from intel_core.errors import DataError
 
-__all__ = ["require_names"]
+__all__ = ["refuse_line_above", "require_names"]
+
+_LINES = 20
+_LONGEST = 1 << 20
 
 _FEWEST_IN_STEPS = 3
 """Whole numbers in equal steps, at least so many, are names (years, say) even where values are as large."""
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")
 _MOST_SHAPES = 1000
 _MARGIN = 0.1
+
+
+def refuse_line_above(path: Path, separator: str = "") -> None:
+    r"""Refuse what spreadsheets and people write above the names of columns: ``sep=;``, a title, a comment.
+
+    A title is a line of at most one filled cell above lines that all have the same greater number of cells.
+
+    Args:
+        path: a text file.
+        separator: between its columns; if empty, whichever one the lines below share.
+
+    Raises:
+        DataError: saying what the line is, and that it has to be removed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "t.csv"
+    ...     _ = file.write_text("Made in May\na,b\n1,2\n3,4\n")
+    ...     refuse_line_above(file)
+    Traceback (most recent call last):
+    intel_core.errors.DataError: table: the first line of t.csv ('Made in May') stands alone above 2 columns, ...
+    """
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        lines = [line.rstrip("\r\n") for line in itertools.islice(iter(lambda: stream.readline(_LONGEST), ""), _LINES)]
+    if not lines:
+        return
+    excel = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[0], re.IGNORECASE)
+    if excel:
+        say = (
+            "" if excel[1] == "," else f", and say separator={json.dumps(excel[1]) if excel[1] == chr(9) else excel[1]}"
+        )
+        raise DataError(
+            f"table: the first line of {path.name} ({lines[0].strip()}) tells Excel what stands between columns, "
+            f"and is no line of names; remove that line{say}"
+        )
+    filled = [line for line in lines if line.strip()]
+    for between in separator or ",;\t|":
+        cells = [[cell.strip() for cell in line.split(between)] for line in filled]
+        widths = {len(row) for row in cells[1:]}
+        above = [cell for cell in cells[0] if cell]
+        if len(cells) > 2 and len(widths) == 1 and min(widths) > 1 and len(above) == 1 and cells[0][0]:
+            if len(cells[0]) not in (1, min(widths)):
+                continue
+            shown = above[0] if len(above[0]) < 60 else above[0][:57] + "…"
+            raise DataError(
+                f"table: the first line of {path.name} ({shown!r}) stands alone above {min(widths)} columns, like a "
+                "title; remove that line"
+            )
 
 
 def require_names(name: str, first: Sequence[str], frame: pd.DataFrame) -> None:

@@ -17,10 +17,11 @@ from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.capabilities import Examples
+from intel_core.reading.codes import warn_of_codes
 from intel_datasets.columns import constant_columns, labels_in, moments, named, numbers_in, refuse_constant
 from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
 from intel_datasets.folders import SPLITS
-from intel_datasets.headers import require_names
+from intel_datasets.headers import refuse_line_above, require_names
 from intel_datasets.written import refuse_empty_lines, refuse_wrong_groups
 
 __all__ = ["Layout", "columns_of", "examples", "has_separator", "load", "read_table"]
@@ -106,6 +107,7 @@ def load(
         columns = tuple(column for column, is_still in zip(columns, still, strict=True) if not is_still)
     elif standardize:
         refuse_constant(name, left_out, len(columns))
+    warn_of_codes(f"table: {name}", torch.from_numpy(values), columns)
     scaling = None
     if standardize:
         scaling = moments(name, values, train)
@@ -236,6 +238,7 @@ def read_table(path: Path, layout: Layout = Layout()) -> pd.DataFrame:
         if suffix == ".parquet":
             frame = pd.read_parquet(path, engine="pyarrow")
         else:
+            refuse_line_above(path, layout.separator or "")
             between = layout.separator or _separator(path)
             with warnings.catch_warnings():
                 # Pandas drops the last values of rows that are longer than the line of names, and only warns.
@@ -260,6 +263,11 @@ def read_table(path: Path, layout: Layout = Layout()) -> pd.DataFrame:
     except (OSError, ValueError, MemoryError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         advice = "; save it in UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        if reason.startswith("Length of header"):
+            reason = "its first line has fewer cells than the others"
+            advice = "; remove it if it is a title, and give every column a name, that of an index as well"
+        elif reason.startswith("Error tokenizing data. C error: Expected"):
+            advice = "; all lines must have as many cells as the first one, and what stands above it has to be removed"
         raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}{advice}") from None
     frame = frame.reset_index(drop=True)
     frame.columns = [str(column) for column in frame.columns]
