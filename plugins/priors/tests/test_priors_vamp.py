@@ -1,0 +1,201 @@
+"""Is the VampPrior the mean of its inputs' posteriors, does it learn where the data are, and what does it refuse?"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from intel_priors import MixtureOfPosteriors, VampPrior
+from torch import nn
+
+from intel_core import (
+    DiagonalGaussian,
+    SpecError,
+    StopReason,
+    fit,
+    fit_replicates,
+    hookimpl,
+    load_run,
+    make_dataset,
+    resume,
+)
+from intel_core.fitting.setting_up import make_trainer
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.hooks import hook_manager
+from intel_core.training.process_group import ProcessGroup
+
+X = torch.rand(200, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+BASE = {"prior": "vamp:components=7", "steps": 40, "batch_size": 20, "device": "cpu", "latent": 3}
+NETS = {"dense": {"network": "mlp:hidden=[16]"}, "conv": {"network": "conv:channels=[4,8]"}}
+each_net = pytest.mark.parametrize("net", NETS)
+
+
+def components(k, d, scale=1.0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    mean = 5 * torch.randn(k, d, generator=generator, dtype=torch.float64)
+    log_variance = torch.randn(k, d, generator=generator, dtype=torch.float64) + 2 * math.log(scale)
+    return MixtureOfPosteriors(mean.to(dtype), log_variance.to(dtype))
+
+
+def by_loop(prior, y):
+    """Log densities of all pairs, one component after another, in float64."""
+    pairs = zip(prior.mean.double(), prior.log_variance.double(), strict=True)
+    each = [torch.distributions.Normal(m, (0.5 * v).exp()).log_prob(y.double()).sum(-1) for m, v in pairs]
+    return torch.stack(each, -1) - math.log(prior.k)
+
+
+# --- the mixture -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1.0, 1e-2, 1e-3])
+def test_the_density_against_a_loop_over_components(scale, dtype):
+    prior = components(60, 50, scale, dtype)
+    y = prior.draw(torch.randn(4, 90, 51, generator=torch.Generator().manual_seed(2), dtype=dtype))
+    expected = by_loop(prior, y)
+    found = prior.log_prob(y)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), expected.logsumexp(-1), rtol=1e-6, atol=1e-5)
+    responsible = prior.log_responsibilities(y).double()
+    torch.testing.assert_close(responsible.exp(), expected.softmax(-1), rtol=0, atol=1e-5)
+
+
+def test_the_density_integrates_to_one():
+    prior = components(4, 1, 0.5)
+    grid = torch.linspace(-40, 40, 400_001, dtype=torch.float64)
+    assert torch.trapezoid(prior.log_prob(grid.unsqueeze(-1)).exp(), grid).item() == pytest.approx(1, abs=1e-9)
+
+
+def test_many_draws_are_computed_in_parts_and_no_draw_is_lost():
+    prior = components(2, 2)
+    y = torch.randn(3, 9001, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(prior.log_prob(y), by_loop(prior, y).logsumexp(-1))
+
+
+def test_every_component_is_drawn_equally_often():
+    prior = components(5, 1, 1e-9)
+    y = prior.draw(torch.randn(100_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    shares = torch.bincount((y - prior.mean.T).abs().argmin(-1), minlength=5) / 100_000
+    assert float((shares - 0.2).abs().max()) < 0.01
+    ends = prior.draw(torch.tensor([[-40.0, 0.0], [40.0, 0.0]], dtype=torch.float64))
+    torch.testing.assert_close(ends, prior.mean[[0, 4]])
+
+
+def test_gradients_of_the_density_are_those_of_the_loop():
+    prior = MixtureOfPosteriors(*(part.requires_grad_() for part in components(6, 4)))
+    y = torch.randn(20, 4, dtype=torch.float64, requires_grad=True)
+    inputs = (prior.mean, prior.log_variance, y)
+    ours = torch.autograd.grad(prior.log_prob(y).sum(), inputs)
+    theirs = torch.autograd.grad(by_loop(prior, y).logsumexp(-1).sum(), inputs)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+# --- pseudo-inputs ---------------------------------------------------------------------------------------------
+
+
+def test_images_lie_in_the_unit_interval_and_rows_of_tables_anywhere():
+    torch.manual_seed(0)
+    images, rows = VampPrior(50, (1, 8, 8)).inputs().detach(), VampPrior(50, (4,)).inputs().detach()
+    assert bool((images > 0).all() and (images < 1).all())
+    assert 0.05 < float(images.mean()) < 0.5, "a dark ground, as pictures of digits have"
+    assert bool((rows < 0).any() and (rows > 1).any())
+    forced = VampPrior(50, (4,), "sigmoid").inputs()
+    assert bool((forced > 0).all() and (forced < 1).all())
+
+
+def test_every_value_of_a_pseudo_image_can_learn():
+    prior = VampPrior(5, (1, 8, 8))
+    prior.inputs().sum().backward()
+    assert float(prior.raw.grad.min()) > 0
+
+
+def test_no_component_and_other_posteriors_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least 1 component"):
+        VampPrior(0, (4,))
+    with pytest.raises(SpecError, match="components=0"):
+        fit(data=X, **{**BASE, "prior": "vamp:components=0"})
+    with pytest.raises(SpecError, match="prior vamp needs posterior gaussian"):
+        VampPrior(2, (4,)).given(object())
+
+
+# --- runs ------------------------------------------------------------------------------------------------------
+
+
+class StopAt:
+    @hookimpl
+    def step_end(self, trainer):
+        if trainer.step == 17:
+            trainer.stop(StopReason("signal TEST", "signal"))
+
+
+@each_net
+def test_interrupted_and_resumed_it_is_the_run_that_was_not(net, tmp_path):
+    whole = fit(data=X, run_dir=tmp_path / "whole", **BASE, **NETS[net])
+    part = fit(data=X, run_dir=tmp_path / "part", hooks=[StopAt()], **BASE, **NETS[net])
+    again = resume(part.path, data=X)
+    ours, theirs = (load_run(run.path).model.state_dict() for run in (again, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert again.metrics["test"] == whole.metrics["test"]
+    assert whole.sample(4).shape == (4, 1, 8, 8)
+
+
+def test_replicates_are_stacked(tmp_path):
+    found = fit_replicates(2, data=X, run_dir=tmp_path / "group", **{**BASE, "steps": 10}, **NETS["dense"])
+    assert found.summary["stacked"] is True
+
+
+def trainer_for(net, processes=None):
+    data = make_dataset("noise", X)
+    spec = resolve(make_run_spec(data="memory:examples=4,shape=[1]", **BASE, **NETS[net]), data)
+    return make_trainer(spec, data, hook_manager(), *([processes] if processes else []))
+
+
+def test_batch_normalisation_sees_data_and_pseudo_inputs_as_one_batch():
+    model = trainer_for("conv").model.train()
+    norms = [part for part in model.encoder.modules() if isinstance(part, nn.BatchNorm2d)]
+    sizes = []
+    for norm in norms:
+        norm.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+    posterior, prior = model.infer(X[:20])
+    assert sizes == [27] * len(norms)
+    assert (len(posterior.mean), prior.k) == (20, 7)
+    together = model.encode(torch.cat([X[:20], model.prior.inputs()]))
+    assert isinstance(together, DiagonalGaussian)
+    torch.testing.assert_close(together.mean[20:], prior.mean)
+
+
+class TwoProcesses(ProcessGroup):
+    """As if there were another."""
+
+    size = 2
+
+
+def test_in_several_processes_only_networks_without_batch_normalisation_train():
+    with pytest.raises(SpecError, match="which batch normalisation would count once for each process"):
+        trainer_for("conv", TwoProcesses())
+    assert trainer_for("dense", TwoProcesses()) is not None
+
+
+@pytest.mark.slow
+def test_at_convergence_its_mass_is_where_the_data_are(tmp_path):
+    """Three Gaussians in the plane: 95 % of samples are near one of them, each third is found, and p(x) is better."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[3.0, 0.0], [-1.5, 2.6], [-1.5, -2.6]])
+    which = torch.randint(3, (6000,), generator=generator)
+    x = centres[which] + 0.3 * torch.randn(6000, 2, generator=generator)
+    settings = {"data": x, "latent": 2, "network": "mlp:hidden=[64,64]", "likelihood": "gaussian", "steps": 6000}
+    settings |= {"batch_size": 200, "warmup": 2000, "device": "cpu"}
+    runs = {
+        name: fit(run_dir=tmp_path / name.partition(":")[0], prior=name, **settings)
+        for name in ("vamp:components=30", "standard")
+    }
+    samples = torch.as_tensor(runs["vamp:components=30"].sample(3000))
+    distance, nearest = torch.cdist(samples, centres).min(-1)
+    assert float((distance < 1.2).float().mean()) > 0.9
+    shares = torch.bincount(nearest, minlength=3) / 3000
+    assert float((shares - 1 / 3).abs().max()) < 0.12
+    elbos = {name: run.metrics["test"]["elbo"] for name, run in runs.items()}
+    assert elbos["vamp:components=30"] > elbos["standard"]
