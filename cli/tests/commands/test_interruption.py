@@ -91,3 +91,19 @@ def test_a_run_from_elsewhere_says_what_it_needs(call, trained, here, monkeypatc
         assert "needs mapping 'spiral' of intelvae-spiral 2.3, which is not installed" in result.stderr
         assert "pip install intelvae-spiral" in result.stderr
     assert Path(here / "theirs" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "option", [("--precision", "bfloat16"), ("--device", "cpu"), ("--log-every", "7"), ("--data", "toy_points")]
+)
+def test_a_run_that_goes_on_keeps_its_own_settings(option, ok, refused, tiny, here):
+    """Whatever would change it is refused by name."""
+    ok("train", "--data", "toy_points", *tiny, "--run-dir", "run", "--quiet")
+    before = (here / "run" / "run.json").read_bytes()
+    refused("train", "--resume", "run", *option, says=f"leave out {option[0]}")
+    assert (here / "run" / "run.json").read_bytes() == before
+
+
+def test_there_is_no_option_for_threads(refused, ok, tiny, here):
+    ok("train", "--data", "toy_points", *tiny, "--run-dir", "run", "--quiet")
+    refused("train", "--resume", "run", "--threads", "2", says="No such option")
