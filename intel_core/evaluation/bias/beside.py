@@ -22,9 +22,9 @@ def of_likelihood(found: Compared | None, retry: Retry = _NOTHING) -> list[Findi
         return []
     question = "Are the test data modelled worse than without the bias?"
     numbers = f"{f'{_signed(found.value)} {found.unit}'.rstrip()} with the bias, {_signed(found.vanilla)} without it"
-    if found.error is None:
+    if not _is_tested(found):
         return [_untested(question, numbers, found)]
-    shown = _shown(found.value - found.vanilla, found.error)
+    shown = _shown(found.value - found.vanilla, found.error or 0.0)
     case = {
         "took": "The test data are modelled better than without the bias",
         "not": "The test data are modelled worse than without the bias",
@@ -54,9 +54,9 @@ def of_manifold(found: Compared | None, retry: Retry = _NOTHING) -> list[Finding
     question = "Do fewer samples miss the data than without the bias?"
     mine, other = (f"{value:.3g} {found.unit}".rstrip() for value in (found.value, found.vanilla))
     numbers = f"{mine} with the bias, {other} without it"
-    if found.error is None:
+    if not _is_tested(found):
         return [_untested(question, numbers, found)]
-    shown = _shown(found.vanilla - found.value, found.error)
+    shown = _shown(found.vanilla - found.value, found.error or 0.0)
     case = {
         "took": "Fewer samples miss the data than without the bias",
         "not": "More samples miss the data than without the bias",
@@ -76,6 +76,11 @@ def of_manifold(found: Compared | None, retry: Retry = _NOTHING) -> list[Finding
 def _untested(question: str, numbers: str, found: Compared) -> Finding:
     said = f"It is not known how much of the difference is chance: {numbers}.{_measured(found)}"
     return Finding("unknown", question, said)
+
+
+def _is_tested(found: Compared) -> bool:
+    """Whether there is a standard error to hold a difference against: not where a likelihood has overflowed."""
+    return found.error is not None and math.isfinite(found.error) and math.isfinite(found.value - found.vanilla)
 
 
 def _shown(better: float, error: float) -> Outcome:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -127,3 +128,13 @@ def test_a_likelihood_that_its_own_metric_doubts_is_doubted(doubtful: float, sai
     )
     assert ("--metric likelihood:particles=5000" in found.told) == said
     assert ("For 58% of the rows" in found.sentence) == said
+
+
+@pytest.mark.parametrize("odd", [{"error": float("nan")}, {"value": float("-inf")}, {"value": float("nan")}])
+@pytest.mark.parametrize("rule", [of_likelihood, of_manifold])
+def test_a_number_that_has_overflowed_shows_nothing(
+    rule: Callable[[Compared], list[Finding]], odd: dict[str, float]
+) -> None:
+    (found,) = rule(replace(BETTER, **odd))
+    assert found.outcome == "unknown"
+    assert "not known how much of the difference is chance" in found.sentence
