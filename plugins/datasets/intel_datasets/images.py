@@ -149,8 +149,8 @@ def names_of_parts(
     ...     for i in range(10):
     ...         _ = (Path(folder) / f"{i}.png").write_bytes(b"")
     ...     names = names_of_parts(folder)
-    >>> len(names["train"]), names["validation"], names["test"]
-    (8, ('1.png',), ('3.png',))
+    >>> {part: len(files) for part, files in names.items()}
+    {'train': 8, 'validation': 1, 'test': 1}
     """
     folder = find_path("images", path, data_dir, folder=True)
     listing = list_images(folder, folders)
