@@ -66,7 +66,7 @@ def save_rows(path: Path, arrays: dict[str, Any]) -> None:
             flat = array.reshape(len(array), -1)
             columns |= {f"{name}{i}": [f"{value:.9g}" for value in flat[:, i]] for i in range(flat.shape[1])}
     try:
-        with _whole(path) as place, place.open("w", encoding="utf-8", newline="") as stream:
+        with _whole(path) as place, place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
@@ -96,8 +96,8 @@ def save_examples(run: Run, x: Tensor, path: Path) -> None:
                 names = run.info["data"].get("columns") or [f"x{i}" for i in range(rows.shape[1])]
                 header = io.StringIO()
                 csv.writer(header, lineterminator="").writerow(names)
-                text = header.getvalue()
-                np.savetxt(place, rows, delimiter=",", header=text, comments="", fmt="%.9g", encoding="utf-8")
+                with place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+                    np.savetxt(stream, rows, delimiter=",", header=header.getvalue(), comments="", fmt="%.9g")
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
 
