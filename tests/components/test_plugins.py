@@ -100,6 +100,7 @@ def test_what_ships_with_the_core() -> None:
         "mappings": {"identity"},
         "priors": {"standard"},
         "posteriors": {"gaussian"},
+        "samplers": set(),
         "datasets": {"memory"},
         "likelihoods": {"bernoulli", "continuous_bernoulli", "gaussian", "laplace"},
         "networks": {"mlp", "conv", "linear"},

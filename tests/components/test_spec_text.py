@@ -290,8 +290,8 @@ def refusal(kind: str, text: str) -> SpecError | None:
     [
         ("objectives", "", r"^'' names no component; write name or name:key=value$"),
         ("objectives", ":beta=1", r"^':beta=1' names no component"),
-        ("objectives", "elb", r"^no objective is called 'elb'; did you mean 'elbo'\? \(objectives: elbo, iwae\)$"),
-        ("objectives", "zzzz", r"^no objective is called 'zzzz'; objectives: elbo, iwae$"),
+        ("objectives", "elb", r"^no objective is called 'elb'; did you mean 'elbo'\? \(objectives: dd, elbo, iwae\)$"),
+        ("objectives", "zzzz", r"^no objective is called 'zzzz'; objectives: dd, elbo, iwae$"),
         ("objectives", "nowhere/elbo", r"^no objective is called 'nowhere/elbo'; "),
         ("mappings", "elbo", r"^no mapping is called 'elbo'"),
         ("objectives", "iwae:particle=2", r"^iwae has no key 'particle'; did you mean 'particles'\? \(keys: p"),

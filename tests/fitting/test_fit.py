@@ -136,7 +136,7 @@ def test_a_whole_spec_goes_with_arrays(tmp_path):
     [
         ({"mapping": 3}, "mapping=3: expected a text such as name:key=value .*, or a MappingSpec"),
         ({"mapping": ["identity", None]}, "mapping.1=null: expected a text .*MappingSpec"),
-        ({"data": 5}, "data=5: expected a text .*DatasetSpec"),
+        ({"data": 5}, 'data: a int; expected an array, .*, or a text such as "digits"'),
         ({"encoder": {"mlp": {}}}, "encoder={.*: expected a text .*NetworkSpec"),
         ({"schedules": {"kl": 0.5}}, "schedules.kl=0.5: expected a text .*ScheduleSpec"),
         ({"objective": IntelError}, "objective=.*: expected a text .*ObjectiveSpec"),

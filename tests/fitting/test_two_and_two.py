@@ -24,6 +24,8 @@ TABLE = {
     "cluster:k=3,learnable=true": 2,
     "cluster:k=3,learnable=true,estimator=pathwise": 2,
     "sparse:hidden=[4]": 4,
+    "first:keep=2": 4,
+    "lsp": 3,
     "hierarchy:levels=2": 4,
     ("cluster:k=2", "circle:dims=2-3"): 4,
 }

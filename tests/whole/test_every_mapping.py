@@ -38,6 +38,8 @@ TABLE = {
     "sparse": 6,
     "sparse:floor=0.2,hidden=[],target=latent": 2,
     "sparse:normalisation=released": 50,
+    "first:keep=2": 4,
+    "lsp": 3,
     "hierarchy:levels=3": 6,
     "hierarchy:levels=[1,2,3],activation=tanh,hidden=[8]": 6,
     "hierarchy:levels=2,form=affine": 4,

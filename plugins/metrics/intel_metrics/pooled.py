@@ -17,7 +17,8 @@ import warnings
 import torch
 from torch import Tensor
 
-from intel_core import FittedSampler, SpecError
+from intel_core.errors import SpecError
+from intel_core.evaluation.sampler import FittedSampler
 
 __all__ = ["TRIED", "PooledMixture", "fit"]
 

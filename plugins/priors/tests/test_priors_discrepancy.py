@@ -5,8 +5,12 @@ import torch
 from intel_priors import DD, SparseMixture, squared_mmd
 from intel_priors.discrepancy import SCALES
 
-from intel_core import SpecError, fit, load_run
+from intel_core import SpecError, fit, load_run, make_dataset
+from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.model.objectives import ELBO
+from intel_core.recipe.resolving import resolve
+from intel_core.recipe.runspec import make_run_spec
+from intel_core.training.process_group import ProcessGroup
 
 
 def reference(a, b):
@@ -88,9 +92,15 @@ def test_the_penalty_brings_the_aggregate_posterior_to_the_prior(tmp_path):
     assert found[100] < 0.5 * found[0]
 
 
-def test_several_processes_are_refused_since_each_would_see_a_part_of_the_batch(tmp_path):
+class TwoProcesses(ProcessGroup):
+    size = 2
+
+
+def test_several_processes_are_refused_since_each_would_see_a_part_of_the_batch():
+    data = make_dataset("x", torch.randn(60, 4, generator=torch.Generator().manual_seed(0)))
+    spec = resolve(make_run_spec(objective="dd", steps=1, device="cpu"), data)
     with pytest.raises(SpecError, match="needs all rows of a batch at once") as caught:
-        fit(data="digits", objective="dd", steps=1, device="cpu", devices=2, run_dir=tmp_path / "run")
+        make_trainer(spec, data, hooks_of_run([]), TwoProcesses())
     assert len(str(caught.value).splitlines()) == 1
 
 
