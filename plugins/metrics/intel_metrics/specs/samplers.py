@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from intel_core import FittedSampler, SamplerSpec
+from intel_core.evaluation.sampler import FittedSampler, SamplerSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
