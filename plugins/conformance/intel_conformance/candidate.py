@@ -11,11 +11,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from intel_conformance.levels import LEVELS, Level
+from intel_conformance.examined import Examined
+from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken, Skipped
 from intel_conformance.places import is_pair, problem_of
 from intel_core.components.spec import parse_spec
-from intel_core.compute.device import pick_device
 from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
 from intel_core.mappings.compose import MappingModule, as_module, properties_of
@@ -28,13 +28,12 @@ __all__ = ["Candidate", "Checkable"]
 Checkable = str | MappingSpec | Sequence[str | MappingSpec] | Mapping | Callable[[int], Mapping]
 """A spec or its text, several of these to be composed, a mapping that is already built, or what builds one."""
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _MOVED = 0.1
 _TRIED = (2, 3, 4, 5, 6, 8, 10, 16, 1)
 """The numbers of dimensions that are tried on a function or class that builds a mapping, in this order."""
 
 
-class Candidate:
+class Candidate(Examined):
     """A mapping that is to be checked.
 
     Every check gets its own copy of the mapping from `mapping`, so that no check affects another, and its own draws
@@ -53,6 +52,9 @@ class Candidate:
         PluginError: if the plugin cannot be loaded, or breaks its contract when the mapping is built.
     """
 
+    function = "check_mapping"
+    specs: tuple[MappingSpec, ...] | None
+
     def __init__(
         self,
         what: Checkable,
@@ -63,17 +65,7 @@ class Candidate:
         dtypes: Sequence[str] = ("float32", "float64"),
         level: Level = "standard",
     ) -> None:
-        if isinstance(dtypes, str):
-            dtypes = [dtypes]
-        if not dtypes:
-            raise SpecError(f"no dtype is given; choices: {', '.join(DTYPES)}")
-        if y_dim is not None and (not isinstance(y_dim, int) or y_dim < 1):
-            raise SpecError(f"y_dim={y_dim!r}: expected a number of dimensions, 1 or more")
-        for name in dtypes:
-            if name not in DTYPES:
-                raise SpecError(f"no dtype {name!r}; choices: {', '.join(DTYPES)}")
-        self.seed, self.device, self.level = seed, pick_device(device), level
-        self.dtypes = tuple(DTYPES[name] for name in dtypes)
+        super().__init__(y_dim, seed, device, dtypes, level)
         self.specs, self._build = _recipe(what)
         self.given = what if self.specs is None and isinstance(what, Mapping) and not isinstance(what, type) else None
         self._built: dict[bool, MappingModule] = {}
@@ -137,7 +129,7 @@ class Candidate:
 
     def move(self, mapping: nn.Module) -> None:
         """Change the parameters of a mapping, as `fresh` does."""
-        generator = torch.Generator().manual_seed(stream(self.seed, "moved"))
+        generator = self.generator("moved")
         with torch.no_grad():
             for parameter in mapping.parameters():
                 if isinstance(parameter, nn.parameter.UninitializedParameter):
@@ -174,10 +166,6 @@ class Candidate:
 
     # --- draws -------------------------------------------------------------------------------------------------
 
-    def generator(self, name: str) -> torch.Generator:
-        """The random stream with some name, on the CPU."""
-        return torch.Generator().manual_seed(stream(self.seed, name))
-
     def draw(self, name: str, *shape: int) -> Tensor:
         """Standard normal y of shape ``(*shape, y_dim)``, float64."""
         values = torch.randn(*shape, self.y_dim, generator=self.generator(name), dtype=torch.float64)
@@ -188,18 +176,6 @@ class Candidate:
         y = self.draw(name, n)
         y[1::2] *= 2.5
         return y
-
-    def at_least(self, level: Level) -> Candidate:
-        """The same candidate with the number of draws of a level, if that is higher than its own."""
-        if LEVELS.index(level) <= LEVELS.index(self.level):
-            return self
-        other = copy.copy(self)
-        other.level = level
-        return other
-
-    def size(self, quick: int, standard: int, deep: int) -> int:
-        """The one of three numbers that belongs to the level."""
-        return (quick, standard, deep)[LEVELS.index(self.level)]
 
     # --- use ---------------------------------------------------------------------------------------------------
 
@@ -226,21 +202,10 @@ class Candidate:
             )
         return z
 
-    def repro(self, id: str) -> str:
-        """The command or call that repeats a check."""
-        dtypes = [name for name, dtype in DTYPES.items() if dtype in self.dtypes]
-        fewer = len(dtypes) < len(DTYPES)
-        if self.specs is None:
-            more = (f", device={str(self.device)!r}" if self.device.type != "cpu" else "") + (
-                f", dtypes={dtypes}" if fewer else ""
-            )
-            settings = f"y_dim={self.y_dim}, only=[{id!r}], level={self.level!r}, seed={self.seed}{more}"
-            return f"check_mapping({self.label}, {settings})"
-        texts = " ".join(_quoted(str(spec)) for spec in self.specs)
-        more = (f" --device {self.device}" if self.device.type != "cpu" else "") + (
-            "".join(f" --dtype {name}" for name in dtypes) if fewer else ""
-        )
-        return f"intel check {texts} --latent {self.y_dim} --only {id} --level {self.level} --seed {self.seed}{more}"
+    @property
+    def words(self) -> str:
+        """Its texts, quoted for a shell."""
+        return " ".join(_quoted(str(spec)) for spec in self.specs or ())
 
 
 def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, int], Mapping]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from intel_conformance.candidate import Candidate, Checkable
 from intel_conformance.catalogue import choose, names_of
 from intel_conformance.check import Check
+from intel_conformance.examined import Examined
 from intel_conformance.levels import Level, level_of
 from intel_conformance.outcomes import Outcome
 from intel_conformance.report import Report, Result, Status
@@ -21,7 +22,7 @@ from intel_core.components.discovery import find
 from intel_core.components.loading import name_of
 from intel_core.errors import SpecError
 
-__all__ = ["Planned", "check_mapping", "iter_checks", "reason_for", "run_all"]
+__all__ = ["Planned", "check_mapping", "iter_checks", "plan", "reason_for", "run_all"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,11 @@ def iter_checks(
     ['rows.replace_others', 'rows.permute']
     """
     checks = choose(level_of(level), only, skip)
-    candidate = Candidate(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level)
+    yield from plan(checks, Candidate(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level))
+
+
+def plan(checks: Sequence[Check], candidate: Examined) -> Iterator[Planned]:
+    """Some checks of a candidate, each at the level that it needs at least."""
     for check in checks:
         yield Planned(check, candidate.at_least(check.level))
 
@@ -136,28 +141,46 @@ def check_mapping(
     >>> report.ok, report.summary()
     (True, '9 of 9 planned ran: 9 passed')
     """
-    if on_fail not in ("collect", "raise", "stop"):
-        raise SpecError(f"on_fail is 'collect', 'stop' or 'raise', not {on_fail!r}")
-    reasons = dict(expected_failures or {})
-    names_of(list(reasons))
-    planned = list(
-        iter_checks(what, level=level, only=only, skip=skip, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes)
+    settings: dict[str, Any] = {"level": level, "y_dim": y_dim, "seed": seed, "device": device, "dtypes": dtypes}
+    return run_all(
+        lambda: iter_checks(what, only=only, skip=skip, **settings),
+        lambda: Candidate(what, seed=seed, level=level),
+        expected_failures,
+        level,
+        on_fail=on_fail,
+        callback=callback,
     )
-    candidate = planned[0].candidate if planned else Candidate(what, seed=seed, level=level)
-    return run_all(planned, candidate, reasons, level, on_fail=on_fail, callback=callback)
 
 
 def run_all(
-    planned: Sequence[Planned],
-    candidate: Any,
-    reasons: Dictionary[str, str],
+    plan: Callable[[], Iterable[Planned]],
+    alone: Callable[[], Examined],
+    expected_failures: Dictionary[str, str] | None,
     level: Level,
     *,
+    among: Sequence[Check] | None = None,
     on_fail: Literal["collect", "raise", "stop"] = "collect",
     callback: Callable[[Result], None] | None = None,
     kind: str = "mapping",
 ) -> Report:
-    """Run checks and report, for `check_mapping` and its likes; `reasons` are those of expected failures."""
+    """Run checks and report, for `check_mapping` and its likes.
+
+    Args:
+        plan: makes the checks that are to run.
+        alone: makes the candidate where there are none.
+        expected_failures: see `check_mapping`.
+        level: for the report.
+        among: all checks of the kind; those of mappings if None.
+        on_fail: see `check_mapping`.
+        callback: see `check_mapping`.
+        kind: for the report.
+    """
+    if on_fail not in ("collect", "raise", "stop"):
+        raise SpecError(f"on_fail is 'collect', 'stop' or 'raise', not {on_fail!r}")
+    reasons = dict(expected_failures or {})
+    names_of(list(reasons), among)
+    planned = list(plan())
+    candidate = planned[0].candidate if planned else alone()
     results: list[Result] = []
     for one in planned:
         result = one.run(expected=reason_for(one.id, reasons))

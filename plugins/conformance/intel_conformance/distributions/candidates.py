@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from intel_conformance.distributions.modules import PosteriorModule, PriorModule, Wrapped
 from intel_conformance.distributions.registry import Kind
-from intel_conformance.levels import LEVELS, Level
+from intel_conformance.examined import Examined
+from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken
 from intel_core.components.spec import ComponentSpec, parse_spec
-from intel_core.compute.device import pick_device
 from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.model.contract import PosteriorSpec, PriorSpec
 from intel_core.model.posterior import PosteriorFamily
@@ -28,7 +28,6 @@ __all__ = ["X_SHAPE", "Candidate", "PosteriorCandidate", "PriorCandidate", "cand
 
 X_SHAPE = (6,)
 """Shape of the examples of the small encoder that a `FromEncoder` prior is checked with."""
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _TRIED = (*range(2, 17), 1, 20, 24, 32, 50, 64, 100, 128)
 """The numbers of dimensions that are tried, in this order."""
 _PREFIX = re.compile(r"\s*(prior|posterior)s?\s*(?::\s*(.*))?", re.DOTALL)
@@ -50,7 +49,7 @@ def kind_of(what: Any) -> Kind | None:
     return None
 
 
-class Candidate:
+class Candidate(Examined):
     """A prior or a family of posteriors that is to be checked; each check gets a copy of its own.
 
     Args:
@@ -83,16 +82,8 @@ class Candidate:
         dtypes: Sequence[str] = ("float32", "float64"),
         level: Level = "standard",
     ) -> None:
-        dtypes = [dtypes] if isinstance(dtypes, str) else dtypes
-        if not dtypes:
-            raise SpecError(f"no dtype is given; choices: {', '.join(DTYPES)}")
-        for name in dtypes:
-            if name not in DTYPES:
-                raise SpecError(f"no dtype {name!r}; choices: {', '.join(DTYPES)}")
-        if y_dim is not None and (not isinstance(y_dim, int) or isinstance(y_dim, bool) or y_dim < 1):
-            raise SpecError(f"y_dim={y_dim!r}: expected a number of dimensions, 1 or more")
-        self.seed, self.device, self.level = seed, pick_device(device), level
-        self.dtypes = tuple(DTYPES[name] for name in dtypes)
+        super().__init__(y_dim, seed, device, dtypes, level)
+        self.function = f"check_{self.kind}"
         self.specs: tuple[ComponentSpec, ...] | None = None
         self.given: Any = None
         self._factory: Callable[[int], Any] | None = None
@@ -209,10 +200,6 @@ class Candidate:
 
     # --- draws -------------------------------------------------------------------------------------------------
 
-    def generator(self, name: str) -> torch.Generator:
-        """The random stream with some name, on the CPU."""
-        return torch.Generator().manual_seed(stream(self.seed, name))
-
     def noise(self, name: str, *shape: int) -> Tensor:
         """Standard normal numbers, float64."""
         return torch.randn(*shape, generator=self.generator(name), dtype=torch.float64).to(self.device)
@@ -225,18 +212,6 @@ class Candidate:
     def functions(self) -> tuple[str, ...]:
         """Names of the functions of the module."""
         return self._first.functions
-
-    def at_least(self, level: Level) -> Candidate:
-        """The same candidate with the number of draws of a level, if that is higher than its own."""
-        if LEVELS.index(level) <= LEVELS.index(self.level):
-            return self
-        other = copy.copy(self)
-        other.level = level
-        return other
-
-    def size(self, quick: int, standard: int, deep: int) -> int:
-        """The one of three numbers that belongs to the level."""
-        return (quick, standard, deep)[LEVELS.index(self.level)]
 
     def call(self, module: nn.Module, function: str, rows: Tensor, *, doing: str = "") -> Tensor:
         """A function of the module at some rows, of the expected shape.
@@ -268,19 +243,10 @@ class Candidate:
             return f"{self.kind}:{self.specs[0]}"
         return str(getattr(what, "__name__", type(what).__name__))
 
-    def repro(self, id: str) -> str:
-        """The command or call that repeats a check."""
-        names = [name for name, dtype in DTYPES.items() if dtype in self.dtypes]
-        fewer = names if len(names) < len(DTYPES) else []
-        if self.specs is None:
-            more = f", device={str(self.device)!r}" if self.device.type != "cpu" else ""
-            more += f", dtypes={fewer}" if fewer else ""
-            settings = f"y_dim={self.y_dim}, only=[{id!r}], level={self.level!r}, seed={self.seed}{more}"
-            return f"check_{self.kind}({self.label}, {settings})"
-        more = f" --device {self.device}" if self.device.type != "cpu" else ""
-        more += "".join(f" --dtype {name}" for name in fewer)
-        words = f"--latent {self.y_dim} --only {id} --level {self.level} --seed {self.seed}{more}"
-        return f"intel check {shlex.quote(self.label)} {words}"
+    @property
+    def words(self) -> str:
+        """Its label, quoted for a shell."""
+        return shlex.quote(self.label)
 
 
 class PriorCandidate(Candidate):

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Dictionary
 from typing import Any, Literal
 
-from intel_conformance.catalogue import choose, names_of
+from intel_conformance.catalogue import choose
 from intel_conformance.distributions.candidates import candidate_of
 from intel_conformance.distributions.registry import Kind, checks_of
 from intel_conformance.levels import Level, level_of
 from intel_conformance.report import Report, Result
-from intel_conformance.runner import Planned, run_all
-from intel_core.errors import SpecError
+from intel_conformance.runner import Planned, plan, run_all
 
 __all__ = ["check_distribution", "check_posterior", "check_prior", "iter_distribution_checks"]
 
@@ -28,9 +27,7 @@ def iter_distribution_checks(
 ) -> Iterator[Planned]:
     """The checks of a prior or a posterior that are to run, one by one; see `check_prior`."""
     checks = choose(level_of(level), only, skip, checks_of(kind))
-    candidate = candidate_of(kind, what, level=level, **settings)
-    for check in checks:
-        yield Planned(check, candidate.at_least(check.level))
+    yield from plan(checks, candidate_of(kind, what, level=level, **settings))
 
 
 def check_distribution(
@@ -49,14 +46,17 @@ def check_distribution(
     callback: Callable[[Result], None] | None = None,
 ) -> Report:
     """`check_prior` or `check_posterior`."""
-    if on_fail not in ("collect", "raise", "stop"):
-        raise SpecError(f"on_fail is 'collect', 'stop' or 'raise', not {on_fail!r}")
-    reasons = dict(expected_failures or {})
-    names_of(list(reasons), checks_of(kind))
-    settings: dict[str, Any] = {"y_dim": y_dim, "seed": seed, "device": device, "dtypes": dtypes}
-    planned = list(iter_distribution_checks(kind, what, level=level, only=only, skip=skip, **settings))
-    candidate = planned[0].candidate if planned else candidate_of(kind, what, level=level, **settings)
-    return run_all(planned, candidate, reasons, level, on_fail=on_fail, callback=callback, kind=kind)
+    settings: dict[str, Any] = {"level": level, "y_dim": y_dim, "seed": seed, "device": device, "dtypes": dtypes}
+    return run_all(
+        lambda: iter_distribution_checks(kind, what, only=only, skip=skip, **settings),
+        lambda: candidate_of(kind, what, **settings),
+        expected_failures,
+        level,
+        among=checks_of(kind),
+        on_fail=on_fail,
+        callback=callback,
+        kind=kind,
+    )
 
 
 def check_prior(what: Any, **settings: Any) -> Report:
