@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
     from intel_core.recipe.runspec import RunSpec
 from intel_core.compute.memory import SMALLER, fits, require_bytes
-from intel_core.recipe.size import without_memory
+from intel_core.recipe.size import encoder_features, without_memory
 
 __all__ = [
     "estimate",
@@ -67,9 +67,7 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
             per_value = spec.likelihood.build().params_per_value
         encoder, decoder = spec.encoder, spec.decoder
         out_shape = (shape[0] * per_value, *shape[1:])
-        features = 2 * latent
-        with contextlib.suppress(Exception, SystemExit):
-            features = spec.posterior.build(latent).features
+        features = encoder_features(spec.posterior, latent)
         total += _network(lambda: encoder.build_encoder(shape, features), shape, rows)
         total += _network(lambda: decoder.build_decoder(latent, out_shape), (latent,), rows * particles)
     return total

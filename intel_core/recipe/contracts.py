@@ -41,6 +41,8 @@ __all__ = [
     "check_texts",
     "load_dataset",
     "made_by",
+    "require_count",
+    "require_tensor",
 ]
 
 _TAKEN = ("loss", "elbo", "log_likelihood", "kl", "iwae", "lr", "strength")
@@ -138,8 +140,8 @@ def check_network(what: str, network: object, shape: Sequence[int], expected: Se
         raise PluginError(f"{what}: what it builds is of type {type(network).__name__}, expected a torch.nn.Module")
     with _evaluating(network), torch.no_grad(), made_by(f"{what}: on input of shape {(2, *shape)} it"):
         out = network(torch.zeros(2, *shape))
-    wanted = f"for input of shape {(2, *shape)}, expected {(2, *expected)}{f': {meaning}' if meaning else ''}"
-    _require_tensor(f"{what}: gives", out, (2, *expected), wanted)
+    wanted = f" for input of shape {(2, *shape)}, expected {(2, *expected)}{f': {meaning}' if meaning else ''}"
+    require_tensor(f"{what}: gives", out, (2, *expected), wanted)
     check_state(what, network)
 
 
@@ -156,15 +158,32 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             part.training = modes.get(part, whole)
 
 
-def _require_tensor(gives: str, value: object, shape: tuple[int, ...], wanted: str) -> None:
+def require_tensor(gives: str, value: object, shape: tuple[int, ...], wanted: str) -> None:
+    """Hold what a plugin gives to a shape and to the usual number format; `wanted` follows what it is instead.
+
+    Raises:
+        PluginError: if it is anything else.
+    """
     if not isinstance(value, Tensor):
         several = f" of {len(value)}" if isinstance(value, list | tuple | dict) else ""
-        raise PluginError(f"{gives} a {type(value).__name__}{several} {wanted}")
+        raise PluginError(f"{gives} a {type(value).__name__}{several}{wanted}")
     if value.shape != shape:
-        raise PluginError(f"{gives} shape {tuple(value.shape)} {wanted}")
+        raise PluginError(f"{gives} shape {tuple(value.shape)}{wanted}")
     usual = torch.get_default_dtype()  # float32 in every run
     if value.dtype != usual:
         raise PluginError(f"{gives} numbers of type {value.dtype}, expected {usual}")
+
+
+def require_count(what: str, part: object, name: str) -> int:
+    """The attribute of a part that says how many there are of something.
+
+    Raises:
+        PluginError: if it is missing or no whole number, 1 or more.
+    """
+    count = getattr(part, name, None)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise PluginError(f"{what}: {name} is {count!r}, expected a whole number, at least 1")
+    return count
 
 
 def check_state(what: str, part: object) -> None:
@@ -236,9 +255,7 @@ def check_likelihood(what: str, likelihood: Likelihood, x_shape: Sequence[int]) 
     Raises:
         PluginError: if it says not how many parameters it takes, or its answers have other shapes.
     """
-    count = getattr(likelihood, "params_per_value", None)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise PluginError(f"{what}: params_per_value is {count!r}, expected a whole number, at least 1")
+    count = require_count(what, likelihood, "params_per_value")
     x, params = torch.zeros(2, *x_shape), torch.zeros(3, 2, x_shape[0] * count, *x_shape[1:])
     answers: dict[str, tuple[Callable[[], object], tuple[int, ...]]] = {
         "log_prob": (lambda: likelihood.log_prob(params[0], x), (2,)),
@@ -249,7 +266,7 @@ def check_likelihood(what: str, likelihood: Likelihood, x_shape: Sequence[int]) 
     for name, (ask, shape) in answers.items():
         with made_by(f"{what}: {name}"):
             answer = ask()
-        _require_tensor(f"{what}: {name} gives", answer, shape, f"for 2 examples, expected {shape}")
+        require_tensor(f"{what}: {name} gives", answer, shape, f" for 2 examples, expected {shape}")
     check_state(what, likelihood)
 
 
@@ -259,9 +276,7 @@ def check_objective(what: str, objective: Objective, model: InteLVAE) -> None:
     Raises:
         PluginError: if what it returns are no `Terms` of scalars, or nothing could be learned from its loss.
     """
-    count = getattr(objective, "particles", None)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise PluginError(f"{what}: particles is {count!r}, expected a whole number, at least 1")
+    count = require_count(what, objective, "particles")
     if not callable(objective):
         raise PluginError(f"{what}: what it builds is of type {type(objective).__name__}, which cannot be called")
     if count > _MOST_PARTICLES:

@@ -11,7 +11,7 @@ from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.model.contract import PosteriorSpec, PriorSpec
 from intel_core.model.posterior import Posterior, PosteriorFamily
 from intel_core.model.prior import FromEncoder, Prior
-from intel_core.recipe.contracts import check_state, made_by
+from intel_core.recipe.contracts import check_state, made_by, require_count, require_tensor
 from intel_core.recipe.runspec import RunSpec
 
 __all__ = ["build_family", "build_prior", "check_pair"]
@@ -34,18 +34,19 @@ def build_prior(spec: PriorSpec, y_dim: int, x_shape: Sequence[int]) -> Prior:
         with made_by(f"{what}: inputs()"):
             inputs: object = prior.inputs()
         if not isinstance(inputs, Tensor) or inputs.dim() < 1 or inputs.shape[1:] != tuple(x_shape) or not len(inputs):
-            raise PluginError(f"{what}: inputs() gives {_shown(inputs)}, expected (K, {_listed(x_shape)})")
+            shown = f"shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else f"a {type(inputs).__name__}"
+            raise PluginError(f"{what}: inputs() gives {shown}, expected (K, {', '.join(map(str, x_shape))})")
         check_state(what, prior)
         return prior  # type: ignore[return-value]  # what it gives for an encoder is a Prior
     if not isinstance(prior, Prior):
         raise PluginError(f"{what}: build() returned a {type(prior).__name__}, which lacks noise_dim, draw or log_prob")
-    _require_count(what, "noise_dim", prior.noise_dim)
+    require_count(what, prior, "noise_dim")
     with torch.no_grad(), made_by(f"{what}: draw"):
         y: object = prior.draw(torch.zeros(3, prior.noise_dim))
-    _require(f"{what}: draw gives", y, (3, y_dim))
+    require_tensor(f"{what}: draw gives", y, (3, y_dim), f", expected shape {(3, y_dim)}")
     with torch.no_grad(), made_by(f"{what}: log_prob"):
         value: object = prior.log_prob(torch.zeros(2, 3, y_dim))
-    _require(f"{what}: log_prob of shape (2, 3, {y_dim}) gives", value, (2, 3))
+    require_tensor(f"{what}: log_prob of shape (2, 3, {y_dim}) gives", value, (2, 3), ", expected shape (2, 3)")
     check_state(what, prior)
     return prior
 
@@ -66,7 +67,7 @@ def build_family(spec: PosteriorSpec, y_dim: int) -> PosteriorFamily:
     if not isinstance(family, PosteriorFamily):
         raise PluginError(f"{what}: build() returned a {type(family).__name__}, which lacks features or noise_dim")
     for name in ("features", "noise_dim"):
-        _require_count(what, name, getattr(family, name))
+        require_count(what, family, name)
     with torch.no_grad(), made_by(what):
         posterior: object = family(torch.zeros(2, family.features))
     if not isinstance(posterior, Posterior):
@@ -82,7 +83,7 @@ def build_family(spec: PosteriorSpec, y_dim: int) -> PosteriorFamily:
         ("draw", y, (3, 2, y_dim)),
         ("log q of draw", log_q, (3, 2)),
     ):
-        _require(f"{what}: {name} gives", value, shape)
+        require_tensor(f"{what}: {name} gives", value, shape, f", expected shape {shape}")
     check_state(what, family)
     return family
 
@@ -109,23 +110,3 @@ def check_pair(spec: RunSpec) -> None:
 
 def _refused(what: str, error: ValueError) -> Exception:
     return error if isinstance(error, IntelError) else SpecError(f"{what}: {error}")
-
-
-def _require_count(what: str, name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise PluginError(f"{what}: {name} is {value!r}, expected a whole number, at least 1")
-
-
-def _require(gives: str, value: object, shape: tuple[int, ...]) -> None:
-    if not isinstance(value, Tensor) or tuple(value.shape) != shape:
-        raise PluginError(f"{gives} {_shown(value)}, expected shape {shape}")
-    if value.dtype != torch.get_default_dtype():
-        raise PluginError(f"{gives} numbers of type {value.dtype}, expected {torch.get_default_dtype()}")
-
-
-def _shown(value: object) -> str:
-    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-
-
-def _listed(shape: Sequence[int]) -> str:
-    return ", ".join(map(str, shape))

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from intel_core.compute.memory import require_bytes
+from intel_core.model.contract import PosteriorSpec
 from intel_core.recipe.runspec import RunSpec
 
-__all__ = ["require_room", "weight_bytes", "without_memory"]
+__all__ = ["encoder_features", "require_room", "weight_bytes", "without_memory"]
 
 _PER_NUMBER = 4
 _OVERFLOWS = ("overflow", "Overflow")
@@ -61,15 +62,23 @@ def weight_bytes(spec: RunSpec, x_shape: Sequence[int]) -> float:
             per_value = likelihood.build().params_per_value
         out_shape = (shape[0] * per_value, *shape[1:])
         total += sum(_bytes(lambda part=part: part.build(latent)) for part in spec.mapping)  # type: ignore[misc]
-        features = 2 * latent
-        with contextlib.suppress(Exception, SystemExit):
-            family = spec.posterior.build(latent)
-            features = family.features
-            total += _bytes(lambda: family)
-        total += _bytes(lambda: spec.prior.build(latent, shape))
+        total += _bytes(lambda: spec.posterior.build(latent)) + _bytes(lambda: spec.prior.build(latent, shape))
+        features = encoder_features(spec.posterior, latent)
         total += _bytes(lambda: encoder.build_encoder(shape, features))
         total += _bytes(lambda: decoder.build_decoder(latent, out_shape))
     return float(total)
+
+
+def encoder_features(posterior: PosteriorSpec, latent: int) -> int:
+    """How wide the encoder's output is; as for the usual posterior where this one cannot be built.
+
+    >>> from intel_core.components.spec import parse_spec
+    >>> encoder_features(parse_spec("posteriors", "gaussian"), 3)
+    6
+    """
+    with contextlib.suppress(Exception, SystemExit):
+        return posterior.build(latent).features
+    return 2 * latent
 
 
 @contextlib.contextmanager
