@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from intel_core.errors import SpecError
 from intel_core.model.posterior import DiagonalGaussian, Posterior
 from intel_core.model.prior import Prior
+from intel_priors.densities import component_log_probs, widest
 
 __all__ = ["MixtureOfPosteriors", "VampPrior"]
 
@@ -28,8 +29,7 @@ class MixtureOfPosteriors(NamedTuple):
 
     .. math:: \log p(y) = \log \frac1K \sum_k \prod_j N(y_j; \mu_{kj}, \sigma_{kj}^2)
 
-    All pairs of draws and components come from one matrix product, without a tensor of draws, components and
-    dimensions. Its terms cancel, so it is computed in float64 where the device has that.
+    All pairs of draws and components come from matrix products (`component_log_probs`).
 
     >>> prior = MixtureOfPosteriors(torch.zeros(3, 2), torch.zeros(3, 2))
     >>> prior.k, prior.noise_dim, round(float(prior.log_prob(torch.zeros(2))), 6)  # -log(2 pi)
@@ -52,7 +52,7 @@ class MixtureOfPosteriors(NamedTuple):
     def draw(self, noise: Tensor) -> Tensor:
         r"""``(..., y_dim + 1) -> (..., y_dim)``: the component is :math:`\lfloor K \Phi(\epsilon_0) \rfloor`."""
         # In float64: in float32 large noise comes in steps, and Phi of it would favour some of many components.
-        component = (self.k * torch.special.ndtr(_wide(noise[..., 0]))).long().clamp(0, self.k - 1)
+        component = (self.k * torch.special.ndtr(noise[..., 0].to(widest(noise.device)))).long().clamp(0, self.k - 1)
         std = torch.exp(0.5 * self.log_variance)
         return self.mean[component] + std[component] * noise[..., 1:]
 
@@ -67,15 +67,9 @@ class MixtureOfPosteriors(NamedTuple):
 
     def _joint(self, y: Tensor) -> list[Tensor]:
         """Log of each component's share times its density, ``(rows, K)``, some rows at a time."""
-        mean, log_variance = _wide(self.mean), _wide(self.log_variance)
-        # Distances do not depend on the origin, but what cancels is smaller near it.
-        origin = mean.mean(-2, keepdim=True).detach()
-        mean = mean - origin
-        precision = torch.exp(-log_variance)
-        weights = torch.cat([-0.5 * precision, mean * precision], -1).mT
-        constant = -0.5 * (mean.square() * precision + log_variance + math.log(2 * math.pi)).sum(-1) - math.log(self.k)
-        rows = _wide(y).reshape(-1, y.shape[-1]) - origin
-        return [constant + torch.cat([part.square(), part], -1) @ weights for part in torch.split(rows, _ROWS)]
+        log_stds, share = 0.5 * self.log_variance, math.log(self.k)
+        rows = torch.split(y.reshape(-1, y.shape[-1]), _ROWS)
+        return [component_log_probs(part, self.mean, log_stds) - share for part in rows]
 
 
 class VampPrior(nn.Module):
@@ -141,8 +135,3 @@ def _shapes(k: int, x_shape: tuple[int, ...]) -> Tensor:
     coarse = torch.randn(k, channels, min(_COARSE, height), min(_COARSE, width))
     smooth = nn.functional.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
     return 3 * smooth - 2
-
-
-def _wide(values: Tensor) -> Tensor:
-    """In float64, or as they are on a device that has no float64."""
-    return values if values.device.type == "mps" else values.double()
