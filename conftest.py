@@ -7,6 +7,7 @@ import sys
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import HealthCheck, settings  # the variable comes first
 
+from intel_core import StopReason, hookimpl
 from intel_core.components import discovery as plugins
 
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -73,6 +75,25 @@ def site(tmp_path: Path) -> Iterator[Site]:
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
     plugins.refresh()
+
+
+class StopAt:
+    """A hook that interrupts a run at a step, as a signal would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl
+    def step_end(self, trainer: Any) -> None:
+        """Stop at the step."""
+        if trainer.step == self.step:
+            trainer.stop(StopReason("signal TEST", "signal"))
+
+
+@pytest.fixture(scope="session")
+def stop_at() -> type[StopAt]:
+    """What interrupts a run at a step: ``hooks=[stop_at(13)]``."""
+    return StopAt
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,11 @@ from torch import nn
 from intel_core import MappingSpec, Properties, register
 from intel_core.components import discovery as plugins
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 TOYS = '''
 from typing import ClassVar
 
@@ -356,3 +361,31 @@ def trained(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny() -> tuple[str, ...]:
     """Options of `intel train` for a run of a tenth of a second."""
     return TINY
+
+
+@pytest.fixture
+def installed(project: Path) -> dict[str, str]:
+    """The variables of a process in which a project is installed, as metadata beside its sources."""
+    table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    info = project / f"{table['name'].replace('-', '_')}-{table['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {table['name']}\nVersion: {table['version']}\n")
+    entries = [
+        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+        for group, values in table["entry-points"].items()
+    ]
+    (info / "entry_points.txt").write_text("\n".join(entries))
+    return {**os.environ, "PYTHONPATH": str(project)}
+
+
+@pytest.fixture
+def python() -> Callable[..., str]:
+    """What a process of this Python prints, ``python(folder, *words, env=None)``; it must succeed."""
+
+    def run(folder: Path, *words: str, env: dict[str, str] | None = None) -> str:
+        command = [sys.executable, *words]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from intel_core import RunError, StopReason, fit, hookimpl, load_run, resume
+from intel_core import RunError, fit, load_run, resume
 from intel_core.runs import checkpoint
 from intel_core.runs.tensors import most_bytes
 
@@ -29,29 +29,17 @@ SETTINGS: dict[str, Any] = {
 Tensors = dict[str, torch.Tensor]
 
 
-class StopAt:
-    """Interrupts a run at a step, as a signal would."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    @hookimpl
-    def step_end(self, trainer: Any) -> None:
-        if trainer.step == self.step:
-            trainer.stop(StopReason("signal TEST", "signal"))
-
-
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stopped(tmp_path_factory: pytest.TempPathFactory, stop_at: Any) -> Path:
     """A run that was interrupted between two lines, once an evaluation had been the best."""
-    return fit(**SETTINGS, run_dir=tmp_path_factory.mktemp("stopped") / "run", hooks=[StopAt(23)]).path
+    return fit(**SETTINGS, run_dir=tmp_path_factory.mktemp("stopped") / "run", hooks=[stop_at(23)]).path
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other(tmp_path_factory: pytest.TempPathFactory, stop_at: Any) -> Path:
     """Another run, with a wider network."""
     settings = SETTINGS | {"encoder": "mlp:hidden=[7,5]"}
-    return fit(**settings, run_dir=tmp_path_factory.mktemp("other") / "run", hooks=[StopAt(23)]).path
+    return fit(**settings, run_dir=tmp_path_factory.mktemp("other") / "run", hooks=[stop_at(23)]).path
 
 
 @pytest.fixture

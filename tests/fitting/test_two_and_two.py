@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import Run, StopReason, fit, hookimpl, resume
+from intel_core import Run, fit, resume
 from intel_core.components.discovery import available
 
 X = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
@@ -32,16 +32,6 @@ TABLE = {
 EVERY = pytest.mark.parametrize("row", TABLE, ids=lambda row: row if isinstance(row, str) else " then ".join(row))
 
 
-class StopAt:
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    @hookimpl
-    def step_end(self, trainer: Any) -> None:
-        if trainer.step == self.step:
-            trainer.stop(StopReason("signal TEST", "signal"))
-
-
 def train(row: Any, folder: Path, *hooks: object, patience: int = 50) -> Run:
     return fit(
         mapping=row, data=X, labels=LABELS, run_dir=folder, hooks=hooks, latent=TABLE[row], epochs=4, batch_size=12,
@@ -62,18 +52,18 @@ def test_the_table_has_every_installed_mapping() -> None:
 
 
 @EVERY
-def test_two_epochs_and_two_more_are_four(row: Any, tmp_path: Path) -> None:
+def test_two_epochs_and_two_more_are_four(row: Any, tmp_path: Path, stop_at: Any) -> None:
     whole = train(row, tmp_path / "four")
     assert whole.metrics["step"] == 4 * PER_EPOCH
-    part = train(row, tmp_path / "two", StopAt(2 * PER_EPOCH))
+    part = train(row, tmp_path / "two", stop_at(2 * PER_EPOCH))
     assert (part.status, part.metrics["epoch"]) == ("interrupted", 2)
     assert told(resume(part.path, data=X, labels=LABELS)) == told(whole)
 
 
 @EVERY
-def test_early_stopping_counts_on(row: Any, tmp_path: Path) -> None:
+def test_early_stopping_counts_on(row: Any, tmp_path: Path, stop_at: Any) -> None:
     """With a learning rate this large there is soon an evaluation without gain; both stop there, or at the end."""
     whole = train(row, tmp_path / "whole", patience=1)
-    part = train(row, tmp_path / "part", StopAt(PER_EPOCH + 1), patience=1)
+    part = train(row, tmp_path / "part", stop_at(PER_EPOCH + 1), patience=1)
     assert part.status == "interrupted"
     assert told(resume(part.path, data=X, labels=LABELS)) == told(whole)

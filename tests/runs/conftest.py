@@ -18,20 +18,8 @@ import pytest
 from intel_core import StopReason, fit, fit_replicates, hookimpl
 
 
-class StopAt:
-    """Interrupts a run at a step, as a signal would."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    @hookimpl
-    def step_end(self, trainer: Any) -> None:
-        if trainer.step == self.step:
-            trainer.stop(StopReason("signal TEST", "signal"))
-
-
 @pytest.fixture(scope="session")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def originals(tmp_path_factory: pytest.TempPathFactory, stop_at: Any) -> Path:
     """A folder of runs, finished and interrupted, and of replicates, and beside it something precious."""
     root = tmp_path_factory.mktemp("originals")
     rng = np.random.default_rng(0)
@@ -44,9 +32,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     run = fit(**settings, run_dir=root / "runs" / "good")
     run.measure("units", "likelihood:particles=3")
-    fit(**settings, run_dir=root / "runs" / "stopped", hooks=[StopAt(13)])
+    fit(**settings, run_dir=root / "runs" / "stopped", hooks=[stop_at(13)])
     fit_replicates(2, **settings, run_dir=root / "runs" / "group")
-    fit(**settings, run_dir=root / "precious" / "run", hooks=[StopAt(13)])
+    fit(**settings, run_dir=root / "precious" / "run", hooks=[stop_at(13)])
     (root / "precious" / "key").write_text("do not read, do not change\n")
     return root
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intel_cli.arguments.completion import ComponentName, RunPath
+from intel_cli.arguments.completion import RunPath
 from intel_cli.arguments.metrics import metric_option, read_metrics
+from intel_cli.arguments.sampler import sampler_option
 from intel_cli.output import telling
 
 if TYPE_CHECKING:
@@ -37,15 +38,9 @@ Exit status: 0 all that applies was measured, 2 a wrong argument, 7 a metric fai
 )
 @click.option("--all", "everything", is_flag=True, help="Measure every installed metric, also those that take minutes.")
 @click.option("--again", is_flag=True, help="Measure again what is stored already.")
-@click.option(
-    "--from",
-    "sampler",
-    type=ComponentName("samplers"),
-    metavar="prior|SPEC",
-    default="prior",
-    show_default=True,
-    help="Draw generated examples from a sampler that is fitted to the encodings of the training data, e.g. pooled; "
-    "the numbers are stored and named as those of it.",
+@sampler_option(
+    "Draw generated examples from a sampler that is fitted to the encodings of the training data, e.g. pooled; "
+    "the numbers are stored and named as those of it."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from intel_cli.arguments.completion import ComponentName, RunPath
+from intel_cli.arguments.completion import RunPath
 from intel_cli.arguments.numbers import Integer
+from intel_cli.arguments.sampler import sampler_option
 
 __all__ = ["sample"]
 
@@ -31,14 +32,8 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A .png, .npy, .npz (array x) or .csv file.  [default: RUN/samples-N.png for images, else .npy]",
 )
-@click.option(
-    "--from",
-    "sampler",
-    type=ComponentName("samplers"),
-    metavar="prior|SPEC",
-    default="prior",
-    show_default=True,
-    help="Draw y from the prior, or from a sampler that is fitted to the encodings of the training data, e.g. pooled.",
+@sampler_option(
+    "Draw y from the prior, or from a sampler that is fitted to the encodings of the training data, e.g. pooled."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")

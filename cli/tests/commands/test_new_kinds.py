@@ -1,18 +1,10 @@
 """Is what `intel plugins new --kind` writes whole for every kind: linted, typed, listed, and passing its own tests?"""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[3]
 KINDS = ("prior", "posterior", "network", "dataset", "metric")
@@ -25,31 +17,10 @@ def project(ok, here: Path, kind: str) -> Path:
     return here / "intelvae-my-own"
 
 
-@pytest.fixture
-def installed(project: Path) -> dict[str, str]:
-    """The variables of a process in which the project is installed, as metadata beside its sources."""
-    table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = project / f"intelvae_my_own-{table['version']}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {table['name']}\nVersion: {table['version']}\n")
-    entries = [
-        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
-        for group, values in table["entry-points"].items()
-    ]
-    (info / "entry_points.txt").write_text("\n".join(entries))
-    return {**os.environ, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
-
-
-def run(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run([sys.executable, *args], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 @each_kind
-def test_it_is_linted_and_marked(project, kind):
-    run(project, "-m", "ruff", "check", "--no-cache", ".")
-    run(project, "-m", "ruff", "format", "--no-cache", "--check", ".")
+def test_it_is_linted_and_marked(project, kind, python):
+    python(project, "-m", "ruff", "check", "--no-cache", ".")
+    python(project, "-m", "ruff", "format", "--no-cache", "--check", ".")
     marked = [path for path in project.rglob("*.py") if "# CHANGE" in path.read_text(encoding="utf-8")]
     assert len(marked) >= 2
     texts = [path.read_text(encoding="utf-8") for path in project.rglob("*") if path.is_file()]
@@ -57,28 +28,28 @@ def test_it_is_linted_and_marked(project, kind):
 
 
 @each_kind
-def test_it_is_listed_and_light(project, kind, installed):
+def test_it_is_listed_and_light(project, kind, installed, python):
     code = "import sys, intel_my_own, intel_my_own.spec; print('torch' in sys.modules)"
-    assert run(project.parent, "-c", code, env=installed) == "False\n"
-    listed = run(project.parent, "-m", "intel_cli", "plugins", "list", f"{kind}s", "--json", env=installed)
+    assert python(project.parent, "-c", code, env=installed) == "False\n"
+    listed = python(project.parent, "-m", "intel_cli", "plugins", "list", f"{kind}s", "--json", env=installed)
     (entry,) = [entry for entry in json.loads(listed) if entry["name"] == "my_own"]
     assert entry["status"] == "OK"
     assert entry["summary"].endswith(".")
-    shown = run(project.parent, "-m", "intel_cli", "plugins", "show", f"{kind}:my_own", env=installed)
+    shown = python(project.parent, "-m", "intel_cli", "plugins", "show", f"{kind}:my_own", env=installed)
     assert shown.startswith(f"my_own  ({kind})")
 
 
 @each_kind
-def test_its_own_tests_pass(project, kind, installed):
-    last = run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", env=installed).strip().splitlines()[-1]
+def test_its_own_tests_pass(project, kind, installed, python):
+    last = python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", env=installed).strip().splitlines()[-1]
     assert " passed" in last
     assert "failed" not in last
 
 
 @pytest.mark.slow
 @each_kind
-def test_its_types(project, kind):
-    assert "no issues found" in run(project, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache" / "new_plugin"))
+def test_its_types(project, kind, python):
+    assert "no issues found" in python(project, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache" / "new_plugin"))
 
 
 @each_kind

@@ -1,8 +1,6 @@
 """Is what `intel plugins new` writes whole: installable, typed, tested, and passing its own tests as it is?"""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -42,25 +40,8 @@ def spiral(ok, here: Path) -> Path:
 
 
 @pytest.fixture
-def installed(spiral: Path) -> dict[str, str]:
-    """The variables of a process in which the project is installed, as metadata beside its sources."""
-    table = tomllib.loads((spiral / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = spiral / f"intelvae_spiral-{table['version']}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {table['name']}\nVersion: {table['version']}\n")
-    entries = [
-        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
-        for group, values in table["entry-points"].items()
-    ]
-    (info / "entry_points.txt").write_text("\n".join(entries))
-    return {**os.environ, "PYTHONPATH": str(spiral)}
-
-
-def run(folder: Path, *args: str, env: dict[str, str] | None = None) -> str:
-    command = [sys.executable, *args]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+def project(spiral: Path) -> Path:
+    return spiral
 
 
 # --- what is written -------------------------------------------------------------------------------------------
@@ -239,39 +220,39 @@ def test_half_a_project_is_never_left(call, here, monkeypatch):
 # --- what it is worth ------------------------------------------------------------------------------------------
 
 
-def test_the_spec_is_light(spiral, installed):
+def test_the_spec_is_light(spiral, installed, python):
     code = "import sys, intel_spiral, intel_spiral.spec; print('torch' in sys.modules)"
-    assert run(spiral.parent, "-c", code, env=installed) == "False\n"
-    listed = run(spiral.parent, "-m", "intel_cli", "plugins", "list", "mappings", "--json", env=installed)
+    assert python(spiral.parent, "-c", code, env=installed) == "False\n"
+    listed = python(spiral.parent, "-m", "intel_cli", "plugins", "list", "mappings", "--json", env=installed)
     (entry,) = [entry for entry in json.loads(listed) if entry["name"] == "spiral"]
     assert entry["status"] == "OK"
     assert entry["summary"] == "The plane, flattened to a band and wound into a spiral with two arms."
 
 
 @pytest.mark.parametrize("name", ["spiral", LONG])
-def test_lint(ok, here, name):
+def test_lint(ok, here, name, python):
     ok("plugins", "new", name)
     (project,) = here.iterdir()
-    run(project, "-m", "ruff", "check", "--no-cache", ".")
-    run(project, "-m", "ruff", "format", "--no-cache", "--check", ".")
+    python(project, "-m", "ruff", "check", "--no-cache", ".")
+    python(project, "-m", "ruff", "format", "--no-cache", "--check", ".")
 
 
-def test_types(spiral):
+def test_types(spiral, python):
     """Its cache, which holds torch, is kept between runs."""
-    found = run(spiral, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache" / "new_plugin"))
+    found = python(spiral, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache" / "new_plugin"))
     assert "no issues found in 3 source files" in found
 
 
-def test_its_own_tests_pass_but_the_long_ones(spiral, installed):
+def test_its_own_tests_pass_but_the_long_ones(spiral, installed, python):
     """Those that take seconds are left to the test below."""
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "conformance and not inequality and not compile"]
-    last = run(spiral, *words, env=installed).strip().splitlines()[-1]
+    last = python(spiral, *words, env=installed).strip().splitlines()[-1]
     assert " passed" in last
     assert "failed" not in last
 
 
 @pytest.mark.slow
-def test_its_own_tests_pass_where_it_is_installed(ok, here, wheel_of, environment):
+def test_its_own_tests_pass_where_it_is_installed(ok, here, wheel_of, environment, python):
     name = "my_map"
     ok("plugins", "new", name)
     (project,) = here.glob("intelvae-*")

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from intel_core import SpecError, StopReason, fit, fit_replicates, hookimpl, load_run, parse_spec, resume
+from intel_core import SpecError, fit, fit_replicates, load_run, parse_spec, resume
 
 TEXTS = [
     "sylvester:rank=2",
@@ -23,15 +23,6 @@ TEXTS = [
 each = pytest.mark.parametrize("text", TEXTS)
 
 
-class StopAt:
-    """Stops a run in the middle, as a user would."""
-
-    @hookimpl
-    def step_end(self, trainer):
-        if trainer.step == 20:
-            trainer.stop(StopReason("signal TEST", "signal"))
-
-
 def settings(text, **others):
     prior = {"prior": "spike_slab"} if text == "spike_slab" else {}
     rows = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)).cumsum(1)
@@ -40,11 +31,11 @@ def settings(text, **others):
 
 
 @each
-def test_a_run_trains_samples_and_resumes_bit_for_bit(text, tmp_path):
+def test_a_run_trains_samples_and_resumes_bit_for_bit(text, tmp_path, stop_at):
     whole = fit(run_dir=tmp_path / "whole", **settings(text))
     assert whole.sample(5).shape == (5, 4)
     assert abs(whole.metrics["test"]["elbo"]) < 1e4
-    part = fit(run_dir=tmp_path / "part", hooks=[StopAt()], **settings(text))
+    part = fit(run_dir=tmp_path / "part", hooks=[stop_at(20)], **settings(text))
     assert part.status != "finished"
     again = resume(part.path, data=settings(text)["data"])
     ours, theirs = (load_run(run.path).model.state_dict() for run in (again, whole))

@@ -4,7 +4,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from intel_core import StopReason, fit, fit_replicates, hookimpl, load_run, resume
+from intel_core import fit, fit_replicates, load_run, resume
 
 X = (torch.rand(120, 1, 6, 6, generator=torch.Generator().manual_seed(0)) > 0.5).float()
 BASE = {"steps": 40, "batch_size": 20, "evaluate_every": 10, "device": "cpu", "latent": 5, "encoder": "mlp:hidden=[8]"}
@@ -24,17 +24,10 @@ RUNS = {
 each_run = pytest.mark.parametrize("name", RUNS)
 
 
-class StopAt:
-    @hookimpl
-    def step_end(self, trainer):
-        if trainer.step == 17:
-            trainer.stop(StopReason("signal TEST", "signal"))
-
-
 @each_run
-def test_interrupted_and_resumed_it_is_the_run_that_was_not(name, tmp_path):
+def test_interrupted_and_resumed_it_is_the_run_that_was_not(name, tmp_path, stop_at):
     whole = fit(data=X, run_dir=tmp_path / "whole", **BASE, **RUNS[name])
-    part = fit(data=X, run_dir=tmp_path / "part", hooks=[StopAt()], **BASE, **RUNS[name])
+    part = fit(data=X, run_dir=tmp_path / "part", hooks=[stop_at(17)], **BASE, **RUNS[name])
     assert part.status == "interrupted"
     again = resume(part.path, data=X)
     ours, theirs = (safetensors.torch.load_file(run.path / "model.safetensors") for run in (again, whole))

@@ -12,10 +12,8 @@ from torch import nn
 from intel_core import (
     DiagonalGaussian,
     SpecError,
-    StopReason,
     fit,
     fit_replicates,
-    hookimpl,
     load_run,
     make_dataset,
     resume,
@@ -124,17 +122,10 @@ def test_no_component_and_other_posteriors_are_refused(tmp_path):
 # --- runs ------------------------------------------------------------------------------------------------------
 
 
-class StopAt:
-    @hookimpl
-    def step_end(self, trainer):
-        if trainer.step == 17:
-            trainer.stop(StopReason("signal TEST", "signal"))
-
-
 @each_net
-def test_interrupted_and_resumed_it_is_the_run_that_was_not(net, tmp_path):
+def test_interrupted_and_resumed_it_is_the_run_that_was_not(net, tmp_path, stop_at):
     whole = fit(data=X, run_dir=tmp_path / "whole", **BASE, **NETS[net])
-    part = fit(data=X, run_dir=tmp_path / "part", hooks=[StopAt()], **BASE, **NETS[net])
+    part = fit(data=X, run_dir=tmp_path / "part", hooks=[stop_at(17)], **BASE, **NETS[net])
     again = resume(part.path, data=X)
     ours, theirs = (load_run(run.path).model.state_dict() for run in (again, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
