@@ -24,9 +24,10 @@ from intel_core.components import loading
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset, Split
-from intel_core.errors import DataError, IntelError, PluginError, RunError
+from intel_core.errors import DataError, EnvironmentProblem, IntelError, PluginError, RunError
 from intel_core.evaluation.sampler import FittedSampler, SamplerSpec
 from intel_core.model.prior import Prior
+from intel_core.recipe.contracts import made_by
 from intel_core.runs import checkpoint, opening
 from intel_core.runs.stored_run import StoredRun
 
@@ -123,6 +124,7 @@ def sampler_of(
         SpecError: if there is no such sampler.
         DataError: if the data are needed and cannot be loaded.
         RunError: if they are other data, the fit fails, or it cannot be kept.
+        EnvironmentProblem: if the sampler needs a package that is not installed.
     """
     spec = sampler_spec(given)
     if spec is None:
@@ -162,13 +164,8 @@ def sampler_of(
 
 
 def _fit(spec: SamplerSpec, component: plugins.Component, y: Tensor, held_out: Tensor) -> FittedSampler:
-    try:
+    with made_by(f"sampler {spec} of {component.distribution} {component.version}"):
         fitted: object = spec.fit(y, held_out)
-    except IntelError:
-        raise
-    except Exception as error:
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise PluginError(f"sampler {spec} of {component.distribution} {component.version}: {said[:200]}") from error
     if not isinstance(fitted, FittedSampler):
         raise PluginError(f"sampler {spec}: fit() returned a {type(fitted).__name__}, expected a FittedSampler")
     return fitted
@@ -179,6 +176,7 @@ def _built(what: str, spec: SamplerSpec, tensors: dict[str, Tensor], y_dim: int)
 
     Raises:
         RunError: if they describe none for so many dimensions.
+        EnvironmentProblem: if a package is needed that is not installed.
     """
     if any(not bool(torch.isfinite(value).all()) for value in tensors.values() if value.is_floating_point()):
         raise RunError(f"{what} is damaged: it holds numbers that are not finite")
@@ -188,6 +186,8 @@ def _built(what: str, spec: SamplerSpec, tensors: dict[str, Tensor], y_dim: int)
             y = prior.draw(torch.zeros(3, prior.noise_dim))
     except IntelError:
         raise
+    except ModuleNotFoundError as error:
+        raise EnvironmentProblem(f"{what} needs the package {error.name!r}, which is not installed") from error
     except Exception as error:  # whatever a plugin makes of tensors that it has not written
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise RunError(f"{what} is damaged: {said[:200]}") from error
@@ -218,6 +218,8 @@ def _read(run: StoredRun, spec: SamplerSpec, name: str, weights: str) -> tuple[K
         if kept.weights != weights or hashlib.sha256(content).hexdigest() != kept.sha256:
             return None
         prior = _built(f"{run.path / _FOLDER / name}", spec, checkpoint.read_tensors(content), run.model.y_dim)
+    except EnvironmentProblem:
+        raise  # it may be whole; fitting it again would need the same
     except (OSError, ValueError, RunError, ValidationError):
         return None
     return kept, prior

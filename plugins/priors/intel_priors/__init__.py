@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from intel_priors.discrepancy import DD as DD
     from intel_priors.discrepancy import squared_mmd as squared_mmd
     from intel_priors.first import First as First
+    from intel_priors.fitted_flow import FittedFlow as FittedFlow
     from intel_priors.flow import FlowPrior as FlowPrior
     from intel_priors.gmvae import GMVAEPrior as GMVAEPrior
     from intel_priors.mixture import GaussianMixture as GaussianMixture
     from intel_priors.mixture import arranged as arranged
+    from intel_priors.sampler_spec import FlowSamplerSpec as FlowSamplerSpec
     from intel_priors.sparse_mixture import SparseMixture as SparseMixture
     from intel_priors.spec import DDSpec as DDSpec
     from intel_priors.spec import FirstSpec as FirstSpec
@@ -38,9 +40,11 @@ _HOMES = {
     "densities": ("component_log_probs",),
     "discrepancy": ("DD", "squared_mmd"),
     "first": ("First",),
+    "fitted_flow": ("FittedFlow",),
     "flow": ("FlowPrior",),
     "gmvae": ("GMVAEPrior",),
     "mixture": ("GaussianMixture", "arranged"),
+    "sampler_spec": ("FlowSamplerSpec",),
     "sparse_mixture": ("SparseMixture",),
     "spec": (
         "DDSpec",
