@@ -58,10 +58,14 @@ def encode(
     """Encode data into y and z.
 
     The file has the mean and std of q(y|x), a draw y from it, z = g(y) and z_mean = g(mean), and if they are known the
-    labels and the names of the classes. All examples of a data file are encoded, in their order; its columns are found
-    by their names and standardised like the training data, and its classes get the same numbers. Images, a folder of
-    them or one, are read as those that the run was trained on, in the sorted order of the files; names of the files
-    are written beside them, also with --split.
+    labels and the names of the classes. If the prior is a mixture, it has the component that is most responsible for
+    the mean as well, and the probability of that component there: cluster and cluster_probability, or component and
+    component_probability where the mapping has clusters of its own or the prior is made of pseudo-inputs.
+
+    All examples of a data file are encoded, in their order; its columns are found by their names and standardised like
+    the training data, and its classes get the same numbers. Images, a folder of them or one, are read as those that
+    the run was trained on, in the sorted order of the files; names of the files are written beside them, also with
+    --split.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -70,6 +74,7 @@ def encode(
 
     from intel_cli.arguments.paths import data_spec
     from intel_cli.output.files import save_arrays, save_rows, suffix_of
+    from intel_cli.output.memberships import in_components
     from intel_core.components.spec import parse_spec
     from intel_core.compute.device import pick_device
     from intel_core.data.dataset import DatasetSpec
@@ -108,6 +113,7 @@ def encode(
         examples = trained.adapt(examples)
     encoding = trained.encode(examples.x, seed=seed, standardised=True)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
+    arrays |= in_components(trained.model, encoding.mean)
     if names:
         arrays["names"] = np.array(names)
     if examples.labels is not None:

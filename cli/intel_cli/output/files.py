@@ -52,7 +52,8 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
 def save_rows(path: Path, arrays: dict[str, Any]) -> None:
     """Write named arrays of one length to a .csv file, a column for each of their dimensions: ``mean0, mean1, …``.
 
-    Names of the rows come first, then labels, as the names of their classes where those are among the arrays.
+    An array of one number for each row is one column of its own name. Names of the rows come first, then labels, as
+    the names of their classes where those are among the arrays.
 
     Raises:
         RunError: if the file cannot be written.
@@ -64,7 +65,8 @@ def save_rows(path: Path, arrays: dict[str, Any]) -> None:
     for name, array in arrays.items():
         if name not in ("names", "labels", "class_names"):
             flat = array.reshape(len(array), -1)
-            columns |= {f"{name}{i}": [f"{value:.9g}" for value in flat[:, i]] for i in range(flat.shape[1])}
+            keys = [f"{name}{i}" for i in range(flat.shape[1])] if array.ndim > 1 else [name]
+            columns |= {key: [f"{value:.9g}" for value in flat[:, i]] for i, key in enumerate(keys)}
     try:
         with _whole(path) as place, place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")

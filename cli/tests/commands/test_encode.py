@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from intel_core import load_run
@@ -175,3 +176,52 @@ def test_arrays_of_one_name_need_not_be_named_again(ok, here):
 def test_a_part_of_other_images_is_read_as_the_run_read_its_own(ok, pictures):
     ok("encode", "run", "--data", "new", "--split", "train", "-o", "e.npz")
     assert len(np.load("e.npz")["mean"]) == 4
+
+
+# --- mixture priors ------------------------------------------------------------------------------------------------
+
+SMALL = ("--latent", "3", "--steps", "40", "--network", "mlp:hidden=[8]", "--quiet", "--no-pictures")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--prior", "mog:k=3"], "cluster"),
+        (["--prior", "gmvae:k=3,w=1", "--mapping", "first:keep=2"], "cluster"),
+        (["--prior", "mog:k=3", "--mapping", "halves"], "component"),  # the clusters are the mapping's
+        (["--prior", "vamp:components=4"], "component"),  # as many as pseudo-inputs, and no clusters
+    ],
+)
+def test_the_component_of_a_mixture_prior_is_written_under_the_name_that_evaluate_uses(ok, here, options, name):
+    pytest.importorskip("intel_priors")
+    ok("train", "--data", "toy_points", *options, *SMALL, "--run-dir", "run")
+    result = ok("encode", "run", "-o", "e.npz")
+    assert f"{name}, {name}_probability" in result.stdout
+    prior = load_run("run").model.current_prior()
+    with np.load("e.npz") as arrays, torch.no_grad():
+        assert {"cluster", "component"} & set(arrays) == {name}
+        shares = prior.log_responsibilities(torch.from_numpy(arrays["mean"])).exp()
+        assert arrays[name].tolist() == shares.argmax(-1).tolist()
+        np.testing.assert_allclose(arrays[f"{name}_probability"], shares.max(-1).values, rtol=1e-5)
+        assert arrays[f"{name}_probability"].min() >= 1 / prior.k - 1e-6
+        expected = arrays[name].tolist()
+    ok("encode", "run", "-o", "e.csv")
+    assert pd.read_csv("e.csv")[name].tolist() == expected
+
+
+@pytest.mark.parametrize("prior", ["standard", "flow:hidden=[8]", "mog:k=1"])
+def test_no_component_is_written_where_there_are_not_several(ok, here, prior):
+    pytest.importorskip("intel_priors")
+    ok("train", "--data", "toy_points", "--prior", prior, *SMALL, "--run-dir", "run")
+    ok("encode", "run", "-o", "e.npz")
+    assert set(np.load("e.npz")) == {"mean", "std", "y", "z", "z_mean", "labels", "class_names"}
+
+
+def test_clusters_of_encodings_have_the_shares_that_evaluate_says(ok, here):
+    pytest.importorskip("intel_priors")
+    pytest.importorskip("intel_metrics")
+    ok("train", "--data", "toy_points", "--prior", "mog:k=2,means=line", *SMALL, "--run-dir", "run")
+    ok("encode", "run", "-o", "e.npz")
+    (measured,) = load_run("run").measure("clusters")
+    shares = [measured.measurement.numbers[f"data in cluster {i}"].value for i in range(2)]
+    assert np.bincount(np.load("e.npz")["cluster"], minlength=2) / 12 == pytest.approx(shares)
