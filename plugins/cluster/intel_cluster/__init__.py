@@ -1,4 +1,4 @@
-"""How does a latent space get clusters? The Gaussian latent is cut into K sectors, which are pushed apart.
+"""How does a latent space get clusters? The Gaussian latent is cut into K cells, which are pushed apart.
 
 Names are loaded on first use, so that importing the package or its spec does not import torch.
 """
@@ -11,19 +11,19 @@ from intel_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from intel_cluster.displacement import Displacement as Displacement
-    from intel_cluster.line import LineSplit as LineSplit
     from intel_cluster.mapping import ClusterMapping as ClusterMapping
     from intel_cluster.mapping import LearnedClusterMapping as LearnedClusterMapping
     from intel_cluster.sectors import SectorSplit as SectorSplit
+    from intel_cluster.simplex import SimplexSplit as SimplexSplit
     from intel_cluster.spec import ClusterSpec as ClusterSpec
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "displacement": ("Displacement",),
-    "line": ("LineSplit",),
     "mapping": ("ClusterMapping", "LearnedClusterMapping"),
     "sectors": ("SectorSplit",),
+    "simplex": ("SimplexSplit",),
     "spec": ("ClusterSpec",),
 }
 

@@ -1,4 +1,4 @@
-"""What is the cluster mapping? Cuts of several planes, or of one line, side by side."""
+"""What is the cluster mapping? One cut of the latent space, or several side by side."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class ClusterMapping(nn.Module):
 
         >>> from intel_cluster import ClusterSpec
         >>> z = torch.tensor([[-6.0], [14.0]], dtype=torch.float64)
-        >>> [round(y, 12) for y in ClusterSpec(k=2, c2=0.5).build(1).inverse(z).flatten().tolist()]
+        >>> [round(y, 12) for y in ClusterSpec(k=2, c2=0.5, eps=1e-3).build(1).inverse(z).flatten().tolist()]
         [-1.0, 4.0]
         """
         return self._map_blocks(z, [cut.inverse for cut in self._cuts()])
@@ -145,6 +145,23 @@ class ClusterMapping(nn.Module):
             shares = (shares.to(own).unsqueeze(-1) * own).flatten()
         return shares
 
+    def set_proportions(self, shares: Tensor) -> None:
+        """Make the prior's mass in each cluster this, shape ``(K,)``, as far as it is learned; each is at least 1e-6.
+
+        With several cuts there are only the shares of each, so that each gets the marginal.
+
+        >>> from intel_cluster import ClusterSpec
+        >>> mapping = ClusterSpec(k=2, learnable=True).build(1)
+        >>> mapping.set_proportions(torch.tensor([0.25, 0.75]))
+        >>> mapping.proportions().detach()
+        tensor([0.2500, 0.7500])
+        """
+        table = shares.reshape([cut.k for cut in self._cuts()])
+        for axis, cut in enumerate(self._cuts()):
+            cut.set_proportions(
+                table.sum([other for other in range(table.ndim) if other != axis]) if table.ndim > 1 else table
+            )
+
     # --- Declared --------------------------------------------------------------------------------------------
 
     @property
@@ -156,7 +173,11 @@ class ClusterMapping(nn.Module):
         """
         cuts = self._cuts()
         starts = [sum(self._widths[:i]) for i in range(len(cuts))]
-        planes = tuple((start, start + 1) for start, cut in zip(starts, cuts, strict=True) if cut.width == 2)
+        planes = tuple(
+            (start + i, start + i + 1)
+            for start, cut in zip(starts, cuts, strict=True)
+            for i in range(0, cut.width - 1, 2)
+        )
         phis = [cut.displacement for cut in cuts]
         steepest = max(2 ** (1 - phi.c2) * phi.c1 for phi in phis)
         places = [
@@ -218,7 +239,7 @@ class LearnedClusterMapping(ClusterMapping):
 
     >>> from intel_cluster import ClusterSpec
     >>> mapping = ClusterSpec(k=2, learnable=True).build(2)
-    >>> y = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, -1.0]])
+    >>> y = torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [-1.0, 0.0]])
     >>> z, losses = mapping.map_with_regularisers(y)  # mass 3/4 and 1/4, proportions a half each
     >>> round(losses["proportions"].item(), 4)
     0.1308

@@ -130,23 +130,16 @@ class SectorSplit(Split):
         self._shares = tuple(shares)
         # In a sector wider than half a turn, the nearest point of a ray may be its end, the origin.
         self._may_be_reflex = learnable or max(shares) > 0.5
-        self._constants: dict[torch.dtype, tuple[Tensor, ...]] = {}
         if learnable:
             self.u = as_parameter([math.log(share) for share in shares])
         self.place_constants()
 
-    def place_constants(self) -> None:
-        """Put the tables, or the angles from which they are computed, on `device` in both precisions."""
-        # Made now rather than on first use, since tensors that are made in inference mode, in a transform of
-        # torch.func or while compiling must not outlive it.
-        exact = angles_of(self.k, self.phase) if self.learnable else fixed_tables(self._shares, self.phase)
-        for dtype in (torch.float32, torch.float64):
-            self._constants[dtype] = tuple(constant.to(self.device, dtype) for constant in exact)
+    def constants(self) -> tuple[Tensor, ...]:
+        """The tables, or the angles from which they are computed."""
+        return angles_of(self.k, self.phase) if self.learnable else fixed_tables(self._shares, self.phase)
 
     def _tables_for(self, y: Tensor, frozen: bool = False) -> Tables:
-        constants = self._constants[y.dtype]
-        if constants[0].device != y.device:  # a module without parameters may not have been moved
-            constants = tuple(constant.to(y.device) for constant in constants)
+        constants = self.constants_for(y)
         if not self.learnable:
             return Tables(*constants)
         u = self.u.detach() if frozen else self.u
@@ -231,6 +224,12 @@ class SectorSplit(Split):
     def log_proportions(self) -> Tensor:
         """Logarithms of p, shape ``(K,)``."""
         return torch.log_softmax(self.u, 0) if self.learnable else self.proportions().log()
+
+    @torch.no_grad()
+    def set_proportions(self, shares: Tensor) -> None:
+        """Make p these, if it is learned; at least 1e-6 each."""
+        if self.learnable:
+            self.u.copy_(shares.detach().clamp(min=1e-6).log())
 
     def places(self) -> tuple[Locus, ...]:
         """The origin, and the boundary ray before each sector and its bisector.

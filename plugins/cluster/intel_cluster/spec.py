@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 from typing_extensions import Self
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterSpec"]
 
-MAX_SECTORS = 256
-"""Most sectors of one plane; with more, a sector would be narrower than 1.4 degrees."""
-MAX_CLUSTERS = 4096
-"""Most clusters of a product of planes."""
-SUM_TOLERANCE = 1e-3
-"""How far the sum of given proportions may be from 1, so that 0.333,0.333,0.333 is accepted."""
+_PRESETS: dict[str, dict[str, Any]] = {
+    "default": {"c1": 5.0, "c2": 0.5, "eps": 0.1, "split": "auto"},
+    "paper": {"c1": 5.0, "c2": 0.2, "eps": 1e-3, "split": "sectors", "learnable": False},
+}
+"""Defaults by preset. Where `learnable` is missing, proportions are learned unless they are given."""
 
 START = 0.3
 """Strength with which a run with fixed proportions starts: enough to attract a factor of the data."""
@@ -34,8 +32,12 @@ GROWTH = 0.5
 PATIENCE = 1 / 8
 """Share of the training after which proportions begin to be learned, when the data have chosen their clusters."""
 
-C2_FIXED = 0.2
-C2_LEARNABLE = 0.5
+MOST_CELLS = 256
+"""Most clusters of one cut; with more, a sector would be narrower than 1.4 degrees."""
+MOST_CLUSTERS = 4096
+"""Most clusters of several cuts."""
+SUM_TOLERANCE = 1e-3
+"""How far the sum of given proportions may be from 1, so that 0.333,0.333,0.333 is accepted."""
 
 
 def _read_k(value: object) -> object:
@@ -44,8 +46,8 @@ def _read_k(value: object) -> object:
     numbers = [_read_count(part) for part in parts]
     if not numbers:
         raise ValueError("an empty list cuts nothing; write a number such as 3 or a list such as [2,3]")
-    if math.prod(numbers) > MAX_CLUSTERS:
-        raise ValueError(f"this makes {math.prod(numbers)} clusters, at most {MAX_CLUSTERS} are possible")
+    if math.prod(numbers) > MOST_CLUSTERS:
+        raise ValueError(f"this makes {math.prod(numbers)} clusters, at most {MOST_CLUSTERS} are possible")
     return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 
@@ -56,39 +58,48 @@ def _read_count(value: object) -> int:
         number = None
     if not isinstance(number, int) or isinstance(number, bool):
         raise ValueError("expected a whole number such as 3 or a list such as [2,3]")
-    if not 2 <= number <= MAX_SECTORS:
-        raise ValueError(f"a plane is cut into 2 to {MAX_SECTORS} clusters, not {number}")
+    if not 2 <= number <= MOST_CELLS:
+        raise ValueError(f"a cut makes 2 to {MOST_CELLS} clusters, not {number}")
     return number
 
 
-Count = Annotated[int, Field(ge=2, le=MAX_SECTORS)]
+Count = Annotated[int, Field(ge=2, le=MOST_CELLS)]
 Counts = Annotated[Count | tuple[Count, ...], BeforeValidator(_read_k)]
 
 
 class ClusterSpec(MappingSpec):
-    r"""K clusters: sectors of a plane, whose points are pushed away from the sector's boundary along its bisector.
+    r"""K clusters: the latent space is cut into cells, whose points are pushed away from their cell's boundary.
 
     .. math:: g(y) = y + \varphi(dis(y))\, r(y), \qquad \varphi(t) = c_1 t^{c_2}
 
-    with `r` the bisector of the sector of y and `dis` the distance to that sector's boundary.
+    with `r` the unit vector along the middle of the cell of y and `dis` the distance to that cell's boundary. The cells
+    are those around the corners of a simplex in K - 1 dimensions, each of which borders on all others, or sectors of a
+    plane. For K = 2 in one dimension and for K = 3 in two they are the same.
+
+    A preset is a set of defaults; settings that are given replace them. ``paper`` has the authors' sectors and
+    constants, whose slope at a boundary, c1 eps^(c2-1) = 1256, training finds hard to cross.
 
     Source: Miao et al., section 6.2 and appendix C.2, equations (6), (C.1), (C.2).
 
     >>> ClusterSpec(k=3).build(2).n_clusters
     3
-    >>> ClusterSpec(learnable=True).c2
-    0.5
+    >>> ClusterSpec().c2, ClusterSpec(preset="paper").c2
+    (0.5, 0.2)
     """
 
-    k: Counts = Field(
-        3,
-        description="number of clusters; a list such as [2,3] cuts the planes (y0,y1), (y2,y3), … into 2·3 clusters",
+    preset: Literal["default", "paper"] = Field(
+        "default",
+        description="defaults of the other settings; default: chosen by measurement; paper: the authors' sectors, "
+        "c1=5, c2=0.2, eps=0.001 and fixed proportions",
     )
-    c1: PositiveFloat = Field(5.0, le=1e6, description="displacement at distance 1 from the boundary")
-    c2: float | None = Field(
-        None, gt=0, le=1, description="exponent of the displacement; if unset 0.2, or 0.5 with learnable=true"
+    k: Counts = Field(3, description="number of clusters; a list such as [2,3] makes two cuts and 2·3 clusters")
+    c1: PositiveFloat | None = Field(
+        None, le=1e6, description="displacement at distance 1 from the boundary; 5 if unset"
     )
-    learnable: bool = Field(False, description="learn the clusters' proportions")
+    c2: float | None = Field(None, gt=0, le=1, description="exponent of the displacement; if unset 0.5, paper: 0.2")
+    learnable: bool | None = Field(
+        None, description="learn the clusters' proportions; if unset, unless proportions are given, paper: false"
+    )
     estimator: Literal["mass", "pathwise"] = Field(
         "mass",
         description="how proportions are learned; mass: they follow the posterior's mass in each cluster, once the "
@@ -97,45 +108,52 @@ class ClusterSpec(MappingSpec):
     proportions: tuple[PositiveFloat, ...] | None = Field(
         None, description="share of each cluster, or its start value if learnable; equal if unset"
     )
-    phase: float = Field(0.0, description="angle of the first boundary ray in radians")
-    split: Literal["auto", "sectors", "line"] = Field(
-        "auto",
-        description="cut planes into sectors, or a line in two; auto: the line if y has 1 dimension",
+    phase: float = Field(0.0, description="angle of the first boundary ray of sectors, in radians")
+    split: Literal["auto", "simplex", "sectors"] | None = Field(
+        None,
+        description="what is cut; simplex: k-1 dimensions into cells that all touch each other; sectors: a plane; "
+        "auto: simplex if there are enough dimensions, otherwise sectors; if unset auto, paper: sectors",
     )
     form: Literal["exact", "smooth"] = Field(
         "exact",
         description="displacement at distance t; exact: linear below eps, the paper's c1*t**c2 above; smooth: "
         "c1*((t+eps)**c2 - eps**c2)",
     )
-    eps: float = Field(
-        1e-3,
+    eps: float | None = Field(
+        None,
         ge=1e-12,
         le=1,
-        description="distance below which the displacement is changed to keep its slope at most c1*eps**(c2-1)",
+        description="distance below which the displacement is changed to keep its slope at most c1*eps**(c2-1); if "
+        "unset 0.1, paper: 0.001",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier(cls, values: Any) -> Any:
+        """A text of an earlier version, which wrote every setting: `auto` was sectors, and `line` is a simplex now."""
+        if isinstance(values, Mapping) and cls.model_fields.keys() - values.keys() == {"preset"}:
+            earlier = {"auto": "sectors", "line": "simplex"}
+            return {**values, "split": earlier.get(values["split"], values["split"])}
+        return values
 
     @model_validator(mode="after")
     def _resolve(self) -> Self:
+        chosen = {"learnable": self.proportions is None} | _PRESETS[self.preset]
+        for name, value in chosen.items():
+            if getattr(self, name) is None:
+                # Frozen for everyone else: a spec must record the value that it stands for.
+                object.__setattr__(self, name, value)
         if self.estimator != "mass" and not self.learnable:
             raise ValueError("an estimator is for learned proportions; write learnable=true")
-        if self.c2 is None:
-            # Frozen for everyone else: a spec must record the number that it stands for.
-            object.__setattr__(self, "c2", C2_LEARNABLE if self.learnable else C2_FIXED)
-        if self.split == "line":
-            self._check_line()
+        if self.split == "simplex" and self.phase:
+            raise ValueError("a simplex has no phase; write split=sectors")
         if self.proportions is not None:
             self._check_proportions(self.proportions)
         return self
 
-    def _check_line(self) -> None:
-        if self.k != 2:
-            raise ValueError(f"a line is split into 2 clusters, not k={_show(self.k)}; write k=2")
-        if self.phase:
-            raise ValueError("a line has no angles, so phase must be 0; proportions move the split")
-
     def _check_proportions(self, shares: tuple[float, ...]) -> None:
         if isinstance(self.k, tuple):
-            raise ValueError(f"proportions are for a single plane or line, not for the product k={_show(self.k)}")
+            raise ValueError(f"proportions are for a single cut, not for the product k={_show(self.k)}")
         if len(shares) != self.k:
             raise ValueError(f"{len(shares)} proportions for k={self.k} clusters")
         if abs(math.fsum(shares) - 1) > SUM_TOLERANCE:
@@ -166,43 +184,54 @@ class ClusterSpec(MappingSpec):
         Raises:
             ValueError: if there are too few dimensions for this many clusters.
 
-        >>> ClusterSpec(k=[2, 3]).build(5).n_clusters
+        >>> ClusterSpec(k=[2, 3]).build(3).n_clusters
         6
         """
         from intel_cluster.displacement import Displacement
-        from intel_cluster.line import LineSplit
         from intel_cluster.mapping import ClusterMapping, LearnedClusterMapping
         from intel_cluster.sectors import SectorSplit
+        from intel_cluster.simplex import SimplexSplit
 
         counts = self.k if isinstance(self.k, tuple) else (self.k,)
-        on_line = self.split == "line" or (self.split == "auto" and y_dim == 1)
-        if not on_line or counts != (2,):
-            self._check_fits(y_dim, 2 * len(counts))
-        elif y_dim == 1:
-            self._check_line()
+        assert self.c1 is not None
         assert self.c2 is not None
-        displacement = Displacement(self.c1, self.c2, self.eps, self.form)
+        assert self.eps is not None
+        displacement, learned = Displacement(self.c1, self.c2, self.eps, self.form), bool(self.learnable)
         shares = [tuple(1 / k for _ in range(k)) for k in counts]
         if self.proportions is not None:
             shares = [tuple(share / math.fsum(self.proportions) for share in self.proportions)]
-        if on_line:
-            left, right = shares[0]
-            # Phi^-1 loses its digits near 1, so it is computed from the smaller share.
-            threshold = NormalDist().inv_cdf(left) if left <= right else -NormalDist().inv_cdf(right)
-            cuts: list[Split] = [LineSplit(threshold, displacement, self.learnable)]
+        cuts: list[Split]
+        if self._is_simplex(counts, y_dim):
+            cuts = [SimplexSplit(p, displacement, learned) for p in shares]
         else:
-            cuts = [SectorSplit(p, displacement, self.phase, self.learnable) for p in shares]
-        follow = self.learnable and self.estimator == "mass"
+            cuts = [SectorSplit(p, displacement, self.phase, learned) for p in shares]
+        follow = learned and self.estimator == "mass"
         return LearnedClusterMapping(cuts, y_dim) if follow else ClusterMapping(cuts, y_dim)
 
-    def _check_fits(self, y_dim: int, needed: int) -> None:
-        if y_dim >= needed:
-            return
+    def _is_simplex(self, counts: tuple[int, ...], y_dim: int) -> bool:
+        """Whether simplices are cut, and not sectors.
+
+        Raises:
+            ValueError: if there are too few dimensions.
+        """
+        cells, planes = sum(k - 1 for k in counts), 2 * len(counts)
         there = "there is 1" if y_dim == 1 else f"there are {y_dim}"
-        hint = ""
-        if y_dim == 1:
-            hint = "; k=2 works in one" if self.k != 2 else "; split=line works in one"
-        raise ValueError(f"k={_show(self.k)} needs at least {needed} latent dimensions, {there}{hint}")
+        if self.split == "simplex" and y_dim < cells:
+            other = ", or split=sectors" if y_dim >= planes else ""
+            raise ValueError(
+                f"split=simplex with k={_show(self.k)} needs {cells} latent dimensions, {there}; take more{other}"
+            )
+        # The sectors of a line are its two halves.
+        halves = y_dim == 1 and counts == (2,)
+        if halves and self.phase:
+            raise ValueError("a line has no angles, so phase must be 0; proportions move the split")
+        if halves or self.split == "simplex" or (self.split == "auto" and not self.phase and y_dim >= cells):
+            return True
+        if y_dim < planes:
+            fewest = min(cells, planes) if self.split == "auto" and not self.phase else planes
+            hint = "; k=2 works in one" if y_dim == 1 else ""
+            raise ValueError(f"k={_show(self.k)} needs at least {fewest} latent dimensions, {there}{hint}")
+        return False
 
 
 def _show(k: int | tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What must a cut offer, be it of a plane or of a line, for the cluster mapping to use it?"""
+"""What must a cut offer, be it into sectors or cells, for the cluster mapping to use it?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Split(nn.Module):
     """A bijection of ``R^width`` that cuts it into `k` clusters; its arguments are in float32 or float64.
 
     Attributes:
-        width: number of dimensions, 1 or 2.
+        width: number of dimensions.
         k: number of clusters.
         learnable: whether the proportions are learned.
         displacement: how far points are pushed.
@@ -36,6 +36,7 @@ class Split(nn.Module):
         self.learnable = learnable
         born = torch.get_default_device()
         self.device = torch.device("cpu") if born.type == "meta" else born  # constants have values
+        self._placed: dict[torch.dtype, tuple[Tensor, ...]] = {}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Also move the constants, in both precisions, if the module moves to another device.
@@ -51,8 +52,24 @@ class Split(nn.Module):
         """Multiply the displacement by `strength`, a plain number, so that the forward pass takes no longer."""
         self.displacement = replace(self.whole, c1=self.whole.c1 * strength)
 
+    def constants(self) -> tuple[Tensor, ...]:
+        """The tensors that are no parameters, in float64, on the CPU."""
+        raise NotImplementedError
+
     def place_constants(self) -> None:
-        """Put the tensors that are no parameters on `device`."""
+        """Put the constants on `device`, in both precisions."""
+        # Made now rather than on first use, since tensors that are made in inference mode, in a transform of
+        # torch.func or while compiling must not outlive it.
+        exact = self.constants()
+        for dtype in {torch.float32, finest(self.device)}:
+            self._placed[dtype] = tuple(constant.to(self.device, dtype) for constant in exact)
+
+    def constants_for(self, y: Tensor) -> tuple[Tensor, ...]:
+        """The constants in the precision of `y`, and where it is."""
+        placed = self._placed[y.dtype]
+        if placed[0].device != y.device:  # a module without parameters may not have been moved
+            return tuple(constant.to(y.device) for constant in placed)
+        return placed
 
     def forward(self, y: Tensor, frozen: bool = False) -> Tensor:
         """``z = g(y)``, ``(..., width) -> (..., width)``; `frozen` keeps the proportions out of the gradient."""
@@ -78,6 +95,10 @@ class Split(nn.Module):
         """Logarithms of `proportions`, finite however small those are."""
         raise NotImplementedError
 
+    def set_proportions(self, shares: Tensor) -> None:
+        """Make the shares of the prior these, shape ``(k,)``; nothing happens where they are fixed."""
+        raise NotImplementedError
+
     def places(self) -> tuple[Locus, ...]:
         """The loci at which g is not smooth, in the cut's own dimensions."""
         raise NotImplementedError
@@ -85,6 +106,11 @@ class Split(nn.Module):
     def extra_repr(self) -> str:
         """What ``repr`` shows."""
         return f"k={self.k}, learnable={self.learnable}, {self.displacement}"
+
+
+def finest(device: torch.device) -> torch.dtype:
+    """The most precise numbers that there are on a device."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def as_parameter(value: list[float] | float) -> nn.Parameter:

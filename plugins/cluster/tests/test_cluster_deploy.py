@@ -1,12 +1,15 @@
 """Does it behave as a module? Shapes, precisions, devices, copies, transforms, compilation."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from intel_cluster import ClusterSpec
 
 from intel_core.mappings.contract import Clustering, Declared, Diagnosable, Invertible, Mapping, Regularised
+
+paper = partial(ClusterSpec, preset="paper")
 
 SPECS = {
     "k3": {"k": 3},
@@ -15,8 +18,8 @@ SPECS = {
     "product": {"k": [2, 3]},
     "learnable": {"k": 3, "learnable": True},
     "learnable-product": {"k": [3, 2], "learnable": True, "form": "smooth"},
-    "line": {"k": 2, "split": "line", "proportions": [0.3, 0.7]},
-    "line-learnable": {"k": 2, "split": "line", "learnable": True},
+    "line": {"k": 2, "split": "simplex", "proportions": [0.3, 0.7]},
+    "line-learnable": {"k": 2, "split": "simplex", "learnable": True},
 }
 D = 5
 
@@ -24,7 +27,7 @@ D = 5
 @pytest.fixture(params=SPECS)
 def mapping(request):
     torch.manual_seed(0)
-    built = ClusterSpec(**SPECS[request.param]).build(D)
+    built = paper(**SPECS[request.param]).build(D)
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -44,14 +47,14 @@ def test_capabilities(mapping):
 def test_the_rest_passes_through():
     y = normal(10, D)
     for options in SPECS.values():
-        built = ClusterSpec(**options).build(D)
+        built = paper(**options).build(D)
         cut = sum(split.width for split in built.splits)
         assert torch.equal(built(y)[:, cut:], y[:, cut:])
 
 
 def test_fixed_tables_keep_float64_through_other_precisions():
     y = normal(50, 2)
-    built = ClusterSpec(k=3, phase=0.3).build(2)
+    built = paper(k=3, phase=0.3).build(2)
     expected = built(y)
     for convert in (torch.nn.Module.float, torch.nn.Module.half, torch.nn.Module.bfloat16, torch.nn.Module.double):
         assert torch.equal(convert(copy.deepcopy(built))(y), expected)
@@ -73,12 +76,12 @@ def test_half_precision_is_computed_in_float32(mapping, dtype):
 
 def test_built_on_another_default_device():
     with torch.device("meta"):
-        built = ClusterSpec(k=3).build(2)
-    assert torch.equal(built(normal(5, 2)), ClusterSpec(k=3).build(2)(normal(5, 2)))
+        built = paper(k=3).build(2)
+    assert torch.equal(built(normal(5, 2)), paper(k=3).build(2)(normal(5, 2)))
 
 
 def test_fixed_map_follows_its_input_to_another_device():
-    assert ClusterSpec(k=3).build(2)(torch.empty(3, 2, device="meta")).device.type == "meta"
+    assert paper(k=3).build(2)(torch.empty(3, 2, device="meta")).device.type == "meta"
 
 
 def test_first_use_in_inference_mode_does_not_spoil_training(mapping):
@@ -99,10 +102,10 @@ def test_second_derivatives(mapping):
 def test_too_few_dimensions_for_the_cuts():
     from intel_cluster.mapping import ClusterMapping
 
-    splits = list(ClusterSpec(k=[2, 2]).build(4).splits)
+    splits = list(paper(k=[2, 2]).build(4).splits)
     with pytest.raises(ValueError, match="4 dimensions are to be cut, there are 3"):
         ClusterMapping(splits, 3)
 
 
 def test_repr_says_what_it_is():
-    assert "k=3, learnable=False, Displacement(c1=5.0, c2=0.2" in repr(ClusterSpec(k=3).build(2))
+    assert "k=3, learnable=False, Displacement(c1=5.0, c2=0.2" in repr(paper(k=3).build(2))

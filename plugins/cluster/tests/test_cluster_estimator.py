@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 from intel_cluster import ClusterMapping, ClusterSpec, LearnedClusterMapping
+from intel_cluster.simplex import corners
 
 from intel_core import Regularised, SpecError, fit, parse_spec
 from intel_core.schedules import ConstantScheduleSpec
 
-SPECS = [{"k": 3}, {"k": 2, "split": "line"}, {"k": [2, 3]}]
+SPECS = [{"k": 3, "split": "sectors"}, {"k": 2}, {"k": 4}, {"k": [2, 3]}, {"k": [2, 3], "split": "sectors"}]
 
 
 def learned(**spec):
@@ -26,7 +27,7 @@ def test_the_estimator_decides_the_class():
     assert type(pathwise) is ClusterMapping
     assert not isinstance(pathwise, Regularised)
     with pytest.raises(SpecError, match="learnable=true"):
-        parse_spec("mappings", "cluster:k=2,estimator=pathwise")
+        parse_spec("mappings", "cluster:k=2,learnable=false,estimator=pathwise")
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -60,7 +61,7 @@ def test_z_is_the_same_and_teaches_the_proportions_nothing(spec):
 
 
 def test_gradient_is_proportions_minus_mass():
-    mapping, y = learned(k=3), draws()
+    mapping, y = learned(k=3, split="sectors"), draws()
     _, losses = mapping.map_with_regularisers(y)
     (gradient,) = torch.autograd.grad(losses["proportions"], [mapping.splits[0].u])
     mass = torch.bincount(mapping.assign(y), minlength=3) / len(y)
@@ -85,7 +86,7 @@ def on_bisectors(mapping, chosen):
 @pytest.mark.parametrize("shares", [[0.5, 0.5], [0.9, 0.1], [0.02, 0.98], [0.6, 0.1, 0.3]])
 def test_steps_lead_to_the_mass_of_sectors(shares):
     """With posteriors that go where their cluster goes."""
-    mapping = learned(k=len(shares))
+    mapping = learned(k=len(shares), split="sectors")
     chosen = torch.repeat_interleave(torch.arange(len(shares)), torch.tensor([round(1000 * s) for s in shares]))
     optimizer = torch.optim.Adam(mapping.parameters(), lr=0.02)
     for _ in range(800):
@@ -95,21 +96,22 @@ def test_steps_lead_to_the_mass_of_sectors(shares):
     assert mapping.proportions().tolist() == pytest.approx(shares, abs=5e-3)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.2, 0.02])
-def test_steps_lead_to_the_mass_of_a_line(share):
-    mapping = learned(k=2, split="line")
-    y = draws(1000)
-    y[:, 0] = torch.where(torch.arange(1000) < 1000 * share, -50.0, 50.0)
+@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.2, 0.8], [0.02, 0.98], [0.6, 0.1, 0.3], [0.05, 0.1, 0.25, 0.6]])
+def test_steps_lead_to_the_mass_of_cells(shares):
+    mapping, k = learned(k=len(shares)), len(shares)
+    y = torch.zeros(1000, 4)
+    chosen = torch.repeat_interleave(torch.arange(k), torch.tensor([round(1000 * s) for s in shares]))
+    y[:, : k - 1] = 50 * corners(k)[chosen]
     optimizer = torch.optim.Adam(mapping.parameters(), lr=0.02)
     for _ in range(800):
         optimizer.zero_grad()
         mapping.map_with_regularisers(y)[1]["proportions"].backward()
         optimizer.step()
-    assert mapping.proportions().tolist() == pytest.approx([share, 1 - share], abs=5e-3)
+    assert mapping.proportions().tolist() == pytest.approx(shares, abs=5e-3)
 
 
 def test_an_empty_cluster_gives_no_infinity():
-    mapping = learned(k=2, split="line")
+    mapping = learned(k=2, split="simplex")
     with torch.no_grad():
         mapping.splits[0].b.fill_(-40.0)  # its share is 4e-350, which is 0 in float64
     _, losses = mapping.map_with_regularisers(draws())
@@ -130,7 +132,7 @@ def test_a_run_is_advised_to_wait_and_a_user_may_say_otherwise(tmp_path):
     assert [run.spec.schedules["proportions"].at(0), run.spec.schedules["strength"].at(4)] == [1, 0.5]
     image = ClusterSpec(k=2, learnable=True).advised_schedules(800, {"kl": ConstantScheduleSpec()})["proportions"]
     assert [image.at(step) for step in (100, 101)] == [0, 1]
-    fixed = ClusterSpec(k=2).advised_schedules(100, {})
+    fixed = ClusterSpec(k=2, learnable=False).advised_schedules(100, {})
     assert list(fixed) == ["strength"]
     assert fixed["strength"].at(0) == pytest.approx(0.3)
 
@@ -142,7 +144,7 @@ def test_a_run_reports_it_and_learns_an_unequal_share(tmp_path):
     x[:500, 0] -= 2
     x[500:, 0] += 2
     run = fit(
-        mapping="cluster:k=2,learnable=true,split=line",
+        mapping="cluster:k=2,learnable=true",
         data=x[torch.randperm(2000, generator=generator)],
         steps=2000,
         learning_rate=3e-3,

@@ -1,10 +1,13 @@
 """Is everything finite everywhere? Values and gradients at the origin, on and beside boundaries, tiny and huge."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from intel_cluster import ClusterSpec
+
+paper = partial(ClusterSpec, preset="paper")
 
 SPECS = {
     "k3": {"k": 3},
@@ -17,9 +20,9 @@ SPECS = {
     "learnable": {"k": 3, "learnable": True},
     "learnable-two": {"k": 2, "learnable": True},
     "learnable-reflex": {"k": 3, "learnable": True, "proportions": [0.1, 0.8, 0.1], "form": "smooth"},
-    "line": {"k": 2, "split": "line"},
-    "line-learnable": {"k": 2, "split": "line", "learnable": True},
-    "line-smooth": {"k": 2, "split": "line", "form": "smooth", "proportions": [0.2, 0.8]},
+    "line": {"k": 2, "split": "simplex"},
+    "line-learnable": {"k": 2, "split": "simplex", "learnable": True},
+    "line-smooth": {"k": 2, "split": "simplex", "form": "smooth", "proportions": [0.2, 0.8]},
 }
 
 
@@ -47,7 +50,7 @@ def places(spec, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", SPECS)
 def test_values_and_gradients(name, dtype):
-    spec = ClusterSpec(**SPECS[name])
+    spec = paper(**SPECS[name])
     mapping = spec.build(2).to(dtype)
     y = places(spec, dtype).requires_grad_()
     parameters = list(mapping.parameters())
@@ -70,7 +73,7 @@ def test_values_and_gradients(name, dtype):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_input_gradient_never_exceeds_the_cap(name):
-    spec = ClusterSpec(**SPECS[name])
+    spec = paper(**SPECS[name])
     mapping = spec.build(2).double()
     y = places(spec, torch.float64)
     slope = torch.linalg.matrix_norm(torch.func.vmap(torch.func.jacrev(mapping))(y), 2)
@@ -80,7 +83,7 @@ def test_input_gradient_never_exceeds_the_cap(name):
 @pytest.mark.parametrize("name", ["k3", "reflex", "learnable", "line"])
 def test_tiny_points_are_not_lost(name):
     """In float32 squares of 1e-30 are 0; distances must not be."""
-    mapping = ClusterSpec(**SPECS[name]).build(2)
+    mapping = paper(**SPECS[name]).build(2)
     y = torch.randn(100, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     small = (y * 1e-30).float()
     torch.testing.assert_close(mapping(small).double(), mapping(small.double()), rtol=1e-5, atol=1e-33)
@@ -90,10 +93,10 @@ def test_tiny_points_are_not_lost(name):
 @pytest.mark.parametrize("u", [[60.0, 0.0, 0.0], [-200.0, 0.0, 3.0], [1e4, -1e4, 0.0], [0.0, 0.0, 0.0]])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_extreme_shares(u, dtype):
-    mapping = ClusterSpec(k=3, learnable=True).build(2).to(dtype)
+    mapping = paper(k=3, learnable=True).build(2).to(dtype)
     with torch.no_grad():
         mapping.splits[0].u.copy_(torch.tensor(u))
-    y = places(ClusterSpec(k=3), dtype).requires_grad_()
+    y = places(paper(k=3), dtype).requires_grad_()
     z = mapping(y)
     grads = torch.autograd.grad(z.sum(), [y, mapping.splits[0].u])
     assert all(t.isfinite().all() for t in (z, *grads, mapping.inverse(y.detach()), mapping.log_abs_det_jacobian(y)))
@@ -102,7 +105,7 @@ def test_extreme_shares(u, dtype):
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["k3", "reflex", "learnable", "line"])
 def test_a_bad_row_spoils_no_other(name, bad):
-    mapping = ClusterSpec(**SPECS[name]).build(2)
+    mapping = paper(**SPECS[name]).build(2)
     y = torch.randn(8, 2, generator=torch.Generator().manual_seed(1))
     spoilt = y.clone()
     spoilt[3] = bad
@@ -113,7 +116,7 @@ def test_a_bad_row_spoils_no_other(name, bad):
 
 @pytest.mark.parametrize("name", ["k3", "learnable", "line"])
 def test_the_slope_on_a_boundary_is_the_limit_of_those_beside_it(name):
-    mapping = ClusterSpec(**SPECS[name]).build(2).double()
+    mapping = paper(**SPECS[name]).build(2).double()
     jacobian = torch.func.jacrev(mapping)
     on = torch.zeros(2, dtype=torch.float64) if name == "line" else torch.tensor([1.0, 0.0], dtype=torch.float64)
     beside = on + torch.tensor([1e-9, 1e-9], dtype=torch.float64)

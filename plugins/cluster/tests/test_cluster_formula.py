@@ -1,10 +1,13 @@
 """Is it the paper's map? Against equations (C.1) and (C.2) in plain Python, with angles and inverse cosines."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from intel_cluster import ClusterSpec
+
+paper = partial(ClusterSpec, preset="paper")
 
 SHARES = [
     *([1 / k] * k for k in range(2, 13)),
@@ -51,7 +54,7 @@ def points(shares, phase, n=200, margin=0.02):
 @pytest.mark.parametrize("phase", [0.0, -math.pi / 2, 1.1, 40.0])
 @pytest.mark.parametrize("shares", SHARES, ids=lambda s: f"{len(s)}-{max(s):.2f}")
 def test_formula_of_the_paper(shares, phase):
-    mapping = ClusterSpec(k=len(shares), proportions=shares, phase=phase, eps=1e-6).build(2)
+    mapping = paper(k=len(shares), proportions=shares, phase=phase, eps=1e-6).build(2)
     y, sector = points(shares, phase)
     expected = torch.tensor([reference(row, shares, phase, 5.0, 0.2) for row in y.tolist()], dtype=torch.float64)
     torch.testing.assert_close(mapping(y), expected, rtol=0, atol=1e-11)
@@ -62,7 +65,7 @@ def test_formula_of_the_paper(shares, phase):
 @pytest.mark.parametrize("c2", [0.2, 0.5, 1.0])
 def test_constants(c1, c2):
     shares = [0.15, 0.6, 0.25]
-    mapping = ClusterSpec(k=3, proportions=shares, c1=c1, c2=c2).build(2)
+    mapping = paper(k=3, proportions=shares, c1=c1, c2=c2).build(2)
     y, _ = points(shares, 0.0)
     expected = torch.tensor([reference(row, shares, 0.0, c1, c2) for row in y.tolist()], dtype=torch.float64)
     torch.testing.assert_close(mapping(y), expected, rtol=0, atol=1e-11)
@@ -70,8 +73,8 @@ def test_constants(c1, c2):
 
 @pytest.mark.parametrize("shares", [[0.5, 0.5], [0.25, 0.35, 0.4], [0.2, 0.7, 0.1]])
 def test_learnable_is_the_same_map_at_its_start(shares):
-    fixed = ClusterSpec(k=len(shares), proportions=shares, c2=0.5).build(2)
-    learnable = ClusterSpec(k=len(shares), proportions=shares, learnable=True).build(2).double()
+    fixed = paper(k=len(shares), proportions=shares, c2=0.5).build(2)
+    learnable = paper(k=len(shares), proportions=shares, learnable=True, c2=0.5).build(2).double()
     with torch.no_grad():
         learnable.splits[0].u.copy_(torch.tensor(shares, dtype=torch.float64).log())
     y, _ = points(shares, 0.0)
@@ -79,7 +82,7 @@ def test_learnable_is_the_same_map_at_its_start(shares):
 
 
 def test_by_hand():
-    mapping = ClusterSpec(k=4, c1=3.0, c2=0.5).build(2)
+    mapping = paper(k=4, c1=3.0, c2=0.5).build(2)
     y = torch.tensor([[4.0, 1.0], [-1.0, 9.0], [-4.0, -4.0]], dtype=torch.float64)
     push = torch.tensor([3.0, 3.0, 6.0], dtype=torch.float64) / math.sqrt(2)
     expected = y + torch.stack([push * y[:, 0].sign(), push * y[:, 1].sign()], dim=-1)
@@ -88,7 +91,7 @@ def test_by_hand():
 
 def test_distance_is_to_rays_and_not_to_lines():
     # One sector of 270 degrees: opposite to its boundary's corner the nearest boundary point is the origin.
-    mapping = ClusterSpec(k=2, proportions=[0.75, 0.25], c1=1.0, c2=1.0).build(2)
+    mapping = paper(k=2, proportions=[0.75, 0.25], c1=1.0, c2=1.0).build(2)
     y = torch.tensor([[-3.0, 4.0], [-5.0, 0.5], [2.0, 1.0], [-1.0, -4.0]], dtype=torch.float64)
     distance = torch.tensor([5.0, math.hypot(5, 0.5), 1.0, 1.0], dtype=torch.float64)
     middle = torch.tensor([math.cos(0.75 * math.pi), math.sin(0.75 * math.pi)], dtype=torch.float64)
@@ -97,25 +100,25 @@ def test_distance_is_to_rays_and_not_to_lines():
 
 def test_two_clusters_move_only_the_second_coordinate():
     y = torch.randn(500, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    z = ClusterSpec(k=2).build(2)(y)
+    z = paper(k=2).build(2)(y)
     assert torch.equal(z[:, 0], y[:, 0])
     expected = y[:, 1] + 5 * y[:, 1].sign() * y[:, 1].abs() ** 0.2
     far = y[:, 1].abs() > 1e-3
     torch.testing.assert_close(z[far, 1], expected[far], rtol=0, atol=1e-13)
     # ... and with a phase of minus a right angle only the first.
-    turned = ClusterSpec(k=2, phase=-math.pi / 2).build(2)(y.flip(-1))
+    turned = paper(k=2, phase=-math.pi / 2).build(2)(y.flip(-1))
     torch.testing.assert_close(turned, z.flip(-1), rtol=0, atol=1e-13)
     assert torch.equal(turned[:, 1], y[:, 0])
 
 
 def test_line_is_one_dimension_of_the_plane():
     y = torch.randn(300, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    plane, line = ClusterSpec(k=2).build(2), ClusterSpec(k=2).build(1)
+    plane, line = paper(k=2).build(2), paper(k=2).build(1)
     torch.testing.assert_close(line(y[:, 1:]), plane(y)[:, 1:], rtol=0, atol=1e-14)
 
 
 def test_line_translates_and_then_splits():
-    mapping = ClusterSpec(k=2, proportions=[0.8413447460685429, 0.1586552539314571], c1=2.0, c2=0.5).build(1)
+    mapping = paper(k=2, proportions=[0.8413447460685429, 0.1586552539314571], c1=2.0, c2=0.5).build(1)
     y = torch.tensor([[1.0 + 1e-12], [5.0], [-3.0], [0.75]], dtype=torch.float64)  # b = 1
     expected = torch.tensor([[0.0], [8.0], [-8.0], [-1.25]], dtype=torch.float64)
     torch.testing.assert_close(mapping(y), expected, rtol=0, atol=1e-10)
@@ -124,15 +127,15 @@ def test_line_translates_and_then_splits():
 
 def test_line_within_more_dimensions():
     y = torch.randn(20, 3, dtype=torch.float64)
-    z = ClusterSpec(k=2, split="line").build(3)(y)
+    z = paper(k=2, split="simplex").build(3)(y)
     assert torch.equal(z[:, 1:], y[:, 1:])
-    assert torch.equal(z[:, :1], ClusterSpec(k=2).build(1)(y[:, :1]))
+    assert torch.equal(z[:, :1], paper(k=2).build(1)(y[:, :1]))
 
 
 def test_product_cuts_planes_side_by_side():
     y = torch.randn(200, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    mapping = ClusterSpec(k=[2, 3, 5], phase=0.3).build(7)
-    parts = [ClusterSpec(k=k, phase=0.3).build(2) for k in (2, 3, 5)]
+    mapping = paper(k=[2, 3, 5], phase=0.3).build(7)
+    parts = [paper(k=k, phase=0.3).build(2) for k in (2, 3, 5)]
     z = mapping(y)
     for i, part in enumerate(parts):
         assert torch.equal(z[:, 2 * i : 2 * i + 2], part(y[:, 2 * i : 2 * i + 2]))
@@ -146,7 +149,7 @@ def test_product_cuts_planes_side_by_side():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_last_sector_ends_where_the_first_begins(dtype):
     """On one and the same ray, whatever rounding made of the sum of the shares."""
-    split = ClusterSpec(k=7, learnable=True, phase=0.3).build(2).splits[0]
+    split = paper(k=7, learnable=True, phase=0.3).build(2).splits[0]
     with torch.no_grad():
         split.u.copy_(torch.randn(7, generator=torch.Generator().manual_seed(0)))
     tables = split._tables_for(torch.zeros(1, 2, dtype=dtype))
@@ -156,7 +159,7 @@ def test_the_last_sector_ends_where_the_first_begins(dtype):
 
 def test_boundaries_stay_where_they_are():
     for shares in SHARES:
-        mapping = ClusterSpec(k=len(shares), proportions=shares, phase=0.7).build(2)
+        mapping = paper(k=len(shares), proportions=shares, phase=0.7).build(2)
         angles = 0.7 + 2 * math.pi * torch.tensor(shares, dtype=torch.float64).cumsum(0)
         y = 2 * torch.stack([angles.cos(), angles.sin()], dim=-1)
         assert (mapping(y) - y).abs().max() < 1256 * 4e-15
@@ -165,7 +168,7 @@ def test_boundaries_stay_where_they_are():
 @pytest.mark.parametrize("k", range(2, 13))
 def test_k_clusters_are_k_and_the_positive_axis_is_in_range(k):
     """The authors' general routine cuts every plane in 2, and gives index K on the positive x-axis."""
-    mapping = ClusterSpec(k=k).build(2)
+    mapping = paper(k=k).build(2)
     y = torch.randn(4000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(k))
     assert mapping.assign(y).unique().tolist() == list(range(k))
     # The clusters are apart: at radius 1, along all bisectors, neighbours are further apart than before.

@@ -1,12 +1,15 @@
 """Is it a homeomorphism? Continuity with a known slope, injectivity, the inverse, the volume change."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intel_cluster import ClusterSpec
+
+paper = partial(ClusterSpec, preset="paper")
 
 FEW = settings(max_examples=60, deadline=None)
 
@@ -21,7 +24,7 @@ def shares(draw, max_k=8):
 def planes(draw):
     """A cut of one plane, equal or not, and its slope bound."""
     p = draw(shares() | st.integers(2, 12).map(lambda k: [1 / k] * k))
-    spec = ClusterSpec(
+    spec = paper(
         k=len(p),
         proportions=p,
         phase=draw(st.floats(-7, 7)),
@@ -77,7 +80,7 @@ def test_slope_is_bounded_everywhere(plane, seed, exponent):
 
 
 def test_slope_cap_of_the_defaults_is_1256_and_is_reached():
-    mapping = ClusterSpec(k=2).build(2)
+    mapping = paper(k=2).build(2)
     jacobian = torch.func.jacrev(mapping)(torch.tensor([1.0, 1e-5], dtype=torch.float64))
     assert float(jacobian[1, 1]) - 1 == pytest.approx(5 * 1e-3**-0.8, rel=1e-12)
     assert round(float(jacobian[1, 1]) - 1) == 1256
@@ -95,7 +98,7 @@ def test_continuous_at_the_origin_from_every_direction(plane, exponent, angle):
 @FEW
 @given(st.floats(0.001, 0.999), st.floats(1e-16, 1e-2), st.sampled_from(["exact", "smooth"]))
 def test_no_jump_on_the_line(left, distance, form):
-    spec = ClusterSpec(k=2, proportions=[left, 1 - left], form=form)
+    spec = paper(k=2, proportions=[left, 1 - left], form=form)
     mapping = spec.build(1)
     (b,) = mapping.properties.seams[0].point
     z = mapping(torch.tensor([[b - distance], [b], [b + distance]], dtype=torch.float64)).flatten()
@@ -158,14 +161,14 @@ def test_inverse_in_the_plane(plane, seed, scale):
         {"k": 3, "proportions": [0.02, 0.95, 0.03]},
         {"k": [2, 3]},
         {"k": [3, 2], "form": "smooth"},
-        {"k": 2, "split": "line"},
-        {"k": 2, "split": "line", "proportions": [0.01, 0.99]},
+        {"k": 2, "split": "simplex"},
+        {"k": 2, "split": "simplex", "proportions": [0.01, 0.99]},
         {"k": 3, "learnable": True, "proportions": [0.7, 0.2, 0.1]},
     ],
     ids=str,
 )
 def test_inverse_round_trip(options):
-    mapping = ClusterSpec(**options).build(5).double().requires_grad_(False)
+    mapping = paper(**options).build(5).double().requires_grad_(False)
     y = normal(2000, 5, 0, 1.5)
     z = mapping(y)
     assert float((mapping.inverse(z) - y).abs().max()) < 1e-10
@@ -178,9 +181,9 @@ def test_inverse_round_trip(options):
 @pytest.mark.parametrize("eps", [1e-12, 1e-3])
 @pytest.mark.parametrize("c1", [1e-3, 5.0, 1e3])
 def test_inverse_converges_for_extreme_displacements(form, c2, eps, c1):
-    spec = ClusterSpec(k=2, proportions=[0.9, 0.1], c1=c1, c2=c2, eps=eps, form=form)
+    spec = paper(k=2, proportions=[0.9, 0.1], c1=c1, c2=c2, eps=eps, form=form)
     y = normal(1000, 2, 3, 1 + c1)
-    line = ClusterSpec(k=2, c1=c1, c2=c2, eps=eps, form=form).build(1)
+    line = paper(k=2, c1=c1, c2=c2, eps=eps, form=form).build(1)
     for mapping, points in ((spec.build(2), y), (line, y.abs()[:, :1])):
         z = mapping(points)
         # What rounding z costs, and expm1(log1p(t / eps)) where t / eps is 1e15.
@@ -190,16 +193,16 @@ def test_inverse_converges_for_extreme_displacements(form, c2, eps, c1):
 
 @pytest.mark.parametrize("p", [[0.4, 0.35, 0.25], [0.9, 0.1]])
 def test_inverse_is_differentiable(p):
-    mapping = ClusterSpec(k=len(p), proportions=p).build(2)
+    mapping = paper(k=len(p), proportions=p).build(2)
     y = normal(50, 2, 5)
     forward = torch.func.vmap(torch.func.jacrev(mapping))(y)
     backward = torch.func.vmap(torch.func.jacrev(mapping.inverse))(mapping(y))
     torch.testing.assert_close(backward @ forward, torch.eye(2).expand(50, 2, 2).double(), rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("options", [{"k": 3}, {"k": 2, "proportions": [0.9, 0.1]}, {"k": 2, "split": "line"}])
+@pytest.mark.parametrize("options", [{"k": 3}, {"k": 2, "proportions": [0.9, 0.1]}, {"k": 2, "split": "simplex"}])
 def test_inverse_at_the_edges(options):
-    mapping = ClusterSpec(**options).build(2)
+    mapping = paper(**options).build(2)
     for value in (0.0, 1e-300, 1e-30, 1e6):
         for z in (torch.tensor([[value, 0.0]]), torch.tensor([[0.0, value]]), torch.tensor([[-value, value]])):
             back = mapping.inverse(z.double())
@@ -220,13 +223,13 @@ def test_inverse_at_the_edges(options):
         {"k": 2, "proportions": [0.9, 0.1]},
         {"k": 4, "proportions": [0.05, 0.7, 0.15, 0.1], "form": "smooth"},
         {"k": [3, 2], "c2": 0.7},
-        {"k": 2, "split": "line", "proportions": [0.3, 0.7]},
+        {"k": 2, "split": "simplex", "proportions": [0.3, 0.7]},
         {"k": 3, "learnable": True, "proportions": [0.6, 0.3, 0.1]},
     ],
     ids=str,
 )
 def test_determinant_against_autograd(options):
-    mapping = ClusterSpec(**options).build(4).double()
+    mapping = paper(**options).build(4).double()
     y = normal(400, 4, 7)
     y[:50, :2] *= 1e-4  # some of them below the knee
     jacobian = torch.func.vmap(torch.func.jacrev(mapping))(y)
@@ -237,7 +240,7 @@ def test_determinant_against_autograd(options):
 
 def test_density_of_the_implied_prior_integrates_to_one():
     # Theorem 1 holds with equality for a bijection; its density p(y) / |det| must be one.
-    mapping = ClusterSpec(k=3, c1=1.0, c2=0.5).build(2)
+    mapping = paper(k=3, c1=1.0, c2=0.5).build(2)
     centres = (torch.arange(150, dtype=torch.float64) + 0.5) * 18 / 150 - 9
     z = torch.cartesian_prod(centres, centres)
     y = mapping.inverse(z)

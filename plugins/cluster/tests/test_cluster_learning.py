@@ -1,10 +1,13 @@
 """Do the proportions learn? Gradients of u and b, against finite differences and on every batch."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from intel_cluster import ClusterSpec
+
+paper = partial(ClusterSpec, preset="paper")
 
 
 def away_from_seams(shares, n=100, margin=0.05, seed=0):
@@ -24,7 +27,7 @@ def away_from_seams(shares, n=100, margin=0.05, seed=0):
 @pytest.mark.parametrize("form", ["exact", "smooth"])
 @pytest.mark.parametrize("shares", [[0.5, 0.5], [0.3, 0.7], [1 / 3] * 3, [0.1, 0.75, 0.15], [0.1, 0.2, 0.3, 0.4]])
 def test_gradient_of_u_against_finite_differences(shares, form):
-    mapping = ClusterSpec(k=len(shares), proportions=shares, learnable=True, form=form).build(2).double()
+    mapping = paper(k=len(shares), proportions=shares, learnable=True, form=form).build(2).double()
     u = mapping.splits[0].u
     with torch.no_grad():
         u.copy_(torch.tensor(shares, dtype=torch.float64).log())
@@ -43,7 +46,7 @@ def test_gradient_of_u_against_finite_differences(shares, form):
 
 
 def test_gradient_of_b_against_finite_differences():
-    mapping = ClusterSpec(k=2, proportions=[0.3, 0.7], learnable=True).build(1).double()
+    mapping = paper(k=2, proportions=[0.3, 0.7], learnable=True).build(1).double()
     y = torch.tensor([[-2.0], [-0.7], [0.1], [1.5]], dtype=torch.float64)
 
     def value(b):
@@ -54,9 +57,9 @@ def test_gradient_of_b_against_finite_differences():
     torch.testing.assert_close(torch.func.jacrev(value)(b), numeric, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("options", [{"k": 2}, {"k": 3}, {"k": [2, 3]}, {"k": 2, "split": "line"}], ids=str)
+@pytest.mark.parametrize("options", [{"k": 2}, {"k": 3}, {"k": [2, 3]}, {"k": 2, "split": "simplex"}], ids=str)
 def test_every_parameter_gets_a_gradient_from_every_batch(options):
-    mapping = ClusterSpec(learnable=True, **options).build(4)
+    mapping = paper(learnable=True, **options).build(4)
     parameters = dict(mapping.named_parameters())
     assert parameters
     for seed in range(8):
@@ -67,12 +70,12 @@ def test_every_parameter_gets_a_gradient_from_every_batch(options):
 
 
 def test_fixed_proportions_have_no_parameters():
-    assert list(ClusterSpec(k=[2, 3]).build(4).parameters()) == []
-    assert list(ClusterSpec(k=[2, 3]).build(4).state_dict()) == ["strength"]
+    assert list(paper(k=[2, 3]).build(4).parameters()) == []
+    assert list(paper(k=[2, 3]).build(4).state_dict()) == ["strength"]
 
 
 def test_gradient_of_u_is_free_of_the_common_shift():
-    mapping = ClusterSpec(k=4, learnable=True).build(2).double()
+    mapping = paper(k=4, learnable=True).build(2).double()
     (gradient,) = torch.autograd.grad(mapping(torch.randn(50, 2).double()).sum(), [mapping.splits[0].u])
     assert abs(float(gradient.sum())) < 1e-9 * float(gradient.abs().sum())
 
@@ -81,8 +84,8 @@ def test_gradient_of_u_is_free_of_the_common_shift():
 def test_proportions_can_be_learned(k):
     """Descent on a known target: points whose images under a map with other shares are given."""
     target = torch.tensor([0.7, 0.3] if k == 2 else [0.5, 0.3, 0.2], dtype=torch.float64)
-    truth = ClusterSpec(k=k, proportions=target.tolist(), c2=0.5).build(2)
-    mapping = ClusterSpec(k=k, learnable=True).build(2).double()
+    truth = paper(k=k, proportions=target.tolist(), c2=0.5).build(2)
+    mapping = paper(k=k, learnable=True).build(2).double()
     y = torch.randn(1000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     optimiser = torch.optim.Adam(mapping.parameters(), lr=0.05)
     for _ in range(150):
@@ -93,6 +96,6 @@ def test_proportions_can_be_learned(k):
 
 
 def test_u_starts_at_the_given_proportions():
-    mapping = ClusterSpec(k=3, proportions=[0.2, 0.3, 0.5], learnable=True).build(2)
+    mapping = paper(k=3, proportions=[0.2, 0.3, 0.5], learnable=True).build(2)
     torch.testing.assert_close(mapping.proportions().detach(), torch.tensor([0.2, 0.3, 0.5]))
     assert mapping.proportions().requires_grad

@@ -1,12 +1,15 @@
 """Does the mapping declare where it is not smooth, and how steep it may be, and is that so?"""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from intel_cluster import ClusterSpec
+
+paper = partial(ClusterSpec, preset="paper")
 
 SPECS = [
     {"k": 3},
@@ -15,12 +18,12 @@ SPECS = [
     {"k": 3, "proportions": [0.1, 0.8, 0.1]},
     {"k": [2, 3]},
     {"k": 3, "form": "smooth", "eps": 0.1},
-    {"k": 2, "split": "line", "proportions": [0.3, 0.7]},
+    {"k": 2, "split": "simplex", "proportions": [0.3, 0.7]},
 ]
 
 
 def test_places_of_a_product():
-    declared = ClusterSpec(k=[2, 3]).build(7).properties
+    declared = paper(k=[2, 3]).build(7).properties
     assert (declared.continuous, declared.injective, declared.clusters) == (True, True, 6)
     assert declared.planes == ((0, 1), (2, 3))
     assert [place.dims for place in declared.centres] == [(0, 1), (2, 3)]
@@ -30,7 +33,7 @@ def test_places_of_a_product():
 
 
 def test_a_line_has_one_seam_and_no_centre():
-    declared = ClusterSpec(k=2, proportions=[0.25, 0.75]).build(1).properties
+    declared = paper(k=2, proportions=[0.25, 0.75]).build(1).properties
     assert declared.centres == ()
     (seam,) = declared.seams
     assert seam.codimension == 1
@@ -38,7 +41,7 @@ def test_a_line_has_one_seam_and_no_centre():
 
 
 def test_a_wide_sector_has_no_seam_along_its_bisector():
-    declared = ClusterSpec(k=2, proportions=[0.2, 0.8]).build(2).properties
+    declared = paper(k=2, proportions=[0.2, 0.8]).build(2).properties
     angles = sorted(math.atan2(*reversed(place.direction)) % (2 * math.pi) for place in declared.seams)
     assert angles == pytest.approx([0, 0.2 * math.pi, 0.4 * math.pi])
 
@@ -46,7 +49,7 @@ def test_a_wide_sector_has_no_seam_along_its_bisector():
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_smooth_away_from_the_declared_places(spec):
     """Where no seam is near, second differences shrink with the square of the step; on a seam they do not."""
-    mapping = ClusterSpec(**spec).build(4)
+    mapping = paper(**spec).build(4)
     generator = torch.Generator().manual_seed(1)
     y = torch.randn(4000, 4, dtype=torch.float64, generator=generator)
     along = torch.randn(4000, 4, dtype=torch.float64, generator=generator)
@@ -69,7 +72,7 @@ def test_smooth_away_from_the_declared_places(spec):
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @given(seed=st.integers(0, 2**32), distance=st.floats(-7, 0))
 def test_hoelder_constant_holds(spec, seed, distance):
-    mapping = ClusterSpec(**spec).build(4)
+    mapping = paper(**spec).build(4)
     promise = mapping.properties.hoelder
     generator = torch.Generator().manual_seed(seed)
     y = torch.randn(200, 4, dtype=torch.float64, generator=generator)

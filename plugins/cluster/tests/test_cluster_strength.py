@@ -1,6 +1,7 @@
 """Is the bias turned on gradually as promised? From the identity to the whole mapping, saved with its strength."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -8,12 +9,14 @@ from intel_cluster import ClusterSpec
 
 from intel_core import Annealed
 
+paper = partial(ClusterSpec, preset="paper")
+
 SPECS = {
-    "sectors": (ClusterSpec(k=3), 2),
-    "unequal": (ClusterSpec(k=3, proportions=(0.7, 0.2, 0.1), form="smooth"), 4),
-    "learnable": (ClusterSpec(k=4, learnable=True), 3),
-    "product": (ClusterSpec(k=[2, 3]), 5),
-    "line": (ClusterSpec(k=2, learnable=True), 1),
+    "sectors": (paper(k=3), 2),
+    "unequal": (paper(k=3, proportions=(0.7, 0.2, 0.1), form="smooth"), 4),
+    "learnable": (paper(k=4, learnable=True), 3),
+    "product": (paper(k=[2, 3]), 5),
+    "line": (paper(k=2, learnable=True), 1),
 }
 table = pytest.mark.parametrize("name", SPECS)
 
@@ -67,4 +70,4 @@ def test_a_saved_strength_is_loaded(name):
 
 def test_a_negative_strength_is_refused():
     with pytest.raises(ValueError, match="a strength is at least 0, not -1"):
-        ClusterSpec(k=3).build(2).set_strength(-1)
+        paper(k=3).build(2).set_strength(-1)
