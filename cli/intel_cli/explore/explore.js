@@ -161,7 +161,8 @@
     start = found;
     document.title = found.name + ": explore";
     byId("name").textContent = found.name;
-    byId("about").textContent = "Drag the point in y. " + found.mapping + " takes it to z, the decoder takes z to x.";
+    var prior = found.prior ? ", whose prior is " + found.prior : "";
+    byId("about").textContent = "Drag the point in y" + prior + ". " + found.mapping + " takes it to z, the decoder takes z to x.";
     byId("from").hidden = !found.examples;
     byId("up-box").hidden = found.y_dim < 2;
     byId("example").max = found.examples - 1;

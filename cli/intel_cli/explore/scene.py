@@ -59,6 +59,7 @@ class Scene:
         return {
             "name": str(run.info["name"]),
             "mapping": mapping_of(run.spec),
+            "prior": "" if run.spec.prior.is_usual else str(run.spec.prior),
             "y_dim": run.model.y_dim,
             "z_dim": run.model.z_dim,
             "planes": [list(plane) for plane in self._planes],

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from intel_core.data.dataset import Dataset
     from intel_core.evaluation.run import Run
+    from intel_core.recipe.runspec import RunSpec
 
 __all__ = ["Page", "Picture", "gather"]
 
@@ -143,12 +144,21 @@ def _summary(run: Run) -> list[str]:
     steps = run.metrics.get("step", spec.steps)
     first = (
         f"A variational auto-encoder with the mapping {mapping_of(run.spec)} between y ({run.model.y_dim} dimensions) "
-        f"and z ({run.model.z_dim}), trained on {data['name']}: {data['train']:,} {kind} of shape {shape}."
+        f"and z ({run.model.z_dim}){_rivals(spec)}, trained on {data['name']}: {data['train']:,} {kind} of shape "
+        f"{shape}."
     )
     seconds = run.metrics.get("seconds")
     took = f" in {_duration(seconds)}" if isinstance(seconds, int | float) else ""
     best = f", the best of {run.restarts} starts" if run.restarts > 1 else ""
     return [first, f"It took {steps:,} steps of {spec.batch_size:,} examples{took}, from seed {run.seed}{best}."]
+
+
+def _rivals(spec: RunSpec) -> str:
+    """What it has in the place of the prior N(0, I) and of Gaussians with independent dimensions, if anything."""
+    said = [
+        f"the {kind} {one}" for kind, one in (("prior", spec.prior), ("posterior", spec.posterior)) if not one.is_usual
+    ]
+    return f", with {' and '.join(said)}" if said else ""
 
 
 def _duration(seconds: float) -> str:
@@ -176,6 +186,8 @@ def _settings(run: Run) -> dict[str, str]:
     settings = {
         "mapping": mapping_of(run.spec),
         "mapping in full": " → ".join(info["spec"].get("mapping") or []) or "identity",
+        "prior": str(spec.prior),
+        "posterior": str(spec.posterior),
         "data": f"{data['name']}: {data['train']:,} train, {data['validation']:,} validation, {data['test']:,} test",
         "data in full": str(info["spec"].get("data")),
         "latent": f"{run.model.y_dim} dimensions of y, {run.model.z_dim} of z",

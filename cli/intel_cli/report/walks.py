@@ -13,6 +13,7 @@ from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.svg import Frame, dots, frame, line, squared, window, wrap
 from intel_cli.report.vectors import as_drawn
 from intel_core.data.values import to_float
+from intel_core.helpers.own_prior import own_prior
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
 
     Args:
         run: the run.
-        dataset: its data, from whose test part bases are taken; without them the prior's mean is the only one.
+        dataset: its data, from whose test part bases are taken; without them the point 0 is the only one.
     """
     dims, notes = _dims(run)
     images = len(run.model.x_shape) == 3
@@ -104,9 +105,10 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
 
 
 def _bases(run: Run, dataset: Dataset | None, limits: tuple[float, float]) -> tuple[Tensor, list[Base]]:
-    """The prior's mean and some test examples of different classes."""
+    """The point 0, which is the mean of N(0, I), and some test examples of different classes."""
     ys = [torch.zeros(1, run.model.y_dim)]
-    bases = [Base("the prior’s mean, y = 0", "", [0.0] * run.model.y_dim)]
+    zero = "the prior’s mean, y = 0" if own_prior(run.model) is None else "y = 0"
+    bases = [Base(zero, "", [0.0] * run.model.y_dim)]
     if dataset is None:
         return ys[0], bases
     test = dataset.test
