@@ -16,6 +16,7 @@ from intel_core.errors import IntelError, SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
 from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.reading.paths import READERS, path_in, refuse_missing
 from intel_core.reading.values import can_be_values
 from intel_core.recipe.contracts import check_dataset, check_schedules, check_texts, load_dataset
 from intel_core.recipe.resolving import resolve
@@ -100,20 +101,27 @@ def _standardized(data: Any) -> str:
 
 
 def _refuse_path(data: str) -> None:
-    """Refuse the path of a file, which does not say how it is to be read.
+    """Refuse the path of a file, which does not say how it is to be read, and one where nothing is.
 
     Raises:
         SpecError: naming the data sets that read files.
+        DataError: if there is no such file, with the nearest name that there is.
     """
+    refuse_missing(data)
     known = [component for component in plugins.available("datasets") if component.status == "OK"]
-    if any(data.strip() in (component.name, component.qualified) for component in known) or not os.path.exists(data):
+    path, settings = (data, "") if os.path.exists(data) else path_in(data)
+    if any(path.strip() in (component.name, component.qualified) for component in known) or not os.path.exists(path):
         return
     readers = []
     for component in known:
         with contextlib.suppress(IntelError):
             readers += [component.name] if "path" in loading.load("datasets", component.name).model_fields else []
-    forms = ", ".join(f'"{name}:path={data}"' for name in readers) or "none that is installed"
-    raise SpecError(f"data={data!r} is a file or a folder; say which data set reads it: {forms}")
+    usual = READERS.get(os.path.splitext(path)[1].lower())
+    readers = [usual] if usual in readers else readers
+    forms = ", ".join(f'"{name}:path={path}{"," if settings else ""}{settings}"' for name in readers)
+    raise SpecError(
+        f"data={data!r} is a file or a folder; say which data set reads it: {forms or 'none that is installed'}"
+    )
 
 
 def prepare(

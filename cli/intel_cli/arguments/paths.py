@@ -8,21 +8,15 @@ from pathlib import Path
 
 from intel_core.components import discovery as plugins
 from intel_core.errors import DataError
+from intel_core.reading.paths import READERS, refuse_missing
 
 __all__ = ["data_spec"]
 
-READERS = {
-    ".csv": "table",
-    ".tsv": "table",
-    ".parquet": "table",
-    ".npy": "arrays",
-    ".npz": "arrays",
-}
 FOLDERS = "images"
 TRAINING = ("train", "training")
 """Names, without their endings, by which a file is the training part of a table of several files."""
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-READERS |= dict.fromkeys(IMAGES, FOLDERS)
+_READERS = {**READERS, **dict.fromkeys(IMAGES, FOLDERS)}
 
 
 def data_spec(text: str) -> str:
@@ -47,12 +41,11 @@ def data_spec(text: str) -> str:
     else:
         path = Path(head).expanduser()
     if not head or not path.exists():
-        if path.suffix.lower() in READERS or head.startswith(("./", "../", "/", "~")):
-            raise DataError(f"there is no file or folder {str(path)!r}")
+        refuse_missing(text)
         return text
-    reader = _reader_of_folder(path) if path.is_dir() else READERS.get(path.suffix.lower())
+    reader = _reader_of_folder(path) if path.is_dir() else _READERS.get(path.suffix.lower())
     if reader is None:
-        kinds = ", ".join(suffix for suffix in READERS if suffix not in IMAGES)
+        kinds = ", ".join(READERS)
         raise DataError(
             f"{str(path)!r} cannot be read as data; expected a {kinds} file, an image or a folder of images"
         )

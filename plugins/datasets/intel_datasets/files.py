@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,11 @@ from torch import Tensor
 
 from intel_core.data.splitting import split_rows
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.paths import READERS, deepest_existing, names_in
 
 __all__ = ["TENTHS", "Shares", "check_suffix", "encode_labels", "find_path"]
 
 Array = np.ndarray[Any, Any]
-
-_READERS = {".npy": "arrays", ".npz": "arrays", ".csv": "table", ".tsv": "table", ".parquet": "table"}
 
 
 @dataclass(frozen=True)
@@ -119,38 +117,20 @@ def find_path(name: str, path: str, data_dir: Path | None, *, folder: bool | Non
             is_other = candidate.is_file() or candidate.is_dir()
             actual = f"a {other}" if is_other else "no file, but a device or a pipe"
             raise DataError(f"{name}: {candidate} is {actual}, expected a {sort}{hint}")
-    parents = [_deepest_existing(candidate) for candidate in candidates]
+    parents = [deepest_existing(candidate) for candidate in candidates]
     missing = parents[0][1]
     names: list[str] = []
     for parent, part in parents:
-        names.extend(_names_in(parent, only_folders=bool(folder) or part != wanted.name))
+        names.extend(names_in(parent, only_folders=bool(folder) or part != wanted.name))
     where = " or ".join(dict.fromkeys(str(parent) for parent, _ in parents))
     sort = sort if missing == wanted.name else "folder"
     raise DataError(f"{name}: no {sort} {missing} in {where}{did_you_mean(missing, names, say='names there')}")
 
 
-def _deepest_existing(path: Path) -> tuple[Path, str]:
-    """The nearest folder above that exists, and the first part that is missing in it."""
-    missing = path.name
-    for parent in path.parents:
-        if parent.is_dir():
-            return parent, missing
-        missing = parent.name
-    return Path(path.anchor), missing
-
-
-def _names_in(folder: Path, *, only_folders: bool) -> list[str]:
-    try:
-        entries = itertools.islice(folder.iterdir(), 2000)  # more names would only delay the message
-        return [e.name for e in entries if not e.name.startswith(".") and (e.is_dir() or not only_folders)]
-    except OSError:
-        return []
-
-
 def _other_reader(path: Path) -> str:
     if path.is_dir():
         return f"; for a folder of images: images:path={path}"
-    reader = _READERS.get(path.suffix.lower())
+    reader = READERS.get(path.suffix.lower())
     return f"; for {path.suffix} files: {reader}:path={path}" if reader else ""
 
 
@@ -165,7 +145,7 @@ def check_suffix(name: str, path: Path, accepted: Sequence[str]) -> str:
     """
     suffix = path.suffix.lower()
     if suffix not in accepted:
-        hint = _other_reader(path) if suffix in _READERS else ""
+        hint = _other_reader(path) if suffix in READERS else ""
         raise DataError(f"{name}: {path.name} ends in {suffix or 'nothing'}, expected {' or '.join(accepted)}{hint}")
     return suffix
 
