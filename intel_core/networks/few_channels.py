@@ -1,9 +1,9 @@
-"""How does a transposed convolution to one or a few channels keep a CPU busy? It makes blocks of pixels at once.
+"""How do convolutions between images of few channels and features keep a CPU busy? They make blocks of pixels at once.
 
 The kernels of a CPU compute 8 or 16 output channels in one instruction. A decoder's last layer has 1 or 3, and leaves
 most of each instruction empty. A block of B x B pixels of one channel is B² channels of one pixel: an ordinary
 convolution makes them, with a larger kernel that holds the small one at B² places, and `pixel_shuffle` puts them side
-by side.
+by side. The gradient of an encoder's first layer with respect to its images is such a transposed convolution, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["MOST_CHANNELS", "conv_transpose_to_few"]
+__all__ = ["MOST_CHANNELS", "conv_from_few", "conv_transpose_to_few"]
 
 MOST_CHANNELS = 4
 """The largest number of output channels for which blocks are faster."""
@@ -44,6 +44,59 @@ def conv_transpose_to_few(x: Tensor, weight: Tensor, bias: Tensor, stride: int, 
     """
     out: Tensor = _ToFew.apply(x, weight, bias, stride, size)  # type: ignore[no-untyped-call]  # torch's own gap
     return out
+
+
+def conv_from_few(x: Tensor, weight: Tensor) -> Tensor:
+    """The result of ``F.conv2d(x, weight, stride=2, padding=1)`` for images of few channels that need a gradient.
+
+    Only the gradient with respect to the images is computed otherwise, three times as fast as torch's.
+
+    Args:
+        x: ``(n, in, height, width)``, height and width even.
+        weight: ``(out, in, 4, 4)``.
+
+    >>> conv_from_few(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4))[0, 0]
+    tensor([[9., 9.],
+            [9., 9.]])
+    """
+    out: Tensor = _FromFew.apply(x, weight)  # type: ignore[no-untyped-call]  # torch's own gap
+    return out
+
+
+class _FromFew(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(x, weight, stride=2, padding=_PADDING)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            height, width = x.shape[2:]
+            of_x = conv_transpose_to_few(gradient, weight, weight.new_zeros(weight.shape[1]), 2, (height, width))
+        if ctx.needs_input_grad[1]:
+            padding, wanted = [_PADDING] * 2, [False, True, False]
+            of_weight = torch.ops.aten.convolution_backward(
+                gradient, x, weight, None, [2, 2], padding, [1, 1], False, [0, 0], 1, wanted
+            )[1]
+        return of_x, of_weight
+
+    @staticmethod
+    def jvp(ctx: Any, of_x: Tensor | None, of_weight: Tensor | None) -> Tensor:
+        """Linear in x, and in the weight."""
+        x, weight = ctx.saved_tensors
+        pairs = [(of_x, weight), (x, of_weight)]
+        parts = [F.conv2d(a, b, stride=2, padding=_PADDING) for a, b in pairs if a is not None and b is not None]
+        return functools.reduce(torch.add, parts)
 
 
 class _ToFew(torch.autograd.Function):

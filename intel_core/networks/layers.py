@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from intel_core.networks.few_channels import MOST_CHANNELS, conv_transpose_to_few
+from intel_core.networks.few_channels import MOST_CHANNELS, conv_from_few, conv_transpose_to_few
 
 __all__ = ["ConvDecoder", "ConvEncoder", "glorot_", "mlp_decoder", "mlp_encoder"]
 
@@ -89,10 +89,25 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
+def _plainly(x: Tensor) -> bool:
+    """Whether kernels of torch's own are used: beside a CPU, and where other numbers or compilers have their own."""
+    return x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+
+
+class _Down(nn.Conv2d):
+    """A 4x4 convolution with stride 2 and no bias; of images that are learned the gradient is computed in blocks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, in, height, width) -> (n, out, height / 2, width / 2)``."""
+        if x.requires_grad and self.in_channels <= MOST_CHANNELS and not _plainly(x):
+            return conv_from_few(x, self.weight)
+        return super().forward(x)
+
+
 def _down(channels_in: int, channels_out: int, size: tuple[int, int]) -> list[nn.Module]:
     """A 4x4 convolution with stride 2 and ``SAME`` padding: 1 before, and 1 (even size) or 2 (odd) after."""
     odd = [n % 2 for n in size]
-    conv = nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
+    conv = _Down(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
     return [nn.ZeroPad2d((0, odd[1], 0, odd[0])), conv] if any(odd) else [conv]
 
 
@@ -145,8 +160,7 @@ class _Up(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """``padding=1`` drops the first and last row and column; whatever exceeds the size is cut at the end."""
-        plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()  # both have kernels of their own
-        if self.bias is not None and self.out_channels <= MOST_CHANNELS and x.device.type == "cpu" and not plain:
+        if self.bias is not None and self.out_channels <= MOST_CHANNELS and not _plainly(x):
             return conv_transpose_to_few(x, self.weight, self.bias, self.stride[0], self.size)
         x = super().forward(x, output_size)
         height, width = self.size

@@ -1,4 +1,4 @@
-"""A transposed convolution by blocks of pixels is the transposed convolution, and so are its derivatives."""
+"""Convolutions to and from few channels by blocks of pixels are torch's, and so are their derivatives."""
 
 import itertools
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.func import jacfwd, vmap
 from torch.nn import functional as F
 
-from intel_core.networks.few_channels import MOST_CHANNELS, conv_transpose_to_few
+from intel_core.networks.few_channels import MOST_CHANNELS, conv_from_few, conv_transpose_to_few
+from intel_core.networks.layers import ConvEncoder
 
 
 def inputs(n, channels, size, *, grad=True):
@@ -113,3 +114,61 @@ def test_single_precision_rounds_as_torch_does():
     low = [t.float() for t in (x, weight, bias)]
     errors = [(f(*low, 1, (28, 28)) - exact).abs().max() for f in (conv_transpose_to_few, reference)]
     assert errors[0] <= 3 * errors[1]
+
+
+# --- from few channels to features -------------------------------------------------------------------------------
+
+
+def images(n, channels, size):
+    """Images and weights in float64."""
+    generator = torch.Generator().manual_seed(sum(size))
+    shapes = ((n, channels[0], *size), (channels[1], channels[0], 4, 4))
+    return [torch.randn(s, generator=generator, dtype=torch.float64, requires_grad=True) for s in shapes]
+
+
+def plain(x, weight):
+    return F.conv2d(x, weight, stride=2, padding=1)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    n=st.integers(1, 3),
+    channels=st.tuples(st.integers(1, MOST_CHANNELS), st.integers(1, 5)),
+    halves=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_features_of_images_that_learn_are_those_of_torch_and_so_are_gradients(n, channels, halves):
+    tensors = images(n, channels, [2 * half for half in halves])
+    ours, theirs = conv_from_few(*tensors), plain(*tensors)
+    assert torch.equal(ours, theirs)
+    gradient = torch.randn(theirs.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for one, other in zip(
+        torch.autograd.grad(ours, tensors, gradient), torch.autograd.grad(theirs, tensors, gradient), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+
+
+def test_other_derivatives_of_images_that_learn():
+    tensors = images(2, (1, 2), (4, 6))
+    assert torch.autograd.gradgradcheck(conv_from_few, tensors)
+    x, weight = (tensor.detach() for tensor in tensors)
+    for argument in range(2):
+        ours, theirs = (jacfwd(f, argnums=argument)(x, weight) for f in (conv_from_few, plain))
+        torch.testing.assert_close(ours, theirs)
+    stacked = [torch.stack([tensor, 2 * tensor]) for tensor in (x, weight)]
+    torch.testing.assert_close(vmap(conv_from_few)(*stacked)[1], plain(2 * x, 2 * weight))
+
+
+@pytest.mark.parametrize("size", [28, 13])
+def test_an_encoder_gives_images_of_a_data_set_to_torch_and_images_that_learn_the_same_features(size):
+    encoder = ConvEncoder((1, size, size), (8, 16), 4).eval()
+    x = torch.rand(5, 1, size, size, generator=torch.Generator().manual_seed(0))
+    usual = encoder(x)
+    for layer in encoder:
+        x = F.conv2d(x, layer.weight, stride=2, padding=1) if isinstance(layer, torch.nn.Conv2d) else layer(x)
+    assert torch.equal(usual, x)
+    learned = torch.rand(5, 1, size, size, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.equal(encoder(learned), usual)
+    (ours,) = torch.autograd.grad(encoder(learned).square().sum(), learned)
+    again = learned.detach().double().requires_grad_()
+    (theirs,) = torch.autograd.grad(encoder.double()(again).square().sum(), again)
+    torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-5)
