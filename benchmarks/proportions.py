@@ -1,6 +1,6 @@
 """Are unequal shares of zeros and ones on MNIST learned, from equal ones? A table over true shares and seeds.
 
-    INTEL_DATA_DIR=... python benchmarks/proportions.py [--mapping cluster:k=2,learnable=true,split=line]
+    INTEL_DATA_DIR=... python benchmarks/proportions.py [--mapping MAPPING]
         [--share 0.1] [--seeds 5] [--jobs 2] [--latent 10] [--steps 4000] [--runs runs/proportions] [--out FILE]
 
 The learned share of zeros is that of the cluster with the larger ratio of zeros to ones among test images, clusters
@@ -57,7 +57,7 @@ def one(job: tuple[str, float, int, int, int, Path]) -> dict[str, float]:
 def main() -> None:
     """Train what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mapping", default="cluster:k=2,learnable=true,split=line")
+    parser.add_argument("--mapping", default="cluster:k=2,preset=paper,c2=0.5,learnable=true,split=simplex")
     parser.add_argument("--share", type=float, action="append", help="true share of zeros; may be repeated")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())

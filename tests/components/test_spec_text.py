@@ -594,11 +594,11 @@ def test_field_lines() -> None:
 
 def test_what_a_validator_fills_in_is_not_written() -> None:
     """The explicit text says every field; the short one of the same spec only what a user would type."""
-    spec = parse_spec("mappings", "cluster:k=2,learnable=true")
+    spec = parse_spec("mappings", "cluster:k=2,learnable=false")
     again = parse_spec("mappings", format_spec(spec, explicit=True))
     assert again == spec
-    assert str(again) == "cluster:k=2,learnable=true"
-    assert str(parse_spec("mappings", "cluster:k=2,learnable=true,c2=0.3")) == "cluster:k=2,c2=0.3,learnable=true"
+    assert str(again) == "cluster:k=2,learnable=false"
+    assert str(parse_spec("mappings", "cluster:k=2,learnable=false,c2=0.3")) == "cluster:k=2,c2=0.3,learnable=false"
 
 
 def test_a_comma_instead_of_the_colon_is_told_with_what_to_write():

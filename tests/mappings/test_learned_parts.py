@@ -13,7 +13,8 @@ from intel_core.recipe.building import build_model
 ROWS = {
     "cluster:k=3,learnable=true": 4,
     "cluster:k=3,learnable=true,estimator=pathwise": 4,
-    "cluster:k=2,learnable=true,split=line": 4,
+    "cluster:k=3,split=sectors": 4,
+    "cluster:k=2,learnable=true,split=simplex": 4,
     "sparse:gamma=3": 4,
     "hierarchy:levels=2": 4,
     "hierarchy:levels=2,form=affine": 4,

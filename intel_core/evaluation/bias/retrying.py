@@ -116,8 +116,8 @@ def _for_part(common: Retry, again: str, specs: list[MappingSpec], texts: list[s
 def with_setting(text: str, name: str, value: str) -> str:
     """A mapping's text with one setting changed; empty where the mapping refuses it.
 
-    >>> with_setting("cluster:k=4", "learnable", "true"), with_setting("identity", "learnable", "true")
-    ('cluster:k=4,learnable=true', '')
+    >>> with_setting("sparse", "gamma", "10"), with_setting("identity", "gamma", "10")
+    ('sparse:gamma=10.0', '')
     """
     try:
         if name not in type(parse_spec("mappings", text)).model_fields:

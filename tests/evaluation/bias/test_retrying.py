@@ -38,7 +38,8 @@ def test_a_setting_is_changed_where_the_mapping_has_it(text: str, name: str, val
 
 def test_all_mappings_of_a_run_are_in_the_advice(tmp_path: Path) -> None:
     run = fit(
-        mapping=["cluster:k=[2,3],dims=0-3", "sparse"], data="digits", latent=6, steps=3, run_dir=tmp_path / "run"
+        mapping=["cluster:k=[2,3],dims=0-3,learnable=false", "sparse"], data="digits", latent=6, steps=3,
+        run_dir=tmp_path / "run",
     )  # fmt: skip
     cluster, sparse = retries(run)
     again = ["intel", "train", "--config", str(tmp_path / "run" / "run.json")]
@@ -68,13 +69,13 @@ def test_a_run_whose_shares_are_learned_is_not_told_to_learn_them(tmp_path: Path
     (found,) = retries(run)
     assert found.learnable == ""
     assert found.of_k(4) == ""
-    assert found.of_k(10).endswith(" --mapping cluster:k=10,learnable=true")
+    assert found.of_k(10).endswith(" --mapping cluster:k=10")
 
 
 def test_every_command_that_a_verdict_names_can_be_pasted(tmp_path: Path) -> None:
     """In a folder whose name has a space; folders that exist are not named as new ones."""
     settings: dict[str, Any] = {"data": "digits", "latent": 4, "steps": 3}
-    run = fit(mapping="cluster:k=2", run_dir=tmp_path / "my run", **settings)
+    run = fit(mapping="cluster:k=2,learnable=false", run_dir=tmp_path / "my run", **settings)
     plain = fit(run_dir=tmp_path / "plain", **settings)
     (tmp_path / "my run-seeds").mkdir()
     (alone,), (beside,) = retries(run), retries(run, plain)
