@@ -3,12 +3,13 @@
     python benchmarks/conformance.py [--seeds 20] [--steep-seeds 200] [--jobs 2] [--only mutants]
                                      [--out docs/results/conformance-tables.md]
 
-mutants: every faulty mapping of plugins/conformance/tests/specimens/mutants, in each precision and over 20 seeds, given
-to the check that is meant for it. steep: correct mappings that are steep or contract, checked at level standard over
-200 seeds (thm1.inequality in 20 of them: it takes most of the time, and its rate of false alarms is proven). jumps: a
-jump of size J on a random hyperplane, added to a continuous mapping, and the share of the segments crossing it on which
-`scan` finds it. theorem: how often, over random seeds, the lower bound of KL in z exceeds KL in y, for mappings that
-differ between training and generation and for some that do not.
+mutants: every faulty mapping of plugins/conformance/tests/specimens/mutants, in each precision and over 20 seeds,
+given to the check that is meant for it. rivals: the same for faulty priors and posteriors, those of
+specimens/rivals.py, and what is installed, given to all checks. steep: correct mappings that are steep or contract,
+checked at level standard over 200 seeds (thm1.inequality in 20 of them: it takes most of the time, and its rate of
+false alarms is proven). jumps: a jump of size J on a random hyperplane, added to a continuous mapping, and the share
+of the segments crossing it on which `scan` finds it. theorem: how often, over random seeds, the lower bound of KL in z
+exceeds KL in y, for mappings that differ between training and generation and for some that do not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from intel_conformance import check_mapping
+from intel_conformance import check_mapping, check_posterior, check_prior
 from intel_conformance.continuity.scan import scan
 from intel_conformance.continuity.segments import random_segments
 from intel_conformance.kl_bounds import kl_lower_bound
@@ -31,10 +32,12 @@ from torch import Tensor
 
 import intel_core
 from intel_core import load_mapping
+from intel_core.components.discovery import available
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "conformance" / "tests"))
 
 from specimens.mutants import MUTANTS
+from specimens.rivals import RIVALS
 from specimens.steep import STEEP
 
 FAMILIES: dict[str, Any] = {
@@ -67,6 +70,30 @@ def mutant(number: int, seeds: int) -> tuple[int, list[int]]:
         ]
         killed.append(sum(result.status == "failed" for result in found))
     return number, killed
+
+
+KINDS: dict[str, Any] = {"prior": check_prior, "posterior": check_posterior}
+
+
+def rival(number: int, seeds: int) -> tuple[int, int, str]:
+    """In how many seeds a faulty prior or posterior is found by its check, and what that says in the first."""
+    torch.set_num_threads(1)
+    faulty = RIVALS[number]
+    if faulty.registered:
+        intel_core.register(f"{faulty.kind}s", f"mutant_{faulty.name.lower()}", type(faulty.what))
+    reports = [
+        KINDS[faulty.kind](faulty.what, y_dim=faulty.y_dim, only=[faulty.kills], seed=seed) for seed in range(seeds)
+    ]
+    results = [report.results[0] for report in reports]
+    return number, sum(result.status == "failed" for result in results), results[0].message.partition("\n")[0]
+
+
+def installed(job: tuple[str, int]) -> tuple[str, int, list[str]]:
+    """An installed prior or posterior and a seed: how many checks ran, and which failed."""
+    torch.set_num_threads(1)
+    text, seed = job
+    report = KINDS[text.partition(":")[0]](text, seed=seed)
+    return text, report.ran, [f"{result.id} (seed {seed})" for result in report.results if result.bad]
 
 
 def steep(job: tuple[str, int]) -> tuple[str, int, int, list[str]]:
@@ -154,6 +181,24 @@ def mutant_table(jobs: int, seeds: int) -> str:
     return "\n".join(lines)
 
 
+def rival_table(jobs: int, seeds: int) -> str:
+    """In how many seeds each faulty prior and posterior is found, and the false alarms of those that are installed."""
+    lines = [f"| kind | fault | check | found, of {seeds} | what it says, shortened |", "|---|---|---|---|---|"]
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        for number, killed, said in pool.map(functools.partial(rival, seeds=seeds), range(len(RIVALS))):
+            faulty, words = RIVALS[number], said.replace("|", "\\|")
+            words = words if len(words) <= 100 else f"{words[:97].rsplit(' ', 1)[0]} …"
+            lines.append(f"| {faulty.kind} | {faulty.name} | `{faulty.kills}` | {killed} | {words} |")
+        texts = [f"{kind}:{one.name}" for kind in KINDS for one in available(f"{kind}s") if one.status == "OK"]
+        found = list(pool.map(installed, [(text, seed) for text in texts for seed in range(seeds)]))
+    lines += ["", "| installed | seeds | checks run | false alarms |", "|---|---|---|---|"]
+    for text in texts:
+        mine = [row for row in found if row[0] == text]
+        failed = [name for _, _, bad in mine for name in bad]
+        lines.append(f"| `{text}` | {len(mine)} | {sum(row[1] for row in mine)} | {', '.join(failed) or '0'} |")
+    return "\n".join(lines)
+
+
 def steep_table(jobs: int, seeds: int) -> str:
     """The false alarms of each correct mapping."""
     lines = ["| correct mapping | seeds | checks run | false alarms |", "|---|---|---|---|"]
@@ -189,12 +234,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--steep-seeds", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--only", action="append", choices=["mutants", "steep", "jumps", "theorem"])
+    parser.add_argument("--only", action="append", choices=["mutants", "rivals", "steep", "jumps", "theorem"])
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tables: dict[str, Callable[[], str]] = {
         "mutants": lambda: mutant_table(arguments.jobs, arguments.seeds),
+        "rivals": lambda: rival_table(arguments.jobs, arguments.seeds),
         "steep": lambda: steep_table(arguments.jobs, arguments.steep_seeds),
         "jumps": lambda: jump_table(2 * arguments.seeds),
         "theorem": lambda: theorem_table(arguments.seeds),
