@@ -17,6 +17,8 @@ CODES = (
 )
 """Numbers by which tables and instruments mark what is missing."""
 _FEWEST = 4
+_FEW = 100
+"""So few rows say little of what is usual in a column."""
 _MOST_NAMED = 3
 
 
@@ -56,18 +58,28 @@ def missing_codes(x: Tensor) -> list[tuple[int, float, int]]:
     return found
 
 
-def warn_of_codes(name: str, x: Tensor, columns: Sequence[str] = (), *, stacklevel: int = 2) -> None:
+def warn_of_codes(
+    name: str, x: Tensor, columns: Sequence[str] = (), *, usual: Tensor | None = None, stacklevel: int = 2
+) -> bool:
     """Warn of values that look like codes for missing ones: a model would learn them as values.
 
     Args:
         name: of the data, for messages.
         x: finite numbers ``(n, D)``; images are looked at as one column.
         columns: names of the columns, if they have some.
+        usual: rows ``(m, D)`` of values that are usual, where they are known: few rows are held against them as well.
         stacklevel: as of `warnings.warn`, of the caller.
+
+    Returns:
+        Whether there are any.
     """
     found = missing_codes(x if x.dim() == 2 else x.reshape(-1, 1))
+    if usual is not None and len(x) <= _FEW:
+        import torch
+
+        found = sorted({*found, *missing_codes(torch.cat([x.double(), usual.double()]))})
     if not found:
-        return
+        return False
     said = [
         f"{code:g} ({f'column {repr(columns[column]) if columns else column}, ' if x.dim() == 2 else ''}"
         f"{count:,} of {len(x) if x.dim() == 2 else x.numel():,} {'rows' if x.dim() == 2 else 'values'})"
@@ -79,3 +91,4 @@ def warn_of_codes(name: str, x: Tensor, columns: Sequence[str] = (), *, stacklev
         "are codes, remove these rows or fill them in first",
         stacklevel=stacklevel + 1,
     )
+    return True

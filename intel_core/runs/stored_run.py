@@ -256,13 +256,13 @@ class StoredRun:
         """The inverse of `standardise`: samples and reconstructions in the units of the data file."""
         return self.units.original(x)
 
-    def adapt(self, examples: Examples) -> Examples:
+    def adapt(self, examples: Examples, name: str = "examples") -> Examples:
         """Examples in their own units, converted to those of the model; see `Units.adapt`.
 
         Raises:
             DataError: if a column is missing, or the shape or the values do not fit the model.
         """
-        return self.units.adapt(examples)
+        return self.units.adapt(examples, name)
 
     def check(self, x: Any) -> Tensor:
         """Examples as a tensor of the model's shape.

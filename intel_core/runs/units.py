@@ -16,12 +16,15 @@ from torch import Tensor
 from intel_core.data.dataset import Split
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.capabilities import Examples
+from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.values import read_values
 
 __all__ = ["Units"]
 
 _FAR = 10.0
 """Standard deviations between a column's median and the training data's mean that are worth a warning."""
+_USUAL = 3.0
+"""Standard deviations from the training data's mean within which values are usual."""
 _ROUNDING = 1e-4
 """By how much values of [0, 1] may leave it, as those of resized images do."""
 
@@ -82,20 +85,26 @@ class Units:
         x = self._shaped(read_values("examples", given, dtype, self._positions).x)
         if standardised:
             return self.check(x)
+        has_codes = self._warn_of_codes("examples", x, stacklevel=4)
         if self.scaling is not None:
             x = self.standardise(x.double()).float()
-            self._warn_if_far(x)
+            if not has_codes:
+                self._warn_if_far(x)
         elif x.dtype == torch.uint8 and self._data.get("support") == "real":
             raise DataError("examples are bytes, which stand for x / 255, but the run was trained on real numbers")
         x = self.check(x)
         self._require_support(x)
         return x
 
-    def adapt(self, examples: Examples) -> Examples:
+    def adapt(self, examples: Examples, name: str = "examples") -> Examples:
         """Examples in their own units, converted to those of the training data.
 
         Columns are found by their names, if both have names. Values are standardised as the training data were. Labels
         get the numbers that their names have in the training data, and new names get the next numbers.
+
+        Args:
+            examples: as they were read.
+            name: of the data, for messages; without one, values that look like codes for missing ones are not told.
 
         Raises:
             DataError: if a column is missing, or the shape or the values do not fit.
@@ -103,6 +112,8 @@ class Units:
         x = examples.x.unsqueeze(1) if examples.x.dim() == 1 else examples.x
         positions = self._positions(examples.columns)
         x = x if positions is None else x[:, positions]
+        if name and x.shape[1:] == self.shape:
+            self._warn_of_codes(name, x, stacklevel=3)
         if self.scaling is not None and x.shape[1:] == self.shape:
             x = self.standardise(x).float()
         classes, labels = list(self._data.get("classes", ())), examples.labels
@@ -186,6 +197,16 @@ class Units:
                 f"examples have values from {low:g} to {high:g}, but the run was trained on values in [0, 1]; scale "
                 "them alike, e.g. x / 255, or give bytes (uint8), which are divided by 255"
             )
+
+    def _warn_of_codes(self, name: str, raw: Tensor, *, stacklevel: int) -> bool:
+        """Tell of values such as -999, as is done for training data; whether there are any."""
+        if raw.dtype == torch.uint8 or len(raw) == 0 or not bool(torch.isfinite(raw).all()):  # which is told as such
+            return False
+        usual = None
+        if self.scaling is not None and raw.dim() == 2:
+            mean, std = (torch.tensor(self.scaling[key], dtype=torch.float64) for key in ("mean", "std"))
+            usual = mean + torch.linspace(-_USUAL, _USUAL, 5, dtype=torch.float64).unsqueeze(1) * std
+        return warn_of_codes(name, raw, self._columns, usual=usual, stacklevel=stacklevel + 1)
 
     def _warn_if_far(self, x: Tensor) -> None:
         """Standardised values that are taken for raw ones lie far from the training data, as a rule."""

@@ -78,6 +78,7 @@ def encode(
     from intel_core.components.spec import parse_spec
     from intel_core.compute.device import pick_device
     from intel_core.data.dataset import DatasetSpec
+    from intel_core.errors import DataError
     from intel_core.evaluation.run import load_run
     from intel_core.reading.capabilities import Unsplit
     from intel_core.reading.data_dir import data_dir_or_default
@@ -99,18 +100,22 @@ def encode(
         assert isinstance(spec, DatasetSpec)
         place = data_dir_or_default(data_dir)
         spec = read_like(spec, trained.spec.data, trained.info["data"], place)
+        named = ""
         if split is None and isinstance(spec, Unsplit):
             examples, chosen = spec.examples(place), (str(spec),)
-            names = examples.names
+            names, named = examples.names, data
         else:
-            dataset = spec.load(place)
+            dataset = spec.load(place)  # which tells of values that look like codes for missing ones
             examples = _of_splits(dataset, chosen)
             names = _names(spec, chosen, place)
             if dataset.scaling is not None:
                 # It is standardised by its own rows; undone here, since the model needs the scale of its training data.
                 mean, std = (torch.tensor(values, dtype=torch.float64) for values in dataset.scaling)
                 examples = examples._replace(x=examples.x * std + mean)
-        examples = trained.adapt(examples)
+        try:
+            examples = trained.adapt(examples, named)
+        except DataError as error:
+            raise DataError(f"{data}: {error}") from error
     encoding = trained.encode(examples.x, seed=seed, standardised=True)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
     arrays |= in_components(trained.model, encoding.mean)

@@ -157,6 +157,31 @@ def test_a_folder_with_a_table_for_each_part_is_read_as_a_table(ok, tables):
     assert (data["train"], data["validation"], data["test"]) == (20, 20, 20)
 
 
+@pytest.mark.filterwarnings("always:.*codes for missing")
+@pytest.mark.parametrize(("options", "rows"), [((), 20), (("--split", "train"), 20)])
+def test_a_code_for_missing_values_is_warned_of_once(ok, tables, options, rows):
+    frame = pd.read_csv("new.csv")
+    frame.loc[[3, 8], ["a", "c"]] = -999  # c is no column of the run
+    frame.to_csv("codes.csv", index=False)
+    said = ok("encode", "run", "--data", "codes.csv", "-o", "codes.npz", *options).stderr
+    assert said.count("Warning") == 1
+    assert f"codes for missing ones are taken as numbers: -999 (column 'a', 2 of {rows} rows)" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda frame: frame.drop(columns="a"), "there is no column 'a'; columns: b, c"),
+        (lambda frame: frame.assign(a="?"), "column 'a' of other.csv is not numeric"),
+        (lambda frame: frame.assign(a=1e300), "column 'a' of other.csv has values beyond"),
+    ],
+)
+def test_other_data_that_do_not_fit_are_named(refused, tables, change, says):
+    change(pd.read_csv("new.csv")).to_csv("other.csv", index=False)
+    (line,) = refused("encode", "run", "--data", "other.csv", "-o", "other.npz", says=says, code=3)
+    assert "other.csv" in line
+
+
 # --- arrays --------------------------------------------------------------------------------------------------------
 
 
