@@ -235,6 +235,7 @@ def refused(here: Path) -> Callable[..., list[str]]:
         assert isinstance(result.exception, SystemExit), repr(result.exception)
         assert result.exit_code == code, result.output
         lines = [line for line in result.stderr.splitlines() if "--help explains" not in line]
+        lines = lines[lines[0].startswith("Reading ") :]  # how a path was read, which is no part of the error
         assert 1 <= len(lines) <= 2 or lines[2].strip() == "^", result.stderr
         assert lines[0].startswith("Error: ")
         assert says in result.stderr

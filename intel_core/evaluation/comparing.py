@@ -200,14 +200,21 @@ def _notes(
         for group in groups
         for run in group.again
     ]
+    others: list[str] = []
     for metric in dict.fromkeys(row.metric for row in rows):
         known = [said[metric] for said in protocols if metric in said]
         differ = [
             name for name in dict.fromkeys(n for one in known for n in one) if len({one.get(name) for one in known}) > 1
         ]
+        if "data" in differ:
+            differ.remove("data")
+            others.append(short_name(metric))
         if differ:
             short = short_name(metric)
             notes.append(f"{short}: not by one protocol everywhere; what differs: {', '.join(differ)}.")
+    if others:
+        about = ", ".join(dict.fromkeys(others))
+        notes.insert(0, f"The runs are of different data: their numbers do not say which model is better ({about}).")
     return (*notes, *_uneven(groups), *_missing(groups, rows))
 
 

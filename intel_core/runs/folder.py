@@ -209,9 +209,20 @@ def _is_blank(folder: Path) -> bool:
 def _nearby(path: Path) -> str:
     if path.is_file() and (path.parent / "run.json").is_file():
         return f"; it is a file of the run {path.parent}"
-    parent = path.parent
-    names = [p.name for p in parent.iterdir() if (p / "run.json").is_file()] if parent.is_dir() else []
+    if inside := sorted(_runs_in(path)):
+        several = len(inside) > 1
+        return f"; it holds {'runs' if several else 'a run'}, so name {'one of them' if several else 'it'}: {inside[0]}"
+    places = [path.parent] if path.is_absolute() else [path.parent, Path("runs") / path.parent]  # where names are found
+    names = [run.name for place in places for run in _runs_in(place)]
     return did_you_mean(path.name, names, say="runs there") if names else ""
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """Runs and groups of runs in a folder; none if it cannot be read."""
+    try:
+        return [path for path in folder.iterdir() if any((path / name).is_file() for name in ("run.json", GROUP_FILE))]
+    except OSError:
+        return []
 
 
 def components_of(spec: RunSpec) -> list[dict[str, str]]:

@@ -49,13 +49,16 @@ class ComponentName(_Text):
 
 
 def named_run(path: Path) -> Path:
-    """The path itself, or the run or the group of that name in ``runs/`` where the path is not there."""
+    """The path itself, or the run or the group of that name in ``runs/`` where the path is none."""
     named = Path("runs") / path
-    if path.exists() or not named.is_dir():
+    if not named.is_dir():
         return path
     from intel_core.runs.folder import GROUP_FILE
 
-    return named if any((named / file).is_file() for file in ("run.json", GROUP_FILE)) else path
+    def is_run(folder: Path) -> bool:
+        return any((folder / file).is_file() for file in ("run.json", GROUP_FILE))
+
+    return named if is_run(named) and not is_run(path) else path
 
 
 class RunPath(_Path):

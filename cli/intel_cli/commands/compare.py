@@ -99,9 +99,13 @@ def compare(
     chosen = (lambda row: any(_matches(row, pattern) for pattern in only)) if only else None
     comparison = compare_groups(group_runs(gathered), level=level, only=chosen)
     if only and not comparison.rows:
-        from intel_core.errors import SpecError
+        from intel_core.errors import SpecError, did_you_mean
+        from intel_core.evaluation.comparing import numbers_of, short_name
 
-        raise SpecError(f"no number is called {', '.join(only)}; leave out --only to see all")
+        numbers = {name for run in gathered for name in numbers_of(run)}
+        known = {number for _, number in numbers} | {short_name(metric) for metric, _ in numbers}
+        near = "" if len(only) > 1 or "*" in only[0] else did_you_mean(only[0].rpartition(".")[2], known, say="names")
+        raise SpecError(f"no number is called {', '.join(only)}{near or '; leave out --only to see all'}")
     if as_json:
         click.echo(telling.json_text(to_json(comparison)))
     elif markdown:

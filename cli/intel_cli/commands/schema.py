@@ -43,8 +43,7 @@ def schema(kind: str, name: str | None) -> None:
             raise click.UsageError(f"no schema is called {kind!r}{did_you_mean(kind, ['run', *one_of], say='kinds')}")
         if name is None:
             names = {component.name for component in plugins.available(kind)}
-            raise click.UsageError(
-                f"which {plugins.singular(plugins.canonical_kind(kind))}?{did_you_mean('', names, say='names')}"
-            )
+            which = plugins.singular(plugins.canonical_kind(kind))
+            raise click.UsageError(f"name the {which} as well{did_you_mean('', names, say='names')}")
         content = loading.load(kind, name).model_json_schema()
     click.echo(json_text({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}))

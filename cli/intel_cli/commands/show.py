@@ -74,6 +74,11 @@ def show(
     if output is not None:
         suffix_of(output, _SUFFIXES)
         _check_folder(output)
+    for text in mappings:
+        if text.startswith("posterior:"):
+            raise click.UsageError(f"{text!r} cannot be drawn: a posterior needs data; intel check tests it")
+        if text.startswith("prior:") and len(mappings) > 1:
+            raise click.UsageError(f"{text!r} cannot be drawn beside others: a prior is drawn alone")
     if len(mappings) == 1 and mappings[0].startswith("prior:"):
         from intel_cli.pictures.densities import prior_figure
 

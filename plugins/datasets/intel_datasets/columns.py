@@ -20,6 +20,8 @@ Array = np.ndarray[Any, Any]
 _THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:([,.' _])\d{3})(?:\1\d{3})*(?:[.,]\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _MOST_NAMED = 5
+_FEW_WORDS = 0.1
+"""In a column of numbers, words are a slip if no more than this share of the rows has them."""
 
 
 def named(columns: Sequence[str]) -> str:
@@ -84,11 +86,16 @@ def _numbers_of_words(name: str, column: str, values: pd.Series[Any], separator:
     strange = values[pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()]
     words = strange if len(strange) else values[is_word]
     example = f"row {words.index[0] + 1} holds {str(words.iloc[0])[:40]!r}" if len(words) else f"{values.dtype}"
+    few = 0 < len(strange) <= _FEW_WORDS * len(values)
     if not header and list(strange.index) == [0]:
         advice = "; the first line seems to name the columns: leave header=false out"
     else:
-        advice = f"{_how_written([str(value) for value in strange], separator)}; leave it out with "
-        advice += f"drop={column}, or use it as label={column}"
+        advice = _how_written([str(value) for value in strange], separator)
+        if few and not advice:  # a column of numbers with a few slips
+            rows = f"the {len(strange):,} rows that hold" if len(strange) > 1 else "the row that holds"
+            advice = f"; mend or remove {rows} no number, or leave the column out with drop={column}"
+        else:
+            advice += f"; leave it out with drop={column}, or use it as label={column}"
     raise DataError(f"table: column {column!r} of {name} is not numeric ({example}){advice}")
 
 

@@ -60,6 +60,8 @@ def refuse_line_above(path: Path, separator: str = "") -> None:
         )
     filled = [line for line in lines if line.strip()]
     for between in separator or ",;\t|":
+        if not separator and any(_parts_all(other, filled) for other in ",;\t|" if other != between):
+            continue  # what looks like columns are the commas of decimals, say
         cells = [[cell.strip() for cell in line.split(between)] for line in filled]
         widths = {len(row) for row in cells[1:]}
         above = [cell for cell in cells[0] if cell]
@@ -71,6 +73,11 @@ def refuse_line_above(path: Path, separator: str = "") -> None:
                 f"table: the first line of {path.name} ({shown!r}) stands alone above {min(widths)} columns, like a "
                 "title; remove that line"
             )
+
+
+def _parts_all(separator: str, lines: Sequence[str]) -> bool:
+    """Whether all lines have the same number of some character, at least one."""
+    return len({line.count(separator) for line in lines}) == 1 and separator in lines[0]
 
 
 def require_names(name: str, first: Sequence[str], frame: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def load(
         scaling = moments(name, values, train)
         values = (values - np.array(scaling[0])) / np.array(scaling[1])
     x = check_examples(name, values)
-    first, second, third = (Split(x[r], None if raw.labels is None else raw.labels[r]) for r in rows)
+    first, second, third = (Split(x[r], None if raw.labels is None else raw.labels[r], numbers=r) for r in rows)
     return Dataset(name, first, second, third, support_of(x), raw.class_names, scaling, columns)
 
 
@@ -310,12 +311,14 @@ def _separator(path: Path) -> str:
     """
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8", errors="replace") as file:
-        line = file.readline(_LONGEST_LINE)
+        line, below = file.readline(_LONGEST_LINE), file.readline(_LONGEST_LINE)
     likely = max(_SEPARATORS, key=line.count)
     if usual not in line and likely in line:
         written = json.dumps(likely) if likely in "\t," else likely
+        commas = likely != "," and re.search(r"\d,\d", below)
         raise DataError(
             f"table: {path.name} seems to have {likely!r} between columns, expected {usual!r}; say separator={written}"
+            + (' and, for numbers like 1,5, decimal=","' if commas else "")
         )
     return usual
 
