@@ -12,6 +12,7 @@ from intel_core.compute.execution import execution
 from intel_core.compute.optimizer import Adam
 from intel_core.data.dataset import Dataset
 from intel_core.errors import SpecError
+from intel_core.fitting.beginning import begin_at_data
 from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.model.prior import FromEncoder
@@ -59,6 +60,7 @@ def make_trainer(
         raise SpecError("compile=true is for one process: between several, a network's layers wait for each other")
     if model is None:
         model = build_model(spec, dataset.x_shape)
+        begin_at_data(model, dataset, spec.seed)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise SpecError(f"there is nothing to train: {spec.encoder} and {spec.decoder} have no weights")
         model = model.to(processes.device or pick_device(spec.device))

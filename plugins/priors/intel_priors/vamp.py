@@ -6,6 +6,7 @@ r"""How does an encoder make a prior? By the posteriors of inputs that are learn
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -15,6 +16,7 @@ from intel_core.errors import SpecError
 from intel_core.model.posterior import DiagonalGaussian, Posterior
 from intel_core.model.prior import Prior
 from intel_priors.densities import component_log_probs, widest
+from intel_priors.spreading import spread_rows
 
 __all__ = ["MixtureOfPosteriors", "VampPrior"]
 
@@ -22,6 +24,10 @@ _ROWS = 8192
 """Draws whose densities are computed at once: with 500 components, 32 MB in float64."""
 _COARSE = 4
 """Initial pseudo-images are noise of this many values a side, enlarged."""
+_EXAMPLES, _EXAMPLES_EACH = 4096, 8
+"""Of so many training examples, or so many times K, those are chosen at which pseudo-inputs begin."""
+_APART = 0.01
+"""How far from its example a pseudo-input begins, in standard deviations: those of equal examples would stay equal."""
 
 
 class MixtureOfPosteriors(NamedTuple):
@@ -79,8 +85,10 @@ class VampPrior(nn.Module):
     parameters are logits of values in (0, 1): unlike a clipped value, a logit always has a gradient.
 
     At first, pseudo-images are smooth random shapes on a dark ground, not noise: all pictures of independent
-    pixels have nearly the same code, and the components would start as one. Other pseudo-inputs are N(0, I), as
-    standardised columns are. Both are drawn from torch's default generator.
+    pixels have nearly the same code, and the components would start as one. Other pseudo-inputs begin at training
+    examples (`begin_at`): components have equal shares and seldom go from one cluster of the data to another, so each
+    cluster keeps as many of them as it has at first. Until they are shown data they are N(0, I). Random numbers are
+    drawn from torch's default generator.
 
     Source: Tomczak and Welling, VAE with a VampPrior, 2018.
 
@@ -88,6 +96,7 @@ class VampPrior(nn.Module):
         components: K.
         x_shape: shape of one example.
         squash: ``sigmoid`` or ``none``; ``auto`` is sigmoid for images ``(C, H, W)``, none for everything else.
+        start: ``data``, or ``noise`` for random shapes and N(0, I); ``auto`` is noise for images, else data.
 
     Raises:
         ValueError: if there is no component.
@@ -99,13 +108,18 @@ class VampPrior(nn.Module):
     """
 
     def __init__(
-        self, components: int, x_shape: tuple[int, ...], squash: Literal["auto", "sigmoid", "none"] = "auto"
+        self,
+        components: int,
+        x_shape: tuple[int, ...],
+        squash: Literal["auto", "sigmoid", "none"] = "auto",
+        start: Literal["auto", "data", "noise"] = "auto",
     ) -> None:
         super().__init__()
         if components < 1:
             raise ValueError(f"a mixture needs at least 1 component, there are {components}")
         is_image = len(x_shape) == 3
         self.squashed = is_image if squash == "auto" else squash == "sigmoid"
+        self.from_data = not is_image if start == "auto" else start == "data"
         self.raw = nn.Parameter(_shapes(components, x_shape) if is_image else torch.randn(components, *x_shape))
         if is_image and not self.squashed:
             self.raw.data.sigmoid_()
@@ -113,6 +127,20 @@ class VampPrior(nn.Module):
     def inputs(self) -> Tensor:
         """The pseudo-inputs, ``(K, *x_shape)``."""
         return torch.sigmoid(self.raw) if self.squashed else self.raw
+
+    def begin_at(self, examples: Callable[[int], Tensor]) -> None:
+        """Begin at examples of the training data, if that was asked for: one from each part of the data.
+
+        The parts have equally many examples (`intel_priors.spreading.spread_rows`), so that clusters get components in
+        proportion to their shares. If there are fewer examples than components, some components begin at random.
+        """
+        if not self.from_data:
+            return
+        found = examples(max(_EXAMPLES, _EXAMPLES_EACH * len(self.raw)))
+        chosen = found[spread_rows(found.flatten(1), min(len(self.raw), len(found)))]
+        start = torch.logit(chosen, eps=0.01) if self.squashed else chosen
+        noise = self.raw.data[: len(start)]
+        noise.mul_(_APART * found.std(0) if not self.squashed and len(found) > 1 else _APART).add_(start)
 
     def given(self, posterior: Posterior) -> Prior:
         """The mixture of the posteriors of the pseudo-inputs, a `MixtureOfPosteriors`.

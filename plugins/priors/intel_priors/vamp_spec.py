@@ -32,9 +32,14 @@ class VampSpec(PriorSpec):
         "auto",
         description="sigmoid: pseudo-inputs lie in (0, 1); none: anywhere; auto: sigmoid for images, none for tables",
     )
+    start: Literal["auto", "data", "noise"] = Field(
+        "auto",
+        description="where pseudo-inputs begin; data: at training examples, from all parts of the data; noise: anywhere"
+        "; auto: at data for tables, at random shapes for images",
+    )
 
     def build(self, y_dim: int, x_shape: tuple[int, ...]) -> VampPrior:
-        """The prior for data of a shape, its pseudo-inputs drawn from torch's default generator."""
+        """The prior for data of a shape, its pseudo-inputs drawn from torch's default generator until they see data."""
         from intel_priors.vamp import VampPrior
 
-        return VampPrior(self.components, x_shape, self.squash)
+        return VampPrior(self.components, x_shape, self.squash, self.start)

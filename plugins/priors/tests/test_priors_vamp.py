@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from intel_priors import MixtureOfPosteriors, VampPrior
+from intel_priors.spreading import spread_rows
 from torch import nn
 
 from intel_core import (
@@ -170,27 +171,96 @@ def test_in_several_processes_only_networks_without_batch_normalisation_train():
     assert trainer_for("dense", TwoProcesses()) is not None
 
 
-@pytest.mark.slow
-def test_at_convergence_its_mass_is_where_the_data_are(tmp_path):
-    """Three Gaussians in the plane: nine samples in ten are near one of them, each is found, and the ELBO is better.
+# --- where it begins, and where it ends ------------------------------------------------------------------------
 
-    The shares of the three are not learned well: components have equal weights and rarely change from one to another,
-    so that with this seed they are 0.58, 0.18 and 0.24 instead of a third each.
-    """
+CENTRES = torch.tensor([[3.0, 0.0], [-1.5, 2.6], [-1.5, -2.6]])
+TABLE = {"latent": 2, "network": "mlp:hidden=[64,64]", "likelihood": "gaussian", "batch_size": 200, "device": "cpu"}
+
+
+def three_clusters(n, shares=(1 / 3, 1 / 3, 1 / 3)):
+    """Rows of three Gaussians in the plane."""
     generator = torch.Generator().manual_seed(0)
-    centres = torch.tensor([[3.0, 0.0], [-1.5, 2.6], [-1.5, -2.6]])
-    which = torch.randint(3, (6000,), generator=generator)
-    x = centres[which] + 0.3 * torch.randn(6000, 2, generator=generator)
-    settings = {"data": x, "latent": 2, "network": "mlp:hidden=[64,64]", "likelihood": "gaussian", "steps": 6000}
-    settings |= {"batch_size": 200, "warmup": 2000, "device": "cpu"}
+    which = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=generator)
+    return CENTRES[which] + 0.3 * torch.randn(n, 2, generator=generator)
+
+
+def shares_of(rows):
+    """Of the three clusters, by the nearest centre."""
+    return torch.bincount(torch.cdist(torch.as_tensor(rows), CENTRES).argmin(-1), minlength=3) / len(rows)
+
+
+@pytest.mark.parametrize("k", [3, 7, 30, 100])
+@pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.6, 0.3, 0.1), (0.9, 0.05, 0.05)])
+def test_each_cluster_has_components_in_proportion_at_first_and_at_random_it_has_not(k, shares):
+    x = three_clusters(3000, shares)
+    chosen = x[spread_rows(x, k)]
+    assert len(chosen.unique(dim=0)) == k
+    assert float((shares_of(chosen) - shares_of(x)).abs().max()) < 1.5 / k + 1e-6
+
+
+def test_a_run_on_a_table_begins_at_its_rows_and_a_run_on_images_at_shapes():
+    x = three_clusters(600)
+
+    def prior(**settings):
+        settings = {**BASE, "steps": 1, "lr": 1e-12, **settings}
+        return fit(data=settings.pop("data"), **settings).model.prior
+
+    one = {"data": x, **TABLE, "batch_size": 20}
+    found = prior(**one, prior="vamp:components=30").raw.detach()
+    distance = torch.cdist(found, x).min(-1).values
+    assert 0 < float(distance.max()) < 0.2, "next to rows, but not at them"
+    assert float((shares_of(found) - 1 / 3).abs().max()) < 1.5 / 30
+    torch.testing.assert_close(prior(**one, prior="vamp:components=30").raw, found)
+    elsewhere = prior(**one, prior="vamp:components=30,start=noise").raw.detach()
+    assert float(torch.cdist(elsewhere, x).min(-1).values.max()) > 0.5
+    shapes, pictures = (
+        prior(data=X, prior=f"vamp:components=7{more}").inputs().detach() for more in ("", ",start=data")
+    )
+    nearest = [float(torch.cdist(u.flatten(1), X.flatten(1)).min(-1).values.max()) for u in (shapes, pictures)]
+    assert nearest[1] < 0.5 < nearest[0]
+
+
+def test_more_components_than_rows_and_equal_rows_still_begin_apart():
+    prior = VampPrior(12, (2,))
+    before = prior.raw.detach().clone()
+    prior.begin_at(lambda n: torch.tensor([[5.0, 5.0], [5.0, 5.0], [9.0, 9.0]]))
+    found = prior.raw.detach()
+    assert torch.equal(found[3:], before[3:])
+    assert float(found[:3].min()) > 4
+    assert len(found.unique(dim=0)) == 12
+
+
+def test_a_run_on_a_table_goes_on_as_if_it_had_not_been_interrupted(tmp_path, stop_at):
+    settings = {**TABLE, "data": three_clusters(600), "prior": "vamp:components=6", "steps": 30, "batch_size": 50}
+    whole = fit(run_dir=tmp_path / "whole", **settings)
+    part = fit(run_dir=tmp_path / "part", hooks=[stop_at(17)], **settings)
+    again = resume(part.path, data=settings["data"])
+    ours, theirs = (run.model.state_dict() for run in (again, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    group = fit_replicates(2, run_dir=tmp_path / "group", **settings)
+    assert group.summary["stacked"] is True
+    torch.testing.assert_close(group.runs[0].model.prior.raw, whole.model.prior.raw, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_at_convergence_its_mass_is_where_the_data_are(seed, tmp_path):
+    """Three equal Gaussians in the plane: nearly all samples are at one of them, a third at each.
+
+    The shares are as even as they can be with K components: within 1/K, and the error of 3,000 samples. The best ELBO
+    is minus the entropy of the data.
+    """
+    k, n = 30, 3000
+    settings = {**TABLE, "data": three_clusters(6000), "steps": 6000, "warmup": 2000, "seed": seed}
     runs = {
         name: fit(run_dir=tmp_path / name.partition(":")[0], prior=name, **settings)
-        for name in ("vamp:components=30", "standard")
+        for name in (f"vamp:components={k}", "standard")
     }
-    samples = torch.as_tensor(runs["vamp:components=30"].sample(3000))
-    distance, nearest = torch.cdist(samples, centres).min(-1)
-    assert float((distance < 1.2).float().mean()) > 0.9
-    shares = torch.bincount(nearest, minlength=3) / 3000
-    assert float(shares.min()) > 0.1
+    vamp = runs[f"vamp:components={k}"]
+    samples = torch.as_tensor(vamp.sample(n))
+    assert float((torch.cdist(samples, CENTRES).min(-1).values < 1.2).float().mean()) > 0.99
+    assert float((shares_of(samples) - 1 / 3).abs().max()) < 1 / k + 3 * math.sqrt(2 / 9 / n)
+    entropy = math.log(3) + math.log(2 * math.pi * math.e * 0.3**2)
     elbos = {name: run.metrics["test"]["elbo"] for name, run in runs.items()}
-    assert elbos["vamp:components=30"] > elbos["standard"]
+    assert -entropy - 0.1 < elbos[f"vamp:components={k}"] < -entropy + 0.05
+    assert elbos[f"vamp:components={k}"] > elbos["standard"] + 0.1
