@@ -14,27 +14,27 @@ __all__ = ["Hoelder", "Locus", "Properties"]
 
 @dataclass(frozen=True)
 class Locus:
-    """A place in the space of y where g is not smooth: all y whose coordinates `dims` are `point`, or lie on a ray.
+    """A place in the space of y where g is not smooth: all y whose coordinates `dims` are `point`, or lie in a cone.
 
-    In a line it is a point, in a plane a point or a ray, and with further free dimensions a cylinder over one of these.
+    A cone of one direction is a ray, that of none the point. With free dimensions it is a cylinder over one of these.
 
     Attributes:
         dims: the dimensions of y that are pinned; all others are free.
-        point: their values, or where the ray begins.
-        direction: the ray's direction in those dimensions, of length 1; None for the point alone.
+        point: their values, or where the cone begins.
+        directions: independent, of length 1, in those dimensions; the cone is their sums with weights of at least 0.
 
-    >>> Locus((0, 1), (0.0, 0.0), (1.0, 0.0)).codimension
+    >>> Locus((0, 1), (0.0, 0.0), ((1.0, 0.0),)).codimension
     1
     """
 
     dims: tuple[int, ...]
     point: tuple[float, ...]
-    direction: tuple[float, ...] | None = None
+    directions: tuple[tuple[float, ...], ...] = ()
 
     @property
     def codimension(self) -> int:
         """1 for a place that separates two sides (a seam), more for one that a path can go around (a centre)."""
-        return len(self.dims) - (self.direction is not None)
+        return len(self.dims) - len(self.directions)
 
     def on_dims(self, dims: Sequence[int]) -> Locus:
         """The same place in a larger space, of which the mapping reads `dims`.

@@ -21,7 +21,7 @@ RICH = Properties(
     hoelder=Hoelder(4.0),
     planes=((0, 1),),
     centres=(Locus((0, 1), (0.0, 0.0)),),
-    seams=(Locus((0, 1), (0.0, 0.0), (1.0, 0.0)), Locus((2,), (0.5,))),
+    seams=(Locus((0, 1), (0.0, 0.0), ((1.0, 0.0),)), Locus((2,), (0.5,))),
 )
 
 

@@ -52,7 +52,7 @@ def _proportions(mapping: Mapping) -> list[float] | None:
 
 
 def _place(place: Locus) -> dict[str, Any]:
-    return {"dims": place.dims, "point": place.point, "direction": place.direction}
+    return {"dims": place.dims, "point": place.point, "directions": place.directions}
 
 
 def as_lines(mapping: Mapping) -> dict[str, str]:
@@ -112,6 +112,8 @@ def _names(dims: Sequence[int]) -> str:
 def _where(place: Locus) -> str:
     values = ", ".join(f"{x:.3g}" for x in place.point)
     text = f"{_names(place.dims)} = {f'({values})' if len(place.dims) > 1 else values}"
-    if place.direction is not None:
-        text += f" along ({', '.join(f'{x:.3g}' for x in place.direction)})"
+    if place.directions:
+        ways = [f"({', '.join(f'{x:.3g}' for x in way)})" for way in place.directions[:_MOST_PLACES]]
+        rest = len(place.directions) - len(ways)
+        text += f" along {' and '.join(ways)}" + (f" and {rest} more" if rest else "")
     return text

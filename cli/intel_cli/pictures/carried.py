@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Grid", "broken", "cartesian", "lift", "place_in", "polar"]
 
 _SAMPLES = 1500
+_EXACT = 1e-9
 _RAYS = 12
 
 
@@ -72,22 +73,33 @@ def place_in(plane: tuple[int, int], place: Locus, reach: float) -> Tensor | Non
     >>> place_in((2, 3), Locus((3,), (0.5,)), 1.0)[0].tolist()
     [-1.0, 0.5]
     """
-    way = place.direction or (0.0,) * len(place.dims)
-    pinned = dict(zip(place.dims, zip(place.point, way, strict=True), strict=True))
-    if not set(plane) & set(pinned) or any(pinned[d] != (0.0, 0.0) for d in pinned if d not in plane):
+    inside = torch.tensor([[float(d == e) for e in plane] for d in place.dims], dtype=torch.float64)
+    point = torch.tensor(place.point, dtype=torch.float64)
+    ways = torch.tensor(place.directions, dtype=torch.float64).reshape(-1, len(place.dims))
+    # Across the place, these combinations of coordinates are those of its point: two equations at most for two numbers.
+    across = torch.linalg.qr(ways.T, mode="complete").Q[:, len(ways) :].T
+    left, sizes, right = torch.linalg.svd(across @ inside)
+    rank = int((sizes > _EXACT).sum())
+    wanted = left.T @ across @ point
+    if rank == 0 or bool((wanted[rank:].abs() > _EXACT).any()):
         return None
-    points = torch.linspace(-reach, reach, 2 * _SAMPLES, dtype=torch.float64).unsqueeze(-1).repeat(1, 2)
-    if place.direction is not None:
-        if not set(plane) <= set(pinned):
-            return None
-        along = torch.linspace(0, 4 * reach, 4 * _SAMPLES, dtype=torch.float64)
-        ray = torch.stack([pinned[d][0] + pinned[d][1] * along for d in plane], dim=-1)
-        ray = ray[(ray.abs() <= reach).all(-1)]
-        return ray if len(ray) else None
-    for column, d in enumerate(plane):
-        if d in pinned:
-            points[:, column] = pinned[d][0]
-    return points[:1] if set(plane) <= set(pinned) else points
+    start = (wanted[:rank] / sizes[:rank]) @ right[:rank]
+    if rank == 2:
+        return start.unsqueeze(0) if float(start.abs().max()) <= reach else None
+    # Along a line in the plane, all that must be positive: the distances to the window, the parts of the cone.
+    parts = torch.linalg.pinv(ways).T
+    base = torch.cat([reach - start, reach + start, parts @ (inside @ start - point)])
+    slope = torch.cat([-right[1], right[1], parts @ inside @ right[1]])
+    flat = slope.abs() <= _EXACT
+    if bool((base[flat] <= _EXACT).any()):
+        return None
+    first, last = ((-base / slope)[~flat & up] for up in (slope > 0, slope < 0))
+    span = torch.linspace(float(first.max()), float(last.min()), 2 * _SAMPLES, dtype=torch.float64).unsqueeze(-1)
+    line: Tensor = start + span * right[1]
+    if float(first.max()) >= float(last.min()):
+        return None
+    outward = slope[4:].sum() if len(ways) else right[1][right[1].abs().argmax()]
+    return line if float(outward) > 0 else line.flip(0)
 
 
 def broken(line: Tensor, tear: float) -> np.ndarray[Any, np.dtype[np.float64]]:

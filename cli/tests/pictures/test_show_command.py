@@ -49,7 +49,7 @@ def test_json(ok, here):
     assert found["file"] == "halves-gap=2-dims=0-1-torn-dims=2-3.png"
     assert (here / found["file"]).exists()
     found = json.loads(ok("show", "torn", "--json").stdout)
-    assert found["seams"] == [{"dims": [1], "point": [0.5], "direction": None}]
+    assert found["seams"] == [{"dims": [1], "point": [0.5], "directions": []}]
     assert found["planes"] == [[0, 1]]
     keys = {"injective", "norm_bound", "betti", "sparsity", "hoelder", "centres", "proportions", "left_out", "seed"}
     assert keys <= set(found)

@@ -246,7 +246,7 @@ class SectorSplit(Split):
         ways = [
             tuple(0.0 if abs(x) < 1e-15 else x for x in (math.cos(a), math.sin(a))) for a, kept in rays[:-1] if kept
         ]
-        seams = [Locus((0, 1), origin, way) for way in ways]
+        seams = [Locus((0, 1), origin, (way,)) for way in ways]
         return (Locus((0, 1), origin), *seams)
 
     def extra_repr(self) -> str:

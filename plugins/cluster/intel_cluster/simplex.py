@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -22,6 +23,8 @@ NODES = 161
 """Of the quadrature; far more than the trapezoidal rule needs, whose error falls exponentially for such integrands."""
 NEWTON_STEPS = 100
 LEAST_SHARE = 1e-6
+MOST_WITH_ALL = 10
+"""Most cells of a simplex of which every place where g is not smooth is declared: 45 facets, 360 kinks."""
 
 
 def corners(k: int) -> Tensor:
@@ -60,15 +63,22 @@ def log_shares(offset: Tensor) -> Tensor:
     >>> log_shares(torch.tensor([0.5, 0.0, 0.0, 0.0])).exp()
     tensor([0.3933, 0.2022, 0.2022, 0.2022])
     """
+    _, product, hazard = _quadrature(offset)
+    mass = torch.logsumexp(product + hazard, dim=0)
+    logs: Tensor = mass - torch.logsumexp(mass, 0)
+    return logs
+
+
+def _quadrature(offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""The distance of the nodes, and at these the logarithms of :math:`\prod_j N_j`, ``(n, 1)``, and of each n / N."""
     low, high = offset.detach().min(), offset.detach().max()
     share = torch.linspace(0, 1, NODES, dtype=offset.dtype, device=offset.device).unsqueeze(1)
     # The smallest cluster is met half-way between its offset and the largest one.
     bottom, top = (low + high) / 2 - 9, high + 9
     away = bottom + share * (top - bottom) - offset
     below = torch.special.log_ndtr(away)
-    mass = torch.logsumexp(below.sum(-1, keepdim=True) - below - away.square() / 2, dim=0)
-    logs: Tensor = mass - torch.logsumexp(mass, 0)
-    return logs
+    hazard = -away.square() / 2 - math.log(2 * math.pi) / 2 - below
+    return (top - bottom) / (NODES - 1), below.sum(-1, keepdim=True), hazard
 
 
 def offsets(shares: Sequence[float]) -> Tensor:
@@ -92,9 +102,13 @@ def offsets(shares: Sequence[float]) -> Tensor:
         found, error = tried, missing.abs().max()
         if error < 1e-13:
             break
-        # The slope is singular along (1, ..., 1), which the added constant fills.
-        slope = torch.func.jacrev(log_shares)(found) + 1 / len(goal)
-        step = -torch.linalg.solve(slope, missing)
+        between, product, hazard = _quadrature(found)
+        border = torch.exp(product / 2 + hazard)
+        touching = between * border.T @ border
+        touching.fill_diagonal_(0)
+        slope = (touching.sum(0).diag() - touching) / log_shares(found).exp().unsqueeze(1)
+        # It is singular along (1, ..., 1), which the added constant fills.
+        step = -torch.linalg.solve(slope + 1 / len(goal), missing)
         step = step - step.mean()
         size = min(1.0, 2 / float(step.abs().max()))
     return found
@@ -110,6 +124,29 @@ def threshold(shares: tuple[float, ...]) -> tuple[float, ...]:
         return (NormalDist().inv_cdf(left) if left <= right else -NormalDist().inv_cdf(right),)
     b = -math.sqrt((k - 1) / k) * (offsets(shares).unsqueeze(1) * corners(k)).sum(0)
     return tuple(b.tolist())
+
+
+@functools.lru_cache(maxsize=16)
+def seams(k: int) -> list[tuple[tuple[float, ...], ...]]:
+    """The cones in which two cells touch, then those in which two others are equally near to the points of a cell.
+
+    Cells i and j touch where i and j are nearer than all others: in all sums of vectors away from the others' corners.
+
+    >>> [tuple(round(x, 3) for x in cone[0]) for cone in seams(3)[:3]]
+    [(-0.5, 0.866), (1.0, -0.0), (-0.5, -0.866)]
+    """
+    corner = [tuple(row) for row in corners(k).tolist()]
+    away = [tuple(-x for x in row) for row in corner]
+
+    def others(*taken: int) -> tuple[tuple[float, ...], ...]:
+        return tuple(away[m] for m in range(k) if m not in taken)
+
+    if k > MOST_WITH_ALL:
+        return [others(i, (i + 1) % k) for i in range(k)]
+    facets = [others(i, j) for i, j in itertools.combinations(range(k), 2)]
+    pairs = itertools.product(range(k), itertools.combinations(range(k), 2))
+    kinks = [(corner[i], *others(i, j, m)) for i, (j, m) in pairs if i not in (j, m)]
+    return facets + kinks
 
 
 class SimplexSplit(Split):
@@ -229,6 +266,12 @@ class SimplexSplit(Split):
             self.b.copy_(torch.tensor(b, dtype=torch.float64).reshape(self.b.shape))
 
     def places(self) -> tuple[Locus, ...]:
-        """The point at which all cells meet."""
+        """The point b at which all cells meet, the facets between two of them, and the kinks within them.
+
+        A kink is where two other cells are equally near. Above `MOST_WITH_ALL` cells, where there would be thousands,
+        only the facets between a cell and the next one are declared.
+        """
         b = self.b.detach().reshape(-1).tolist() if self.learnable else self._start
-        return (Locus(tuple(range(self.width)), tuple(b)),)
+        dims, point = tuple(range(self.width)), tuple(float(x) for x in b)
+        centre = [Locus(dims, point)] if self.k > 2 else []
+        return (*centre, *(Locus(dims, point, cone) for cone in seams(self.k)))

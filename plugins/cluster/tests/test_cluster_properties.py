@@ -8,6 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from intel_cluster import ClusterSpec
+from intel_cluster.simplex import MOST_WITH_ALL, corners
+from intel_conformance.places import away_from, distance, problem_of
 
 paper = partial(ClusterSpec, preset="paper")
 
@@ -19,6 +21,10 @@ SPECS = [
     {"k": [2, 3]},
     {"k": 3, "form": "smooth", "eps": 0.1},
     {"k": 2, "split": "simplex", "proportions": [0.3, 0.7]},
+    {"k": 3, "split": "simplex", "proportions": [0.2, 0.3, 0.5]},
+    {"k": 4, "split": "simplex"},
+    {"k": 5, "split": "simplex", "c1": 1.0, "c2": 0.5, "proportions": [0.1, 0.1, 0.2, 0.3, 0.3]},
+    {"k": [2, 3], "split": "simplex", "learnable": True},
 ]
 
 
@@ -27,7 +33,7 @@ def test_places_of_a_product():
     assert (declared.continuous, declared.injective, declared.clusters) == (True, True, 6)
     assert declared.planes == ((0, 1), (2, 3))
     assert [place.dims for place in declared.centres] == [(0, 1), (2, 3)]
-    directions = [place.direction for place in declared.seams if place.dims == (0, 1)]
+    directions = [place.directions[0] for place in declared.seams if place.dims == (0, 1)]
     assert directions == [(1.0, 0.0), (-1.0, 0.0)]
     assert len([place for place in declared.seams if place.dims == (2, 3)]) == 6  # three borders, three bisectors
 
@@ -40,9 +46,63 @@ def test_a_line_has_one_seam_and_no_centre():
     assert seam.point[0] == pytest.approx(-0.6744897501960817)  # the quartile of N(0, 1)
 
 
+@pytest.mark.parametrize(("k", "seams"), [(2, 1), (3, 3 + 3), (4, 6 + 12), (10, 45 + 360), (11, 11), (50, 50)])
+def test_places_of_a_simplex(k, seams):
+    """Facets between two cells, kinks where two others are equally near; of many cells only neighbours' facets."""
+    mapping = ClusterSpec(k=k, proportions=[1 / k] * k).build(k)
+    declared = mapping.properties
+    assert len(declared.seams) == seams
+    assert len(declared.centres) == (k > 2)
+    assert {place.codimension for place in declared.seams} == {1}
+    assert declared.planes == tuple((i, i + 1) for i in range(0, k - 2, 2))
+    for place in declared.seams[:60]:
+        assert problem_of(place, k) == ""
+
+
+@pytest.mark.parametrize("spec", [{"k": 3}, {"k": 4}, {"k": 7, "learnable": True}, {"k": 10}, {"k": [2, 4]}], ids=str)
+def test_where_the_cluster_changes_a_seam_is_declared(spec):
+    """Found by halving segments between draws of two clusters."""
+    mapping = ClusterSpec(**{"learnable": False, **spec}).build(9).double()
+    with torch.no_grad():
+        for parameter in mapping.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    low, high = torch.randn(2, 60, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    first = mapping.assign(low)
+    apart = first != mapping.assign(high)
+    low, high, first = low[apart], high[apart], first[apart]
+    assert len(low) > 20
+    for _ in range(60):
+        middle = (low + high) / 2
+        same = (mapping.assign(middle) == first).unsqueeze(-1)
+        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
+    nearest = torch.stack([distance(place, low) for place in mapping.properties.seams]).amin(0)
+    assert nearest.max() < 1e-9
+
+
+@pytest.mark.parametrize("k", [3, 5, MOST_WITH_ALL])
+def test_within_a_cell_the_slope_turns_only_at_declared_kinks(k):
+    """Along a segment within a cell, the second nearest corner changes where a kink is declared."""
+    mapping = ClusterSpec(k=k, learnable=False).build(k - 1)
+
+    def second(y):
+        return (y @ corners(k).T).topk(2).indices[:, 1]
+
+    low, high = torch.randn(2, 400, k - 1, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    keep = (mapping.assign(low) == mapping.assign(high)) & (second(low) != second(high))
+    low, high = low[keep], high[keep]
+    before = second(low)
+    assert len(low) > 10
+    for _ in range(60):
+        middle = (low + high) / 2
+        same = (second(middle) == before).unsqueeze(-1)
+        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
+    nearest = torch.stack([distance(place, low) for place in mapping.properties.seams]).amin(0)
+    assert nearest.max() < 1e-9
+
+
 def test_a_wide_sector_has_no_seam_along_its_bisector():
     declared = paper(k=2, proportions=[0.2, 0.8]).build(2).properties
-    angles = sorted(math.atan2(*reversed(place.direction)) % (2 * math.pi) for place in declared.seams)
+    angles = sorted(math.atan2(*reversed(place.directions[0])) % (2 * math.pi) for place in declared.seams)
     assert angles == pytest.approx([0, 0.2 * math.pi, 0.4 * math.pi])
 
 
@@ -54,19 +114,14 @@ def test_smooth_away_from_the_declared_places(spec):
     y = torch.randn(4000, 4, dtype=torch.float64, generator=generator)
     along = torch.randn(4000, 4, dtype=torch.float64, generator=generator)
     along = along / along.norm(dim=-1, keepdim=True)
-    far = torch.full((len(y),), True)
-    for place in (*mapping.properties.seams, *mapping.properties.centres):
-        away = y[:, list(place.dims)] - torch.tensor(place.point)
-        if place.direction is not None:
-            ray = torch.tensor(place.direction, dtype=torch.float64)
-            away = away - (away @ ray).clamp(min=0).unsqueeze(-1) * ray
-        far &= away.norm(dim=-1) > 0.15
-    assert far.sum() > 500
+    y = away_from(mapping.properties, y, 0.15)
+    along = along[: len(y)]
+    assert len(y) > 300
     h = 1e-3
     second = (mapping(y + h * along) - 2 * mapping(y) + mapping(y - h * along)).norm(dim=-1) / h**2
     # The steepest curvature at 0.15 from a seam is that of the displacement, a perpendicular from a ray aside.
     c1, c2 = mapping.splits[0].displacement.c1, mapping.splits[0].displacement.c2
-    assert second[far].max() < 2 * c1 * c2 * 0.15 ** (c2 - 2)
+    assert second.max() < 2 * c1 * c2 * 0.15 ** (c2 - 2)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)

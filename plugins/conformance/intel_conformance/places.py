@@ -10,21 +10,36 @@ from torch import Tensor
 
 from intel_core.mappings.properties import Locus, Properties
 
-__all__ = ["away_from", "distance", "is_pair", "onto", "problem_of"]
+__all__ = ["away_from", "directions_of", "distance", "is_pair", "onto", "problem_of"]
+
+
+def directions_of(place: Locus, like: Tensor) -> Tensor:
+    """The directions of a place's cone as rows, ``(directions, dims)``."""
+    return like.new_tensor(place.directions).reshape(-1, len(place.dims))
 
 
 def distance(place: Locus, y: Tensor) -> Tensor:
-    """The distance of each row from a place, ``(..., y_dim) -> (...)``.
+    r"""How far each row is from a place at least, ``(..., y_dim) -> (...)``; exactly that for a point or a ray.
+
+    A point of the span of several directions is outside their cone if one of its coefficients :math:`c_i` is negative.
+    It is then :math:`-c_i / \|p_i\|` from where that coefficient is 0, with :math:`p_i` the vector that gives it, and
+    at least as far from the cone.
 
     >>> distance(Locus((0,), (1.0,)), torch.tensor([[3.0, 7.0]]))
     tensor([2.])
+    >>> distance(Locus((0, 1), (0.0, 0.0), ((1.0, 0.0), (0.0, 1.0))), torch.tensor([[3.0, 7.0], [-2.0, 1.0]]))
+    tensor([0., 2.])
     """
     away = y[..., list(place.dims)] - y.new_tensor(place.point)
-    if place.direction is not None:
-        ray = y.new_tensor(place.direction)
-        away = away - (away @ ray).clamp(min=0).unsqueeze(-1) * ray
-    norms: Tensor = torch.linalg.vector_norm(away, dim=-1)
-    return norms
+    if not place.directions:
+        norms: Tensor = torch.linalg.vector_norm(away, dim=-1)
+        return norms
+    ways = directions_of(place, y)
+    giving = torch.linalg.pinv(ways)
+    coefficients = away @ giving
+    beside = torch.linalg.vector_norm(away - coefficients @ ways, dim=-1)
+    behind = (-coefficients / torch.linalg.vector_norm(giving, dim=0)).clamp(min=0).amax(-1)
+    return torch.hypot(beside, behind)
 
 
 def onto(place: Locus, y: Tensor) -> Tensor:
@@ -35,14 +50,14 @@ def onto(place: Locus, y: Tensor) -> Tensor:
     """
     y = y.clone()
     point = y.new_tensor(place.point).expand(*y.shape[:-1], -1)
-    if place.direction is not None:
-        point = point + y[..., :1].abs() * y.new_tensor(place.direction)
+    if place.directions:
+        point = point + y[..., : len(place.directions)].abs() @ directions_of(place, y)
     y[..., list(place.dims)] = point
     return y
 
 
 def away_from(declared: Properties, y: Tensor, margin: float) -> Tensor:
-    """The rows of y that are further than `margin` from every declared seam and centre."""
+    """Rows of y that are further than `margin` from every declared seam and centre; perhaps not all of them."""
     for place in (*declared.seams, *declared.centres):
         y = y[distance(place, y) > margin]
     return y
@@ -71,9 +86,13 @@ def problem_of(place: Locus, y_dim: int) -> str:
         return f"{len(place.point)} coordinates for {len(place.dims)} dimensions"
     if not all(math.isfinite(value) for value in place.point):
         return "its point is not finite"
-    if place.direction is not None:
-        if len(place.direction) != len(place.dims):
-            return f"a direction of {len(place.direction)} coordinates for {len(place.dims)} dimensions"
-        if abs(math.hypot(*place.direction) - 1) > 1e-6:
-            return f"a direction of length {math.hypot(*place.direction):.6g}, expected 1"
+    for way in place.directions:
+        if len(way) != len(place.dims):
+            return f"a direction of {len(way)} coordinates for {len(place.dims)} dimensions"
+        if abs(math.hypot(*way) - 1) > 1e-6:
+            return f"a direction of length {math.hypot(*way):.6g}, expected 1"
+    if len(place.directions) > 1:
+        rank = int(torch.linalg.matrix_rank(directions_of(place, torch.empty(0, dtype=torch.float64))))
+        if rank < len(place.directions):
+            return f"{len(place.directions)} directions of which only {rank} are independent"
     return ""

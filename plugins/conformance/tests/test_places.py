@@ -8,10 +8,14 @@ from intel_conformance.places import away_from, distance, onto, problem_of
 
 from intel_core import Locus, Properties
 
-SEAM, RAY, CENTRE = Locus((1,), (0.5,)), Locus((0, 1), (0.0, 0.0), (0.6, 0.8)), Locus((0, 2), (1.0, -1.0))
+SEAM, RAY, CENTRE = Locus((1,), (0.5,)), Locus((0, 1), (0.0, 0.0), ((0.6, 0.8),)), Locus((0, 2), (1.0, -1.0))
 
 
-@pytest.mark.parametrize("place", [SEAM, RAY, CENTRE])
+CONE = Locus((2, 0, 1), (0.1, 0.2, 0.3), ((0.6, 0.8, 0.0), (0.0, -0.6, 0.8)))
+WHOLE = Locus((0, 1), (1.0, 0.0), ((1.0, 0.0), (0.0, 1.0)))
+
+
+@pytest.mark.parametrize("place", [SEAM, RAY, CENTRE, CONE, WHOLE])
 def test_points_of_a_place_are_at_distance_0(place: Locus) -> None:
     y = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     before = y.clone()
@@ -27,6 +31,20 @@ def test_a_ray_has_a_beginning() -> None:
     assert distance(RAY, y).tolist() == pytest.approx([0, 1, 1], abs=1e-6)
 
 
+def test_the_distance_from_a_cone_is_at_least_what_is_said_and_0_within() -> None:
+    generator = torch.Generator().manual_seed(0)
+    y = 2 * torch.randn(40, 3, dtype=torch.float64, generator=generator)
+    ways = torch.tensor(CONE.directions, dtype=torch.float64)
+    weights = torch.cartesian_prod(*[torch.linspace(0, 12, 400, dtype=torch.float64)] * 2)
+    cone = torch.tensor(CONE.point, dtype=torch.float64) + weights @ ways
+    exact = torch.cdist(y[:, [2, 0, 1]], cone).amin(1)
+    said = distance(CONE, y)
+    assert (said <= exact + 1e-9).all()
+    assert (said > 0.5 * exact).all()  # so that few rows are left out without need
+    inside = exact < 0.03
+    assert (said[inside] < 0.03).all()
+
+
 def test_rows_near_any_place_are_left_out() -> None:
     y = torch.tensor([[1.0, 0.0, -1.0], [1.0, 0.51, 3.0], [5.0, 2.0, 5.0]])
     assert away_from(Properties(seams=(SEAM,), centres=(CENTRE,)), y, 0.1).tolist() == [[5.0, 2.0, 5.0]]
@@ -40,8 +58,9 @@ def test_rows_near_any_place_are_left_out() -> None:
         (Locus((3,), (0.0,)), "y has 3 dimensions"),
         (Locus((0,), (0.0, 1.0)), "2 coordinates for 1 dimensions"),
         (Locus((0,), (float("nan"),)), "not finite"),
-        (Locus((0, 1), (0.0, 0.0), (1.0,)), "direction of 1 coordinates"),
-        (Locus((0, 1), (0.0, 0.0), (1.0, 1.0)), "length 1.41421"),
+        (Locus((0, 1), (0.0, 0.0), ((1.0,),)), "direction of 1 coordinates"),
+        (Locus((0, 1), (0.0, 0.0), ((1.0, 1.0),)), "length 1.41421"),
+        (Locus((0, 1), (0.0, 0.0), ((1.0, 0.0), (-1.0, 0.0))), "2 directions of which only 1 are independent"),
     ],
 )
 def test_what_is_wrong_with_a_place(place: Locus, problem: str) -> None:

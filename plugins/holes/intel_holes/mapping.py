@@ -133,7 +133,7 @@ class HolesMapping(nn.Module):
             hoelder=Hoelder(max(1.0, self.scale * loops.slope / self.eps)),
             planes=((0, 1),),
             centres=(Locus((0, 1), (0.0, 0.0)),),
-            seams=tuple(Locus((0, 1), (0.0, 0.0), ray) for ray in rays),
+            seams=tuple(Locus((0, 1), (0.0, 0.0), (ray,)) for ray in rays),
         )
 
     def diagnose(self, y: Tensor, labels: Tensor | None = None) -> dict[str, Any]:

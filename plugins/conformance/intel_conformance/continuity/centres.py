@@ -24,7 +24,7 @@ def scan_around(g: Function, centre: Locus, d: int, generator: torch.Generator, 
 
     Args:
         g: the function, from ``(n, d)`` to ``(n, m)``.
-        centre: the place; of a ray, its starting point. The dimensions that it leaves free are drawn at random.
+        centre: the place; of a cone, its starting point. The dimensions that it leaves free are drawn at random.
         d: number of dimensions of y.
         generator: source of the random numbers.
         draws: the number of points of the centre that are tried, if it leaves dimensions free.

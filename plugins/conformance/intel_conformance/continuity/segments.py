@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from intel_conformance.places import directions_of
 from intel_core.mappings.properties import Locus
 
 __all__ = ["crossing", "points_of", "random_segments"]
@@ -41,7 +42,7 @@ def crossing(place: Locus, n: int, d: int, generator: torch.Generator) -> tuple[
     """Segments that cross a seam, or pass close to a centre.
 
     They are between 0.01 and 1 long. A seam is crossed at random points and angles, and at a random point of the
-    segment, so that the crossing is on no grid; a seam that is a ray is crossed near its starting point by every third
+    segment, so that the crossing is on no grid; a seam that is a cone is crossed near its starting point by every third
     segment. A centre has codimension 2 or more, so that no random segment meets it: it is passed at distances between
     1e-12 and 0.1, uniform in the logarithm.
 
@@ -64,16 +65,16 @@ def crossing(place: Locus, n: int, d: int, generator: torch.Generator) -> tuple[
     point = points_of(place, n, d, generator, along=True)
     pinned = list(place.dims)
     across = torch.zeros(n, d, dtype=torch.float64)
-    across[:, pinned] = _off_ray(place, torch.randn(n, len(pinned), dtype=torch.float64, generator=generator))
+    across[:, pinned] = _off_cone(place, torch.randn(n, len(pinned), dtype=torch.float64, generator=generator))
     across = _unit(across)
     # Along the place: the directions that are neither pinned nor across it.
     along = torch.randn(n, d, dtype=torch.float64, generator=generator)
-    along[:, pinned] -= _off_ray(place, along[:, pinned])
+    along[:, pinned] -= _off_cone(place, along[:, pinned])
     share, size, miss = torch.rand(3, n, 1, dtype=torch.float64, generator=generator)
     way = 10 ** (-2 * size) * _unit(across + 0.5 * along / math.sqrt(d))
     if place.codimension > 1:
         aside = torch.zeros(n, d, dtype=torch.float64)
-        aside[:, pinned] = _off_ray(place, torch.randn(n, len(pinned), dtype=torch.float64, generator=generator))
+        aside[:, pinned] = _off_cone(place, torch.randn(n, len(pinned), dtype=torch.float64, generator=generator))
         aside = aside - (aside * across).sum(-1, keepdim=True) * across
         point = point + 10 ** (-1 - 11 * miss) * _unit(aside)
     before = 0.15 + 0.7 * share
@@ -88,7 +89,7 @@ def points_of(place: Locus, n: int, d: int, generator: torch.Generator, *, along
         n: number of points.
         d: number of dimensions of y.
         generator: source of the random numbers.
-        along: whether the points lie along a ray, every third near its starting point, or all at the starting point.
+        along: whether the points lie in the cone, every third near its starting point, or all at the starting point.
 
     Returns:
         ``(n, d)``, float64.
@@ -103,21 +104,22 @@ def points_of(place: Locus, n: int, d: int, generator: torch.Generator, *, along
         raise ValueError(f"{place} does not lie in {d} dimensions")
     points = torch.randn(n, d, dtype=torch.float64, generator=generator)
     pinned = torch.tensor(place.point, dtype=torch.float64).expand(n, -1)
-    if along and place.direction is not None:
+    if along and place.directions:
         near = 10 ** (-6 * torch.rand(n, 1, dtype=torch.float64, generator=generator))
-        far = torch.randn(n, 1, dtype=torch.float64, generator=generator).abs() + 0.05
+        far = torch.randn(n, len(place.directions), dtype=torch.float64, generator=generator).abs() + 0.05
         distance = torch.where((torch.arange(n) % 3 == 2).unsqueeze(1), near, far)
-        pinned = pinned + distance * torch.tensor(place.direction, dtype=torch.float64)
+        pinned = pinned + distance @ directions_of(place, pinned)
     points[:, list(place.dims)] = pinned
     return points
 
 
-def _off_ray(place: Locus, vectors: Tensor) -> Tensor:
-    """The part of vectors in the pinned dimensions that is orthogonal to the ray, if there is one."""
-    if place.direction is None:
+def _off_cone(place: Locus, vectors: Tensor) -> Tensor:
+    """The part of vectors in the pinned dimensions that is orthogonal to the cone, if there is one."""
+    if not place.directions:
         return vectors
-    ray = torch.tensor(place.direction, dtype=torch.float64)
-    return vectors - (vectors @ ray).unsqueeze(-1) * ray
+    basis, _ = torch.linalg.qr(directions_of(place, vectors).T)
+    within: Tensor = vectors @ basis @ basis.T
+    return vectors - within
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -26,24 +26,36 @@ def test_segments_are_reproducible_and_of_many_lengths():
 
 
 @pytest.mark.parametrize(
-    "place", [Locus((1,), (0.5,)), Locus((0, 2), (0.3, 0.0), (0.6, 0.8)), Locus((2, 1), (0.0, 0.0), (-1.0, 0.0))]
+    "place", [Locus((1,), (0.5,)), Locus((0, 2), (0.3, 0.0), ((0.6, 0.8),)), Locus((2, 1), (0.0, 0.0), ((-1.0, 0.0),))]
 )
 def test_crossings_cross_seams_off_the_grid(place):
     starts, ends = crossing(place, 50, 3, drawer(2))
     begin, finish = (y[:, list(place.dims)] - torch.tensor(place.point).double() for y in (starts, ends))
-    if place.direction is None:
+    if not place.directions:
         low, high = begin[:, 0], finish[:, 0]
     else:
-        along, across = place.direction
+        ((along, across),) = place.directions
         turned = torch.tensor([-across, along]).double()
         low, high = begin @ turned, finish @ turned
     assert (low * high < 0).all()
     share = low / (low - high)
     assert ((share > 0.14) & (share < 0.86)).all()
     assert ((share * 256) % 1 > 1e-3).all()
-    if place.direction is not None:
-        ray = torch.tensor(place.direction).double()
+    if place.directions:
+        ray = torch.tensor(place.directions[0]).double()
         assert ((begin + share.unsqueeze(-1) * (finish - begin)) @ ray > 0).all()
+
+
+def test_crossings_of_a_cone_cross_it_within():
+    """A quarter of the plane at y1 = 0.5, in three of four dimensions."""
+    place = Locus((3, 1, 0), (0.0, 0.5, 0.0), ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
+    starts, ends = crossing(place, 60, 4, drawer(2))
+    low, high = starts[:, 1] - 0.5, ends[:, 1] - 0.5
+    assert (low * high < 0).all()
+    at = starts + (low / (low - high)).unsqueeze(-1) * (ends - starts)
+    assert (at[:, [0, 3]] > 0).all()
+    assert at[:, [0, 3]].amin() < 1e-3
+    assert at[:, [0, 3]].amax() > 1
 
 
 @pytest.mark.parametrize("d", [2, 3, 5])
