@@ -16,12 +16,7 @@ if TYPE_CHECKING:
     from intel_core.data.batches import Batches, RowsOf
 from intel_core.data.values import fingerprint
 
-__all__ = [
-    "Dataset",
-    "DatasetSpec",
-    "Split",
-    "Support",
-]
+__all__ = ["Dataset", "DatasetSpec", "Split", "Support"]
 
 Support = Literal["binary", "unit", "real"]
 """Which values x takes: {0, 1}, the interval [0, 1], or any real number."""
@@ -32,12 +27,13 @@ class Split:
     """Examples `x` of shape ``(n, D)`` or ``(n, C, H, W)`` and, where known, integer labels ``(n,)``.
 
     `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`). The
-    fingerprint of the examples is `digest` if it is given, and made from their bytes otherwise.
+    fingerprint is `digest`, or made from the bytes. `numbers` are the examples' row numbers in the whole data, if known.
     """
 
     x: Tensor
     labels: Tensor | None = None
     digest: str = ""
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return self.shape[0]

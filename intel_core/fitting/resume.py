@@ -20,6 +20,7 @@ from intel_core.fitting.estimate import require_memory
 from intel_core.fitting.keeping import train_and_keep
 from intel_core.fitting.resuming import go_on
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
+from intel_core.fitting.starting import share_start
 from intel_core.processes.starting import joined
 from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
 from intel_core.training.process_group import ProcessGroup
@@ -145,4 +146,5 @@ def _follow_first(trainer: Trainer) -> None:
     begun = trainer.processes.from_first(there)
     if begun is not None and not trainer.processes.is_first:
         trainer.load_state(*begun)
+    share_start(trainer)
     trainer.processes.share(trainer.model)

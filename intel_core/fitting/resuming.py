@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from intel_core.errors import RunError
+from intel_core.fitting.starting import go_on_from_start
 from intel_core.runs import checkpoint
 from intel_core.runs.folder import RunFolder
 from intel_core.runs.tensors import most_bytes, require_state
@@ -54,6 +55,7 @@ def go_on(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkp
     for problem in problems:
         assert chosen is not None
         warnings.warn(f"{problem}; going on from {chosen.name}", stacklevel=3)
+    go_on_from_start(trainer, folder.path)
     checkpoint.put_aside_after(folder.checkpoints, trainer.step)
     checkpoint.prune(folder.checkpoints, keep_checkpoints)
     folder.clear_leftovers()

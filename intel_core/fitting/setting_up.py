@@ -15,6 +15,7 @@ from intel_core.errors import SpecError
 from intel_core.fitting.beginning import begin_at_data
 from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.starting import StartedObjective
 from intel_core.model.prior import FromEncoder
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.building import build_model
@@ -69,7 +70,9 @@ def make_trainer(
     with made_by(what):
         objective = spec.objective.build()
     check_objective(what, objective, model)
-    return kind(
+    if spec.start is not None and not spec.start.is_none:
+        objective = StartedObjective(objective, spec.start, model)
+    trainer = kind(
         model,
         dataset,
         objective,
@@ -79,6 +82,9 @@ def make_trainer(
         processes=processes,
         during=execution(model, compiled=spec.compile),
     )
+    if isinstance(objective, StartedObjective):
+        objective.serve(trainer)
+    return trainer
 
 
 def _check_shared(spec: RunSpec, model: InteLVAE, processes: ProcessGroup) -> None:

@@ -114,7 +114,7 @@ def make_dataset(
     real = x.dtype != torch.uint8 and (support or support_of(x.float())) == "real"
     x, scaling = standardized(name, x, rows[0], standardize, real=real)
     x = in_float32(name, x)
-    train, held_out, last = (Split(x[r], None if labels is None else labels[r]) for r in rows)
+    train, held_out, last = (Split(x[r], None if labels is None else labels[r], numbers=r) for r in rows)
     columns = columns if x.dim() == 2 and len(columns) == x.shape[1] else ()
     return Dataset(name, train, held_out, last, support or support_of(x), class_names, scaling, columns)
 

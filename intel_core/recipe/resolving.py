@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+import torch
+
+from intel_core.components import discovery as plugins
+from intel_core.components.spec import parse_spec
 from intel_core.compute.precision import pick_precision
 from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
+from intel_core.helpers.advice import AdvisesLatent
+from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.likelihoods.specs import BernoulliSpec, GaussianSpec
-from intel_core.mappings.contract import MappingSpec
+from intel_core.mappings.building import build_mapping
+from intel_core.mappings.contract import Annealed, Mapping, MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec
 from intel_core.networks.specs import ConvSpec, MLPSpec
 from intel_core.recipe.contracts import made_by
 from intel_core.recipe.runspec import RunSpec
+from intel_core.recipe.starts import NoStartSpec, StartSpec
 from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
 from intel_core.training.settings import DEFAULT_STEPS, MOST_STEPS, TrainingSettings
 
@@ -23,6 +32,8 @@ WARMUP_SHARE = 0.5
 """Share of the training over which the KL term is warmed up on vectors, unless the user says otherwise."""
 EVALUATION_SHARE = 0.1
 """Share of the training that evaluations may take, unless the user says how often there is to be one."""
+USUAL_START = "mixture"
+"""The start of a mapping with clusters, unless the user says otherwise."""
 _STEP = 3
 """A step on an example, forwards and backwards, takes about as long as so many evaluations of one."""
 
@@ -45,8 +56,12 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
         raise SpecError(
             f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
         )
+    latent = spec.latent or _default_latent(spec.mapping, shape)
+    start, strength = _start(spec, latent, steps)
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
+    for name, schedule in strength.items():
+        schedules.setdefault(name, schedule)
     for name, schedule in _advised(spec.mapping, steps, schedules).items():
         schedules.setdefault(name, schedule)
     likelihood = spec.likelihood or _default_likelihood(dataset)
@@ -63,7 +78,8 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "decoder": decoder,
             "precision": pick_precision(spec.precision, spec.device, encoder, decoder),
             "likelihood": likelihood,
-            "latent": spec.latent or (10 if len(shape) == 3 else min(2, shape[0])),
+            "latent": latent,
+            "start": start,
             "steps": steps,
             "epochs": None,
             "schedules": schedules,
@@ -72,6 +88,51 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "name": spec.name or spec.label,
         }
     ).settled()
+
+
+def _default_latent(mapping: tuple[MappingSpec, ...], shape: tuple[int, ...]) -> int:
+    """10 dimensions for images, 2 for vectors, or what a mapping advises; the largest advice of several."""
+    usual = 10 if len(shape) == 3 else min(2, shape[0])
+    advised = []
+    for part in mapping:
+        if isinstance(part, AdvisesLatent) and part.dims is None:
+            with made_by(f"mapping {part}: advised_latent()"):
+                advised.append(int(part.advised_latent(usual, math.prod(shape))))
+    return max([usual, *advised])
+
+
+def _start(spec: RunSpec, latent: int, steps: int) -> tuple[StartSpec, dict[str, ScheduleSpec]]:
+    """How clusters are found at first, and the schedule of strength that goes with it.
+
+    By default a start is used if the mapping has clusters, and reads y itself; none where no start is installed.
+    """
+    start = spec.start
+    if start is not None and start.is_none:
+        return start, {}
+    mapping = _built(spec.mapping, latent)
+    has_clusters = mapping is not None and clustering_of(mapping) is not None
+    if start is None:
+        is_there = any(component.name == USUAL_START and component.is_live for component in plugins.available("starts"))
+        found = parse_spec("starts", USUAL_START) if has_clusters and is_there else NoStartSpec()
+        assert isinstance(found, StartSpec)
+        start = found
+    elif mapping is not None and not has_clusters:
+        named = " then ".join(str(part) for part in spec.mapping) or "identity"
+        raise SpecError(f"start {start} is for a mapping with clusters, not for {named}; e.g. --mapping cluster:k=10")
+    begins = start.begins(steps)
+    if start.is_none or not begins or mapping is None or not isinstance(mapping, Annealed):
+        return start, {}
+    # Strength 0 up to the step before which the clusters are found, 1 from there on.
+    return start, {"strength": LinearScheduleSpec(steps=1, delay=begins - 1)}
+
+
+def _built(specs: tuple[MappingSpec, ...], latent: int) -> Mapping | None:
+    """The mapping; None if it cannot be built, which is told where the model is."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return build_mapping(specs, latent)
+        except Exception:
+            return None
 
 
 def usual_evaluations(steps: int) -> int:

@@ -27,6 +27,7 @@ from intel_core.errors import SpecError, did_you_mean
 from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec, ObjectiveSpec, PosteriorSpec, PriorSpec
+from intel_core.recipe.starts import StartSpec
 from intel_core.recipe.words import SHORT_WORDS, elsewhere, spelled_out
 from intel_core.training.settings import TrainingSettings
 
@@ -60,6 +61,7 @@ NetworkText = Annotated[InstanceOf[NetworkSpec], from_text("networks"), AS_TEXT,
 PriorText = Annotated[InstanceOf[PriorSpec], from_text("priors"), AS_TEXT, text_schema("priors")]
 PosteriorText = Annotated[InstanceOf[PosteriorSpec], from_text("posteriors"), AS_TEXT, text_schema("posteriors")]
 ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], from_text("objectives"), AS_TEXT, text_schema("objectives")]
+StartText = Annotated[InstanceOf[StartSpec], from_text("starts"), AS_TEXT, text_schema("starts")]
 
 
 class _Components(BaseModel):
@@ -91,7 +93,14 @@ class _Components(BaseModel):
     )
     decoder: NetworkText | None = Field(None, description="decoder network; by default as the encoder")
     latent: PositiveInt | None = Field(
-        None, le=100_000, description="dimensions of y; by default 10 for images, else at most 2"
+        None,
+        le=100_000,
+        description="dimensions of y; by default 10 for images, else at most 2, or what a mapping with clusters needs",
+    )
+    start: StartText | None = Field(
+        None,
+        description="how clusters are found in the data at first; by default mixture for a mapping with clusters, "
+        "else none",
     )
 
 
@@ -153,7 +162,7 @@ class RunSpec(TrainingSettings, _Components):
     def components(self) -> list[ComponentSpec]:
         """Every component that takes part."""
         latent = [*self.mapping, self.prior, self.posterior]
-        parts = [*latent, self.data, self.likelihood, self.encoder, self.decoder, self.objective]
+        parts = [*latent, self.data, self.likelihood, self.encoder, self.decoder, self.objective, self.start]
         return [part for part in (*parts, *self.schedules.values()) if part is not None]
 
     @property
@@ -219,13 +228,13 @@ def _kind_within(annotation: Any) -> str | None:
 
 
 def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
-    """The run spec that a run directory holds, of this version or an earlier one.
+    """The run spec that a run directory holds, of this version or an earlier one, in which runs had no start.
 
     Raises:
         SpecError: as `make_run_spec`.
     """
     with texts_as_data():
-        return make_run_spec(**stored_settings(settings))
+        return make_run_spec(**{"start": "none", **stored_settings(settings)})
 
 
 def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -157,6 +157,8 @@ def stacked(
     """All replicates as one stack, before the first step; or why they cannot be stacked, in which case none changes."""
     if spec.compile:
         return "networks are compiled for one model"
+    if spec.start is not None and not spec.start.is_none:
+        return "each seed starts from clusters of its own"
     if not fit_at_once(spec, dataset, len(trained)):
         return "all at once would not fit into memory"
     group = StackedRuns([plan.trainer for plan in trained], watching)

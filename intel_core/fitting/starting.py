@@ -1,0 +1,244 @@
+r"""How does a training begin from clusters that were found in the data? See `intel_core.recipe.starts`.
+
+The objective is wrapped: before the start, and when a model is judged, it is the objective itself. From the start on,
+in training, :math:`w \cdot CE` is added to the loss, the cross-entropy in nats per example of the clusters that were
+found. They lie in ``RUN/start.safetensors``, so that a training that is resumed later has the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dictionary
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from intel_core import files
+from intel_core.data.batches import Order
+from intel_core.data.values import to_float
+from intel_core.errors import PluginError, RunError, SpecError
+from intel_core.helpers.cluster_scores import ClusterScores, cluster_scores
+from intel_core.helpers.parts_of_mapping import clustering_of
+from intel_core.helpers.shares import TakesShares
+from intel_core.model.objectives import Objective, Terms
+from intel_core.model.vae import InteLVAE
+from intel_core.randomness import stream
+from intel_core.recipe.contracts import made_by
+from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
+from intel_core.runs import checkpoint, opening
+from intel_core.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from intel_core.mappings.contract import Clustering
+
+__all__ = ["FILE", "StartedObjective", "go_on_from_start", "share_start", "start_of"]
+
+FILE = "start.safetensors"
+_ROWS = 1000
+_FEWEST = 0.5
+"""Examples that each cluster counts at least, when shares are taken over: none is 0."""
+
+
+class StartedObjective:
+    """An objective whose loss pulls examples towards the clusters that a start has found.
+
+    Args:
+        objective: what is optimised.
+        start: how the clusters are found, and when.
+        model: with a mapping that has clusters and reads y itself.
+
+    Attributes:
+        particles: as of `objective`.
+        clusters: the cluster of each training example, -1 for none; None before the start.
+        certain: which of them are known rather than found, 0 or 1; None for none, or before the start.
+        facts: what the start says of them.
+    """
+
+    def __init__(self, objective: Objective, start: StartSpec, model: InteLVAE) -> None:
+        found = clustering_of(model.mapping)
+        if found is None:
+            raise SpecError(f"start {start} is for a mapping whose clusters lie in y itself; use start=none")
+        self.objective, self.start, self.particles = objective, start, objective.particles
+        self._part, self._dims = found
+        self._trainer: Trainer | None = None
+        self._scores: ClusterScores | None = None
+        self.clusters: Tensor | None = None
+        self.certain: Tensor | None = None
+        self.facts: dict[str, Any] = {}
+
+    def serve(self, trainer: Trainer) -> None:
+        """Serve a trainer, whose steps and rows decide what is added."""
+        self._trainer = trainer
+        self._order = Order(trainer.order, trainer.batch_size, trainer.steps_per_epoch, trainer.device)
+        if self._part.n_clusters > len(trainer.dataset.train):
+            raise SpecError(
+                f"{self._part.n_clusters} clusters are more than the {len(trainer.dataset.train)} training examples; "
+                "use fewer clusters"
+            )
+
+    @property
+    def _per_certain(self) -> float:
+        """The weight of one known example, so that the mean over all known ones has the weight that was asked for."""
+        if self.certain is None or not self.start.lasting_pull:
+            return 0.0
+        return self.start.lasting_pull * len(self.certain) / max(1.0, float(self.certain.sum()))
+
+    @property
+    def begins(self) -> int:
+        """The step before which the clusters are found."""
+        assert self._trainer is not None
+        return self.start.begins(self._trainer.steps)
+
+    def phase(self, step: int) -> str:
+        """What a training does at a step, in words for a progress line; empty from the end of the pull on."""
+        assert self._trainer is not None
+        if step < self.begins:
+            return "before its start"
+        return "pulled to its start" if self.start.pull_at(step, self._trainer.steps) > 0 else ""
+
+    def __call__(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
+        """As the objective's own; in training, with the pull in the loss."""
+        if self._trainer is None or not model.training or self._trainer.step < self.begins:
+            return self.objective(model, x, noise, weights)
+        if self.clusters is None:
+            self._find(self._trainer)
+        terms = self.objective(model, x, noise, weights)
+        weight = self.start.pull_at(self._trainer.step, self._trainer.steps)
+        if weight == 0 and self._per_certain == 0:
+            return terms
+        y = terms.posterior.rsample(noise[0])[..., list(self._dims)]
+        return terms._replace(loss=terms.loss + self._pull(self._trainer, y, weight))
+
+    def _pull(self, trainer: Trainer, y: Tensor, weight: float) -> Tensor:
+        """The weighted cross-entropy of this step's rows; rows without a cluster count as 0."""
+        assert self.clusters is not None
+        if self._scores is None:
+            self._scores = cluster_scores(self._part, len(self._dims)).to(y.device)
+        rows = trainer.processes.own(self._order(trainer.step), dim=0)
+        weights = torch.full((len(rows),), weight, device=y.device)
+        if self.certain is not None:
+            weights = torch.maximum(weights, self.certain[rows] * self._per_certain)
+        each = cross_entropy(self._scores(y), self.clusters[rows], ignore_index=-1, reduction="none")
+        return (weights * each).mean()
+
+    # --- finding -----------------------------------------------------------------------------------------------
+
+    def _find(self, trainer: Trainer) -> None:
+        """Find the clusters, let the mapping take their shares, and keep them with the run."""
+        with trainer.processes.agreeing():
+            found = _found(self.start, trainer, self._part) if trainer.processes.is_first else None
+        packed = trainer.processes.from_first(lambda: _packed(found))
+        self._take(packed)
+        self.facts = dict(found.facts) if found is not None else {}
+        shares = _shares(packed["cluster"], self._part.n_clusters)
+        if isinstance(self._part, TakesShares):
+            with torch.no_grad():
+                self._part.set_proportions(shares)
+        if found is not None and trainer.folder is not None:
+            files.write_bytes(trainer.folder / FILE, checkpoint.to_bytes(packed))
+
+    def _take(self, packed: Dictionary[str, Tensor]) -> None:
+        assert self._trainer is not None
+        self.clusters = packed["cluster"].long().to(self._trainer.device)
+        certain = packed["certain"].float().to(self._trainer.device)
+        self.certain = certain if bool(certain.any()) else None
+
+    def packed(self) -> dict[str, Tensor] | None:
+        """What is kept of the clusters; None before the start."""
+        if self.clusters is None:
+            return None
+        certain = torch.zeros_like(self.clusters) if self.certain is None else self.certain
+        return {"cluster": self.clusters.to(torch.int32).cpu(), "certain": certain.bool().cpu()}
+
+    def load(self, folder: Path) -> None:
+        """Take the clusters that a run has found before it was interrupted.
+
+        Raises:
+            RunError: if they are missing or damaged.
+        """
+        assert self._trainer is not None
+        n, k = len(self._trainer.dataset.train), self._part.n_clusters
+        try:
+            tensors = checkpoint.read_tensors(opening.read_bytes(folder, FILE, 16 * n + 65536))
+        except FileNotFoundError:
+            raise RunError(f"{folder / FILE} is missing: without it the training cannot go on as it began") from None
+        except ValueError as error:
+            raise RunError(f"{folder / FILE} is damaged: {error}") from None
+        held = {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()}
+        if held != {"cluster": (torch.int32, (n,)), "certain": (torch.bool, (n,))}:
+            raise RunError(f"{folder / FILE} is damaged: expected the clusters of {n:,} training examples")
+        if int(tensors["cluster"].min()) < -1 or int(tensors["cluster"].max()) >= k:
+            raise RunError(f"{folder / FILE} is damaged: it holds numbers that are no clusters")
+        self._take(tensors)
+
+
+def start_of(trainer: Trainer) -> StartedObjective | None:
+    """The start of a training, if it has one."""
+    return trainer.objective if isinstance(trainer.objective, StartedObjective) else None
+
+
+def go_on_from_start(trainer: Trainer, folder: Path) -> None:
+    """After a checkpoint was loaded, take the clusters that the run had found by then.
+
+    Raises:
+        RunError: as `StartedObjective.load`.
+    """
+    start = start_of(trainer)
+    if start is not None and trainer.step > start.begins:
+        start.load(folder)
+
+
+def share_start(trainer: Trainer) -> None:
+    """Give every process the clusters that the first one has loaded."""
+    start = start_of(trainer)
+    if start is not None:
+        packed = trainer.processes.from_first(start.packed)
+        if packed is not None:
+            start._take(packed)
+
+
+@torch.no_grad()
+def _found(start: StartSpec, trainer: Trainer, part: Clustering) -> FoundClusters:
+    """What a start finds in the encodings of the training data, held to its contract."""
+    train, what = trainer.dataset.train, f"start {start}"
+    given = StartData(_encoded(trainer), train, part.n_clusters, stream(trainer.settings.seed, "start"))
+    with made_by(what):
+        found: object = start.find(given)
+    if not isinstance(found, FoundClusters) or not isinstance(found.cluster, Tensor):
+        raise PluginError(f"{what}: find() returned a {type(found).__name__}, expected FoundClusters")
+    cluster = found.cluster
+    if cluster.shape != (len(train),) or cluster.is_floating_point():
+        raise PluginError(f"{what}: find() gave clusters of shape {list(cluster.shape)}, expected [{len(train)}]")
+    if int(cluster.min()) < -1 or int(cluster.max()) >= part.n_clusters:
+        raise PluginError(f"{what}: find() gave clusters outside of 0 to {part.n_clusters - 1}, or -1 for none")
+    if bool((cluster < 0).all()):
+        raise PluginError(f"{what}: find() gave no example a cluster")
+    return found
+
+
+def _encoded(trainer: Trainer) -> Tensor:
+    """Posterior means of all training examples, on the CPU."""
+    model, train = trainer.model, trainer.dataset.train
+    model.eval()
+    rows = torch.split(torch.arange(len(train)), _ROWS)
+    means = [model.encode(to_float(train.read(some).to(trainer.device))).mean.float().cpu() for some in rows]
+    model.train()
+    y = torch.cat(means)
+    if not bool(torch.isfinite(y).all()):
+        raise RunError("the start cannot be found: some examples are encoded as numbers that are not finite")
+    return y
+
+
+def _packed(found: FoundClusters | None) -> dict[str, Tensor]:
+    assert found is not None
+    cluster = found.cluster.to(torch.int32).cpu().contiguous()
+    certain = torch.zeros(len(cluster), dtype=torch.bool) if found.certain is None else found.certain.bool().cpu()
+    return {"cluster": cluster, "certain": certain & (cluster >= 0)}
+
+
+def _shares(cluster: Tensor, k: int) -> Tensor:
+    """Share of each cluster among the examples that have one; none is 0."""
+    counts = torch.bincount(cluster[cluster >= 0].long(), minlength=k).double().clamp(min=_FEWEST)
+    return counts / counts.sum()

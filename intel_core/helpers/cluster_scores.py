@@ -1,0 +1,102 @@
+r"""In which direction lies a cluster? Scores of y, linear and largest within the cluster's cell, for any `Clustering`.
+
+A mapping only assigns points to clusters; a pull towards one needs a gradient. The scores
+
+.. math:: s_k(y) = \langle w_k, y \rangle + b_k
+
+are those of a multinomial regression of the cluster on y, fitted to draws of the prior. Where cells are bounded by
+hyperplanes, as those of all cuts of this project, they agree with the assignment at about 99 of 100 draws.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from intel_core.mappings.contract import Clustering
+
+__all__ = ["ClusterScores", "cluster_scores"]
+
+_DRAWS = 20_000
+_DECAY = 1e-4
+_ITERATIONS = 100
+SHARPNESS = 3 * math.sqrt(2)
+"""Mean difference of the slopes of two scores: at distance t from the boundary of two clusters, log-odds of 4.2 t."""
+
+
+class ClusterScores(NamedTuple):
+    """Linear scores of K clusters.
+
+    Attributes:
+        weight: ``(K, d)``, float32.
+        bias: ``(K,)``.
+        agreement: share of other draws of the prior whose largest score is that of their cluster.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    agreement: float
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """The scores, ``(..., d) -> (..., K)``; in float32, whatever the format of a surrounding autocast."""
+        # Not a matrix product, which an autocast would round to bfloat16.
+        return (y.float().unsqueeze(-2) * self.weight).sum(-1) + self.bias
+
+    def to(self, device: torch.device) -> ClusterScores:
+        """The same on a device."""
+        return ClusterScores(self.weight.to(device), self.bias.to(device), self.agreement)
+
+
+@torch.enable_grad()
+def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
+    """Linear scores of the clusters of a mapping that reads `dim` dimensions of y, on the CPU; always the same ones.
+
+    Args:
+        clusters: a mapping with clusters, on any device.
+        dim: number of dimensions that it reads.
+
+    >>> class Halves:
+    ...     n_clusters = 2
+    ...
+    ...     def assign(self, y):
+    ...         return (y[..., 0] > 0.5).long()
+    ...
+    ...     def proportions(self):
+    ...         return torch.tensor([0.69, 0.31])
+    >>> scores = cluster_scores(Halves(), 2)
+    >>> y = torch.tensor([[0.4, 3.0], [0.6, -3.0]])
+    >>> scores(y).argmax(-1).tolist(), scores.agreement > 0.99
+    ([0, 1], True)
+    """
+    generator = torch.Generator().manual_seed(0)
+    y, others = torch.randn(2, _DRAWS, dim, generator=generator)
+    cluster, of_others = _assigned(clusters, y), _assigned(clusters, others)
+    y = y.double()
+    weight = torch.zeros(clusters.n_clusters, dim, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(clusters.n_clusters, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = cross_entropy(y @ weight.T + bias, cluster) + _DECAY / 2 * weight.square().sum()
+        torch.autograd.backward(value)
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    found, offset = weight.detach(), bias.detach()
+    k = len(found)
+    # Separable cells have no slope of their own: the decay decides it, and this scale replaces it.
+    scale = SHARPNESS / max(float(torch.cdist(found, found).sum()) / (k * (k - 1)), 1e-12)
+    scores = ClusterScores((found * scale).float(), (offset * scale).float(), 0.0)
+    agreement = float((scores(others).argmax(-1) == of_others).double().mean())
+    return scores._replace(agreement=agreement)
+
+
+@torch.no_grad()
+def _assigned(clusters: Clustering, y: Tensor) -> Tensor:
+    device = clusters.proportions().device
+    return clusters.assign(y.to(device)).cpu()

@@ -1,0 +1,119 @@
+"""What is a start? A spec that says, from the data, to which cluster each training example belongs at first.
+
+Importing this module does not import torch, so a plugin's spec module stays light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from pydantic import Field, JsonValue
+
+from intel_core.components.spec import ComponentSpec
+from intel_core.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from intel_core.data.dataset import Split
+
+__all__ = ["FoundClusters", "NoStartSpec", "StartData", "StartSpec"]
+
+
+class StartData(NamedTuple):
+    """What a start is found from.
+
+    Attributes:
+        y: posterior means of the training examples, ``(n, y_dim)``, float32 on the CPU, finite.
+        train: the training examples themselves.
+        clusters: the number K of clusters of the mapping.
+        seed: for whatever is random in the search.
+    """
+
+    y: Tensor
+    train: Split
+    clusters: int
+    seed: int
+
+
+class FoundClusters(NamedTuple):
+    """What a start has found.
+
+    Attributes:
+        cluster: the cluster of each training example, ``(n,)``, integers in ``[0, K)``; -1 for an example without one.
+        certain: which of them are known, rather than found, ``(n,)``; None for none.
+        facts: what a reader must know of it, e.g. by what the best of several fits was chosen.
+    """
+
+    cluster: Tensor
+    certain: Tensor | None = None
+    facts: Mapping[str, JsonValue] = MappingProxyType({})
+
+
+class StartSpec(ComponentSpec):
+    r"""Base of every start's spec, registered under the entry-point group ``intelvae.starts``.
+
+    A mapping with clusters says what clusters look like in z, not which examples form them; training alone finds
+    poor ones, since few gradients tell a cluster as a whole where to go. With a start, a training has three phases:
+
+    1. For a share ``after`` of its steps, a mapping with a strength has strength 0: a plain VAE.
+    2. Then `find` names a cluster for each example, the mapping takes the shares that were found (if its shares are
+       learned), and the loss has the further term :math:`w \cdot CE`, where CE is the cross-entropy of those clusters
+       under scores of y that are linear and largest in the cluster's cell (`intel_core.helpers.cluster_scores`).
+       w falls from ``pull`` to 0, in a straight line over the share ``hold`` of the steps.
+    3. What is left is the objective alone.
+
+    Labels are used by a start only if it is the one that says so.
+    """
+
+    kind: ClassVar[str] = "starts"
+    is_none: ClassVar[bool] = False
+    """Whether it is the absence of a start."""
+
+    after: float = Field(0.25, ge=0, le=0.95, description="share of the training before it")
+    hold: float = Field(
+        0.75, gt=0, le=1, description="share of the training over which the pull towards the found clusters falls to 0"
+    )
+    pull: float = Field(10.0, ge=0, le=1e6, description="weight of that pull when it begins, per nat of cross-entropy")
+
+    @property
+    def lasting_pull(self) -> float:
+        """Weight of the mean cross-entropy of the examples that are `FoundClusters.certain`, to the very end."""
+        return 0.0
+
+    def find(self, given: StartData) -> FoundClusters:
+        """The cluster of each training example.
+
+        Raises:
+            IntelError: in a line, if there are none to be found.
+        """
+        raise PluginError(f"{type(self).__name__} does not define find(given)")
+
+    def begins(self, steps: int) -> int:
+        """The step, counted from 0, before which the clusters are found.
+
+        >>> StartSpec(after=0.25).begins(1000)
+        250
+        """
+        return int(self.after * steps)
+
+    def pull_at(self, step: int, steps: int) -> float:
+        """The weight w of the pull at a step; 0 before the start.
+
+        >>> start = StartSpec(after=0.25, hold=0.5, pull=10)
+        >>> [start.pull_at(step, 1000) for step in (249, 250, 500, 750, 999)]
+        [0.0, 10.0, 5.0, 0.0, 0.0]
+        """
+        begin, length = self.begins(steps), self.hold * steps
+        return self.pull * max(0.0, 1 - (step - begin) / length) if step >= begin else 0.0
+
+
+class NoStartSpec(StartSpec):
+    """No start: all steps alike, and the mapping's clusters are found by training alone."""
+
+    is_none: ClassVar[bool] = True
+    after: float = Field(0.0, ge=0, le=0, description="nothing comes before it")
+    hold: float = Field(0.0, ge=0, le=0, description="nothing is held")
+    pull: float = Field(0.0, ge=0, le=0, description="nothing is pulled")

@@ -1,0 +1,98 @@
+"""Which settings has a start from labels? Its spec: all labels, or a few of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, PositiveInt
+
+from intel_core.errors import DataError
+from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["LabelsStartSpec"]
+
+
+class LabelsStartSpec(StartSpec):
+    """The classes of the data: cluster k is the k-th class. With few labels the training becomes semi-supervised.
+
+    A label of -1 is none. Examples without a label take that of their neighbours among the encodings, and the labelled
+    ones go on to be pulled to their cluster with ``weight`` until the training ends.
+    """
+
+    count: PositiveInt | None = Field(
+        None, description="use only so many labels, equally many of each class and chosen by the seed; all by default"
+    )
+    spread: bool = Field(True, description="give examples without a label that of their neighbours")
+    examples: int = Field(20_000, ge=100, le=10**7, description="examples without a label whose neighbours are sought")
+    weight: float = Field(
+        1.0, ge=0, le=1e6, description="weight of the labelled examples' mean cross-entropy through all of the training"
+    )
+
+    @property
+    def lasting_pull(self) -> float:
+        """`weight`."""
+        return self.weight
+
+    def find(self, given: StartData) -> FoundClusters:
+        """The class of each example, or that of its neighbours.
+
+        Raises:
+            DataError: if there are no labels, or other than K classes.
+        """
+        import torch
+
+        from intel_starts.spreading import spread_labels
+
+        labels = _classes(given)
+        known = labels if self.count is None else _a_few(labels, self.count, given)
+        certain = known >= 0
+        cluster = known
+        if self.spread and not bool(certain.all()):
+            values = given.y.double().numpy()
+            cluster = torch.from_numpy(spread_labels(values, known.numpy(), self.examples, given.seed))
+        return FoundClusters(cluster, certain, {"labels": int(certain.sum())})
+
+
+def _classes(given: StartData) -> Tensor:
+    """The number of each example's class, ``(n,)``, -1 for none."""
+    import torch
+
+    labels, k = given.train.labels, given.clusters
+    if labels is None:
+        raise DataError("start labels: the data have no labels; use start=mixture")
+    if labels.is_floating_point() or labels.dim() != 1:
+        raise DataError("start labels: the labels of the data are no classes (one integer per example)")
+    classes = torch.unique(labels[labels >= 0])
+    if len(classes) != k:
+        raise DataError(
+            f"start labels: the training data have {len(classes)} classes and the mapping has {k} clusters; "
+            f"use cluster:k={len(classes)}, or start=mixture"
+        )
+    return torch.where(labels >= 0, torch.searchsorted(classes, labels.clamp(min=int(classes[0]))), -1)
+
+
+def _a_few(labels: Tensor, count: int, given: StartData) -> Tensor:
+    """All but `count` labels taken away; of each class equally many are left, up to one."""
+    import torch
+
+    there = int((labels >= 0).sum())
+    if not given.clusters <= count <= there:
+        raise DataError(
+            f"start labels: count={count}, expected {given.clusters} (one per class) to {there:,}, which are there"
+        )
+    generator = torch.Generator().manual_seed(given.seed)
+    order = torch.randperm(len(labels), generator=generator)
+    kept = torch.full_like(labels, -1)
+    members = [order[labels[order] == k] for k in range(given.clusters)]
+    taken = [0] * given.clusters
+    left = count
+    while left:
+        for k, rows in enumerate(members):
+            if left and taken[k] < len(rows):
+                kept[rows[taken[k]]] = k
+                taken[k] += 1
+                left -= 1
+    return kept
