@@ -27,7 +27,7 @@ class Split:
     """Examples `x` of shape ``(n, D)`` or ``(n, C, H, W)`` and, where known, integer labels ``(n,)``.
 
     `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`). The
-    fingerprint is `digest`, or made from the bytes. `numbers` are the examples' row numbers in the whole data, if known.
+    fingerprint is `digest`, or made from the bytes. `numbers` are row numbers in the whole data, where they are known.
     """
 
     x: Tensor
