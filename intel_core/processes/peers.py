@@ -25,7 +25,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from intel_core.errors import DivergenceError, EnvironmentProblem, RunError, SpecError
+from intel_core.errors import DataError, DivergenceError, EnvironmentProblem, PluginError, RunError, SpecError
 from intel_core.processes.messages import MOST_BYTES, decode, encode
 from intel_core.processes.whole_batch import Gradients, release, spread
 from intel_core.training.process_group import ProcessGroup
@@ -36,10 +36,24 @@ __all__ = ["PeerError", "Peers", "disconnect", "first_sentence"]
 _T = TypeVar("_T")
 _FAILED = "intelvae/failed"
 _DRIFT = 1e-3
+_KINDS: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (DataError, DivergenceError, EnvironmentProblem, PluginError, RunError, SpecError, Exception)
+}
+"""Errors that are told apart in other processes, by name."""
 
 
 class PeerError(EnvironmentProblem):
-    """Another process of this run has failed or is gone."""
+    """Another process of this run has failed or is gone.
+
+    Args:
+        message: what is told of it.
+        kind: which error the other process had; its exit code is that of the run.
+    """
+
+    def __init__(self, message: str, kind: type[Exception] = EnvironmentProblem) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Peers(ProcessGroup):
@@ -164,10 +178,11 @@ class Peers(ProcessGroup):
             raise
         except Exception as error:
             own = error
-        told = self.exchange(None if own is None else _in_a_line(own))
-        for rank, text in enumerate(told):
-            if text is not None:
-                self._agreed = PeerError(f"process {rank}: {text}") if own is None else own
+        told = self.exchange(None if own is None else (_kind_of(own), _in_a_line(own)))
+        for rank, said in enumerate(told):
+            if said is not None:
+                kind, text = said
+                self._agreed = PeerError(f"process {rank}: {text}", _KINDS[kind]) if own is None else own
                 raise self._agreed
 
     def is_agreed(self, error: BaseException) -> bool:
@@ -179,7 +194,8 @@ class Peers(ProcessGroup):
         if not isinstance(error, PeerError):
             with contextlib.suppress(Exception):
                 text = _in_a_line(error)
-                dist.distributed_c10d._get_default_store().set(_FAILED, f"process {self.rank}: {text}")
+                said = f"{_kind_of(error)} process {self.rank}: {text}"
+                dist.distributed_c10d._get_default_store().set(_FAILED, said)
         if self.device.type == "cuda":  # there a process that waits for another does not notice that it has ended
             for child in self._children:
                 child.kill()
@@ -195,8 +211,11 @@ class Peers(ProcessGroup):
             with contextlib.suppress(Exception):
                 store = dist.distributed_c10d._get_default_store()
                 said = store.get(_FAILED).decode() if store.check([_FAILED]) else ""
+            if said:
+                kind, _, said = said.partition(" ")
+                raise PeerError(said, _KINDS[kind]) from error
             gone = f"another of the {self.size} processes has ended or does not answer ({first_sentence(error)})"
-            raise PeerError(said or f"{gone}; resume goes on from the newest checkpoint") from error
+            raise PeerError(f"{gone}; resume goes on from the newest checkpoint") from error
 
     # --- tensors -----------------------------------------------------------------------------------------------
 
@@ -297,6 +316,15 @@ def disconnect() -> None:
 def first_sentence(error: BaseException) -> str:
     """The first sentence of torch's message, without the place in its source."""
     return re.sub(r"^\[\S+:\d+\] ", "", _in_a_line(error)).split(". ")[0]
+
+
+def _kind_of(error: BaseException) -> str:
+    """The name of the kind of error that a user can correct; of bugs it is Exception."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError | OSError) or isinstance(error.__cause__, OSError):
+        return EnvironmentProblem.__name__
+    if not isinstance(error, Exception):  # such as an interruption
+        return EnvironmentProblem.__name__
+    return next((kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS), Exception.__name__)
 
 
 def _in_a_line(error: BaseException) -> str:

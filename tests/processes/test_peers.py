@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from intel_core import StopReason, hookimpl
+from intel_core.errors import DataError, EnvironmentProblem, IntelError, RunError, SpecError
 from intel_core.fitting.setting_up import hooks_of_run
-from intel_core.processes.peers import Peers
+from intel_core.processes.peers import PeerError, Peers
 
 
 @pytest.fixture
@@ -58,3 +59,19 @@ def test_hooks_are_called_in_the_first_process_only(rank: int) -> None:
     hook = Hook()
     manager = hooks_of_run([hook], Peers(rank, 2, torch.device("cpu")))
     assert manager.is_registered(hook) == (rank == 0)
+
+
+@pytest.mark.parametrize("kind", [DataError, SpecError, RunError, EnvironmentProblem, ZeroDivisionError])
+def test_the_error_of_another_process_counts_as_of_its_kind(kind: type[Exception], monkeypatch) -> None:
+    """The exit code of the command is that of the error, in whichever process it was."""
+    said: list[object] = []
+    second = Peers(1, 2, torch.device("cpu"))
+    monkeypatch.setattr(second, "exchange", lambda value: said.append(value) or [None, value])
+    with pytest.raises(kind, match=r"^it went wrong$"), second.agreeing():
+        raise kind("it went wrong")
+    first = Peers(0, 2, torch.device("cpu"))
+    monkeypatch.setattr(first, "exchange", lambda value: [value, *said])
+    with pytest.raises(PeerError, match=r"^process 1: it went wrong$") as caught, first.agreeing():
+        pass
+    assert issubclass(kind, caught.value.kind)
+    assert caught.value.kind is (kind if issubclass(kind, IntelError) else Exception)

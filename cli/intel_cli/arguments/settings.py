@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _data(text: str) -> str:
     spec = data_spec(text)
-    if spec != text:
+    is_another = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK"))  # of several processes
+    if spec != text and not is_another:
         note(f"Reading {text} as --data {spec}")
     return spec

@@ -119,10 +119,12 @@ def exit_code(error: BaseException) -> int:
     """
     from intel_core.errors import DataError, DivergenceError, EnvironmentProblem, IntelError, RunError
 
+    there = getattr(error, "kind", None)  # what happened in another process of the run counts as happened here
+    kind = there if isinstance(there, type) else type(error)
     if isinstance(error, RunError) and isinstance(error.__cause__, OSError) and error.__cause__.errno in _LACKING:
         return ENVIRONMENT
     kinds = {EnvironmentProblem: ENVIRONMENT, DivergenceError: DIVERGED, DataError: DATA, IntelError: USAGE}
-    return next((code for kind, code in kinds.items() if isinstance(error, kind)), BUG)
+    return next((code for one, code in kinds.items() if issubclass(kind, one)), BUG)
 
 
 def _lack(error: Exception) -> str | None:

@@ -2,10 +2,14 @@
 
 import errno
 import json
+import os
 
 import pytest
 import torch
-from intel_cli.output.telling import EXIT_CODES
+from intel_cli.output.telling import EXIT_CODES, exit_code
+
+from intel_core.errors import DataError, DivergenceError, EnvironmentProblem, SpecError
+from intel_core.processes.peers import PeerError
 
 CASES = {
     "unknown option": (2, ["train", "--nonsense"]),
@@ -27,6 +31,46 @@ def test_an_error_ends_with_the_code_of_its_kind(call, here, case):
     result = call(*args, *(["--steps", "200", "--no-pictures", "--quiet"] if args[0] == "train" else []), "--json")
     assert result.exit_code == code, result.stderr
     assert json.loads(result.stdout)["error"] in result.stderr
+
+
+BAD_PEER = """
+from intel_core.data.dataset import DatasetSpec
+from intel_core.errors import DataError
+
+class Spec(DatasetSpec):
+    "Data that are damaged where one of several processes reads them."
+
+    def load(self, data_dir):
+        import torch
+        from intel_core.reading.arrays import make_dataset
+
+        if torch.distributed.is_initialized() and torch.distributed.get_rank() == 1:
+            raise DataError("bad_peer: this copy is damaged")
+        return make_dataset("bad_peer", torch.randn(60, 2, generator=torch.Generator().manual_seed(0)))
+"""
+
+
+def test_data_that_are_wrong_in_one_of_several_processes_end_all_with_the_code_of_data(start, tmp_path):
+    pytest.importorskip("lightning_fabric")
+    place = tmp_path / "plugins"
+    place.mkdir()
+    (place / "bad_peer.py").write_text(BAD_PEER)
+    info = place / "bad_peer-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-peer\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[intelvae.datasets]\nbad_peer = bad_peer:Spec\n")
+    train = ("train", "--data", "bad_peer", "--devices", "2", "--device", "cpu", "--steps", "20")
+    process = start(*train, PYTHONPATH=os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    out, said = process.communicate(timeout=200)
+    assert process.returncode == 3, said
+    assert said.count("Error") == said.count("bad_peer: this copy is damaged") == 1
+    assert out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", [SpecError, DataError, DivergenceError, EnvironmentProblem, Exception])
+def test_an_error_in_another_process_has_the_code_that_it_has_alone(kind):
+    assert exit_code(PeerError("process 1: it went wrong", kind)) == exit_code(kind("it went wrong"))
 
 
 def test_help_lists_every_code(ok):
