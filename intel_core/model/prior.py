@@ -73,7 +73,7 @@ class Mixture(Protocol):
 
 
 class StandardNormal(nn.Module):
-    """N(0, I), with the KL of a diagonal Gaussian in closed form.
+    """N(0, I), with the KL in closed form of diagonal Gaussians and whatever has a method `kl_to_standard`.
 
     >>> import torch
     >>> float(StandardNormal(2).log_prob(torch.zeros(2)))  # -log(2 pi)
@@ -93,9 +93,9 @@ class StandardNormal(nn.Module):
         return -0.5 * (y.square() + math.log(2 * math.pi)).sum(-1)
 
     def knows(self, posterior: Posterior) -> bool:
-        """Diagonal Gaussians."""
-        return isinstance(posterior, DiagonalGaussian)
+        """Diagonal Gaussians, and others that say it."""
+        return isinstance(posterior, DiagonalGaussian) or hasattr(posterior, "kl_to_standard")
 
-    def kl(self, posterior: DiagonalGaussian) -> Tensor:
+    def kl(self, posterior: Any) -> Tensor:
         """See `DiagonalGaussian.kl`."""
-        return posterior.kl()
+        return posterior.kl() if isinstance(posterior, DiagonalGaussian) else posterior.kl_to_standard()

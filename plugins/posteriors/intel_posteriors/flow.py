@@ -22,6 +22,22 @@ __all__ = ["FlowFamily", "flow_posterior"]
 
 Form = Literal["realnvp", "nsf", "maf"]
 
+_PACE = 0.1
+"""By which T's networks are multiplied."""
+
+
+class _Slow(nn.Module):
+    """A network whose output counts a tenth, so that T changes more slowly than means and log-variances do."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A tenth of the network's output."""
+        found: Tensor = self.network(x)
+        return _PACE * found
+
 
 class _Bijection(nn.Module):
     """T as a module, so that its weights can be handed over from outside."""
@@ -97,7 +113,9 @@ class FlowFamily(nn.Module):
     realnvp  affine couplings of two halves; Gaussian in one dimension
     =======  =====================================================================================
 
-    At first T is the identity, and q(y|x) the Gaussian that mu and sigma describe.
+    At first T is the identity, and q(y|x) the Gaussian that mu and sigma describe. The output of T's networks counts a
+    tenth: with its full size the ELBO was 3.4 nats behind a diagonal Gaussian's after 6 epochs of MNIST, with a tenth
+    0.7 (one seed).
 
     Source: Kingma et al., 2016 (inverse autoregressive flows); Durkan et al., 2019 (splines); Dinh et al., 2017
     (couplings); by the package zuko.
@@ -137,6 +155,9 @@ class FlowFamily(nn.Module):
             passes = {"passes": 2} if form == "realnvp" else {}
             flow = zuko.flows.MAF(y_dim, context, **sizes, **passes)
         self.bijection = _Bijection(flow.get_submodule("transform"))
+        for part in list(self.bijection.modules()):
+            if isinstance(part, zuko.flows.MaskedAutoregressiveTransform):
+                part.hyper = _Slow(part.hyper)
         self._start_as_identity()
         self._posterior = flow_posterior(self.bijection)
 

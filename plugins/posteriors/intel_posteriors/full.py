@@ -52,12 +52,24 @@ class FullGaussian(NamedTuple):
         log_q = -0.5 * (noise.square() + self.log_variance + math.log(2 * math.pi)).sum(-1)
         return self.rsample(noise), log_q
 
+    def kl_to_standard(self) -> Tensor:
+        r""":math:`\frac12 (\mu^2 + (L L^T)_{jj} - 1 - \log\sigma^2)`, ``(n, y_dim)``: the sum is KL to N(0, I), nats.
+
+        A term is that of q(y_j | x, y_1 ... y_{j-1}) to N(0, 1), in the mean; none is below 0.
+        """
+        own = torch.expm1(self.log_variance) - self.log_variance
+        others = torch.exp(self.log_variance) * self.strict.square().sum(-1)
+        return 0.5 * (self.mean.square() + own + others)
+
 
 class FullFamily(nn.Module):
     """Features are means, log-variances (twice the logs of L's diagonal), then the rows of U below the diagonal.
 
+    Those of U are divided by the number of dimensions: each y is a sum of as many of them, and with their full size the
+    noise that they begin with hides what the encoder says of x.
+
     >>> family = FullFamily(3)
-    >>> q = family(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0]]))
+    >>> q = family(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 6.0, 9.0]]))
     >>> q.cholesky.tolist()
     [[[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [2.0, 3.0, 1.0]]]
     """
@@ -73,5 +85,5 @@ class FullFamily(nn.Module):
         # By looking up, not by writing into a matrix, which torch.func.vmap would refuse.
         is_below = torch.ones(self.y_dim, self.y_dim, dtype=torch.long, device=features.device).tril(-1).flatten()
         place = is_below * is_below.cumsum(0)
-        padded = torch.cat([torch.zeros_like(features[..., :1]), below], -1)
+        padded = torch.cat([torch.zeros_like(features[..., :1]), below / self.y_dim], -1)
         return FullGaussian(mean, log_variance, torch.unflatten(padded[..., place], -1, (self.y_dim, self.y_dim)))

@@ -8,6 +8,9 @@ import pytest
 import torch
 from intel_posteriors import FlowFamily, FullFamily, SpikeSlabFamily, SylvesterFamily
 
+from intel_core.model.divergence import knows
+from intel_core.model.prior import StandardNormal
+
 NORMAL = torch.distributions.Normal(torch.tensor(0.0, dtype=torch.float64), 1.0)
 FAMILIES = {
     "orthogonal": lambda d: SylvesterFamily(d, flows=3, rank=min(2, d)),
@@ -170,6 +173,18 @@ def test_a_full_gaussian_against_torch_s():
     torch.testing.assert_close(log_q, theirs.log_prob(y))
     torch.testing.assert_close(q.std, theirs.stddev)
     assert bool((torch.diagonal(q.cholesky, dim1=-2, dim2=-1) > 0).all())
+
+
+def test_a_full_gaussian_s_kl_to_n_0_i_is_torch_s_and_a_sum_over_dimensions():
+    family = family_of("full", 4)
+    q = family(features_of(family, 3))
+    zero = torch.zeros(4, dtype=q.mean.dtype)
+    theirs = torch.distributions.MultivariateNormal(q.mean, scale_tril=q.cholesky)
+    standard = torch.distributions.MultivariateNormal(zero, torch.eye(4, dtype=q.mean.dtype))
+    terms = StandardNormal(4).kl(q)
+    assert knows(StandardNormal(4), q)
+    torch.testing.assert_close(terms.sum(-1), torch.distributions.kl_divergence(theirs, standard))
+    assert bool((terms >= 0).all())
 
 
 # --- flow ------------------------------------------------------------------------------------------------------
