@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.paths import refuse_missing
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from intel_core.data.dataset import Dataset, Split
 
 __all__ = ["FileStartSpec"]
 
@@ -29,6 +32,18 @@ class FileStartSpec(StartSpec):
     path: Path = Field(description="a .csv, .tsv or .npy file")
     column: str | None = Field(None, description="the column of a table; not needed if there is only one")
 
+    def check(self, dataset: Dataset, clusters: int) -> None:
+        """See `StartSpec.check`: the file is read before the training as well."""
+        rows, n, parts = len(self._numbers()), len(dataset.train), (dataset.train, dataset.validation, dataset.test)
+        numbers = [part.numbers for part in parts if part.numbers is not None and len(part)]
+        # Rows of a table may be left out, so that the last one has a number beyond the count.
+        every = max([sum(len(part) for part in parts), *(int(of_part.max()) + 1 for of_part in numbers)])
+        if rows not in (n, every):
+            raise DataError(
+                f"{self.path} has {rows:,} rows, expected {every:,} (all examples) or {n:,} (the training examples)"
+            )
+        self._of(dataset.train, clusters)
+
     def find(self, given: StartData) -> FoundClusters:
         """The clusters of the training examples.
 
@@ -37,21 +52,28 @@ class FileStartSpec(StartSpec):
         """
         import torch
 
-        values = _numbers(self.path, self.column)
-        rows, n = given.train.numbers, len(given.train)
+        values = self._of(given.train, given.clusters)
+        return FoundClusters(torch.from_numpy(values).long(), facts={"file": self.path.name})
+
+    def _numbers(self) -> NDArray[np.int64]:
+        return _numbers(self.path.expanduser(), self.column)
+
+    def _of(self, train: Split, clusters: int) -> NDArray[np.int64]:
+        """The number of each training example's cluster, -1 for none."""
+        values = self._numbers()
+        rows, n = train.numbers, len(train)
         if len(values) != n:
             if rows is None or int(rows.max()) >= len(values):
                 whole = f" or {int(rows.max()) + 1:,} or more (all examples)" if rows is not None else ""
                 raise DataError(f"{self.path} has {len(values):,} rows, expected {n:,} (the training examples){whole}")
             values = values[rows.numpy()]
-        if values.max(initial=-1) >= given.clusters:
+        if values.max(initial=-1) >= clusters:
             raise DataError(
-                f"{self.path} names cluster {int(values.max())}, and the mapping has {given.clusters}: "
-                f"0 to {given.clusters - 1}"
+                f"{self.path} names cluster {int(values.max())}, and the mapping has {clusters}: 0 to {clusters - 1}"
             )
         if values.max(initial=-1) < 0:
             raise DataError(f"{self.path} names no cluster for any training example")
-        return FoundClusters(torch.from_numpy(values).long(), facts={"file": self.path.name})
+        return values
 
 
 def _numbers(path: Path, column: str | None) -> NDArray[np.int64]:
@@ -60,7 +82,8 @@ def _numbers(path: Path, column: str | None) -> NDArray[np.int64]:
 
     try:
         if not path.is_file():
-            raise DataError(f"start file {path} does not exist")
+            refuse_missing(str(path), "starts")
+            raise DataError(f"start file {path} {'is a folder' if path.is_dir() else 'does not exist'}")
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"start file {path} is larger than 1 GiB")
         if path.suffix == ".npy":
@@ -87,7 +110,7 @@ def _of_table(path: Path, column: str | None) -> NDArray[np.int64]:
         raise DataError(f"{path} holds no rows below its header")
     header, body = lines[0], lines[1:]
     if column is None and len(header) != 1:
-        raise DataError(f"{path} has {len(header)} columns; say which, e.g. file:path={path.name},column={header[0]}")
+        raise DataError(f"{path} has {len(header)} columns; say which, e.g. {path.name}:column={header[0]}")
     name = header[0] if column is None else column
     if name not in header:
         raise DataError(f"{path} has no column {name!r}{did_you_mean(name, header, say='columns')}")

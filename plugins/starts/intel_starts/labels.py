@@ -12,6 +12,8 @@ from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from intel_core.data.dataset import Dataset, Split
+
 __all__ = ["LabelsStartSpec"]
 
 
@@ -36,6 +38,12 @@ class LabelsStartSpec(StartSpec):
         """`weight`."""
         return self.weight
 
+    def check(self, dataset: Dataset, clusters: int) -> None:
+        """See `StartSpec.check`."""
+        classes = _classes(dataset.train, clusters)
+        if self.count is not None:
+            _require_count(self.count, clusters, int((classes >= 0).sum()))
+
     def find(self, given: StartData) -> FoundClusters:
         """The class of each example, or that of its neighbours.
 
@@ -46,7 +54,7 @@ class LabelsStartSpec(StartSpec):
 
         from intel_starts.spreading import spread_labels
 
-        labels = _classes(given)
+        labels = _classes(given.train, given.clusters)
         known = labels if self.count is None else _a_few(labels, self.count, given)
         certain = known >= 0
         cluster = known
@@ -56,11 +64,11 @@ class LabelsStartSpec(StartSpec):
         return FoundClusters(cluster, certain, {"labels": int(certain.sum())})
 
 
-def _classes(given: StartData) -> Tensor:
+def _classes(train: Split, k: int) -> Tensor:
     """The number of each example's class, ``(n,)``, -1 for none."""
     import torch
 
-    labels, k = given.train.labels, given.clusters
+    labels = train.labels
     if labels is None:
         raise DataError("start labels: the data have no labels; use start=mixture")
     if labels.is_floating_point() or labels.dim() != 1:
@@ -74,15 +82,18 @@ def _classes(given: StartData) -> Tensor:
     return torch.where(labels >= 0, torch.searchsorted(classes, labels.clamp(min=int(classes[0]))), -1)
 
 
+def _require_count(count: int, clusters: int, there: int) -> None:
+    if not clusters <= count <= there:
+        raise DataError(
+            f"start labels: count={count}, expected {clusters} (one per class) to {there:,}, which are there"
+        )
+
+
 def _a_few(labels: Tensor, count: int, given: StartData) -> Tensor:
     """All but `count` labels taken away; of each class equally many are left, up to one."""
     import torch
 
-    there = int((labels >= 0).sum())
-    if not given.clusters <= count <= there:
-        raise DataError(
-            f"start labels: count={count}, expected {given.clusters} (one per class) to {there:,}, which are there"
-        )
+    _require_count(count, given.clusters, int((labels >= 0).sum()))
     generator = torch.Generator().manual_seed(given.seed)
     order = torch.randperm(len(labels), generator=generator)
     kept = torch.full_like(labels, -1)
