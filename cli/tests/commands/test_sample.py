@@ -88,3 +88,26 @@ def test_damaged_weights_are_told(call, trained, here):
     result = call("sample", "run")
     assert result.exit_code == 2
     assert "damaged" in result.stderr
+
+
+@pytest.mark.parametrize("sampler", ["pooled:components=2", "flow:transforms=1,hidden=[8],steps=50"])
+def test_a_sampler_is_fitted_once_named_and_never_the_default(ok, trained, here, sampler):
+    pytest.importorskip("intel_metrics")
+    pytest.importorskip("intel_priors")
+    shutil.copytree(trained / "points", "run")
+    name = sampler.partition(":")[0]
+    first = ok("sample", "run", "-n", 5, "--from", sampler, "-o", "a.npy")
+    assert f"Fitting {name}" in first.stderr
+    assert f"5 samples from {sampler}" in first.stdout
+    assert "fitted now" in first.stdout
+    again = ok("sample", "run", "-n", 5, "--from", sampler, "-o", "b.npy")
+    assert "Fitting" not in again.stderr
+    ok("sample", "run", "-n", 5, "-o", "c.npy")
+    assert np.array_equal(np.load("a.npy"), np.load("b.npy"))
+    assert not np.array_equal(np.load("a.npy"), np.load("c.npy"))
+
+
+def test_a_sampler_that_is_not_there_is_told_in_a_line(refused, trained):
+    pytest.importorskip("intel_priors")
+    refused("sample", trained / "points", "--from", "flwo", says="did you mean 'flow'")
+    refused("sample", trained / "points", "--from", "flow:form=glow", says="form")
