@@ -33,7 +33,7 @@ Examples:
     help="A .png, .npy, .npz (array x) or .csv file.  [default: RUN/samples-N.png for images, else .npy]",
 )
 @sampler_option(
-    "Draw y from the prior, or from a sampler that is fitted to the encodings of the training data, e.g. pooled or flow."
+    "Draw y from the prior, or from a sampler that is fitted to the encodings of the training data, e.g. pooled, flow."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
