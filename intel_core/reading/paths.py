@@ -1,4 +1,4 @@
-"""Is a path meant where no data set has such a name, and what lies near it where nothing is there?"""
+"""Is a path meant where no component has such a name, and what lies near it where nothing is there?"""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ def path_in(text: str) -> tuple[str, str]:
     return head, settings
 
 
-def refuse_missing(text: str) -> None:
-    """Refuse what can only be a path, where nothing is there; names of data sets and everything that exists pass.
+def refuse_missing(text: str, kind: str = "datasets") -> None:
+    """Refuse what can only be a path, where nothing is there; names of components and everything that exists pass.
 
     A path has a slash, a dot or a tilde. A word without them is one where a file or folder is called nearly so, and no
-    data set is.
+    component is.
 
     Args:
-        text: what a user gave as data, with or without settings after a colon.
+        text: what a user gave as data, or as a start, with or without settings after a colon.
+        kind: the kind of component for which a path may stand.
 
     Raises:
         DataError: saying what is not there, and the nearest name that is.
@@ -58,7 +59,7 @@ def refuse_missing(text: str) -> None:
     intel_core.errors.DataError: there is no file or folder 'no-such-file.csv' in ...
     """
     head, _ = path_in(text)
-    known = plugins.available("datasets")
+    known = plugins.available(kind)
     names = {name for component in known for name in (component.name, component.qualified)}
     if not head or head in names or head.partition("/")[0] in {component.distribution for component in known}:
         return
@@ -77,7 +78,8 @@ def refuse_missing(text: str) -> None:
     folder, missing = deepest_existing(Path.cwd() / path)
     what = "file or folder" if missing == path.name else f"folder {missing!r} in {folder}, and so no"
     where = "" if path.is_absolute() or missing != path.name else f" in {Path.cwd()}"
-    also = "data set and no " if not is_path else ""
+    called = {"datasets": "data set"}.get(kind, plugins.singular(kind))
+    also = f"{called} and no " if not is_path else ""
     shown = str(path) if len(str(path)) <= _LONGEST else f"{str(path)[:_LONGEST]}…"
     raise DataError(f"there is no {also}{what} {shown!r}{where}{near}")
 

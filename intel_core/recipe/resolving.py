@@ -57,7 +57,7 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
         )
     latent = spec.latent or _default_latent(spec.mapping, shape)
-    start, strength = _start(spec, latent, steps)
+    start, strength = _start(spec, latent, steps, dataset)
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
     for name, schedule in strength.items():
@@ -101,16 +101,21 @@ def _default_latent(mapping: tuple[MappingSpec, ...], shape: tuple[int, ...]) ->
     return max([usual, *advised])
 
 
-def _start(spec: RunSpec, latent: int, steps: int) -> tuple[StartSpec, dict[str, ScheduleSpec]]:
+def _start(spec: RunSpec, latent: int, steps: int, dataset: Dataset) -> tuple[StartSpec, dict[str, ScheduleSpec]]:
     """How clusters are found at first, and the schedule of strength that goes with it.
 
     By default a start is used if the mapping has clusters, and reads y itself; none where no start is installed.
+
+    Raises:
+        SpecError: if the mapping has no clusters, or more than there are training examples.
+        DataError: if the start says that it cannot find them in such data.
     """
     start = spec.start
     if start is not None and start.is_none:
         return start, {}
     mapping = _built(spec.mapping, latent)
-    has_clusters = mapping is not None and clustering_of(mapping) is not None
+    clusters = None if mapping is None else clustering_of(mapping)
+    has_clusters = clusters is not None
     if start is None:
         is_there = any(component.name == USUAL_START and component.is_live for component in plugins.available("starts"))
         found = parse_spec("starts", USUAL_START) if has_clusters and is_there else NoStartSpec()
@@ -119,11 +124,22 @@ def _start(spec: RunSpec, latent: int, steps: int) -> tuple[StartSpec, dict[str,
     elif mapping is not None and not has_clusters:
         named = " then ".join(str(part) for part in spec.mapping) or "identity"
         raise SpecError(f"start {start} is for a mapping with clusters, not for {named}; e.g. --mapping cluster:k=10")
+    if clusters is not None and not start.is_none:
+        _require_findable(start, dataset, clusters[0].n_clusters)
     begins = start.begins(steps)
     if start.is_none or not begins or mapping is None or not isinstance(mapping, Annealed):
         return start, {}
     # Strength 0 up to the step before which the clusters are found, 1 from there on.
     return start, {"strength": LinearScheduleSpec(steps=1, delay=begins - 1)}
+
+
+def _require_findable(start: StartSpec, dataset: Dataset, clusters: int) -> None:
+    if clusters > len(dataset.train):
+        raise SpecError(
+            f"{clusters} clusters are more than the {len(dataset.train)} training examples; use fewer clusters"
+        )
+    with made_by(f"start {start}: check()"):
+        start.check(dataset, clusters)
 
 
 def _built(specs: tuple[MappingSpec, ...], latent: int) -> Mapping | None:

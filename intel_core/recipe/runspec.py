@@ -23,10 +23,11 @@ from intel_core.components.fields import AS_TEXT, expected, from_text, text_sche
 from intel_core.components.spec import ComponentSpec, parse_spec, texts_as_data
 from intel_core.components.wording import describe_errors, refuse_truths
 from intel_core.data.dataset import DatasetSpec
-from intel_core.errors import SpecError, did_you_mean
+from intel_core.errors import DataError, IntelError, SpecError, did_you_mean
 from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec, ObjectiveSpec, PosteriorSpec, PriorSpec
+from intel_core.recipe.start_files import start_text
 from intel_core.recipe.starts import StartSpec
 from intel_core.recipe.words import SHORT_WORDS, elsewhere, spelled_out
 from intel_core.training.settings import TrainingSettings
@@ -61,7 +62,13 @@ NetworkText = Annotated[InstanceOf[NetworkSpec], from_text("networks"), AS_TEXT,
 PriorText = Annotated[InstanceOf[PriorSpec], from_text("priors"), AS_TEXT, text_schema("priors")]
 PosteriorText = Annotated[InstanceOf[PosteriorSpec], from_text("posteriors"), AS_TEXT, text_schema("posteriors")]
 ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], from_text("objectives"), AS_TEXT, text_schema("objectives")]
-StartText = Annotated[InstanceOf[StartSpec], from_text("starts"), AS_TEXT, text_schema("starts")]
+StartText = Annotated[
+    InstanceOf[StartSpec],
+    from_text("starts"),
+    BeforeValidator(start_text),  # the last one is the first to see the value
+    AS_TEXT,
+    text_schema("starts"),
+]
 
 
 class _Components(BaseModel):
@@ -200,11 +207,11 @@ def make_run_spec(**settings: Any) -> RunSpec:
     raise problem
 
 
-def _problem(error: ValidationError) -> SpecError:
+def _problem(error: ValidationError) -> IntelError:
     """The error for the user: that of the first wrong component, with its cause, or else all errors in one line."""
     for detail in error.errors(include_url=False):
         cause = (detail.get("ctx") or {}).get("error")
-        if isinstance(cause, SpecError):
+        if isinstance(cause, SpecError | DataError):
             return cause
     return SpecError(describe_errors(error))
 

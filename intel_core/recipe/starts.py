@@ -5,6 +5,7 @@ Importing this module does not import torch, so a plugin's spec module stays lig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -17,7 +18,7 @@ from intel_core.errors import PluginError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.data.dataset import Split
+    from intel_core.data.dataset import Dataset, Split
 
 __all__ = ["FoundClusters", "NoStartSpec", "StartData", "StartSpec"]
 
@@ -66,6 +67,9 @@ class StartSpec(ComponentSpec):
     3. What is left is the objective alone.
 
     Labels are used by a start only if it is the one that says so.
+
+    Early stopping, and the trials of restarts, judge models of `takes_until` and later: an earlier one has no clusters,
+    or those of a moment.
     """
 
     kind: ClassVar[str] = "starts"
@@ -83,6 +87,13 @@ class StartSpec(ComponentSpec):
         """Weight of the mean cross-entropy of the examples that are `FoundClusters.certain`, to the very end."""
         return 0.0
 
+    def check(self, dataset: Dataset, clusters: int) -> None:
+        """Refuse, before anything is trained, data in which `find` cannot find so many clusters; by default none are.
+
+        Raises:
+            IntelError: in a line that says why.
+        """
+
     def find(self, given: StartData) -> FoundClusters:
         """The cluster of each training example.
 
@@ -98,6 +109,14 @@ class StartSpec(ComponentSpec):
         250
         """
         return int(self.after * steps)
+
+    def takes_until(self, steps: int) -> int:
+        """The step by which the start has done its work: half of the pull, and of its time, is over.
+
+        >>> StartSpec(after=0.25, hold=0.5).takes_until(1000)
+        500
+        """
+        return min(steps, self.begins(steps) + math.ceil(self.hold * steps / 2))
 
     def pull_at(self, step: int, steps: int) -> float:
         """The weight w of the pull at a step; 0 before the start.

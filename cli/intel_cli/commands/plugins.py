@@ -24,6 +24,7 @@ __all__ = ["plugins"]
 _EXAMPLES = {
     "mappings": "intel train --mapping {}",
     "datasets": "intel train --data {}",
+    "starts": "intel train --start {}",
     "priors": "intel train --prior {}",
     "posteriors": "intel train --posterior {}",
     "likelihoods": "intel train --likelihood {}",

@@ -25,6 +25,10 @@ _MAPPING = "Mapping z = g(y), e.g. cluster:k=3; repeat to compose, the first app
 _DATA = "Data set, e.g. mnist:classes=[0,1]; or a .csv, .tsv, .parquet, .npy, .npz file or a folder.  [default: digits]"
 _PRIOR = "p(y), e.g. mog:k=10.  [default: standard, which is N(0, I)]"
 _POSTERIOR = "q(y|x), e.g. sylvester.  [default: gaussian, with independent dimensions]"
+_START = (
+    "How clusters are found in the data at first: mixture, kmeans, labels[:count=100], none, or a .csv, .tsv or .npy "
+    "file that names one for each example.  [default: mixture for a mapping with clusters, else none]"
+)
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
 _NETWORK = "Encoder and decoder network.  [default: conv for images of 48x48 or more, else mlp]"
 _HOW = ("devices", "nodes")
@@ -53,6 +57,7 @@ def _spec_option(
 @click.command(epilog=_EPILOG)
 @_spec_option("--mapping", "mappings", _MAPPING, multiple=True)
 @_spec_option("--data", "datasets", _DATA, files=True)
+@_spec_option("--start", "starts", _START, files=True)
 @_spec_option("--prior", "priors", _PRIOR)
 @_spec_option("--posterior", "posteriors", _POSTERIOR)
 @_spec_option("--likelihood", "likelihoods", _LIKELIHOOD)
@@ -60,7 +65,9 @@ def _spec_option(
 @_spec_option("--network", "networks", _NETWORK)
 @_spec_option("--encoder", "networks", "Network of the encoder only.")
 @_spec_option("--decoder", "networks", "Network of the decoder only.")
-@click.option("--latent", type=int, help="Number of dimensions of y.  [default: 10 for images, else at most 2]")
+@click.option(
+    "--latent", type=int, help="Dimensions of y.  [default: 10 for images, else at most 2, or what clusters need]"
+)
 @click.option("--steps", type=int, help="Training steps.  [default: 4000]")
 @click.option("--epochs", type=int, help="Training epochs, instead of --steps.")
 @click.option("--batch-size", type=int, help="Examples per step.  [default: 100]")
