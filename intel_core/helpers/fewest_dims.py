@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 
@@ -14,7 +14,7 @@ from intel_core.mappings.contract import MappingSpec
 if TYPE_CHECKING:
     from intel_core.mappings.contract import Mapping
 
-__all__ = ["build_seeded", "in_the_fewest", "sizes_to_try"]
+__all__ = ["KnowsFewest", "build_seeded", "in_the_fewest", "sizes_to_try"]
 
 _FEWEST = 2
 _TRIED = 15
@@ -22,14 +22,26 @@ _FURTHER = (18, 22, 30, 46, 62, 126)
 """Larger numbers of dimensions that are tried after the small ones."""
 
 
+@runtime_checkable
+class KnowsFewest(Protocol):
+    """A mapping's spec that can be built in fewer dimensions, where it falls back to something simpler."""
+
+    @property
+    def fewest_dims(self) -> int:
+        """The fewest dimensions in which the mapping is what it is meant to be."""
+        ...
+
+
 def sizes_to_try(specs: Sequence[MappingSpec]) -> list[int]:
-    """Numbers of dimensions worth trying: at least two, and enough for the `dims` of the first spec.
+    """Numbers of dimensions worth trying: at least two, what the specs ask for, and enough for the first one's `dims`.
 
     >>> from intel_core import parse_spec
     >>> sizes_to_try([parse_spec("mappings", "identity:dims=4-6")])[:3]
     [7, 8, 9]
     """
-    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1)  # later specs may act on dimensions that an earlier one adds
+    meant = [spec.fewest_dims for spec in specs if isinstance(spec, KnowsFewest) and spec.dims is None]
+    # Later specs may act on dimensions that an earlier one adds.
+    first = max(_FEWEST, max(specs[0].dims or (0,)) + 1, *meant)
     return [*range(first, first + _TRIED), *(first + d for d in _FURTHER)]
 
 

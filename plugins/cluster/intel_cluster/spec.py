@@ -175,6 +175,29 @@ class ClusterSpec(MappingSpec):
         wait = max(int(steps * PATIENCE), min(warmed_up or 0, steps))
         return {"strength": ConstantScheduleSpec(), "proportions": LinearScheduleSpec(delay=wait, steps=1)}
 
+    @property
+    def fewest_dims(self) -> int:
+        """The dimensions that are cut, if there are enough of them for `split`.
+
+        >>> ClusterSpec(k=10).fewest_dims, ClusterSpec(k=10, split="sectors").fewest_dims
+        (9, 2)
+        """
+        return self._planes if self.split == "sectors" or self.phase else self._cells
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return self.k if isinstance(self.k, tuple) else (self.k,)
+
+    @property
+    def _cells(self) -> int:
+        """Dimensions of simplices."""
+        return sum(k - 1 for k in self._counts)
+
+    @property
+    def _planes(self) -> int:
+        """Dimensions of sectors."""
+        return 2 * len(self._counts)
+
     def build(self, y_dim: int) -> ClusterMapping:
         """The mapping for `y_dim` dimensions; dimensions that are not cut pass through.
 
@@ -192,29 +215,28 @@ class ClusterSpec(MappingSpec):
         from intel_cluster.sectors import SectorSplit
         from intel_cluster.simplex import SimplexSplit
 
-        counts = self.k if isinstance(self.k, tuple) else (self.k,)
         assert self.c1 is not None
         assert self.c2 is not None
         assert self.eps is not None
         displacement, learned = Displacement(self.c1, self.c2, self.eps, self.form), bool(self.learnable)
-        shares = [tuple(1 / k for _ in range(k)) for k in counts]
+        shares = [tuple(1 / k for _ in range(k)) for k in self._counts]
         if self.proportions is not None:
             shares = [tuple(share / math.fsum(self.proportions) for share in self.proportions)]
         cuts: list[Split]
-        if self._is_simplex(counts, y_dim):
+        if self._is_simplex(y_dim):
             cuts = [SimplexSplit(p, displacement, learned) for p in shares]
         else:
             cuts = [SectorSplit(p, displacement, self.phase, learned) for p in shares]
         follow = learned and self.estimator == "mass"
         return LearnedClusterMapping(cuts, y_dim) if follow else ClusterMapping(cuts, y_dim)
 
-    def _is_simplex(self, counts: tuple[int, ...], y_dim: int) -> bool:
+    def _is_simplex(self, y_dim: int) -> bool:
         """Whether simplices are cut, and not sectors.
 
         Raises:
             ValueError: if there are too few dimensions.
         """
-        cells, planes = sum(k - 1 for k in counts), 2 * len(counts)
+        cells, planes = self._cells, self._planes
         there = "there is 1" if y_dim == 1 else f"there are {y_dim}"
         if self.split == "simplex" and y_dim < cells:
             other = ", or split=sectors" if y_dim >= planes else ""
@@ -222,7 +244,7 @@ class ClusterSpec(MappingSpec):
                 f"split=simplex with k={_show(self.k)} needs {cells} latent dimensions, {there}; take more{other}"
             )
         # The sectors of a line are its two halves.
-        halves = y_dim == 1 and counts == (2,)
+        halves = y_dim == 1 and self.k == 2
         if halves and self.phase:
             raise ValueError("a line has no angles, so phase must be 0; proportions move the split")
         if halves or self.split == "simplex" or (self.split == "auto" and not self.phase and y_dim >= cells):

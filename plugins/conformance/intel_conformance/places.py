@@ -10,7 +10,19 @@ from torch import Tensor
 
 from intel_core.mappings.properties import Locus, Properties
 
-__all__ = ["away_from", "directions_of", "distance", "is_pair", "onto", "problem_of"]
+__all__ = ["away_from", "directions_of", "distance", "is_pair", "onto", "problem_of", "thinned"]
+
+
+_MOST = 64
+
+
+def thinned(places: Sequence[Locus]) -> Sequence[Locus]:
+    """At most 64 of them, evenly chosen.
+
+    >>> len(thinned([Locus((0,), (float(i),)) for i in range(100)]))
+    50
+    """
+    return places[:: max(-(-len(places) // _MOST), 1)]
 
 
 def directions_of(place: Locus, like: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ def test_the_fewest_dimensions_are_found() -> None:
 
     assert check_mapping(Four, only=["io.shape"]).y_dim == 4
     assert check_mapping("hierarchy:levels=[2,3]", only=["io.shape"]).y_dim == 5
+    assert check_mapping("cluster:k=5", only=["io.shape"]).y_dim == 4  # in two it would be sectors
+    assert check_mapping("cluster:k=5,dims=1-2", only=["io.shape"]).y_dim == 3
 
 
 @pytest.mark.parametrize(

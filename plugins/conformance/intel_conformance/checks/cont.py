@@ -21,10 +21,10 @@ from intel_conformance.continuity.scan import scan
 from intel_conformance.continuity.segments import crossing, random_segments
 from intel_conformance.jacobians import jacobian
 from intel_conformance.outcomes import Broken, NotApplicable
+from intel_conformance.places import thinned
 from intel_core.mappings.properties import Locus
 
 _CLAUSE = "contract, clause 4: continuous in y"
-_MOST_PLACES = 64
 _SLACK = 1e-5
 """Allowed relative excess: a constant of the mapping that was rounded to float32 is off by about 1e-7."""
 _WAYS = 8
@@ -66,12 +66,6 @@ def _segments(candidate: Candidate, n: int) -> tuple[Tensor, Tensor]:
     return starts.to(candidate.device), ends.to(candidate.device)
 
 
-def _thinned(places: tuple[Locus, ...]) -> tuple[Locus, ...]:
-    """At most `_MOST_PLACES` of them, evenly chosen."""
-    every = -(-len(places) // _MOST_PLACES)
-    return places[:: max(every, 1)]
-
-
 @check("cont.scan", _CLAUSE)
 def along_segments(candidate: Candidate) -> None:
     """There is no jump of g along random segments, long and short ones."""
@@ -86,7 +80,7 @@ def along_segments(candidate: Candidate) -> None:
 def across_seams(candidate: Candidate) -> None:
     """There is no jump of g where segments cross the declared seams."""
     _continuous(candidate)
-    seams = _thinned(candidate.declared.seams)
+    seams = thinned(candidate.declared.seams)
     if not seams:
         raise NotApplicable("no seams are declared")
     mapping = candidate.mapping()
@@ -104,7 +98,7 @@ def around_centres(candidate: Candidate) -> None:
     mapping = candidate.mapping()
     generator = candidate.generator("centres")
     origin = Locus(tuple(range(candidate.y_dim)), (0.0,) * candidate.y_dim)
-    centres = (origin, *(place for place in _thinned(candidate.declared.centres) if place != origin))
+    centres = (origin, *(place for place in thinned(candidate.declared.centres) if place != origin))
     for centre in itertools.islice(centres, candidate.size(4, 16, 64)):
         _tell([scan_around(mapping, centre, candidate.y_dim, generator)], f"around {_shown(centre)}")
         _tell(_along_rays(candidate, mapping, centre, generator), f"on a ray from {_shown(centre)}")
@@ -153,7 +147,7 @@ def hoelder(candidate: Candidate) -> None:
     n = candidate.size(16, 48, 256)
     pairs = [_segments(candidate, n)]
     generator = candidate.generator("hoelder")
-    for place in (*_thinned(candidate.declared.seams), *_thinned(candidate.declared.centres)):
+    for place in (*thinned(candidate.declared.seams), *thinned(candidate.declared.centres)):
         starts, ends = crossing(place, 2, candidate.y_dim, generator)
         pairs.append((starts.to(candidate.device), ends.to(candidate.device)))
     starts, ends = (torch.cat([pair[i] for pair in pairs]) for i in (0, 1))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.outcomes import Broken, NotApplicable
-from intel_conformance.places import onto
+from intel_conformance.places import onto, thinned
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
@@ -38,8 +38,8 @@ def _places(candidate: Candidate, dtype: torch.dtype) -> Iterator[tuple[str, Ten
     for name, value in candidate.mapping(dtype).state_dict().items():
         if isinstance(value, Tensor) and value.is_floating_point() and value.shape[-1:] == (candidate.y_dim,):
             yield f"at the rows of {name}", value.detach().reshape(-1, candidate.y_dim)[:64].to(dtype)
-    declared = candidate.declared
-    for name, place in [*(("seam", p) for p in declared.seams), *(("centre", p) for p in declared.centres)]:
+    seams, centres = (thinned(places) for places in (candidate.declared.seams, candidate.declared.centres))
+    for name, place in [*(("seam", p) for p in seams), *(("centre", p) for p in centres)]:
         at = onto(place, base).to(dtype)
         yield f"on a declared {name}", at
         yield f"next to a declared {name}", torch.cat([torch.nextafter(at, at + 1), torch.nextafter(at, at - 1)])

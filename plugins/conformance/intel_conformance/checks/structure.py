@@ -11,7 +11,7 @@ from torch import Tensor
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
-from intel_conformance.places import is_pair, onto, problem_of
+from intel_conformance.places import is_pair, onto, problem_of, thinned
 from intel_conformance.topology import clear_betti, clear_components, components_at
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.mappings.compose import as_module, bare
@@ -88,7 +88,8 @@ def norm_bound(candidate: Candidate) -> None:
     mapping = candidate.mapping()
     base = candidate.draw("norms", candidate.size(500, 2000, 10_000))
     points = [base * size for size in (1e-6, 1e-2, 0.3, 1.0, 3.0, 10.0, 1e2, 1e6)]
-    points += [onto(place, base[:100]) for place in (*candidate.declared.seams, *candidate.declared.centres)]
+    declared = candidate.declared
+    points += [onto(place, base[:100]) for place in (*thinned(declared.seams), *thinned(declared.centres))]
     y = torch.cat(points)
     best = _norm(candidate, mapping, y)
     top = best.topk(min(64, len(y)))

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 FAMILIES: dict[str, Any] = {
     **STEEP,
-    "30 sectors": "cluster:k=30",
-    "30 sectors, smooth": "cluster:k=30,form=smooth,eps=1e-9",
+    "10 cells of a simplex": "cluster:k=10,learnable=false",
+    "30 sectors": "cluster:k=30,preset=paper",
+    "30 sectors, smooth": "cluster:k=30,preset=paper,form=smooth,eps=1e-9",
     "circle, eps 1e-12": "circle:eps=1e-12",
     "two holes": "holes:h=2",
 }

@@ -27,7 +27,15 @@ def test_a_true_promise_holds_and_is_nearly_reached():
 
 @pytest.mark.parametrize(
     "text",
-    ["cluster:k=2", "cluster:k=3", "cluster:k=7,eps=1e-12", "cluster:k=30", "circle", "circle:eps=1e-3", "holes"],
+    [
+        "cluster:k=2,preset=paper",
+        "cluster:k=3",
+        "cluster:k=7,preset=paper,eps=1e-12",
+        "cluster:k=30,preset=paper",
+        "circle",
+        "circle:eps=1e-3",
+        "holes",
+    ],
 )
 def test_the_promises_of_mappings_hold(text):
     g = load_mapping(text, 2)
