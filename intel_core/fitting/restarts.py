@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import torch
+
 from intel_core.compute.threads import on_threads, threads_for
-from intel_core.data.dataset import Dataset
+from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DivergenceError
 from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream
+from intel_core.recipe.resolving import affordable_examples
 from intel_core.recipe.runspec import RunSpec
 from intel_core.training.hooks import hook_manager
 from intel_core.training.process_group import ALONE, ProcessGroup
 
 __all__ = ["choose_start"]
+
+_FEW = 100
+"""Examples that a start is judged by at least."""
 
 
 def choose_start(
@@ -26,8 +33,9 @@ def choose_start(
     The seed decides the initial weights, the order of the data and the noise. The first start has the run's own seed,
     the others have seeds derived from it. Each is trained for a share of the run (`RunSpec.trial`), under the run's own
     schedules, and evaluated on validation data by the objective with the weights of that step: in the middle of a
-    warm-up, the whole KL weight would favour starts that have collapsed. Labels are not used. The run then begins again
-    with the chosen seed from its first step: a trial only chooses.
+    warm-up, the whole KL weight would favour starts that have collapsed. Labels are not used. Where all validation
+    examples would take more than a tenth of a trial, evenly spaced ones stand for them, at least a hundred. The run
+    then begins again with the chosen seed from its first step: a trial only chooses.
 
     Args:
         spec: a resolved run spec.
@@ -37,25 +45,37 @@ def choose_start(
 
     Returns:
         The same spec with the chosen seed and ``restarts=1``; and a record of each trial: ``start``, ``of``, ``seed``,
-        ``step``, ``loss`` (nats per example; infinite where it diverged).
+        ``step``, ``loss`` (nats per example; infinite where it diverged), ``examples`` and
+        ``of_examples`` (on how many of them it was measured).
 
     Raises:
         DivergenceError: if every start diverged.
     """
     assert spec.steps is not None
     length = max(1, int(spec.steps * spec.trial))
+    judged = _judged(dataset, affordable_examples(length, min(spec.batch_size, len(dataset.train))))
     records: list[dict[str, Any]] = []
     for start in range(spec.restarts):
         seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")
         candidate = spec.model_copy(update={"seed": seed, "restarts": 1})
-        loss = _trial(candidate, dataset, length, spec.seed, processes)
+        loss = _trial(candidate, judged, length, spec.seed, processes)
         record = {"start": start, "of": spec.restarts, "seed": seed, "step": length, "loss": loss}
+        record |= {"examples": len(judged.validation), "of_examples": len(dataset.validation)}
         tried(record)
         records.append(record)
     best = min(records, key=lambda record: record["loss"])
     if not math.isfinite(best["loss"]):
         raise DivergenceError(f"all {spec.restarts} starts diverged; try a smaller learning rate or clip_norm=10")
     return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
+
+
+def _judged(dataset: Dataset, most: int) -> Dataset:
+    """The data with at most so many validation examples, or a few if that is less."""
+    count = max(most, _FEW)
+    if len(dataset.validation) <= count:
+        return dataset
+    rows = torch.linspace(0, len(dataset.validation) - 1, count).long()
+    return replace(dataset, validation=Split(dataset.validation.x[rows]))
 
 
 def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, processes: ProcessGroup) -> float:

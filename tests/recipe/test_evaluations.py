@@ -1,14 +1,19 @@
 """Evaluations take a tenth of a training at most, unless a user says how often there is to be one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from intel_core import fit, make_dataset
+from intel_core import fit, fit_replicates, make_dataset
 from intel_core.data.dataset import Dataset
+from intel_core.fitting import keeping
 from intel_core.recipe.resolving import affordable_evaluations, resolve, usual_evaluations
 from intel_core.recipe.runspec import RunSpec, make_run_spec
+from intel_core.training import trainer
+from intel_core.training.scoring import evaluate
 
 
 def dataset(validation: int, train: int = 1000) -> Dataset:
@@ -47,6 +52,53 @@ def test_what_is_asked_for_is_done() -> None:
     spec = resolved(2000, steps=30, evaluate_every=3)
     assert (spec.evaluate_every, spec.save_every) == (3, 3)
     assert resolved(2000, steps=30, save_every=7).save_every == 7
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How many examples are evaluated while a training goes on, and how many for the final numbers."""
+    rows = {"during": 0, "final": 0}
+
+    def counting(what: str) -> Callable[..., dict[str, Any]]:
+        def count(model: Any, objective: Any, split: Any, *rest: Any) -> dict[str, Any]:
+            rows[what] += len(split)
+            return evaluate(model, objective, split, *rest)
+
+        return count
+
+    monkeypatch.setattr(trainer, "evaluate", counting("during"))
+    monkeypatch.setattr(keeping, "evaluate", counting("final"))
+    return rows
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_replicates_evaluate_a_tenth_of_what_they_train(stack: bool, counted: dict[str, int], tmp_path: Path) -> None:
+    data, settings = dataset(300, 400), {"steps": 40, "batch_size": 50, "latent": 2, "encoder": "mlp:hidden=[4]"}
+    group = fit_replicates(3, **settings, data=data, run_dir=tmp_path / "group", stack=stack)
+    assert [run.metrics["step"] for run in group.runs] == [40] * 3
+    assert 0 < counted["during"] <= 0.1 * 3 * (3 * 40 * 50)
+    # Weights that leave a stack lie elsewhere in memory, and may round otherwise.
+    assert counted["final"] == 3 * (10 + (300 if stack else 0))
+
+
+@pytest.mark.parametrize(("validation", "judged"), [(2000, 180), (150, 150)])
+def test_trials_of_starts_evaluate_a_tenth_of_what_they_train(
+    validation: int, judged: int, counted: dict[str, int], tmp_path: Path
+) -> None:
+    data = dataset(validation)
+    settings = {"steps": 30, "batch_size": 100, "latent": 2, "encoder": "mlp:hidden=[4]", "restarts": 4}
+    run = fit(**settings, data=data, run_dir=tmp_path / "run")
+    evaluations = sum(one["kind"] == "validation" for one in run.records())
+    in_trials = counted["during"] - evaluations * validation
+    assert in_trials == 4 * judged <= 0.1 * 3 * 4 * 6 * 100
+    assert [(one["step"], one["examples"], one["of_examples"]) for one in run.info["trials"]] == [
+        (6, judged, validation)
+    ] * 4
+
+
+def test_few_examples_judge_a_start_however_short_its_trial(counted: dict[str, int], tmp_path: Path) -> None:
+    fit(data=dataset(2000), steps=5, batch_size=4, latent=2, restarts=2, run_dir=tmp_path / "run")
+    assert counted["during"] == 2 * 100 + 2000
 
 
 def test_the_weights_do_not_hang_on_how_often_it_is_evaluated(tmp_path: Path) -> None:
