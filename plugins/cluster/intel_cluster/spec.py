@@ -32,6 +32,9 @@ GROWTH = 0.5
 PATIENCE = 1 / 8
 """Share of the training after which proportions begin to be learned, when the data have chosen their clusters."""
 
+ROOM = 3
+"""Dimensions beside those that are cut, for what varies within clusters, if a run's user names no number."""
+
 MOST_CELLS = 256
 """Most clusters of one cut; with more, a sector would be narrower than 1.4 degrees."""
 MOST_CLUSTERS = 4096
@@ -174,6 +177,18 @@ class ClusterSpec(MappingSpec):
         warmed_up = settled["kl"].settled if "kl" in settled else 0
         wait = max(int(steps * PATIENCE), min(warmed_up or 0, steps))
         return {"strength": ConstantScheduleSpec(), "proportions": LinearScheduleSpec(delay=wait, steps=1)}
+
+    def advised_latent(self, usual: int, values: int) -> int:
+        """Room for what varies within clusters: three dimensions beside those that are cut.
+
+        What is usual stays where that is six or more and at least k; and no more dimensions than an example has values.
+
+        >>> ClusterSpec(k=4).advised_latent(2, 12), ClusterSpec(k=10).advised_latent(10, 784)
+        (6, 10)
+        """
+        if usual > max(self.fewest_dims, ROOM + 2):
+            return usual
+        return max(usual, min(self.fewest_dims + ROOM, values))
 
     @property
     def fewest_dims(self) -> int:
