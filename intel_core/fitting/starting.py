@@ -2,14 +2,16 @@ r"""How does a training begin from clusters that were found in the data? See `in
 
 The objective is wrapped: before the start, and when a model is judged, it is the objective itself. From the start on,
 in training, :math:`w \cdot CE` is added to the loss, the cross-entropy in nats per example of the clusters that were
-found. They lie in ``RUN/start.safetensors``, so that a training that is resumed later has the same ones.
+found. They lie in ``RUN/start.safetensors``, so that a training that is resumed later has the same ones, and the scores
+with them: those of a mapping whose shares are learned would be others by then.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping as Dictionary
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from intel_core import files
 from intel_core.data.batches import Order
 from intel_core.data.values import to_float
-from intel_core.errors import PluginError, RunError, SpecError
+from intel_core.errors import DataError, PluginError, RunError, SpecError
 from intel_core.helpers.cluster_scores import ClusterScores, cluster_scores
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.shares import TakesShares
@@ -33,12 +35,14 @@ from intel_core.training.trainer import Trainer
 if TYPE_CHECKING:
     from intel_core.mappings.contract import Clustering
 
-__all__ = ["FILE", "StartedObjective", "go_on_from_start", "share_start", "start_of"]
+__all__ = ["FACTS", "FILE", "StartedObjective", "go_on_from_start", "share_start", "start_of"]
 
 FILE = "start.safetensors"
+FACTS = "start.json"
 _ROWS = 1000
 _FEWEST = 0.5
 """Examples that each cluster counts at least, when shares are taken over: none is 0."""
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 class StartedObjective:
@@ -53,7 +57,6 @@ class StartedObjective:
         particles: as of `objective`.
         clusters: the cluster of each training example, -1 for none; None before the start.
         certain: which of them are known rather than found, 0 or 1; None for none, or before the start.
-        facts: what the start says of them.
     """
 
     def __init__(self, objective: Objective, start: StartSpec, model: InteLVAE) -> None:
@@ -66,17 +69,13 @@ class StartedObjective:
         self._scores: ClusterScores | None = None
         self.clusters: Tensor | None = None
         self.certain: Tensor | None = None
-        self.facts: dict[str, Any] = {}
 
     def serve(self, trainer: Trainer) -> None:
         """Serve a trainer, whose steps and rows decide what is added."""
         self._trainer = trainer
         self._order = Order(trainer.order, trainer.batch_size, trainer.steps_per_epoch, trainer.device)
-        if self._part.n_clusters > len(trainer.dataset.train):
-            raise SpecError(
-                f"{self._part.n_clusters} clusters are more than the {len(trainer.dataset.train)} training examples; "
-                "use fewer clusters"
-            )
+        # A model of before the start, however good, has no clusters, and is not what early stopping should keep.
+        trainer.stopping.begins = max(trainer.stopping.begins, self.start.takes_until(trainer.steps))
 
     @property
     def _per_certain(self) -> float:
@@ -114,8 +113,7 @@ class StartedObjective:
     def _pull(self, trainer: Trainer, y: Tensor, weight: float) -> Tensor:
         """The weighted cross-entropy of this step's rows; rows without a cluster count as 0."""
         assert self.clusters is not None
-        if self._scores is None:
-            self._scores = cluster_scores(self._part, len(self._dims)).to(y.device)
+        assert self._scores is not None
         rows = trainer.processes.own(self._order(trainer.step), dim=0)
         weights = torch.full((len(rows),), weight, device=y.device)
         if self.certain is not None:
@@ -127,30 +125,45 @@ class StartedObjective:
 
     def _find(self, trainer: Trainer) -> None:
         """Find the clusters, let the mapping take their shares, and keep them with the run."""
-        with trainer.processes.agreeing():
-            found = _found(self.start, trainer, self._part) if trainer.processes.is_first else None
-        packed = trainer.processes.from_first(lambda: _packed(found))
+        processes, first = trainer.processes, list[FoundClusters]()
+        with processes.agreeing():
+            if processes.is_first:
+                first = [_found(self.start, trainer, self._part)]
+        packed = processes.from_first(lambda: _packed(first[0]))
+        with processes.agreeing(), made_by("set_proportions() of the mapping"), torch.no_grad():
+            if isinstance(self._part, TakesShares):
+                self._part.set_proportions(_shares(packed["cluster"], self._part.n_clusters))
+        processes.share(trainer.model)
+        with processes.agreeing(), made_by("assign() of the mapping"):
+            scores = cluster_scores(self._part, len(self._dims))
+        packed |= processes.from_first(lambda: {"weight": scores.weight, "bias": scores.bias})
         self._take(packed)
-        self.facts = dict(found.facts) if found is not None else {}
-        shares = _shares(packed["cluster"], self._part.n_clusters)
-        if isinstance(self._part, TakesShares):
-            with torch.no_grad():
-                self._part.set_proportions(shares)
-        if found is not None and trainer.folder is not None:
-            files.write_bytes(trainer.folder / FILE, checkpoint.to_bytes(packed))
+        with processes.agreeing():
+            if first and trainer.folder is not None:
+                sizes = torch.bincount(packed["cluster"][packed["cluster"] >= 0], minlength=self._part.n_clusters)
+                facts = {**first[0].facts, "sizes": sizes.tolist(), "scores_agree": round(scores.agreement, 4)}
+                files.write_bytes(trainer.folder / FILE, checkpoint.to_bytes(packed))
+                files.write_text(trainer.folder / FACTS, json.dumps({"step": trainer.step, **facts}, indent=2) + "\n")
 
     def _take(self, packed: Dictionary[str, Tensor]) -> None:
         assert self._trainer is not None
-        self.clusters = packed["cluster"].long().to(self._trainer.device)
-        certain = packed["certain"].float().to(self._trainer.device)
+        device = self._trainer.device
+        self.clusters = packed["cluster"].long().to(device)
+        certain = packed["certain"].float().to(device)
         self.certain = certain if bool(certain.any()) else None
+        self._scores = ClusterScores(packed["weight"].to(device), packed["bias"].to(device), 1.0)
 
     def packed(self) -> dict[str, Tensor] | None:
         """What is kept of the clusters; None before the start."""
-        if self.clusters is None:
+        if self.clusters is None or self._scores is None:
             return None
         certain = torch.zeros_like(self.clusters) if self.certain is None else self.certain
-        return {"cluster": self.clusters.to(torch.int32).cpu(), "certain": certain.bool().cpu()}
+        return {
+            "cluster": self.clusters.to(torch.int32).cpu(),
+            "certain": certain.bool().cpu(),
+            "weight": self._scores.weight.cpu(),
+            "bias": self._scores.bias.cpu(),
+        }
 
     def load(self, folder: Path) -> None:
         """Take the clusters that a run has found before it was interrupted.
@@ -159,18 +172,23 @@ class StartedObjective:
             RunError: if they are missing or damaged.
         """
         assert self._trainer is not None
-        n, k = len(self._trainer.dataset.train), self._part.n_clusters
+        n, k, d = len(self._trainer.dataset.train), self._part.n_clusters, len(self._dims)
         try:
-            tensors = checkpoint.read_tensors(opening.read_bytes(folder, FILE, 16 * n + 65536))
+            tensors = checkpoint.read_tensors(opening.read_bytes(folder, FILE, 5 * n + 4 * k * (d + 1) + 65536))
         except FileNotFoundError:
             raise RunError(f"{folder / FILE} is missing: without it the training cannot go on as it began") from None
         except ValueError as error:
             raise RunError(f"{folder / FILE} is damaged: {error}") from None
         held = {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()}
-        if held != {"cluster": (torch.int32, (n,)), "certain": (torch.bool, (n,))}:
-            raise RunError(f"{folder / FILE} is damaged: expected the clusters of {n:,} training examples")
+        scores = {"weight": (torch.float32, (k, d)), "bias": (torch.float32, (k,))}
+        if held != {"cluster": (torch.int32, (n,)), "certain": (torch.bool, (n,)), **scores}:
+            raise RunError(
+                f"{folder / FILE} is damaged: expected the clusters of {n:,} training examples, and scores of {k}"
+            )
         if int(tensors["cluster"].min()) < -1 or int(tensors["cluster"].max()) >= k:
             raise RunError(f"{folder / FILE} is damaged: it holds numbers that are no clusters")
+        if not all(bool(torch.isfinite(tensors[name]).all()) for name in scores):
+            raise RunError(f"{folder / FILE} is damaged: its scores are not finite")
         self._take(tensors)
 
 
@@ -203,14 +221,23 @@ def share_start(trainer: Trainer) -> None:
 def _found(start: StartSpec, trainer: Trainer, part: Clustering) -> FoundClusters:
     """What a start finds in the encodings of the training data, held to its contract."""
     train, what = trainer.dataset.train, f"start {start}"
+    if part.n_clusters > len(train):
+        raise DataError(f"{part.n_clusters} clusters are more than the {len(train)} training examples; use fewer")
     given = StartData(_encoded(trainer), train, part.n_clusters, stream(trainer.settings.seed, "start"))
     with made_by(what):
         found: object = start.find(given)
     if not isinstance(found, FoundClusters) or not isinstance(found.cluster, Tensor):
         raise PluginError(f"{what}: find() returned a {type(found).__name__}, expected FoundClusters")
-    cluster = found.cluster
-    if cluster.shape != (len(train),) or cluster.is_floating_point():
-        raise PluginError(f"{what}: find() gave clusters of shape {list(cluster.shape)}, expected [{len(train)}]")
+    cluster, certain, n = found.cluster, found.certain, len(train)
+    if cluster.shape != (n,) or cluster.dtype not in _WHOLE:
+        raise PluginError(
+            f"{what}: find() gave clusters of shape {list(cluster.shape)} and type {cluster.dtype}, expected "
+            f"integers of shape [{n}]"
+        )
+    if certain is not None and (not isinstance(certain, Tensor) or certain.shape != (n,)):
+        raise PluginError(f"{what}: find() says which clusters are certain by other than a tensor of shape [{n}]")
+    with made_by(f"{what}: facts"):
+        json.dumps(dict(found.facts))
     if int(cluster.min()) < -1 or int(cluster.max()) >= part.n_clusters:
         raise PluginError(f"{what}: find() gave clusters outside of 0 to {part.n_clusters - 1}, or -1 for none")
     if bool((cluster < 0).all()):
@@ -231,8 +258,7 @@ def _encoded(trainer: Trainer) -> Tensor:
     return y
 
 
-def _packed(found: FoundClusters | None) -> dict[str, Tensor]:
-    assert found is not None
+def _packed(found: FoundClusters) -> dict[str, Tensor]:
     cluster = found.cluster.to(torch.int32).cpu().contiguous()
     certain = torch.zeros(len(cluster), dtype=torch.bool) if found.certain is None else found.certain.bool().cpu()
     return {"cluster": cluster, "certain": certain & (cluster >= 0)}
