@@ -56,14 +56,17 @@ def hook_objects(given: Iterable[object]) -> list[object]:
 
 
 def _require_object(manager: pluggy.PluginManager, plugin: object, what: str) -> None:
-    """Refuse a class whose hooks are methods: they would be called without an object.
+    """Refuse a class that has no hooks, or whose hooks are methods: they would be called without an object.
 
     Raises:
         PluginError: telling how to make one.
     """
     if not isinstance(plugin, type):
         return
-    if any(inspect.isfunction(inspect.getattr_static(plugin, key)) for key in marked(manager, plugin)):
+    marks = marked(manager, plugin)
+    if not marks:
+        raise PluginError(f"{what}: nothing in the class {plugin.__name__} is marked with intel_core.hookimpl")
+    if any(inspect.isfunction(inspect.getattr_static(plugin, key)) for key in marks):
         raise PluginError(f"{what}: {plugin.__name__} is a class, expected an object of it: {plugin.__name__}()")
 
 

@@ -260,6 +260,8 @@ class Unbound:
     ("hooks", "said"),
     [
         ([Watcher], r"^hooks: Watcher is a class, expected an object of it: Watcher\(\)$"),
+        ([Watcher(), Watcher], r"^hooks: Watcher is a class, expected an object of it: Watcher\(\)$"),
+        ([Path], r"^hooks: nothing in the class Path is marked with intel_core.hookimpl$"),
         (Watcher, r"^hooks: expected a list of objects, not the class Watcher; say hooks=\[…\]$"),
         (Watcher(), r"^hooks: expected a list of objects, not one Watcher; say hooks=\[…\]$"),
     ],

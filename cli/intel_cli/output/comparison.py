@@ -17,6 +17,7 @@ _NAMES = {"elbo": "ELBO", "log_likelihood": "log-likelihood", "kl": "KL", "activ
 """Of the numbers that every run has of its test data."""
 _NONE, _BREAK, _VERDICT = "–", "  ", "verdict"
 """What stands where there is no number, between a difference and what is said of it, and above that."""
+_GREEK = "alpha beta gamma delta varepsilon theta lambda mu pi rho sigma varphi chi psi omega"
 _LATEX = {sign: f"\\{sign}" for sign in "#$%&_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -24,7 +25,9 @@ _LATEX = {sign: f"\\{sign}" for sign in "#$%&_{}"} | {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",
+    "'": r"\char39{}",
+    "`": r"\char96{}",
     "–": "--",
     "−": "$-$",
     "±": r"$\pm$",
@@ -32,8 +35,15 @@ _LATEX = {sign: f"\\{sign}" for sign in "#$%&_{}"} | {
     "…": r"\dots{}",
     "×": r"$\times$",
     "²": r"\textsuperscript{2}",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
+    "·": r"$\cdot$",
+    **{letter: rf"$\{name}$" for letter, name in zip("αβγδεθλμπρσφχψω", _GREEK.split(), strict=True)},
 }
 """Characters that LaTeX reads as commands, or does not know in every font."""
+_LAST_LETTER = "\u017f"
+"""LaTeX sets letters up to this one as they are, in UTF-8."""
 _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
@@ -253,7 +263,13 @@ def _escaped(text: str) -> str:
     cluster:k=3,learnable=true $-$0.17 $\pm$ 0.03 \& 5 \%
     """
     marked = _MINUS.sub("−", " ".join(text.split()))
-    return "".join(_LATEX.get(sign, sign) for sign in marked)
+    known = "".join(_LATEX.get(sign) or (sign if _is_set(sign) else f"[U+{ord(sign):04X}]") for sign in marked)
+    known = known.replace("--", "-{}-") if "--" in text else known  # which would be one dash
+    return f"{{}}{known}" if known.startswith(("[", "*")) else known  # or the end of the row above would take it
+
+
+def _is_set(sign: str) -> bool:
+    return sign.isprintable() and sign <= _LAST_LETTER
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
