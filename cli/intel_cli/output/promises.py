@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +83,9 @@ def as_lines(mapping: Mapping) -> dict[str, str]:
     if promised.planes:
         lines["planes"] = _some([_names(plane) for plane in promised.planes], 6)
     if promised.centres:
-        lines["centres"] = _some([_where(place) for place in promised.centres], _MOST_PLACES)
+        lines["centres"] = _some(_told(promised.centres), _MOST_PLACES)
     if promised.seams:
-        lines["seams"] = _some([_where(place) for place in promised.seams], _MOST_PLACES)
+        lines["seams"] = _some(_told(promised.seams), _MOST_PLACES)
     return lines
 
 
@@ -109,11 +110,17 @@ def _names(dims: Sequence[int]) -> str:
     return f"({inside})" if len(dims) > 1 else inside
 
 
+def _told(places: Sequence[Locus]) -> list[str]:
+    """Where they are; those that are told in the same words, counted."""
+    counts = Counter(_where(place) for place in places)
+    return [text if n == 1 else f"{text} ({n} of these)" for text, n in counts.items()]
+
+
 def _where(place: Locus) -> str:
     values = ", ".join(f"{x:.3g}" for x in place.point)
     text = f"{_names(place.dims)} = {f'({values})' if len(place.dims) > 1 else values}"
-    if place.directions:
-        ways = [f"({', '.join(f'{x:.3g}' for x in way)})" for way in place.directions[:_MOST_PLACES]]
-        rest = len(place.directions) - len(ways)
-        text += f" along {' and '.join(ways)}" + (f" and {rest} more" if rest else "")
+    if len(place.directions) == 1:
+        text += f" along ({', '.join(f'{x:.3g}' for x in place.directions[0])})"
+    elif place.directions:
+        text += f" along {len(place.directions)} directions"
     return text

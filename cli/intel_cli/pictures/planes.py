@@ -109,7 +109,10 @@ def _draw_row(row: _Row, y: Tensor, z: Tensor, levelled: bool) -> set[str]:
     """Draw both panels; returns what the legend has to explain."""
     pairs = y[:, row.plane]
     clustering = _clustering_in(row, y)
-    cluster = None if clustering is None else _in_plane(clustering, row, y)
+    alone, cluster = _acts_alone(row, pairs, z), None
+    if clustering is not None:
+        # Cells that extend into other coordinates are told apart in z by all of these.
+        cluster = _in_plane(clustering, row, y) if alone else clustering[0].assign(y[:, list(clustering[1])])
     drawn = set()
     if clustering is not None and cluster is not None and len(set(cluster.tolist())) <= MOST_CLASSES:
         groups = by_cluster(clustering[0], cluster)
@@ -127,7 +130,6 @@ def _draw_row(row: _Row, y: Tensor, z: Tensor, levelled: bool) -> set[str]:
     else:
         row.right.hist(z[:, 0].numpy(), bins=80, density=True, color="#CFCFCF")
         row.right.set(xlabel="$z_{0}$", ylabel="density")
-    alone = _acts_alone(row, pairs, z)
     if alone or not levelled:
         drawn.add("across" if alone else "slice")
         for line in grid.across:

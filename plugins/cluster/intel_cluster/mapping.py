@@ -145,7 +145,7 @@ class ClusterMapping(nn.Module):
             shares = (shares.to(own).unsqueeze(-1) * own).flatten()
         return shares
 
-    def set_proportions(self, shares: Tensor) -> None:
+    def set_proportions(self, proportions: Tensor) -> None:
         """Make the prior's mass in each cluster this, shape ``(K,)``, as far as it is learned; each is at least 1e-6.
 
         With several cuts there are only the shares of each, so that each gets the marginal.
@@ -156,11 +156,10 @@ class ClusterMapping(nn.Module):
         >>> mapping.proportions().detach()
         tensor([0.2500, 0.7500])
         """
-        table = shares.reshape([cut.k for cut in self._cuts()])
+        table = proportions.reshape([cut.k for cut in self._cuts()])
         for axis, cut in enumerate(self._cuts()):
-            cut.set_proportions(
-                table.sum([other for other in range(table.ndim) if other != axis]) if table.ndim > 1 else table
-            )
+            others = [other for other in range(table.ndim) if other != axis]
+            cut.set_proportions(table.sum(others) if others else table)
 
     # --- Declared --------------------------------------------------------------------------------------------
 
@@ -173,11 +172,8 @@ class ClusterMapping(nn.Module):
         """
         cuts = self._cuts()
         starts = [sum(self._widths[:i]) for i in range(len(cuts))]
-        planes = tuple(
-            (start + i, start + i + 1)
-            for start, cut in zip(starts, cuts, strict=True)
-            for i in range(0, cut.width - 1, 2)
-        )
+        # Of a simplex, the first two coordinates show all cells; see `corners`.
+        planes = tuple((start, start + 1) for start, cut in zip(starts, cuts, strict=True) if cut.width > 1)
         phis = [cut.displacement for cut in cuts]
         steepest = max(2 ** (1 - phi.c2) * phi.c1 for phi in phis)
         places = [

@@ -122,8 +122,8 @@ def threshold(shares: tuple[float, ...]) -> tuple[float, ...]:
         left, right = shares
         # Phi^-1 loses its digits near 1, so it is computed from the smaller share.
         return (NormalDist().inv_cdf(left) if left <= right else -NormalDist().inv_cdf(right),)
-    b = -math.sqrt((k - 1) / k) * (offsets(shares).unsqueeze(1) * corners(k)).sum(0)
-    return tuple(b.tolist())
+    b = math.sqrt((k - 1) / k) * (offsets(shares).unsqueeze(1) * corners(k)).sum(0)
+    return tuple((0.0 - b).tolist())
 
 
 @functools.lru_cache(maxsize=16)
@@ -133,10 +133,10 @@ def seams(k: int) -> list[tuple[tuple[float, ...], ...]]:
     Cells i and j touch where i and j are nearer than all others: in all sums of vectors away from the others' corners.
 
     >>> [tuple(round(x, 3) for x in cone[0]) for cone in seams(3)[:3]]
-    [(-0.5, 0.866), (1.0, -0.0), (-0.5, -0.866)]
+    [(-0.5, 0.866), (1.0, 0.0), (-0.5, -0.866)]
     """
     corner = [tuple(row) for row in corners(k).tolist()]
-    away = [tuple(-x for x in row) for row in corner]
+    away = [tuple(0.0 - x for x in row) for row in corner]
 
     def others(*taken: int) -> tuple[tuple[float, ...], ...]:
         return tuple(away[m] for m in range(k) if m not in taken)
@@ -272,6 +272,6 @@ class SimplexSplit(Split):
         only the facets between a cell and the next one are declared.
         """
         b = self.b.detach().reshape(-1).tolist() if self.learnable else self._start
-        dims, point = tuple(range(self.width)), tuple(float(x) for x in b)
+        dims, point = tuple(range(self.width)), tuple(b)
         centre = [Locus(dims, point)] if self.k > 2 else []
         return (*centre, *(Locus(dims, point, cone) for cone in seams(self.k)))
