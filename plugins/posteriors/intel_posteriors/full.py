@@ -86,4 +86,6 @@ class FullFamily(nn.Module):
         is_below = torch.ones(self.y_dim, self.y_dim, dtype=torch.long, device=features.device).tril(-1).flatten()
         place = is_below * is_below.cumsum(0)
         padded = torch.cat([torch.zeros_like(features[..., :1]), below / self.y_dim], -1)
-        return FullGaussian(mean, log_variance, torch.unflatten(padded[..., place], -1, (self.y_dim, self.y_dim)))
+        return FullGaussian(
+            mean, log_variance, torch.unflatten(padded.index_select(-1, place), -1, (self.y_dim, self.y_dim))
+        )
