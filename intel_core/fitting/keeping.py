@@ -12,14 +12,15 @@ import torch
 
 from intel_core import files
 from intel_core.data.values import to_float
-from intel_core.errors import DivergenceError
+from intel_core.errors import DivergenceError, RunError
 from intel_core.evaluation.run import Run
 from intel_core.fitting.resuming import identity
 from intel_core.fitting.signals import stop_on_signals
+from intel_core.fitting.starting import start_of
 from intel_core.helpers.parts_of_mapping import diagnose
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.runspec import RunSpec
-from intel_core.runs import checkpoint
+from intel_core.runs import checkpoint, contents
 from intel_core.runs.folder import RunFolder
 from intel_core.training.hooks import hookimpl
 from intel_core.training.scoring import evaluate
@@ -75,6 +76,7 @@ def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None 
         "epoch": round(trainer.epoch, 4),
         "seconds": round(trainer.seconds, 3),
     }
+    outcome |= _found_at_start(trainer, folder)
     if failure is not None:
         outcome["problem"] = str(failure)
     if status == "finished":
@@ -86,6 +88,20 @@ def finish(trainer: Trainer, folder: RunFolder, failure: DivergenceError | None 
         outcome |= {"weights_sha256": hashlib.sha256(weights).hexdigest(), **final_numbers(trainer)}
     folder.write("metrics.json", outcome)
     return Run(folder, trainer.model.eval() if status == "finished" else None)
+
+
+def _found_at_start(trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
+    """Which clusters the training began from, as they were kept when they were found; empty if there are none."""
+    start = start_of(trainer)
+    if start is None or start.clusters is None:
+        return {}
+    try:
+        kept = contents.read(folder.path, contents.START_FILE)
+    except (FileNotFoundError, RunError) as error:  # which must not lose the numbers of a whole run
+        warnings.warn(f"what the start found is not in metrics.json: {error}", stacklevel=2)
+        return {}
+    shares = [size / max(1, sum(kept["sizes"])) for size in kept["sizes"]]
+    return {"start": {**kept, "spec": str(start.start), "shares": [round(share, 6) for share in shares]}}
 
 
 def load_best(trainer: Trainer) -> InteLVAE:

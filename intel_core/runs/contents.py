@@ -28,6 +28,7 @@ from intel_core.runs.opening import entries, has, parse_json, read_bytes, read_j
 __all__ = [
     "GROUP_FILE",
     "LOG_FILE",
+    "START_FILE",
     "CheckpointContent",
     "Content",
     "MetricsContent",
@@ -43,6 +44,7 @@ __all__ = [
 GROUP_FILE = "replicates.json"
 """In a folder that holds the runs of several seeds and is none."""
 LOG_FILE = "metrics.jsonl"
+START_FILE = "start.json"
 _MOST_LOG = 2**30
 """Bytes of the log."""
 _LAST_LINES = 2**22
@@ -55,19 +57,15 @@ def _is_text(value: object) -> str:
     return value
 
 
-def _is_time(value: str) -> str:
-    datetime.datetime.fromisoformat(value)
-    return value
-
-
 Text = Annotated[str, PlainValidator(_is_text)]
-Time = Annotated[Text, AfterValidator(_is_time)]
+Time = Annotated[Text, AfterValidator(datetime.datetime.fromisoformat)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Several = Annotated[int, Field(ge=1, lt=2**63)]
 Number = int | float
 """NaN and infinity included, for which Python's JSON has words: a run may end with such a number."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Content(BaseModel):
@@ -184,6 +182,13 @@ class NumbersContent(Content):
     kl_per_dim: list[Number]
 
 
+class StartContent(Content):
+    """``start.json``: which clusters a training began from; what else the start tells of them is beside it."""
+
+    step: Count
+    sizes: list[Count]
+
+
 class MetricsContent(Content):
     """``metrics.json``."""
 
@@ -194,10 +199,11 @@ class MetricsContent(Content):
     seconds: Number
     best_step: Count = 0
     problem: Text = ""
-    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    weights_sha256: Digest | None = None
     validation: NumbersContent | None = None
     test: NumbersContent | None = None
     mapping: dict[str, JsonValue] | None = None
+    start: StartContent | None = None
 
     @model_validator(mode="after")
     def _check_numbers(self) -> MetricsContent:
@@ -280,10 +286,7 @@ class CheckpointContent(Content):
 
     format: Count
     step: Count
-    sha256: dict[
-        Literal["model.safetensors", "training.safetensors", "best.safetensors"],
-        Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")],
-    ]
+    sha256: dict[Literal["model.safetensors", "training.safetensors", "best.safetensors"], Digest]
     state: dict[str, JsonValue]
     checksum: str
 
@@ -294,12 +297,13 @@ class CheckpointContent(Content):
 CONTENTS: dict[str, type[Content]] = {
     "run.json": RunContent,
     "metrics.json": MetricsContent,
+    START_FILE: StartContent,
     GROUP_FILE: GroupContent,
 }
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:
-    """The content of ``run.json``, ``metrics.json`` or ``replicates.json``.
+    """The content of ``run.json``, ``metrics.json``, ``start.json`` or ``replicates.json``.
 
     Raises:
         FileNotFoundError: if it is not there.

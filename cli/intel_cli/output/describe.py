@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from intel_cli.output.starts import planned, started
 from intel_cli.output.terminal import visible
 from intel_core.reading.streamed import StreamedSplit
 from intel_core.recipe.resolving import affordable_evaluations, is_affordable, usual_evaluations
+from intel_core.schedules import LinearScheduleSpec
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
@@ -51,11 +53,21 @@ def facts(trainer: Trainer) -> dict[str, str]:
         f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
         **_evaluated(trainer),
+        **({"start": planned(trainer)} if started(trainer) is not None else {}),
         "KL weight": warmup(spec),
-        **({"strength": warmup(spec, "strength")} if "strength" in spec.schedules else {}),
+        **({"strength": _strength(trainer)} if "strength" in spec.schedules else {}),
         "units": units(trainer),
     }
     return {name: visible(text, one_line=True) for name, text in said.items()}
+
+
+def _strength(trainer: Trainer) -> str:
+    """How the strength of a mapping changes; a start's own schedule is said in words."""
+    spec, start = spec_of(trainer), started(trainer)
+    begins = 0 if start is None else start.begins
+    if begins and spec.schedules["strength"] == LinearScheduleSpec(steps=1, delay=begins - 1):
+        return f"0 for {begins:,} steps, which are those of a plain VAE, and 1 from then on"
+    return warmup(spec, "strength")
 
 
 def _rivals(spec: RunSpec) -> str:

@@ -11,8 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from intel_cli.output.describe import header
+from intel_cli.output.starts import found_by, phase, started
 from intel_cli.output.telling import INTERRUPTED, note, quoted
 from intel_cli.output.terminal import is_terminal
+from intel_core.errors import IntelError
+from intel_core.runs import contents
 from intel_core.training.hooks import hookimpl
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class Progress:
         self.terms: dict[str, Any] = {}
         self.validation: dict[str, Any] = {}
         self._started = (0, 0.0)
+        self._start_told = False
 
     def __enter__(self) -> Self:
         return self
@@ -64,22 +68,40 @@ class Progress:
         """Remember the run."""
         self.folder, self.dataset = trainer.folder, trainer.dataset
         self._started = (trainer.step, time.perf_counter())
+        start = started(trainer)
+        self._start_told = start is None or start.clusters is not None
         self.begin(trainer)
 
     @hookimpl
     def logged(self, trainer: Trainer, record: dict[str, Any]) -> None:
         """Remember the newest training terms."""
         self.terms = record
+        self._tell_start(trainer)
         self.show_terms(trainer)
 
     @hookimpl
     def evaluated(self, trainer: Trainer, record: dict[str, Any]) -> None:
         """Remember the newest validation terms."""
         self.validation = record
+        self._tell_start(trainer)
         self.show_evaluation(trainer)
+
+    def _tell_start(self, trainer: Trainer) -> None:
+        """Say once what the start has found."""
+        start = started(trainer)
+        if self._start_told or start is None or start.clusters is None:
+            return
+        self._start_told = True
+        with contextlib.suppress(IntelError, OSError):  # the end of the run says that the file cannot be read
+            found = contents.read(trainer.folder, contents.START_FILE) if trainer.folder is not None else None
+            if found is not None:
+                self.show_start("Start: " + found_by(found, str(start.start), len(trainer.dataset.train)))
 
     def show_trial(self, record: dict[str, Any]) -> None:
         """After a trial of a run with restarts."""
+
+    def show_start(self, said: str) -> None:
+        """Once the start has found its clusters."""
 
     def begin(self, trainer: Trainer) -> None:
         """Before the first step."""
@@ -130,6 +152,10 @@ class Lines(Progress):
         """Print one line."""
         note(trial_line(record))
 
+    def show_start(self, said: str) -> None:
+        """Print one line."""
+        note(said)
+
     def begin(self, trainer: Trainer) -> None:
         """Show what will be trained."""
         note(header(trainer))
@@ -138,8 +164,8 @@ class Lines(Progress):
         """Print the step, the training terms and the validation ELBO."""
         width = len(f"{trainer.steps:,}")
         note(
-            f"step {trainer.step:>{width},}/{trainer.steps:,}  epoch {trainer.epoch:.1f}  {self.training_terms()}  "
-            f"{self.validation_elbo()}  {self.time_left(trainer)}"
+            f"step {trainer.step:>{width},}/{trainer.steps:,}  epoch {trainer.epoch:.1f}{phase(trainer)}  "
+            f"{self.training_terms()}  {self.validation_elbo()}  {self.time_left(trainer)}"
         )
 
 
@@ -162,6 +188,10 @@ class Live(Progress):
     def show_trial(self, record: dict[str, Any]) -> None:
         """Print one line that stays on the screen."""
         self._console.print(trial_line(record), markup=False)
+
+    def show_start(self, said: str) -> None:
+        """Print one line that stays on the screen."""
+        self._console.print(said, markup=False)
 
     def begin(self, trainer: Trainer) -> None:
         """Show what will be trained, then the bar."""
@@ -186,7 +216,7 @@ class Live(Progress):
         line = Table.grid(padding=(0, 2))
         counts = f"{trainer.step:,}/{trainer.steps:,} steps"
         bar = ProgressBar(total=trainer.steps, completed=trainer.step, width=24)
-        line.add_row(bar, counts, f"epoch {trainer.epoch:.1f}", self.time_left(trainer))
+        line.add_row(bar, counts, f"epoch {trainer.epoch:.1f}{phase(trainer)}", self.time_left(trainer))
         validation = f"  {self.validation_elbo()}" if self.validation else ""
         self._display.update(Group(line, Text(self.training_terms() + validation, no_wrap=True, overflow="ellipsis")))
 
@@ -196,7 +226,6 @@ def first_alone(ctx: click.Context) -> Iterator[None]:
     """Of several processes that train together, only the first one continues after this block or reports an error."""
     from click.exceptions import Exit
 
-    from intel_core.errors import IntelError
     from intel_core.processes.starting import is_first, tells
 
     try:

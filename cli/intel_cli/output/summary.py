@@ -11,6 +11,7 @@ import click
 from intel_cli.output.console import console, number
 from intel_cli.output.describe import facts, spec_of, warmup
 from intel_cli.output.meanings import MEANINGS
+from intel_cli.output.starts import found_by
 from intel_cli.output.telling import json_text, quoted
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     units = run.model.y_dim
     table.add_row("active units", f"{validation['active_units']} of {units}", f"{test['active_units']} of {units}")
     out.print(table)
+    if metrics.get("start"):
+        out.print(f"Start: {_start(run)}", soft_wrap=True, markup=False)
     if not test["active_units"]:
         click.echo(_collapsed(run), err=True)
     if metrics.get("mapping"):
@@ -81,6 +84,12 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     out.print(f"{run.path}/  {files}{', ' + drawn if drawn else ''}", soft_wrap=True)
     path = quoted(run.path)
     out.print(f"Next: intel report {path}  |  intel evaluate {path}  |  intel sample {path}", soft_wrap=True)
+
+
+def _start(run: Run) -> str:
+    """What the start found."""
+    found = run.metrics["start"]
+    return found_by(found, str(found.get("spec", run.spec.start)), int(run.info["data"]["train"]))
 
 
 def _collapsed(run: Run) -> str:
