@@ -14,12 +14,12 @@ from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DivergenceError
 from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream
-from intel_core.recipe.resolving import affordable_examples
+from intel_core.recipe.resolving import USUAL_TRIAL, affordable_examples
 from intel_core.recipe.runspec import RunSpec
 from intel_core.training.hooks import hook_manager
 from intel_core.training.process_group import ALONE, ProcessGroup
 
-__all__ = ["choose_start"]
+__all__ = ["choose_start", "share_of_trial"]
 
 _FEW = 100
 """Examples that a start is judged by at least."""
@@ -31,8 +31,8 @@ def choose_start(
     """The spec of the run whose seed did best, and what was tried.
 
     The seed decides the initial weights, the order of the data and the noise. The first start has the run's own seed,
-    the others have seeds derived from it. Each is trained for a share of the run (`RunSpec.trial`), under the run's own
-    schedules, and evaluated on validation data by the objective with the weights of that step: in the middle of a
+    the others have seeds derived from it. Each is trained for a share of the run (`share_of_trial`), under the run's
+    own schedules, and evaluated on validation data by the objective with the weights of that step: in the middle of a
     warm-up, the whole KL weight would favour starts that have collapsed. Labels are not used. Where all validation
     examples would take more than a tenth of a trial, evenly spaced ones stand for them, at least a hundred. The run
     then begins again with the chosen seed from its first step: a trial only chooses.
@@ -52,7 +52,7 @@ def choose_start(
         DivergenceError: if every start diverged.
     """
     assert spec.steps is not None
-    length = max(1, int(spec.steps * spec.trial))
+    length = max(1, int(spec.steps * share_of_trial(spec)))
     judged = _judged(dataset, affordable_examples(length, min(spec.batch_size, len(dataset.train))))
     records: list[dict[str, Any]] = []
     for start in range(spec.restarts):
@@ -67,6 +67,24 @@ def choose_start(
     if not math.isfinite(best["loss"]):
         raise DivergenceError(f"all {spec.restarts} starts diverged; try a smaller learning rate or clip_norm=10")
     return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
+
+
+def share_of_trial(spec: RunSpec) -> float:
+    """The length of a trial, as a share of the run.
+
+    Which clusters were found is decided by the seed, and shows in the objective only when the model has learned them: a
+    trial that ends before the start, or in its first steps, would choose among plain VAEs, and among what a sudden pull
+    does to them. So unless the user says otherwise a trial with a start goes on until half of the pull, and of its
+    time, is over (`StartSpec.takes_until`), if that is later than a fifth of the run.
+
+    Args:
+        spec: a resolved run spec.
+    """
+    if spec.trial is not None:
+        return spec.trial
+    if spec.start is None or spec.start.is_none or not spec.steps:
+        return USUAL_TRIAL
+    return max(USUAL_TRIAL, spec.start.takes_until(spec.steps) / spec.steps)
 
 
 def _judged(dataset: Dataset, most: int) -> Dataset:

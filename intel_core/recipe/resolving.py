@@ -14,7 +14,7 @@ from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
 from intel_core.helpers.advice import AdvisesLatent
-from intel_core.helpers.parts_of_mapping import clustering_of
+from intel_core.helpers.parts_of_mapping import clustering_of, clusterings_of
 from intel_core.likelihoods.specs import BernoulliSpec, GaussianSpec
 from intel_core.mappings.building import build_mapping
 from intel_core.mappings.contract import Annealed, Mapping, MappingSpec
@@ -34,6 +34,8 @@ EVALUATION_SHARE = 0.1
 """Share of the training that evaluations may take, unless the user says how often there is to be one."""
 USUAL_START = "mixture"
 """The start of a mapping with clusters, unless the user says otherwise."""
+USUAL_TRIAL = 0.2
+"""Share of the run that the trial of one of several restarts takes, unless the user or a start says otherwise."""
 _STEP = 3
 """A step on an example, forwards and backwards, takes about as long as so many evaluations of one."""
 
@@ -43,10 +45,10 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
 
     Raises:
         DataError: if the likelihood cannot explain the values of x.
-        SpecError: if the epochs are more steps than a run can have, `trial` is set although there is one start only, or
-            the precision depends on a device that is not here.
+        SpecError: if the epochs are more steps than a run can have, `trial` is set although there is one start only,
+            or ends before clusters are found, or the precision depends on a device that is not here.
     """
-    if spec.restarts == 1 and spec.trial != RunSpec.model_fields["trial"].default:
+    if spec.restarts == 1 and spec.trial not in (None, USUAL_TRIAL):
         raise SpecError(f"trial={spec.trial:g} is the length of each start's trial; say restarts=N for N starts")
     shape = dataset.x_shape
     encoder = spec.encoder or spec.decoder or _default_network(shape)
@@ -58,6 +60,11 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
         )
     latent = spec.latent or _default_latent(spec.mapping, shape)
     start, strength = _start(spec, latent, steps, dataset)
+    if spec.restarts > 1 and spec.trial is not None and not start.is_none and spec.trial <= start.after:
+        raise SpecError(
+            f"trial={spec.trial:g} ends before the clusters of start {start} are found, at {start.after:g} of "
+            "the run, so that it says nothing of them; leave it out, or say more"
+        )
     schedules = dict(spec.schedules)
     schedules.setdefault("kl", _default_kl_weight(shape, steps))
     for name, schedule in strength.items():
@@ -123,6 +130,11 @@ def _start(spec: RunSpec, latent: int, steps: int, dataset: Dataset) -> tuple[St
         start = found
     elif mapping is not None and not has_clusters:
         named = " then ".join(str(part) for part in spec.mapping) or "identity"
+        if clusterings_of(mapping):
+            raise SpecError(
+                f"start {start} is for a mapping that cuts y itself into clusters, and in {named} another one comes "
+                "first; let the clusters come first, or use --start none"
+            )
         raise SpecError(f"start {start} is for a mapping with clusters, not for {named}; e.g. --mapping cluster:k=10")
     if clusters is not None and not start.is_none:
         _require_findable(start, dataset, clusters[0].n_clusters)

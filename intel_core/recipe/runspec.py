@@ -126,7 +126,13 @@ class RunSpec(TrainingSettings, _Components):
     restarts: PositiveInt = Field(
         1, le=1000, description="starts that are tried for a part of the run each; the best one is trained"
     )
-    trial: float = Field(0.2, gt=0, le=1, description="length of a start's trial, as a share of the run")
+    trial: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="length of a start's trial, as a share of the run; by default 0.2, or until clusters that were "
+        "found in the data have been learned",
+    )
     device: str = Field("auto", description="cpu, cuda, cuda:1, mps, or auto")
     devices: PositiveInt = Field(
         1, le=1024, description="processes on each machine that share every batch, each on a device of its own"
@@ -241,11 +247,11 @@ def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
         SpecError: as `make_run_spec`.
     """
     with texts_as_data():
-        return make_run_spec(**{"start": "none", **stored_settings(settings)})
+        return make_run_spec(**stored_settings(settings))
 
 
 def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a run directory holds, without those that runs no longer have.
+    """The settings that a run directory holds, without those that runs no longer have; earlier runs had no start.
 
     Raises:
         SpecError: if a text is ``name:@FILE``: what a run directory holds is data, and names no files to be read.
@@ -253,7 +259,7 @@ def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
     for key, value in settings.items():
         if key != "name" and any(text.partition(":")[2].lstrip().startswith("@") for text in _texts(value)):
             raise SpecError(f"{key} names a file of settings (name:@FILE), which the texts in a run directory must not")
-    return {key: value for key, value in settings.items() if key not in _RETIRED}
+    return {"start": "none", **{key: value for key, value in settings.items() if key not in _RETIRED}}
 
 
 def _texts(value: object) -> list[str]:

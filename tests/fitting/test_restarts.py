@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import DivergenceError, RunError, StopReason, fit, hookimpl, resume
+from intel_core import DivergenceError, RunError, SpecError, StopReason, fit, hookimpl, resume
 from intel_core.fitting.restarts import choose_start
 from intel_core.fitting.setting_up import make_trainer
 from intel_core.randomness import stream
@@ -106,3 +106,38 @@ def test_a_start_that_diverges_loses(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(restarts, "_trial", lambda spec, *rest: math.inf if spec.seed == 0 else honest(spec, *rest))
     run = fit(**settings(restarts=2), run_dir=tmp_path / "run")
     assert run.spec.seed == stream(0, "start/1")
+
+
+# --- starts that find clusters -----------------------------------------------------------------------------------
+
+CLUSTERED = {"mapping": "cluster:k=3", "standardize": False, "encoder": "mlp:hidden=[8]", "steps": 40}
+
+
+def test_a_trial_goes_on_until_found_clusters_have_been_learned(tmp_path: Path) -> None:
+    """After a fifth of the run there is nothing yet that tells the seeds' clusters apart."""
+    listener = Listener()
+    start = "kmeans:fits=1,after=0.25,hold=0.5"
+    run = fit(**settings(restarts=3, **CLUSTERED, start=start), run_dir=tmp_path / "run", hooks=[listener])
+    assert [record["step"] for record in listener.records] == [20, 20, 20]
+    best = min(listener.records, key=lambda record: record["loss"])
+    fit(**settings(seed=best["seed"], **CLUSTERED, start=start), run_dir=tmp_path / "alone")
+    assert weights_of(run.path) == weights_of(tmp_path / "alone")
+    fit(**settings(restarts=2, **CLUSTERED, start="none"), run_dir=tmp_path / "none", hooks=[listener])
+    assert listener.records[-1]["step"] == 8
+
+
+def test_a_trial_that_ends_before_the_start_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"trial=0\.2 ends before the clusters of start kmeans.* are found, at 0\.25"):
+        fit(**settings(restarts=2, trial=0.2, **CLUSTERED, start="kmeans:after=0.25"), run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    fit(**settings(restarts=2, trial=0.3, **CLUSTERED, start="kmeans:after=0.25"), run_dir=tmp_path / "run")
+
+
+def test_labels_choose_no_start(tmp_path: Path) -> None:
+    """The clusters come from the data alone, and so does the choice: with other labels it is the same run."""
+    labels = torch.arange(len(X)) % 3
+    own = settings(restarts=2, **CLUSTERED, start="kmeans:fits=1,after=0.25")
+    first = fit(**own, labels=labels, run_dir=tmp_path / "first")
+    second = fit(**own, labels=labels.flip(0), run_dir=tmp_path / "second")
+    assert first.info["trials"] == second.info["trials"]
+    assert weights_of(first.path) == weights_of(second.path)
