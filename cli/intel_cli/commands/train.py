@@ -105,7 +105,11 @@ def _spec_option(
     type=int,
     help="Try so many initialisations for a part of the run each, and train the best one.  [default: 1]",
 )
-@click.option("--trial", type=float, help="Length of each trial as a share of the run.  [default: 0.2]")
+@click.option(
+    "--trial",
+    type=float,
+    help="Length of each trial as a share of the run.  [default: 0.2, or until a start's clusters are learned]",
+)
 @click.option(
     "--replicates",
     type=int,
