@@ -66,7 +66,9 @@ class ClusterMapping(nn.Module):
         self._widths = [split.width for split in splits] + ([rest] if rest else [])
 
     def set_strength(self, strength: float) -> None:
-        """Multiply all displacements; with 0, g is the identity, with 1 the whole mapping, and always a bijection.
+        """Multiply all displacements; with 1, g is the whole mapping, with 0 the identity, and always a bijection.
+
+        Unless the cells of a simplex meet at 0, it is a translation instead of the identity: y is counted from there.
 
         Raises:
             ValueError: if the strength is negative.

@@ -20,6 +20,9 @@ SPECS = {
     "learnable-product": {"k": [3, 2], "learnable": True, "form": "smooth"},
     "line": {"k": 2, "split": "simplex", "proportions": [0.3, 0.7]},
     "line-learnable": {"k": 2, "split": "simplex", "learnable": True},
+    "simplex": {"k": 5, "split": "simplex", "proportions": [0.1, 0.1, 0.2, 0.3, 0.3]},
+    "simplex-learnable": {"k": 6, "split": "simplex", "learnable": True},
+    "simplex-product": {"k": [2, 4], "split": "simplex", "learnable": True, "form": "smooth"},
 }
 D = 5
 
@@ -82,6 +85,20 @@ def test_built_on_another_default_device():
 
 def test_fixed_map_follows_its_input_to_another_device():
     assert paper(k=3).build(2)(torch.empty(3, 2, device="meta")).device.type == "meta"
+
+
+@pytest.mark.parametrize("options", [{"k": 6, "learnable": True}, {"k": 4, "learnable": False}, {"k": [2, 3]}], ids=str)
+def test_compiled_it_is_the_same(options):
+    """As one graph, gradients too."""
+    mapping = ClusterSpec(**options).build(D)
+    y = normal(50, D, dtype=torch.float32).requires_grad_()
+    compiled = torch.compile(mapping, fullgraph=True, backend="aot_eager")
+    again = y.detach().clone().requires_grad_()
+    z, expected = compiled(again), mapping(y)
+    torch.testing.assert_close(z, expected)
+    z.sin().sum().backward()
+    expected.sin().sum().backward()
+    torch.testing.assert_close(again.grad, y.grad)
 
 
 def test_first_use_in_inference_mode_does_not_spoil_training(mapping):

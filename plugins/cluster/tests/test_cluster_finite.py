@@ -22,6 +22,8 @@ SPECS = {
     "learnable-reflex": {"k": 3, "learnable": True, "proportions": [0.1, 0.8, 0.1], "form": "smooth"},
     "line": {"k": 2, "split": "simplex"},
     "line-learnable": {"k": 2, "split": "simplex", "learnable": True},
+    "simplex": {"k": 3, "split": "simplex", "proportions": [0.2, 0.3, 0.5]},
+    "simplex-learnable": {"k": 3, "split": "simplex", "learnable": True},
     "line-smooth": {"k": 2, "split": "simplex", "form": "smooth", "proportions": [0.2, 0.8]},
 }
 

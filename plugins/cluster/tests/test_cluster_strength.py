@@ -16,6 +16,8 @@ SPECS = {
     "unequal": (paper(k=3, proportions=(0.7, 0.2, 0.1), form="smooth"), 4),
     "learnable": (paper(k=4, learnable=True), 3),
     "product": (paper(k=[2, 3]), 5),
+    "simplex": (ClusterSpec(k=5), 6),
+    "simplex-fixed": (ClusterSpec(k=4, proportions=(0.1, 0.2, 0.3, 0.4), form="smooth"), 3),
     "line": (paper(k=2, learnable=True), 1),
 }
 table = pytest.mark.parametrize("name", SPECS)
@@ -28,12 +30,15 @@ def build(name):
 
 
 @table
-def test_no_strength_is_the_identity_and_full_strength_the_mapping(name):
+def test_no_strength_is_a_translation_and_full_strength_the_mapping(name):
     mapping, y = build(name)
     assert isinstance(mapping, Annealed)
     whole = mapping(y)
     mapping.set_strength(0.0)
-    torch.testing.assert_close(mapping(y), y, rtol=0, atol=0)
+    moved = mapping(y) - y
+    torch.testing.assert_close(moved, moved[:1].expand_as(moved), rtol=0, atol=1e-14)
+    if name != "simplex-fixed":  # whose cells meet elsewhere than at 0
+        assert not moved.any()
     mapping.set_strength(1.0)
     assert torch.equal(mapping(y), whole)
     assert not torch.allclose(whole, y)
@@ -42,9 +47,11 @@ def test_no_strength_is_the_identity_and_full_strength_the_mapping(name):
 @table
 def test_the_push_is_proportional_to_the_strength(name):
     mapping, y = build(name)
-    push = mapping(y) - y
+    whole = mapping(y)
+    mapping.set_strength(0.0)
+    still = mapping(y)
     mapping.set_strength(0.25)
-    torch.testing.assert_close(mapping(y) - y, push / 4, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(mapping(y) - still, (whole - still) / 4, rtol=1e-9, atol=1e-12)
 
 
 @table
