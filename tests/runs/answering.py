@@ -28,7 +28,9 @@ MEMORY = 2**31
 
 def serve(scene: Any, *_: object) -> None:
     """The explorer answers a few questions, and serves nobody."""
-    for answer in (scene.start(), scene.plane([0, 1]), scene.decode([0.5, -100.0]), scene.example(0), scene.draw(1)):
+    start = scene.start()
+    y = [0.5, -100.0, *[0.0] * start["y_dim"]][: start["y_dim"]]
+    for answer in (start, scene.plane([0, 1]), scene.decode(y), scene.example(0), scene.draw(1)):
         json.dumps(answer, allow_nan=False)
 
 
