@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from intel_conformance.distributions.candidates import Candidate, PosteriorCandidate, PriorCandidate
-from intel_conformance.distributions.densities import points_of
+from intel_conformance.distributions.densities import drawn, points_of
 from intel_conformance.distributions.modules import PosteriorModule, PriorModule
 from intel_conformance.distributions.registry import check
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
@@ -25,6 +25,7 @@ _CLOSED = "capability: ClosedForm"
 _BOUND = "Theorem: ELBO <= IWAE_K <= log p(x)"
 _NOISE_STD = 0.8
 _SIGMAS = 6.0
+_LEAST_EFFECTIVE = 400
 
 
 def _others(kind: str, candidate: Candidate) -> Iterator[tuple[str, Any]]:
@@ -122,17 +123,25 @@ def _model(candidate: Candidate) -> _Linear:
 
 
 def _log_evidence(candidate: Candidate, model: _Linear, prior: Prior) -> tuple[float, float]:
-    """The log evidence, and how far off it may be: closed for N(0, I), else from the points of the density."""
+    """The log evidence, and how far off it may be: closed for N(0, I), by quadrature, above two dimensions by draws.
+
+    Raises:
+        Skipped: if too few draws of the prior have a likelihood.
+    """
     if isinstance(prior, StandardNormal):
         covariance = model.weight @ model.weight.T + _NOISE_STD**2 * torch.eye(3, dtype=torch.float64)
         found = torch.distributions.MultivariateNormal(torch.zeros(3, dtype=torch.float64), covariance)
         return float(found.log_prob(model.x)), 1e-9  # type: ignore[no-untyped-call]
-    points = points_of(candidate)
-    parts = points.mass * model.log_likelihood(points.y).exp()
-    error = 2e-3
-    if candidate.y_dim > 2:
-        error += float(parts.std() * math.sqrt(len(parts)) / parts.sum())
-    return float(parts.sum().log()), error
+    if candidate.y_dim <= 2:
+        points = points_of(candidate)
+        return float((points.mass * model.log_likelihood(points.y).exp()).sum().log()), 2e-3
+    n = candidate.size(40_000, 80_000, 400_000)
+    log_likelihood = model.log_likelihood(drawn(candidate, "evidence", n))
+    shares = torch.softmax(log_likelihood, 0)
+    effective = float(1 / shares.square().sum())
+    if not effective >= _LEAST_EFFECTIVE:
+        raise Skipped(f"of {n:,} draws of the prior, no more than {effective:.0f} count in the evidence of the model")
+    return float(torch.logsumexp(log_likelihood, 0)) - math.log(n), _SIGMAS / math.sqrt(effective)
 
 
 @check("bound.evidence", _BOUND)
@@ -170,7 +179,8 @@ def evidence(candidate: Candidate) -> None:
                 raise Broken(f"{what} with {name} is {value:.4f}, less than with fewer particles, {before:.4f}")
             before, before_error = value, error
         if candidate.kind == "prior":  # its posterior may have several modes, and q only one of them
-            _by_draws(candidate, model, exact, slack)
+            if candidate.y_dim <= 2:  # in more, the evidence is that of draws
+                _by_draws(candidate, model, exact, slack)
             return
         # Here the posterior is a Gaussian, and with many particles the bound is tight.
         share = float(torch.softmax(weights, 0).square().sum() ** -1 / n)

@@ -9,19 +9,21 @@ from torch import Tensor
 
 from intel_conformance.distributions.calls import compare
 from intel_conformance.distributions.candidates import Candidate
+from intel_conformance.distributions.inside import Inside, gaussians_inside
 from intel_conformance.distributions.modules import PosteriorModule, PriorModule
 from intel_conformance.distributions.points import Points, importance, quadrature
 from intel_conformance.distributions.registry import check
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 
-__all__ = ["points_of"]
+__all__ = ["drawn", "points_of"]
 
 _DENSITY = "contract: log_prob is the normalised log density of the draws, nats"
 _LOG_Q = "contract: draw gives y and its log density, nats"
 _MEASURES = ("lebesgue", "atom0")
 _FREQUENCIES = 16
 _SIGMAS = 6.0
-_LEAST_SHARE = 0.005
+_LEAST_SHARE = 0.05
+"""Of the draws of importance sampling; with less, a sound density may seem to be none."""
 
 
 def drawn(candidate: Candidate, name: str, n: int) -> Tensor:
@@ -47,12 +49,9 @@ def _points_of(candidate: Candidate) -> Points:
     atoms = candidate.measure == "atom0"
     if candidate.measure not in _MEASURES:
         raise NotApplicable(f"densities of the measure {candidate.measure!r} cannot be integrated by the kit")
-    module = candidate.module().eval().requires_grad_(False)
-    device = candidate.device
 
     def log_density(rows: Tensor) -> Tensor:
-        parts = [candidate.call(module, "log_prob", part.to(device)).detach().cpu() for part in rows.split(20_000)]  # type: ignore[no-untyped-call]
-        return torch.cat(parts)
+        return _log_density(candidate, rows)
 
     if candidate.y_dim <= 2:
         return quadrature(log_density, drawn(candidate, "where", 20_000), atoms=atoms)
@@ -65,15 +64,75 @@ def _points_of(candidate: Candidate) -> Points:
     found = importance(log_density, drawn(candidate, "where", 4000), n, candidate.generator("importance"))
     if found.share < _LEAST_SHARE:
         raise Skipped(
-            f"importance sampling reaches only {found.share:.2%} of the draws in {candidate.y_dim} dimensions; "
-            "fewer dimensions can be integrated (--latent 2)"
+            f"in {candidate.y_dim} dimensions no Gaussian inside the density holds enough draws, and importance "
+            f"sampling sees {found.share:.2%} of them; fewer dimensions can be integrated (--latent 2)"
         )
     return found
 
 
+def _log_density(candidate: Candidate, rows: Tensor) -> Tensor:
+    module = candidate.module().eval().requires_grad_(False)
+    parts = [
+        candidate.call(module, "log_prob", part.to(candidate.device)).detach().cpu()
+        for part in rows.split(20_000)  # type: ignore[no-untyped-call]
+    ]
+    return torch.cat(parts)
+
+
+def _inside(candidate: Candidate) -> list[Inside]:
+    """Gaussians inside a density of more than two dimensions, found once for a level; there may be none."""
+    if candidate.y_dim <= 2 or candidate.measure != "lebesgue":
+        return []
+    name = f"inside {candidate.level}"
+    if name not in candidate.kept:
+        y = drawn(candidate, "inside", candidate.size(40_000, 80_000, 400_000))
+        candidate.kept[name] = gaussians_inside(y, _log_density(candidate, y), candidate.generator("inside"))
+    found: list[Inside] = candidate.kept[name]
+    return found
+
+
+def _has_spikes(candidate: Candidate) -> bool:
+    """Whether the density has atoms in more than two dimensions, and mass and characteristic values there are right."""
+    if candidate.y_dim <= 2 or candidate.measure != "atom0":
+        return False
+    y = drawn(candidate, "spikes", candidate.size(40_000, 80_000, 400_000))
+    return _spikes(candidate, y, _log_density(candidate, y), "p(y)")
+
+
+def _require_total(found: Inside, what: str, likely: str) -> None:
+    total, allowed = found.total()
+    if not abs(total - 1) <= allowed:
+        raise Broken(
+            f"E[r(y)/{what}] over the draws is {total:.4f} for a Gaussian r among them, expected 1 ± {allowed:.2g}",
+            likely=likely,
+            mass=1 / total if total else math.inf,
+        )
+
+
+def _require_characteristic(found: Inside, candidate: Candidate, what: str) -> None:
+    directions = 2 * _directions(candidate) / math.sqrt(candidate.y_dim)
+    difference, allowed = found.characteristic(directions)
+    if not difference <= allowed:
+        raise Broken(
+            f"the draws have another density than {what}: a characteristic value is off by {difference:.4f}, "
+            f"allowed {allowed:.4f}",
+            likely="a density of each dimension alone, or of other rows; other means or deviations in draw",
+            difference=difference,
+        )
+
+
+def _directions(candidate: Candidate) -> Tensor:
+    return torch.randn(_FREQUENCIES, candidate.y_dim, generator=candidate.generator("frequencies"), dtype=torch.float64)
+
+
 @check("density.mass", _DENSITY, kinds=("prior",))
 def mass(candidate: Candidate) -> None:
-    """exp(log_prob) integrates to one: by quadrature in one or two dimensions, else by importance sampling."""
+    """exp(log_prob) integrates to one: by quadrature in one or two dimensions, else by Gaussians inside it."""
+    inside = _inside(candidate)
+    for found in inside:
+        _require_total(found, "p(y)", "a missing log 2π or log-determinant, weights that do not sum to one")
+    if inside or _has_spikes(candidate):
+        return
     points = points_of(candidate)
     total = float(points.mass.sum())
     allowed = 2e-3 + (_SIGMAS * points.error if candidate.y_dim > 2 else 0)
@@ -88,13 +147,16 @@ def mass(candidate: Candidate) -> None:
 @check("density.characteristic", _DENSITY, kinds=("prior",))
 def characteristic(candidate: Candidate) -> None:
     """Sixteen values of the characteristic function are the same for the density and for the draws."""
+    inside = _inside(candidate)
+    for found in inside:
+        _require_characteristic(found, candidate, "log_prob")
+    if inside:
+        return
     points = points_of(candidate)
     n = candidate.size(40_000, 80_000, 400_000)
     y = drawn(candidate, "characteristic", n)
     scale = y.std(0).clamp_min(1e-12) * math.sqrt(candidate.y_dim)
-    directions = torch.randn(
-        _FREQUENCIES, candidate.y_dim, generator=candidate.generator("frequencies"), dtype=torch.float64
-    )
+    directions = _directions(candidate)
     sizes = torch.linspace(0.4, 4.0, _FREQUENCIES, dtype=torch.float64)[:, None]
     for t in directions * sizes / scale:
         phase, own = points.y @ t, y @ t
@@ -113,7 +175,19 @@ def characteristic(candidate: Candidate) -> None:
 
 @check("density.draws", _DENSITY, kinds=("prior",))
 def draws(candidate: Candidate) -> None:
-    """Draws agree with the density: Kolmogorov-Smirnov in one dimension, the energy distance above."""
+    """Draws agree with the density: Kolmogorov-Smirnov in one dimension, the energy distance in two, then slices."""
+    inside = _inside(candidate)
+    for within in inside:
+        difference, allowed = within.share(_directions(candidate))
+        if not difference <= allowed:
+            raise Broken(
+                f"a slice of a Gaussian among the draws has a share that is off by {difference:.4f} by the density, "
+                f"allowed {allowed:.4f}",
+                likely="another mean, deviation or share in draw than in log_prob",
+                difference=difference,
+            )
+    if inside:
+        return
     points = points_of(candidate)
     n = candidate.size(20_000, 40_000, 200_000)
     y = drawn(candidate, "agreement", n)
@@ -226,10 +300,10 @@ def jacobian(candidate: Candidate) -> None:
 
 @check("density.mass", _LOG_Q, kinds=("posterior",))
 def posterior_mass(candidate: Candidate) -> None:
-    """E[r(y)/q(y|x)] = 1 and sixteen characteristic values are right for a narrower density r, whatever the noise."""
+    """E[r(y)/q(y|x)] = 1 and sixteen characteristic values are right for narrower densities r, whatever the noise."""
     if candidate.measure not in _MEASURES:
         raise NotApplicable(f"densities of the measure {candidate.measure!r} cannot be integrated by the kit")
-    module, d = _posterior(candidate), candidate.y_dim
+    module = _posterior(candidate)
     n = candidate.size(20_000, 40_000, 200_000)
     tried = 0
     for example in range(4):
@@ -237,49 +311,52 @@ def posterior_mass(candidate: Candidate) -> None:
             q = module.posterior(0.5 * candidate.noise(f"features {example}", 1, module.features))
             y, log_q = q.draw(candidate.noise(f"noise {example}", n, 1, module.noise_dim))
         y, log_q = y[:, 0].cpu(), log_q[:, 0].cpu()
-        active = y != 0 if candidate.measure == "atom0" else torch.ones_like(y, dtype=torch.bool)
-        share = active.double().mean(0)
-        if bool((active.sum(0) < 20).any()):
-            continue
-        mean = (y * active).sum(0) / active.sum(0)
         if candidate.measure == "atom0":
-            var = 0.36 * ((y - mean).square() * active).sum(0) / active.sum(0)
-            normal = -0.5 * ((y - mean).square() / var + var.log() + math.log(2 * math.pi))
-            log_r = torch.where(active, share.log() + normal, torch.log1p(-share).expand_as(normal)).sum(-1)
-            covariance = torch.diag(var)
-        else:
-            covariance = 0.36 * torch.atleast_2d(torch.cov(y.T)) + 1e-12 * torch.eye(d, dtype=y.dtype)  # type: ignore[no-untyped-call]
-            r = torch.distributions.MultivariateNormal(mean, covariance)
-            log_r = r.log_prob(y)  # type: ignore[no-untyped-call]
-        ratio = (log_r - log_q).exp()
-        if float(ratio.sum() ** 2 / ratio.square().sum() / n) < 0.02:
+            tried += _spikes(candidate, y, log_q, "q(y|x)")
             continue
-        tried += 1
-        total, error = float(ratio.mean()), float(ratio.std()) / math.sqrt(n)
-        if not abs(total - 1) <= _SIGMAS * error + 5e-3:
-            raise Broken(
-                f"E[r(y)/q(y|x)] over the draws is {total:.4f}, expected 1 ± {_SIGMAS * error + 5e-3:.2g}",
-                likely="log q lacks a log-determinant, log 2π or a share",
-                mass=total,
-            )
-        directions = torch.randn(_FREQUENCIES, d, generator=candidate.generator("frequencies"), dtype=torch.float64)
-        for t in directions * 2 / covariance.diagonal().sqrt() / math.sqrt(d):
-            damped = torch.exp(-0.5 * covariance.diagonal() * t.square())
-            if candidate.measure == "atom0":
-                parts = (1 - share) + share * damped * torch.exp(1j * t * mean)
-                expected = torch.prod(parts)
-            else:
-                expected = torch.exp(1j * (t @ mean) - 0.5 * t @ covariance @ t)
-            values = ratio * torch.exp(1j * (y @ t))
-            allowed = _SIGMAS * float(values.abs().square().mean().sqrt()) / math.sqrt(n) + 5e-3
-            if float((values.mean() - expected).abs()) > allowed:
-                raise Broken(
-                    "the density of draws is not that of q: a characteristic value is off by "
-                    f"{float((values.mean() - expected).abs()):.4f}, allowed {allowed:.4f}",
-                    likely="a density of each dimension alone, or of other rows",
-                )
+        inside = gaussians_inside(y, log_q, candidate.generator(f"inside {example}"))
+        tried += len(inside)
+        for found in inside:
+            _require_total(found, "q(y|x)", "log q lacks a log-determinant, log 2π or a share")
+            _require_characteristic(found, candidate, "log q")
     if not tried:
         raise Skipped("the draws are too uneven for an estimate")
+
+
+def _spikes(candidate: Candidate, y: Tensor, log_p: Tensor, what: str) -> bool:
+    """The same for a density with atoms at 0, with independent dimensions for r; False if the draws are too uneven."""
+    n, d = y.shape
+    active = y != 0
+    share = active.double().mean(0)
+    if bool((active.sum(0) < 20).any()):
+        return False
+    mean = (y * active).sum(0) / active.sum(0)
+    var = 0.36 * ((y - mean).square() * active).sum(0) / active.sum(0)
+    normal = -0.5 * ((y - mean).square() / var + var.log() + math.log(2 * math.pi))
+    log_r = torch.where(active, share.log() + normal, torch.log1p(-share).expand_as(normal)).sum(-1)
+    ratio = (log_r - log_p).exp()
+    if float(ratio.sum() ** 2 / ratio.square().sum() / n) < 0.02:
+        return False
+    total, allowed = float(ratio.mean()), _SIGMAS * float(ratio.std()) / math.sqrt(n) + 5e-3
+    if not abs(total - 1) <= allowed:
+        raise Broken(
+            f"E[r(y)/{what}] over the draws is {total:.4f}, expected 1 ± {allowed:.2g}",
+            likely="the log density lacks a log 2π or a share",
+            mass=total,
+        )
+    for t in _directions(candidate) * 2 / var.sqrt() / math.sqrt(d):
+        damped = torch.exp(-0.5 * var * t.square())
+        expected = torch.prod((1 - share) + share * damped * torch.exp(1j * t * mean))
+        values = ratio * torch.exp(1j * (y @ t))
+        allowed = _SIGMAS * float(values.abs().square().mean().sqrt()) / math.sqrt(n) + 5e-3
+        off = float((values.mean() - expected).abs())
+        if not off <= allowed:
+            raise Broken(
+                f"the draws have another density than {what}: a characteristic value is off by {off:.4f}, "
+                f"allowed {allowed:.4f}",
+                likely="a density of each dimension alone, or of other rows",
+            )
+    return True
 
 
 @check("density.moments", "contract: mean and std describe the draws", kinds=("posterior",))

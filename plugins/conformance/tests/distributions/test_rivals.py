@@ -41,8 +41,9 @@ def assert_killed(rival: Rival, seed: int) -> None:
     assert len(result.message) > 20
 
 
-def assert_sound(kind: str, what: Any, seed: int, **settings: Any) -> None:
+def assert_sound(kind: str, what: Any, seed: int, *, skips: bool = True, **settings: Any) -> None:
     report = CHECKS[kind](what, seed=seed, **settings)
+    assert skips or not [str(result) for result in report.results if result.status == "skipped"]
     assert not [str(result) for result in report.results if result.bad]
     assert report.ok
 
@@ -70,6 +71,18 @@ def test_what_is_right_passes(name: str, y_dim: int) -> None:
     kind, what = SOUND[name]
     for seed in range(3):
         assert_sound(kind, what, seed, y_dim=y_dim, level="quick")
+
+
+@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("y_dim", [10, 40])
+def test_what_is_right_passes_in_many_dimensions_and_nothing_is_skipped(name: str, y_dim: int) -> None:
+    kind, what = SOUND[name]
+    assert_sound(kind, what, 0, y_dim=y_dim, level="quick", only=["density", "bound"], skips=False)
+
+
+@pytest.mark.parametrize("text", [text + ":w=2" * text.endswith("gmvae") for text in INSTALLED])
+def test_what_is_installed_passes_in_ten_dimensions_and_nothing_is_skipped(text: str) -> None:
+    assert_sound(text.partition(":")[0], text, 0, y_dim=10, level="quick", only=["density", "bound"], skips=False)
 
 
 @pytest.mark.parametrize("text", INSTALLED)
@@ -109,11 +122,12 @@ def test_other_nonsense() -> None:
         check_prior(3)
 
 
-def test_atoms_in_many_dimensions_are_not_applicable_and_say_why() -> None:
-    report = check_prior(SpikesSpec(), y_dim=3, only=["density.mass"])
-    (result,) = report.results
-    assert result.status == "not_applicable"
-    assert "--latent 2" in result.message
+def test_atoms_in_many_dimensions_have_a_mass_and_no_distance_and_say_why() -> None:
+    report = check_prior(SpikesSpec(), y_dim=10, only=["density.mass", "density.draws"])
+    mass, draws = report.results
+    assert mass.status == "passed"
+    assert draws.status == "not_applicable"
+    assert "--latent 2" in draws.message
 
 
 def test_a_report_says_its_kind() -> None:

@@ -233,6 +233,41 @@ class DeviationCountedOnce(Bumps):
         return super().log_prob(y) + self.log_std[:-1].sum()
 
 
+class OneAndAHalfTimes(Bumps):
+    def log_prob(self, y: Tensor) -> Tensor:
+        return super().log_prob(y) + math.log(1.5)
+
+
+for _dims in (3, 10, 40):
+    kills("prior", "density.mass", _dims)(OneAndAHalfTimes)
+
+
+@kills("prior", "density.mass", y_dim=10)
+class OtherSharesThanDrawn(Bumps):
+    """Normalised, and right but for the shares."""
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        shares = torch.tensor([0.3, 0.7], dtype=y.dtype, device=y.device)
+        return torch.logsumexp(self.joint(y).sum(-1) + shares.log(), -1)
+
+
+@kills("prior", "density.characteristic", y_dim=10)
+class WiderThanDrawn(Bumps):
+    """Normalised, of other deviations."""
+
+    def joint(self, y: Tensor) -> Tensor:
+        off = (y.unsqueeze(-2) - self.signs(y)[:, None]) * torch.exp(-self.log_std) / 1.3
+        return -0.5 * (off.square() + _LOG_2PI) - self.log_std - math.log(1.3)
+
+
+@kills("prior", "density.draws", y_dim=10)
+class ShiftedAgainstDraws(Bumps):
+    """Normalised, of other means."""
+
+    def joint(self, y: Tensor) -> Tensor:
+        return super().joint(y + 0.25)
+
+
 class SpikesSpec(PriorSpec):
     """Each dimension is 0 with probability 0.7, else N(0, 1)."""
 
@@ -263,6 +298,14 @@ class ForgetsTheSpikeSpec(SpikesSpec):
     def build(self, y_dim: int, x_shape: tuple[int, ...]) -> Any:
         prior = Spikes(y_dim)
         prior.at_zero = 0.3
+        return prior
+
+
+@kills("prior", "density.mass", y_dim=10)
+class TooDenseSpikesSpec(SpikesSpec):
+    def build(self, y_dim: int, x_shape: tuple[int, ...]) -> Any:
+        prior = Spikes(y_dim)
+        prior.at_zero = 0.7 * 1.5**0.1
         return prior
 
 
@@ -410,7 +453,7 @@ class ImportsTorchSpec(_Described):
 # --- posteriors --------------------------------------------------------------------------------------------------
 
 
-def family(id: str, kind_of_q: Any = None, **changes: Any) -> None:
+def family(id: str, kind_of_q: Any = None, y_dim: int = 2, **changes: Any) -> None:
     """Register a family of another Q, or with methods replaced."""
 
     def build(y_dim: int, q: Any = kind_of_q) -> Any:
@@ -420,7 +463,7 @@ def family(id: str, kind_of_q: Any = None, **changes: Any) -> None:
         return found
 
     build.__name__ = f"{id.replace('.', '_')}_{sum(rival.kills == id for rival in RIVALS)}"
-    RIVALS.append(Rival(build.__name__, "posterior", id, build))
+    RIVALS.append(Rival(build.__name__, "posterior", id, build, y_dim))
 
 
 class _KeepsADimension(Q):
@@ -489,6 +532,11 @@ class _NoConstant(Q):
 class _TooSmall(Q):
     def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         return self.rsample(noise), gaussian_log_q(self, noise) - 1.0
+
+
+class _OneAndAHalfTimes(Q):
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        return self.rsample(noise), gaussian_log_q(self, noise) + math.log(1.5)
 
 
 class _VarianceForStd(Q):
@@ -593,6 +641,8 @@ for _id, _q in {
     "grad.input": _DetachedMean,
 }.items():
     family(_id, _q)
+for _dims in (10, 40):
+    family("density.mass", _OneAndAHalfTimes, _dims)
 for _id, _forward in {
     "mode.train_eval": _training,
     "mode.state": _counting,
