@@ -140,7 +140,8 @@ class SylvesterFamily(nn.Module):
         self.y_dim, self.flows, self.form = y_dim, flows, form
         self.rank = min(_USUAL_RANK, y_dim) if rank is None else rank
         self.m = self.rank if form == "orthogonal" else y_dim
-        self.vectors = 0 if form == "triangular" else self.rank
+        # In one dimension there is one direction, of which vectors would say nothing.
+        self.vectors = 0 if form == "triangular" or y_dim == 1 else self.rank
         self.sizes = [y_dim * self.vectors, self.m * self.m, self.m, self.m]
         self.features, self.noise_dim = 2 * y_dim + flows * sum(self.sizes), y_dim
 
@@ -160,7 +161,7 @@ class SylvesterFamily(nn.Module):
     def _q(self, vectors: Tensor) -> Tensor:
         """Q of each example and flow, ``(n, F, y_dim, M)``."""
         eye = torch.eye(self.y_dim, dtype=vectors.dtype, device=vectors.device)
-        if self.form == "triangular":
+        if not self.vectors:
             turns = torch.stack([eye if f % 2 == 0 else eye.flip(-1) for f in range(self.flows)])
             return turns.expand(*vectors.shape[:-2], *turns.shape)
         # Another flow starts with other unit vectors, so that together they reach as many dimensions as they can.

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from intel_conformance import check_posterior
 
 from intel_core import SpecError, fit, fit_replicates, load_run, parse_spec, resume
 
@@ -77,3 +78,9 @@ def test_specs_do_not_import_torch():
     code += "; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("form", ["orthogonal", "householder", "triangular"])
+def test_in_one_dimension_every_feature_of_a_sylvester_flow_makes_a_difference(form):
+    report = check_posterior(f"sylvester:form={form}", y_dim=1, only=["grad.features"], level="quick")
+    assert report.ok, [str(result) for result in report.results]
