@@ -42,8 +42,8 @@ from specimens.steep import STEEP
 
 FAMILIES: dict[str, Any] = {
     **STEEP,
-    "`cluster:k=30`": "cluster:preset=paper,k=30",
-    "`cluster:k=3`": "cluster:preset=paper,k=3",
+    "`cluster:k=30,preset=paper`": "cluster:k=30,preset=paper",
+    "`cluster:k=3,preset=paper`": "cluster:k=3,preset=paper",
     "`circle:eps=1e-12`": "circle:eps=1e-12",
     "`holes:h=2`": "holes:h=2",
 }
@@ -115,8 +115,8 @@ def jumps(seeds: int) -> Iterable[tuple[str, float, int, int]]:
     maps: dict[str, Callable[[Tensor], Tensor]] = {
         "y": lambda y: y,
         "y + 5 d^0.2, d = y0 - 0.7": _cusp,
-        "`cluster:k=3`": load_mapping("cluster:preset=paper,k=3", 2).double(),  # type: ignore[attr-defined]
-        "`cluster:k=30`": load_mapping("cluster:preset=paper,k=30", 2).double(),  # type: ignore[attr-defined]
+        "`cluster:k=3,preset=paper`": load_mapping("cluster:k=3,preset=paper", 2).double(),  # type: ignore[attr-defined]
+        "`cluster:k=30,preset=paper`": load_mapping("cluster:k=30,preset=paper", 2).double(),  # type: ignore[attr-defined]
     }
     for name, continuous in maps.items():
         for size in JUMPS:

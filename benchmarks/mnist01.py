@@ -20,9 +20,12 @@ from intel_core import fit
 
 ROWS: dict[str, dict[str, Any]] = {
     "identity": {"mapping": "identity"},
-    "cluster:k=2": {"mapping": "cluster:k=2"},
-    "cluster:k=2, strength=constant": {"mapping": "cluster:k=2", "schedules": {"strength": "constant"}},
-    "cluster:k=2,learnable=true": {"mapping": "cluster:k=2,learnable=true"},
+    "cluster:k=2,preset=paper": {"mapping": "cluster:k=2,preset=paper"},
+    "cluster:k=2,preset=paper, strength=constant": {
+        "mapping": "cluster:k=2,preset=paper",
+        "schedules": {"strength": "constant"},
+    },
+    "cluster:k=2,preset=paper,c2=0.5,learnable=true": {"mapping": "cluster:k=2,preset=paper,c2=0.5,learnable=true"},
 }
 
 
@@ -30,6 +33,7 @@ def one(settings: dict[str, Any], data: str, network: str, epochs: int, seed: in
     """Train once and return its test ELBO and, where there are clusters, accuracy and shares."""
     run = fit(
         **settings,
+        start="none",
         data=data,
         latent=2,
         encoder=network,

@@ -28,6 +28,7 @@ def train(mapping: str, share: float, latent: int, steps: int, seed: int, runs: 
     return trained(
         runs,
         mapping=mapping,
+        start="none",
         data=f"mnist:classes=[0,1],shares=[{share},{1 - share}]",
         latent=latent,
         steps=steps,

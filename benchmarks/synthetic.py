@@ -43,7 +43,7 @@ MAPPINGS = {
     "star": "circle:eps=1e-3,form=smooth",
     "infinity": "holes:h=2,scale=2,eps=1e-3,form=smooth",
     "three_loops": "holes:h=3,scale=2,eps=1e-3,form=smooth,size=equal",
-    "mixture": "cluster:k=2",
+    "mixture": "cluster:k=2,preset=paper",
 }
 STARTS = {"square": (3, 0.2), "infinity": (3, 0.2), "three_loops": (24, 0.5)}
 """Sets whose corners or loops are easily folded or cut by a bad start: how many starts their rows have, and for which
@@ -59,6 +59,7 @@ def train(data: str, mapping: str, objective: str, seed: int, runs: Path) -> Run
     return trained(
         runs,
         mapping=mapping,
+        start="none",
         data=f"{data}:n=20000" + (",standardize=true" if data in LOOPS else ""),
         restarts=starts,
         trial=trial,

@@ -90,12 +90,12 @@ class ClusterSpec(MappingSpec):
     (0.5, 0.2)
     """
 
+    k: Counts = Field(3, description="number of clusters; a list such as [2,3] makes two cuts and 2·3 clusters")
     preset: Literal["default", "paper"] = Field(
         "default",
         description="defaults of the other settings; default: chosen by measurement; paper: the authors' sectors, "
         "c1=5, c2=0.2, eps=0.001 and fixed proportions",
     )
-    k: Counts = Field(3, description="number of clusters; a list such as [2,3] makes two cuts and 2·3 clusters")
     c1: PositiveFloat | None = Field(
         None, le=1e6, description="displacement at distance 1 from the boundary; 5 if unset"
     )
