@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from intel_core.components.spec import parse_spec
@@ -15,6 +16,7 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import SpecError
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
+from intel_core.evaluation.clusters import ClusteredEncoding, clusters_of, draws_within, members
 from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.measuring import Measured, measure, usual_metrics
 from intel_core.evaluation.metric import MetricSpec
@@ -70,6 +72,25 @@ class Run(StoredRun):
         given = None if dataset is None else as_its_data(self, dataset)
         return judge(gather(self, other, dataset=given, data_dir=data_dir).evidence)
 
+    @torch_as_usual()
+    def encode(self, x: Any, *, seed: int = 0, standardised: bool = False) -> ClusteredEncoding:
+        """As `StoredRun.encode`; and, if it is asked, the cluster of each example and how probable it is.
+
+        >>> import tempfile, torch
+        >>> from intel_core import fit
+        >>> x = torch.randn(40, 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = fit(data=x, steps=2, latent=2, batch_size=8, run_dir=f"{folder}/run", device="cpu")
+        ...     encoding = run.encode(x)
+        ...     encoding.mean.shape, encoding.cluster  # the identity has no clusters
+        (torch.Size([40, 2]), None)
+        """
+        values = self.units.read(x, standardised=standardised)
+        encoding = ClusteredEncoding(*super().encode(values, seed=seed, standardised=True))
+        encoding.find = torch_as_usual()(lambda: members(self.model, values, encoding.mean, seed))
+        return encoding
+
+    @torch_as_usual()
     def sample(
         self,
         n: int,
@@ -79,6 +100,7 @@ class Run(StoredRun):
         standardised: bool = False,
         prior: Prior | None = None,
         sampler: str | SamplerSpec = PRIOR,
+        cluster: int | None = None,
         dataset: Any = None,
         data_dir: Path | None = None,
     ) -> Tensor:
@@ -94,18 +116,31 @@ class Run(StoredRun):
             standardised: leave the values standardised, as the model knows them.
             prior: what y is drawn from instead.
             sampler: as of `sampler`.
+            cluster: the number of a cluster of the mapping, or of a mixture prior, as `encode` gives it: only draws of
+                y that lie in it are decoded.
             dataset: as of `sampler`.
             data_dir: as of `sampler`.
 
         Raises:
             DataError: if n is not positive.
+            SpecError: if there is no such cluster.
+            RunError: if hardly anything enters it.
             EnvironmentProblem: if so many cannot fit into memory.
         """
         fitted = self.sampler(sampler, dataset=dataset, data_dir=data_dir)
         if fitted is not None and prior is not None:
             raise SpecError("prior and sampler both say what y is drawn from; give one of them")
         chosen = prior if fitted is None else fitted.prior
-        return super().sample(n, seed=seed, noise=noise, standardised=standardised, prior=chosen)
+        if cluster is None:
+            return super().sample(n, seed=seed, noise=noise, standardised=standardised, prior=chosen)
+
+        def within(generator: torch.Generator) -> Tensor:
+            def draw(n: int) -> Tensor:
+                return self.draw_y(n, generator, chosen)
+
+            return draws_within(clusters_of(self.model), cluster, n, draw, str(self.path))
+
+        return self._sample(n, within, seed, noise, standardised)
 
     def sampler(
         self,

@@ -350,6 +350,12 @@ class StoredRun:
             DataError: if n is not positive.
             EnvironmentProblem: if so many cannot fit into memory.
         """
+        return self._sample(n, lambda generator: self.draw_y(n, generator, prior), seed, noise, standardised)
+
+    def _sample(
+        self, n: int, draw: Callable[[torch.Generator], Tensor], seed: int, noise: bool, standardised: bool
+    ) -> Tensor:
+        """As `sample`, of what `draw` gives as y."""
         if not hasattr(n, "__index__") or n < 1:  # integers of NumPy and torch have one, too
             raise DataError(f"{n} samples were asked for; expected a whole number, at least 1")
         size = 4.0 * n * (self.model.y_dim + math.prod(self.model.x_shape))
@@ -361,7 +367,7 @@ class StoredRun:
             params = self.model.decode(self.model.mapping(y))
             return (likelihood.sample(params, generator) if noise else likelihood.mean(params),)
 
-        x = self._by_rows(rows, self.draw_y(n, generator, prior))[0]
+        x = self._by_rows(rows, draw(generator))[0]
         return x if standardised else self.original_units(x)
 
     @torch.no_grad()

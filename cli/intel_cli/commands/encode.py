@@ -43,7 +43,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="An .npz or .csv file.  [default: RUN/encoding-SPLIT.npz]",
 )
-@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draw of y.")
+@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draws of y.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
 def encode(
@@ -58,9 +58,10 @@ def encode(
     """Encode data into y and z.
 
     The file has the mean and std of q(y|x), a draw y from it, z = g(y) and z_mean = g(mean), and if they are known the
-    labels and the names of the classes. If the prior is a mixture, it has the component that is most responsible for
-    the mean as well, and the probability of that component there: cluster and cluster_probability, or component and
-    component_probability where the mapping has clusters of its own or the prior is made of pseudo-inputs.
+    labels and the names of the classes. If the mapping has clusters, cluster is the most probable one and
+    cluster_probability the mass of q(y|x) in it. If the prior is a mixture, they are the component that is most
+    responsible for the mean and its probability there; these are called component and component_probability where the
+    mapping has clusters of its own or the prior is made of pseudo-inputs.
 
     All examples of a data file are encoded, in their order; its columns are found by their names and standardised like
     the training data, and its classes get the same numbers. Images, a folder of them or one, are read as those that
@@ -74,7 +75,7 @@ def encode(
 
     from intel_cli.arguments.paths import data_spec
     from intel_cli.output.files import save_arrays, save_rows, suffix_of
-    from intel_cli.output.memberships import in_components
+    from intel_cli.output.memberships import of_clusters, of_components
     from intel_core.components.spec import parse_spec
     from intel_core.compute.device import pick_device
     from intel_core.data.dataset import DatasetSpec
@@ -118,7 +119,7 @@ def encode(
             raise DataError(f"{data}: {error}") from error
     encoding = trained.encode(examples.x, seed=seed, standardised=True)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
-    arrays |= in_components(trained.model, encoding.mean)
+    arrays |= of_clusters(encoding) | of_components(trained.model, encoding.mean)
     if names:
         arrays["names"] = np.array(names)
     if examples.labels is not None:

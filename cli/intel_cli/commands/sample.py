@@ -17,6 +17,7 @@ _EPILOG = """\b
 Examples:
   intel sample runs/digits-identity-seed0
   intel sample runs/digits-identity-seed0 -n 10000 --noise -o samples.npz
+  intel sample runs/digits-cluster-seed0 --cluster 3
   intel sample runs/digits-identity-seed0 --from pooled:components=20
 """
 
@@ -25,6 +26,12 @@ Examples:
 @click.argument("run", type=RunPath())
 @click.option("-n", "--number", type=Integer(1), default=64, show_default=True, help="Number of examples.")
 @click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draw.")
+@click.option(
+    "--cluster",
+    type=Integer(0),
+    metavar="K",
+    help="Draw from one cluster only, numbered from 0 as by intel encode; y is drawn until it lies in it.",
+)
 @click.option("--noise", is_flag=True, help="Draw from p(x|z) instead of taking its mean.")
 @click.option(
     "-o",
@@ -41,6 +48,7 @@ def sample(
     run: Path,
     number: int,
     seed: int,
+    cluster: int | None,
     noise: bool,
     output: Path | None,
     sampler: str,
@@ -51,7 +59,8 @@ def sample(
 
     y is drawn from the run's prior, N(0, I) by default, and z is g(y). x is the mean of p(x|z), or with --noise a draw
     from it, in the units of the data. A sampler is fitted when it is first asked for, which needs the data, and kept in
-    RUN/samplers/; it is fitted again only if the weights have changed.
+    RUN/samplers/; it is fitted again only if the weights have changed. With --cluster only draws of y are decoded that
+    lie in that cluster of the mapping, or of a mixture prior.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -65,8 +74,11 @@ def sample(
     images = len(trained.model.x_shape) == 3
     fitted = trained.sampler(sampler, data_dir=data_dir, told=note)
     of = "" if fitted is None else "-from-" + re.sub(r"[^\w.+=-]+", "-", str(fitted)).strip("-")[:80]
+    of = of if cluster is None else f"{of}-cluster{cluster}"
     target = output or trained.path / f"samples-{number}{of}{'.png' if images else '.npy'}"
     suffix_of(target, (".png", ".npy", ".npz", ".csv"))
-    x = trained.sample(number, seed=seed, noise=noise, prior=None if fitted is None else fitted.prior)
+    prior = None if fitted is None else fitted.prior
+    x = trained.sample(number, seed=seed, noise=noise, prior=prior, cluster=cluster)
     save_examples(trained, x, target)
-    click.echo(f"{number:,} samples{told_of(fitted)} in {target}")
+    which = "" if cluster is None else f" of cluster {cluster}"
+    click.echo(f"{number:,} samples{which}{told_of(fitted)} in {target}")

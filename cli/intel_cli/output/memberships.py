@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from intel_core.helpers.own_prior import clusters_of_prior, own_prior
-from intel_core.helpers.parts_of_mapping import clustering_of
+from intel_core.evaluation.clusters import clusters_of
+from intel_core.helpers.own_prior import own_prior
 from intel_core.model.prior import Mixture
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from intel_core.evaluation.clusters import ClusteredEncoding
     from intel_core.model.vae import InteLVAE
 
-__all__ = ["in_components", "membership_columns"]
+__all__ = ["membership_columns", "of_clusters", "of_components"]
 
 
 def membership_columns(name: str, labels: Tensor, probabilities: Tensor) -> dict[str, Any]:
@@ -32,16 +33,21 @@ def membership_columns(name: str, labels: Tensor, probabilities: Tensor) -> dict
     return {name: labels.cpu().numpy(), f"{name}_probability": probabilities.cpu().numpy()}
 
 
+def of_clusters(encoding: ClusteredEncoding) -> dict[str, Any]:
+    """The most probable cluster of each example, and how probable it is; empty for a run without clusters."""
+    if encoding.cluster is None or encoding.cluster_probability is None:
+        return {}
+    return membership_columns("cluster", encoding.cluster, encoding.cluster_probability)
+
+
 @torch.no_grad()
-def in_components(model: InteLVAE, mean: Tensor) -> dict[str, Any]:
+def of_components(model: InteLVAE, mean: Tensor) -> dict[str, Any]:
     """The component of a mixture prior that is most responsible for each mean of q(y|x), and p(component|y) there.
 
-    They are called what `intel evaluate` calls them: clusters, unless the mapping has its own or the prior is made of
-    the encoder's posteriors. Empty for other priors.
+    Empty for other priors, and where the components are the clusters of the run.
     """
-    own = own_prior(model)
-    if own is None or not isinstance(own.prior, Mixture) or own.prior.k < 2:
+    own, clusters = own_prior(model), clusters_of(model)
+    if own is None or not isinstance(own.prior, Mixture) or own.prior.k < 2 or (clusters and clusters.of_prior):
         return {}
-    of_prior = clustering_of(model.mapping) is None and clusters_of_prior(model) is not None
     probability, component = own.log_responsibilities(mean).exp().max(-1)
-    return membership_columns("cluster" if of_prior else "component", component, probability)
+    return membership_columns("component", component, probability)
