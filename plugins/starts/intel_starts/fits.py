@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
 from intel_core.recipe.starts import FoundClusters
+from intel_starts.graph import modularities
 
-Beginning = Literal["kmeans", "k-means++"]
+Criterion = Literal["likelihood", "modularity"]
 
 __all__ = ["best_mixture", "nearest_centres"]
 
@@ -25,12 +26,15 @@ _ITERATIONS = 200
 _RIDGE = 0.03
 """Added to the variance of each column, which is 1: it keeps a component from spending itself on a dense spot."""
 _SEEDS = 2**32
+_BEGINNINGS = ("kmeans", "k-means++")
+_IN_GRAPH = 10_000
+"""Rows in the graph of nearest neighbours at most."""
 
 
 def best_mixture(
-    values: NDArray[np.float64], clusters: int, fits: int, examples: int, seed: int, begins: Beginning = "kmeans"
+    values: NDArray[np.float64], clusters: int, fits: int, examples: int, seed: int, by: Criterion = "likelihood"
 ) -> FoundClusters:
-    """The component of each row under the most likely of several mixtures of Gaussians.
+    """The component of each row under the best of several mixtures of Gaussians.
 
     Columns are scaled to variance 1, and a ridge is added to the variances of every component. Without it the most
     likely mixture of data that are no mixture spends components on dense spots within one cluster.
@@ -38,14 +42,14 @@ def best_mixture(
     Args:
         values: ``(n, d)``.
         clusters: number of components.
-        fits: how many mixtures are fitted, each by EM from another beginning.
-        examples: at most so many rows are fitted; all of them are assigned.
+        fits: how many mixtures are fitted by EM, in turn from the clusters of k-means and from rows that lie far apart.
+        examples: at most so many rows are fitted, or as many as clusters; all of them are assigned.
         seed: decides the rows and the beginnings.
-        begins: where EM begins: ``kmeans`` from the clusters of k-means, ``k-means++`` from rows that lie far apart.
+        by: which is the best: the most likely one, or that of the highest modularity (`intel_starts.graph`).
 
     Returns:
-        The most probable component of each row; and as facts ``log_likelihood`` (nats per row, of the scaled values)
-        and ``agreement``, the mean normalised mutual information of this fit with the others.
+        The most probable component of each row; and as facts ``log_likelihood`` (nats per row, of the scaled values),
+        ``modularity``, and ``agreement``, the mean normalised mutual information of this fit with the others.
 
     >>> rows = np.concatenate([np.random.default_rng(0).normal(m, 0.1, (50, 2)) for m in (0.0, 1.0)])
     >>> found = best_mixture(rows, 2, 3, 1000, seed=0)
@@ -54,23 +58,30 @@ def best_mixture(
     """
     random = np.random.default_rng(seed)
     values = _scaled(values)
-    fitted = _some(values, examples, random)
+    fitted = _some(values, max(examples, clusters), random)
     models: list[GaussianMixture] = []
     with threadpool_limits(1), warnings.catch_warnings():  # one thread: the same numbers on every machine
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for _ in range(fits):
-            begun = int(random.integers(_SEEDS))
+        for index in range(fits):
+            begun, begins = int(random.integers(_SEEDS)), _BEGINNINGS[index % len(_BEGINNINGS)]
             model = GaussianMixture(
                 clusters, reg_covar=_RIDGE, max_iter=_ITERATIONS, random_state=begun, init_params=begins
             )
             models.append(model.fit(fitted))
-        best = max(models, key=lambda model: float(model.lower_bound_))
-        parts = [torch.from_numpy(model.predict(fitted)).long() for model in (best, *models) if model is not best]
-        own = torch.from_numpy(best.predict(fitted)).long()
-        cluster = torch.from_numpy(best.predict(values)).long()
-    facts: dict[str, JsonValue] = {"fits": fits, "log_likelihood": round(float(best.lower_bound_), 4)}
-    if parts:
-        facts["agreement"] = round(sum(_agreement(own, other, clusters) for other in parts) / len(parts), 4)
+        parts = [model.predict(fitted) for model in models]
+        near = _some(np.arange(len(fitted)), _IN_GRAPH, random)
+        modularity = modularities(fitted[near], [part[near] for part in parts], clusters)
+        likelihood = [float(model.lower_bound_) for model in models]
+        best = int(np.argmax(modularity if by == "modularity" else likelihood))
+        cluster = torch.from_numpy(models[best].predict(values)).long()
+    facts: dict[str, JsonValue] = {
+        "fits": fits,
+        "log_likelihood": round(likelihood[best], 4),
+        "modularity": round(float(modularity[best]), 4),
+    }
+    if fits > 1:
+        others = [_agreement(parts[best], part, clusters) for index, part in enumerate(parts) if index != best]
+        facts["agreement"] = round(sum(others) / len(others), 4)
     return FoundClusters(cluster, facts=facts)
 
 
@@ -81,7 +92,7 @@ def nearest_centres(values: NDArray[np.float64], clusters: int, fits: int, examp
         The centre of each row; and as a fact ``distance``, the mean squared distance of the fitted rows to it.
     """
     random = np.random.default_rng(seed)
-    fitted = _some(values, examples, random)
+    fitted = _some(values, max(examples, clusters), random)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters
         model = KMeans(clusters, n_init=fits, random_state=int(random.integers(_SEEDS))).fit(fitted)
@@ -96,9 +107,10 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
-def _some(values: NDArray[np.float64], most: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _some(values: NDArray[Any], most: int, random: np.random.Generator) -> NDArray[Any]:
     return values if len(values) <= most else values[np.sort(random.choice(len(values), most, replace=False))]
 
 
-def _agreement(one: torch.Tensor, other: torch.Tensor, clusters: int) -> float:
-    return normalised_mutual_information(contingency_table(one, other, clusters, clusters))
+def _agreement(one: NDArray[np.int64], other: NDArray[np.int64], clusters: int) -> float:
+    table = contingency_table(torch.from_numpy(one), torch.from_numpy(other), clusters, clusters)
+    return normalised_mutual_information(table)

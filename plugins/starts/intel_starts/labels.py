@@ -74,6 +74,8 @@ def _classes(train: Split, k: int) -> Tensor:
     if labels.is_floating_point() or labels.dim() != 1:
         raise DataError("start labels: the labels of the data are no classes (one integer per example)")
     classes = torch.unique(labels[labels >= 0])
+    if not len(classes):
+        raise DataError("start labels: no training example has a label; use start=mixture")
     if len(classes) != k:
         raise DataError(
             f"start labels: the training data have {len(classes)} classes and the mapping has {k} clusters; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KMeansStartSpec", "MixtureStartSpec"]
 
+_MOST_NUMBERS = 2**27
+"""Numbers of a table, or of the covariances of all clusters: 1 GiB."""
 FEW_VALUES = 32
 """Vectors of at most so many values are clustered as they are, larger ones and images by their encodings."""
 
@@ -27,7 +30,7 @@ class _FittedStartSpec(StartSpec):
         description="what is clustered: the means of q(y|x), or the values of the examples; auto: the values of "
         f"vectors of at most {FEW_VALUES}, otherwise the encodings",
     )
-    fits: int = Field(12, ge=1, le=1000, description="fits from different beginnings, of which one is chosen")
+    fits: int = Field(16, ge=1, le=1000, description="fits from different beginnings, of which one is chosen")
     examples: int = Field(20_000, ge=100, le=10**7, description="training examples that are fitted at most")
 
     def takes_values(self, given: StartData) -> bool:
@@ -44,6 +47,12 @@ class _FittedStartSpec(StartSpec):
         if not self.takes_values(given):
             encoded: NDArray[np.float64] = given.y.double().numpy()
             return encoded
+        width = math.prod(given.train.shape[1:])
+        if max(len(given.train), given.clusters * width) * width > _MOST_NUMBERS:
+            raise DataError(
+                f"{width:,} values of {len(given.train):,} examples are too many to be clustered as they are; "
+                "say of=encodings"
+            )
         x = to_float(given.train.read(torch.arange(len(given.train)))).flatten(1)
         values: NDArray[np.float64] = x.double().cpu().numpy()
         return values
@@ -61,17 +70,23 @@ class _FittedStartSpec(StartSpec):
 class MixtureStartSpec(_FittedStartSpec):
     """The components of a mixture of K Gaussians, each with a full covariance of its own.
 
-    Of several fits the most likely one is taken. On encodings EM begins from k-means, on values from rows that lie far
-    apart, which was better on each (docs/results/clusters.md).
+    Of several fits the most likely one is taken if values are clustered, which may well be such a mixture. Encodings
+    are none: there the most likely fit may split one class that lies along a bend and join two others, and that fit is
+    taken which separates fewest neighbours, by modularity.
     """
+
+    choose: Literal["auto", "likelihood", "modularity"] = Field(
+        "auto", description="by what one of the fits is chosen; auto: likelihood for values, modularity for encodings"
+    )
 
     def find(self, given: StartData) -> FoundClusters:
         """See `intel_starts.fits.best_mixture`."""
         from intel_starts.fits import best_mixture
 
         self.require_examples(given)
-        begins: Literal["kmeans", "k-means++"] = "k-means++" if self.takes_values(given) else "kmeans"
-        return best_mixture(self.rows(given), given.clusters, self.fits, self.examples, given.seed, begins)
+        by: Literal["likelihood", "modularity"] = "likelihood" if self.takes_values(given) else "modularity"
+        by = by if self.choose == "auto" else self.choose
+        return best_mixture(self.rows(given), given.clusters, self.fits, self.examples, given.seed, by)
 
 
 class KMeansStartSpec(_FittedStartSpec):
