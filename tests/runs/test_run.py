@@ -329,6 +329,7 @@ def test_components_versions_and_data_are_recorded(kind, trained):
         ("networks", network): core,
         ("objectives", "elbo"): core,
         ("schedules", schedule): core,
+        ("starts", "none"): core,
     }
     for name in ("torch", "numpy", "intelvae-core"):
         assert info["versions"][name] == metadata.version(name)
