@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+_WIDE = 130
+"""Characters in a line from which on the table also says what each number is."""
 _EPILOG = """\b
 Examples:
   intel evaluate runs/digits-cluster-seed0
@@ -44,7 +46,7 @@ Exit status: 0 all that applies was measured, 2 a wrong argument, 7 a metric fai
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda, cuda:1, mps or auto.")
-@click.option("-v", "--protocol", is_flag=True, help="Show the protocol by which each number was measured.")
+@click.option("-v", "--protocol", is_flag=True, help="Show what each number is, and by which protocol it was measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object; progress is on stderr.")
 @click.option("--quiet", is_flag=True, help="No progress; results, errors and warnings only.")
 @click.pass_context
@@ -104,6 +106,7 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
     from rich.table import Table
 
     from intel_cli.output.console import console, four_digits
+    from intel_cli.output.meanings import MEANINGS
 
     out = console()
     out.print(f"{run.info['name']}  {run.path}", style="bold", soft_wrap=True)
@@ -113,6 +116,10 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
     table.add_column("value", justify="right")
     table.add_column("beside it", overflow="fold")
     table.add_column("unit", overflow="fold")
+    is_wide = out.width >= _WIDE
+    if is_wide:
+        table.add_column("what it is", overflow="fold")
+    meanings: list[str] = []
     for one in said:
         if one.measurement is None:
             continue
@@ -120,11 +127,18 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
         for name, number in one.measurement.numbers.items():
             error = "" if number.error is None else f" ± {number.error:.2g}"
             beside = ", ".join(f"{what} {four_digits(value)}" for what, value in number.beside.items())
-            table.add_row(label, name.replace("_", " "), f"{four_digits(number.value)}{error}", beside, number.unit)
+            shown, value = name.replace("_", " "), f"{four_digits(number.value)}{error}"
+            about = number.about or MEANINGS.get(shown, "")
+            table.add_row(label, shown, value, beside, number.unit, *([about] if is_wide else []))
+            meanings += [f"{one.name}: {shown}: {about}"] if about and not is_wide else []
             label = ""
         table.add_section()
     if table.row_count:
         out.print(table)
+    if meanings and not protocol:
+        meanings = ["-v says what each number is"]
+    for text in meanings:
+        out.print(text, soft_wrap=True)
     for one in said:
         if one.measurement is None:
             out.print(f"{one.name}: {one.status}: {one.reason}", soft_wrap=True)

@@ -292,6 +292,21 @@ def test_the_comparison_as_json_and_as_markdown(groups: tuple[Path, Path]) -> No
     )
 
 
+def test_each_number_says_what_it_is(groups: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the table where lines are long enough, else below it where that is asked for."""
+    import intel_cli.commands.evaluate as home
+
+    pytest.importorskip("intel_metrics")
+    asked = ("evaluate", groups[0] / "seed-0", "--metric", "units", "--quiet")
+    about = "dimensions of y with a KL above"
+    assert about in run(*asked).stdout
+    monkeypatch.setattr(home, "_WIDE", 10_000)
+    said = run(*asked).stdout
+    assert about not in said
+    assert "-v says what each number is" in said
+    assert f"units: active by KL: {about}" in run(*asked, "-v").stdout
+
+
 def test_the_comparison_for_latex(groups: tuple[Path, Path]) -> None:
     said = run("compare", *groups, "--latex", "--metric", "spread", "--only", "spread.*", "--only", "elbo", "--quiet")
     assert said.exit_code == 0, said.output
