@@ -44,7 +44,7 @@ from intel_core.training.trainer import Trainer
 X = torch.randn(150, 3, generator=torch.Generator().manual_seed(0))
 BASE = {
     "mapping": "identity", "latent": 2, "steps": 30, "batch_size": 16, "log_every": 7, "evaluate_every": 12,
-    "encoder": "mlp:hidden=[8,6]", "device": "cpu",
+    "encoder": "mlp:hidden=[8,6]", "device": "cpu", "start": "none",
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from intel_core.runs import checkpoint
 X = torch.randn(150, 3, generator=torch.Generator().manual_seed(0))
 BASE: dict[str, Any] = {
     "mapping": "cluster:k=2,learnable=true", "latent": 2, "steps": 40, "batch_size": 16, "log_every": 7,
-    "evaluate_every": 10, "save_every": 6, "encoder": "mlp:hidden=[8,6]", "device": "cpu",
+    "evaluate_every": 10, "save_every": 6, "encoder": "mlp:hidden=[8,6]", "device": "cpu", "start": "none",
 }  # fmt: skip
 STOPPING = BASE | {
     "patience": 1, "steps": 200, "evaluate_every": 5, "save_every": 8, "learning_rate": 0.03,
