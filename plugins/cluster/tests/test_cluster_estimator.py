@@ -145,6 +145,7 @@ def test_a_run_reports_it_and_learns_an_unequal_share(tmp_path):
     x[500:, 0] += 2
     run = fit(
         mapping="cluster:k=2,learnable=true",
+        start="none",
         data=x[torch.randperm(2000, generator=generator)],
         steps=2000,
         learning_rate=3e-3,
