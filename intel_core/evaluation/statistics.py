@@ -17,6 +17,7 @@ __all__ = [
     "mean_and_std",
     "paired",
     "welch",
+    "wilson_interval",
 ]
 
 _ROUNDING = 1e-12
@@ -163,6 +164,25 @@ def mean_and_std(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, float | 
             spread = math.sqrt(sum((x - mean) ** 2 for x in numbers) / (len(numbers) - 1)) if len(rows) > 1 else None
             found[name] = {"mean": mean, "std": spread}
     return found
+
+
+def wilson_interval(count: int, n: int, level: float = 0.05) -> tuple[float, float]:
+    r"""An interval for the probability of an event that came `count` times in n draws; (0, 1) if n is 0.
+
+    .. math:: \frac{\hat p + \frac{z^2}{2n} \pm z \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}}}{1 + z^2/n}
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+
+    >>> [round(bound, 3) for bound in wilson_interval(8, 10)]
+    [0.49, 0.943]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    z = statistics.NormalDist().inv_cdf(1 - level / 2)
+    share = count / n
+    middle, reach = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    scale = 1 + z * z / n
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
 def binomial_deviation(n: int, p: float) -> float:

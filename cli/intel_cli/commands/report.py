@@ -27,6 +27,14 @@ Examples:
     "--against", type=RunPath(), metavar="VANILLA_RUN", help="A run on the same data without the bias, to compare with."
 )
 @click.option(
+    "--beside",
+    multiple=True,
+    type=RunPath(),
+    metavar="RUN",
+    help="Another run on the same data, whose clusters are compared with this one's; may be repeated.  "
+    "[default: the other seeds of a folder of replicates]",
+)
+@click.option(
     "-o",
     "--out",
     "output",
@@ -37,12 +45,19 @@ Examples:
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON object.")
 def report(
-    run: Path, against: Path | None, output: Path | None, data_dir: Path | None, show: bool, as_json: bool
+    run: Path,
+    against: Path | None,
+    beside: tuple[Path, ...],
+    output: Path | None,
+    data_dir: Path | None,
+    show: bool,
+    as_json: bool,
 ) -> None:
     """Write one self-contained HTML page about a run.
 
     It begins with the verdict whether the inductive bias took effect, and the numbers behind it. Settings, learning
-    curves, samples, the latent space before and after the mapping, sliders along single dimensions, and metrics follow.
+    curves, samples, each cluster with its size, samples and data, the latent space before and after the mapping,
+    sliders along single dimensions, and metrics follow.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -60,7 +75,12 @@ def report(
     if output is not None and not output.parent.is_dir():
         raise RunError(f"{output} cannot be written: there is no folder {str(output.parent)!r}; make it first")
     other = None if against is None else load_run(against)
-    page = gather(load_run(run), other, data_dir_or_default(data_dir))
+    trained = load_run(run)
+    others = [load_run(path) for path in beside]
+    for one in others:
+        if one.fingerprint != trained.fingerprint:
+            raise RunError(f"{one.path} was trained on other data than {run}, so their clusters cannot be compared")
+    page = gather(trained, other, data_dir_or_default(data_dir), others)
     html = render(page)
     write_text(target, html)
     if as_json:

@@ -62,6 +62,7 @@
     var dims = plane.z_dims;
     mark(byId("z-panel"), "z-dot", "z", plane.z_frame, found.z[dims[0]], dims.length > 1 ? found.z[dims[1]] : 0.5);
     byId("z-text").textContent = dims.map(function (d) { return "z" + d + " = " + text(found.z[d]); }).join(", ");
+    byId("cluster-text").textContent = found.cluster === null ? "" : "in cluster " + found.cluster;
     output(found);
   }
   function output(found) {
@@ -128,7 +129,10 @@
   });
 
   function set(values) { y = values.slice(); moved(); }
-  byId("resample").addEventListener("click", function () { ask("draw").then(function (found) { set(found.y); }, told); });
+  byId("resample").addEventListener("click", function () {
+    var within = byId("within").value;
+    ask("draw" + (within === "" ? "" : "?cluster=" + within)).then(function (found) { set(found.y); }, told);
+  });
   byId("centre").addEventListener("click", function () { set(y.map(function () { return 0; })); });
   byId("go").addEventListener("click", function () {
     ask("example?i=" + encodeURIComponent(byId("example").value)).then(function (found) {
@@ -143,6 +147,44 @@
     made.value = d;
     made.textContent = "y" + d;
     select.appendChild(made);
+  }
+  // A row for each cluster, as in the report.
+  function shownIn(images, label, content) {
+    var cell = document.createElement("td");
+    if (content && images) {
+      var image = document.createElement("img");
+      image.className = "sheet";
+      image.src = content;
+      image.alt = label;
+      cell.appendChild(image);
+    } else cell.innerHTML = content;
+    return cell;
+  }
+  function said(text) {
+    var cell = document.createElement("td");
+    cell.textContent = text;
+    return cell;
+  }
+  function about(cell, text) {
+    var note = document.createElement("span");
+    note.className = "about";
+    note.textContent = text;
+    if (text) cell.appendChild(note);
+  }
+  function clusters(found) {
+    byId("clusters").hidden = !found.rows.length;
+    byId("clusters-of").textContent = "share of " + found.examples + " test examples (95 % interval)";
+    found.rows.forEach(function (row) {
+      var line = document.createElement("tr"), head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = row.index;
+      about(head, row.label && "mostly " + row.label);
+      var samples = shownIn(found.images, "Samples of cluster " + row.index + ".", row.samples);
+      about(samples, row.note);
+      line.append(head, said(row.size), said(row.prior), samples,
+        shownIn(found.images, "The most probable test examples of cluster " + row.index + ".", row.nearest));
+      byId("clusters-rows").appendChild(line);
+    });
   }
   function input(type, d) {
     var made = document.createElement("input");
@@ -194,6 +236,14 @@
     }
     byId("across").addEventListener("change", choosePlane);
     byId("up").addEventListener("change", choosePlane);
-    return choosePlane();
+    byId("within-box").hidden = !found.clusters;
+    for (var k = 0; k < found.clusters; k++) {
+      var one = document.createElement("option");
+      one.value = k;
+      one.textContent = "cluster " + k;
+      byId("within").appendChild(one);
+    }
+    if (found.clusters) choosePlane().then(function () { return ask("clusters"); }).then(clusters, told);
+    else return choosePlane();
   }).catch(told);
 })();

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from intel_cli.output.describe import mapping_of
 from intel_cli.pictures.points import label_name
+from intel_cli.report.clusters import cluster_rows, examples_of
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Backdrop, chosen_planes
 from intel_cli.report.svg import Frame, dots, frame, window, wrap
 from intel_core.data.values import to_float
 from intel_core.errors import DataError
+from intel_core.evaluation.clusters import clusters_of, draws_within
 from intel_core.helpers.own_prior import own_prior
 from intel_core.randomness import stream
 
@@ -44,7 +47,10 @@ class Scene:
         self._x = None if dataset is None else dataset.test.x[:_MOST_ENCODED]
         labels = None if dataset is None or dataset.test.labels is None else dataset.test.labels[:_MOST_ENCODED]
         self._labels = labels
-        self.mean = None if self._x is None else run.encode(self._x, standardised=True).mean
+        encoding = None if self._x is None else run.encode(self._x, standardised=True)
+        self.mean = None if encoding is None else encoding.mean
+        self._clusters = clusters_of(run.model)
+        self._examples = None if self._x is None else examples_of(dataset, torch.arange(len(self._x)), encoding)
         names = () if dataset is None else dataset.class_names
         mapping = run.model.mapping
         self._behind = Backdrop(mapping, self.mean, labels, names, own_prior(run.model))
@@ -63,6 +69,7 @@ class Scene:
             "y_dim": run.model.y_dim,
             "z_dim": run.model.z_dim,
             "planes": [list(plane) for plane in self._planes],
+            "clusters": 0 if self._clusters is None else self._clusters.n,
             "examples": 0 if self._x is None else len(self._x),
             "legend": [{"name": e.name, "style": e.style, "count": e.count} for e in self._behind.legend],
             "what": self._behind.what,
@@ -98,9 +105,11 @@ class Scene:
         model = self.run.model
         if len(y) != model.y_dim or not all(math.isfinite(v) and abs(v) <= _LIMIT for v in y):
             raise DataError(f"y must be {model.y_dim} numbers between {-_LIMIT:g} and {_LIMIT:g}")
-        z = model.mapping(torch.tensor([y], device=self.run.model_device))
+        at = torch.tensor([y], device=self.run.model_device)
+        z = model.mapping(at)
         x = self.run.decode(z.cpu(), standardised=True)
-        return {"z": [float(f"{v:.4g}") for v in z[0].tolist()], **self._shown(x)}
+        cluster = None if self._clusters is None else int(self._clusters.assign(at)[0])
+        return {"z": [float(f"{v:.4g}") for v in z[0].tolist()], "cluster": cluster, **self._shown(x)}
 
     def example(self, index: int) -> dict[str, Any]:
         """The posterior mean of a test example, its label, and the example itself.
@@ -117,12 +126,32 @@ class Scene:
         shown = self._shown(to_float(self._x[index : index + 1]).cpu())
         return {"y": [float(f"{v:.4g}") for v in self.mean[index].tolist()], "label": label, **shown}
 
-    def draw(self, seed: int) -> dict[str, Any]:
-        """A draw of y from the prior."""
+    def draw(self, seed: int, cluster: int | None = None) -> dict[str, Any]:
+        """A draw of y from the prior, or from its part in one cluster.
+
+        Raises:
+            SpecError: if there is no such cluster.
+            RunError: if hardly anything enters it.
+        """
+        if cluster is not None:
+            generator = torch.Generator(self.run.model_device).manual_seed(stream(seed, "explore"))
+            clusters, path = self._clusters, str(self.run.path)
+            y = draws_within(clusters, cluster, 1, lambda n: self.run.draw_y(n, generator), path)[0]
+            return {"y": [float(f"{v:.4g}") for v in y.tolist()]}
         generator = torch.Generator().manual_seed(stream(seed, "explore"))
         prior = own_prior(self.run.model)
         y = torch.randn(self.run.model.y_dim, generator=generator) if prior is None else prior.draws(1, generator)[0]
         return {"y": [float(f"{v:.4g}") for v in y.tolist()]}
+
+    def clusters(self) -> dict[str, Any]:
+        """Each cluster: its share of the test examples and of the prior, samples and its most probable examples."""
+        rows = [] if self._clusters is None else cluster_rows(self.run, self._clusters, self._examples)
+        told = [{**asdict(row), "samples": str(row.samples), "nearest": str(row.nearest)} for row in rows]
+        return {
+            "rows": told,
+            "images": self._images,
+            "examples": 0 if self._examples is None else len(self._examples.x),
+        }
 
     def _shown(self, x: Tensor) -> dict[str, Any]:
         if self._images:

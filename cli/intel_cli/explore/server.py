@@ -116,7 +116,11 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
         return await call(scene.example, _number(request.query_params.get("i", "")))
 
     async def draw(request: Request) -> Response:
-        return await call(scene.draw, secrets.randbits(32))
+        cluster = request.query_params.get("cluster")
+        return await call(scene.draw, secrets.randbits(32), None if cluster is None else _number(cluster))
+
+    async def clusters(request: Request) -> Response:
+        return await call(scene.clusters)
 
     async def decode(request: Request) -> Response:
         y = _y(await request.body())
@@ -133,6 +137,7 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
         Route("/plane", plane),
         Route("/example", example),
         Route("/draw", draw),
+        Route("/clusters", clusters),
         Route("/decode", decode, methods=["POST"]),
     ]
     inner = Starlette(routes=routes)

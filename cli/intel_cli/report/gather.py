@@ -13,6 +13,7 @@ from intel_cli.output.console import number
 from intel_cli.output.describe import mapping_of, warmup
 from intel_cli.output.promises import as_lines
 from intel_cli.output.telling import quoted
+from intel_cli.report.clusters import Clusters, clusters_part, examples_of
 from intel_cli.report.curves import Chart, charts, steady
 from intel_cli.report.images import address, limits_of, sheet
 from intel_cli.report.planes import Latent, latent
@@ -71,6 +72,7 @@ class Page:
     steady: str
     samples: list[tuple[str, Picture]]
     reconstructions: Picture | None
+    clusters: Clusters
     latent: Latent
     walks: Walks
     diagnosis: list[Diagnosis]
@@ -80,13 +82,14 @@ class Page:
 
 
 @torch.no_grad()
-def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
+def gather(run: Run, against: Run | None, data_dir: Path | None, beside: Sequence[Run] = ()) -> Page:
     """Everything about a run.
 
     Args:
         run: the run.
         against: a run on the same data without the bias, if there is one.
         data_dir: where data files lie.
+        beside: other runs on the same data, whose clusters are compared with those of the run.
 
     Raises:
         RunError: if a run has no weights, or the two were trained on different data.
@@ -109,6 +112,15 @@ def gather(run: Run, against: Run | None, data_dir: Path | None) -> Page:
         steady=_steady(records),
         samples=_samples(run, against, dataset),
         reconstructions=None if dataset is None else _reconstructions(run, dataset),
+        clusters=clusters_part(
+            run,
+            None
+            if dataset is None
+            else examples_of(dataset, choose_rows(len(dataset.test), bias.MOST_ENCODED), seen.encoding),
+            against=against,
+            price=seen.evidence.likelihood if against is not None else None,
+            beside=beside,
+        ),
         latent=latent(
             run.model.mapping,
             None if seen.encoding is None else seen.encoding.mean,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from intel_core.evaluation.run import Run
 
-__all__ = ["as_drawn", "beside_data", "joined", "units_note"]
+__all__ = ["as_drawn", "beside_data", "joined", "of_cluster", "units_note"]
 
 _Names = tuple[str, str]
 
@@ -78,3 +78,15 @@ def joined(originals: Tensor, decoded: Tensor, label: str) -> Markup:
 
 def _pairs(points: Tensor) -> list[tuple[float, float]]:
     return [(a, b) for a, b in points[:, :2].tolist()]
+
+
+def of_cluster(points: Tensor, behind: Tensor | None, style: str, label: str) -> Markup:
+    """The points of one cluster over all data, small; the data set the scale."""
+    flat, names = _flat(points, points if behind is None else behind)
+    grey = flat[:0] if behind is None else _flat(behind, behind)[0]
+    spread = grey if len(grey) else flat
+    x, y = (window(spread[:, i].tolist(), share=0.005, margin=0.12) for i in (0, 1))
+    box = Frame(*squared(x, y), 200, 196, left=34)
+    parts = [frame(box, (names[0].partition(" (")[0], names[1].partition(" (")[0]), grid=False, about=(3, 3))]
+    parts += [dots(box, _pairs(grey), "prior"), dots(box, _pairs(flat), style)]
+    return wrap(box, parts, f"{label}.", "chart plane")

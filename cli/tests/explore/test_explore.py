@@ -165,7 +165,18 @@ def ask(scene, path, *, method="GET", body=b"", **headers):
     return sent[0]["status"], content, {k.decode(): v.decode() for k, v in sent[0]["headers"]}
 
 
-PATHS = ("", "start", "plane?dims=0,1", "example?i=0", "draw", "explore.js", "explore.css", "page.css")
+PATHS = (
+    "",
+    "start",
+    "plane?dims=0,1",
+    "example?i=0",
+    "draw",
+    "draw?cluster=1",
+    "clusters",
+    "explore.js",
+    "explore.css",
+    "page.css",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -299,3 +310,34 @@ def test_no_such_run(call, here):
     result = call("explore", "nowhere", "--no-browser")
     assert result.exit_code == 2
     assert "nowhere" in result.stderr
+
+
+# --- clusters --------------------------------------------------------------------------------------------------------
+
+
+def test_each_cluster_has_a_row_and_y_says_in_which_it_is(scenes):
+    scene = scenes["points"]
+    assert scene.start()["clusters"] == 2
+    found = scene.clusters()
+    assert [row["index"] for row in found["rows"]] == [0, 1]
+    assert all("<svg" in row["samples"] and "95" not in row["prior"] for row in found["rows"])
+    assert found["examples"] == 12
+    assert [scene.decode([first, 0.0])["cluster"] for first in (-1.0, 1.0)] == [0, 1]
+    assert (scenes["images"].start()["clusters"], scenes["images"].clusters()["rows"]) == (0, [])
+    assert scenes["images"].decode([0.0] * scenes["images"].run.model.y_dim)["cluster"] is None
+
+
+@pytest.mark.parametrize("cluster", [0, 1])
+def test_draws_of_one_cluster_lie_in_it(scenes, cluster):
+    drawn = [scenes["points"].draw(seed, cluster)["y"] for seed in range(5)]
+    assert [scenes["points"].decode(y)["cluster"] for y in drawn] == [cluster] * 5
+    status, content, _ = ask(scenes["points"], f"/{TOKEN}/draw?cluster={cluster}")
+    assert status == 200
+    assert (json.loads(content)["y"][0] > 0) == bool(cluster)
+
+
+@pytest.mark.parametrize("cluster", ["2", "x", "-1"])
+def test_no_such_cluster_is_told(scenes, cluster):
+    status, content, _ = ask(scenes["points"], f"/{TOKEN}/draw?cluster={cluster}")
+    assert status == 400
+    assert "its 2 clusters are 0 to 1" in json.loads(content)["error"]

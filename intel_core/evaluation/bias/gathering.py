@@ -30,9 +30,9 @@ from intel_core.randomness import stream
 from intel_core.runs.stored_run import Encoding, StoredRun
 from intel_core.training.scoring import ACTIVE_VARIANCE
 
-__all__ = ["Gathered", "choose_rows", "gather", "near_each_other", "usable_data"]
+__all__ = ["MOST_ENCODED", "Gathered", "choose_rows", "gather", "near_each_other", "usable_data"]
 
-_MOST_ENCODED = 5000
+MOST_ENCODED = 5000
 _DRAWS = 1000
 _NEIGHBOURS = 5
 _MORE_DRAWS = 5000
@@ -90,7 +90,7 @@ def gather(
     notes = [problem] if problem else []
     encoding = labels = None
     if dataset is not None:
-        rows = choose_rows(len(dataset.test), _MOST_ENCODED)
+        rows = choose_rows(len(dataset.test), MOST_ENCODED)
         encoding = run.encode(dataset.test.x[rows], standardised=True)
         labels = None if dataset.test.labels is None else dataset.test.labels[rows].cpu()
         if len(rows) < len(dataset.test):
@@ -118,7 +118,7 @@ def gather(
     return Gathered(evidence, dataset, encoding, labels, mine, others, notes)
 
 
-_OF_THE_BIAS = ("mapping", "prior", "schedules", "data", "evaluate_every")
+_OF_THE_BIAS = ("mapping", "prior", "start", "schedules", "data", "evaluate_every")
 """Settings in which a run and one without its bias may differ; the data are known to be the same."""
 
 

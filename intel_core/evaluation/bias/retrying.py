@@ -9,6 +9,7 @@ from pathlib import Path
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.errors import SpecError
 from intel_core.evaluation.bias.evidence import Retry
+from intel_core.helpers.advice import AdvisesLatent
 from intel_core.helpers.parts_of_mapping import elements
 from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
@@ -58,7 +59,7 @@ def _again(run: StoredRun) -> str:
 def _whole(run: StoredRun, against: StoredRun | None) -> Retry:
     """How the run itself could be repeated: with other seeds, and without the bias."""
     again, bias = _again(run), _biased(run)
-    option, ending = ("--prior standard", "standard") if bias == "prior" else ("--mapping identity", "identity")
+    option, ending = ("--prior standard", "standard") if bias == "prior" else (_without(run), "identity")
     if not again:
         return Retry(without=(option,))
     seeds: tuple[str, ...] = (f"{again}--replicates {_SEEDS}",)
@@ -71,6 +72,15 @@ def _whole(run: StoredRun, against: StoredRun | None) -> Retry:
     report = f"intel report {shlex.quote(str(run.path))} --against {shlex.quote(str(plain))}"
     train = f"{again}{option} --run-dir {shlex.quote(str(plain))}"
     return Retry(run=True, seeds=seeds, without=(train, report))
+
+
+def _without(run: StoredRun) -> str:
+    """The options of the same run without its mapping, and without what only comes with that."""
+    asked = run.info.get("asked") or {}
+    begun = str(asked.get("start") or "none").partition(":")[0] != "none"
+    advised = asked.get("latent") is None and any(isinstance(part, AdvisesLatent) for part in run.spec.mapping)
+    latent = f" --latent {run.spec.latent}" if advised else ""
+    return f"--mapping identity{' --start none' if begun else ''}{latent}"
 
 
 def _biased(run: StoredRun) -> str:
