@@ -105,9 +105,13 @@ CASES: dict[str, dict[str, Any]] = {
     "clipped": {**DENSE, "clip_norm": 0.2},
     "sparse": {**DENSE, "mapping": "sparse:gamma=30"},
     "paper": {**DENSE, "mapping": "sparse:gamma=30,normalisation=paper,target=latent"},
-    "composed": {**DENSE, "mapping": ["cluster:k=2,dims=0-1", "sparse:gamma=5"]},
-    "cluster": {**DENSE, "mapping": "cluster:k=3"},  # its strength grows over half a run
-    "learned": {**DENSE, "mapping": "cluster:k=3,learnable=true"},
+    "composed": {**DENSE, "mapping": ["cluster:k=2,dims=0-1", "sparse:gamma=5"], "start": "none"},
+    # Its strength grows over half a run.
+    "cluster": {**DENSE, "mapping": "cluster:k=3,learnable=false", "start": "none"},
+    "learned": {**DENSE, "mapping": "cluster:k=3,learnable=true", "start": "none"},
+    "started": {**DENSE, "mapping": "cluster:k=3", "start": "mixture:fits=2,hold=0.5"},
+    "few labels": {**DENSE, "mapping": "cluster:k=2", "start": "labels:count=20", "labels": VECTORS[:, 1] > 0},
+    "started conv": {**CONV, "mapping": "cluster:k=3", "start": "kmeans:fits=2"},
     "iwae": {**DENSE, "mapping": "sparse:gamma=5", "objective": "iwae:particles=3"},
     "stranger": {**DENSE, "mapping": "spread"},
     "conv": {**CONV},
@@ -156,6 +160,7 @@ def make(folder: Path, processes: ProcessGroup) -> None:
         if is_first():
             torch.save(state, folder / "ungathered.pt")
     fit(run_dir=folder / "interrupted", hooks=[StopAt(20)], **CASES["sparse"])
+    fit(run_dir=folder / "pulled", hooks=[StopAt(10)], **CASES["started"])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*far from the scale")
         try:
@@ -182,3 +187,4 @@ if __name__ == "__main__":
     with joined(1, 1, "cpu") as processes:
         make(folder / "two", processes)
         resume(folder / "one" / "interrupted", data=VECTORS)
+        resume(folder / "one" / "pulled", data=VECTORS)

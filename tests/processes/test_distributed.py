@@ -94,12 +94,14 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 # --- the same result -------------------------------------------------------------------------------------------
 
-CASES = "identity clipped sparse paper composed cluster learned iwae stranger conv stopping restarts saving"
+CASES = ["identity", "clipped", "sparse", "paper", "composed", "cluster", "learned", "iwae", "stranger", "conv"]
+CASES += ["stopping", "restarts", "saving"]
+STARTED = ["started", "few labels", "started conv"]
 
 
-@pytest.mark.parametrize("case", CASES.split())
+@pytest.mark.parametrize("case", CASES + STARTED)
 def test_two_processes_leave_the_run_of_one(case: str, runs: Path, shared: dict[str, Any]) -> None:
-    assert set(CASES.split()) == set(shared["CASES"])
+    assert {*CASES, *STARTED} == set(shared["CASES"])
     assert_same_run(runs / "one" / case, runs / "two" / case)
     assert load_run(runs / "two" / case).info["processes"] == 2
     assert "processes" not in load_run(runs / "one" / case).info
@@ -136,6 +138,25 @@ def test_a_run_goes_on_with_another_number_of_processes(runs: Path, shared: dict
     shutil.copytree(runs / "two" / "interrupted", begun_by_two)
     resume(begun_by_two, data=shared["VECTORS"])
     assert_same_run(runs / "one" / "sparse", begun_by_two)
+
+
+@pytest.mark.parametrize("case", STARTED)
+def test_two_processes_begin_from_the_clusters_of_one(case: str, runs: Path) -> None:
+    one, two = (safetensors.torch.load_file(runs / name / case / "start.safetensors") for name in ("one", "two"))
+    assert torch.equal(one["cluster"], two["cluster"])
+    assert torch.equal(one["certain"], two["certain"])
+    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
+
+
+def test_a_run_that_is_pulled_goes_on_with_another_number_of_processes(
+    runs: Path, shared: dict[str, Any], tmp_path: Path
+) -> None:
+    assert_same_run(runs / "one" / "started", runs / "one" / "pulled")  # begun by one, ended by two
+    begun_by_two = tmp_path / "run"
+    shutil.copytree(runs / "two" / "pulled", begun_by_two)
+    assert load_run(begun_by_two).metrics["step"] == 10
+    resume(begun_by_two, data=shared["VECTORS"])
+    assert_same_run(runs / "one" / "started", begun_by_two)
 
 
 def test_a_row_that_diverges_in_one_process_is_told_as_in_one(runs: Path) -> None:
