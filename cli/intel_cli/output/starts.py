@@ -21,7 +21,7 @@ _WORDS = {
     "file": "read from {}",
 }
 """How facts are said that starts of this project tell; others are shown by their names."""
-_APART = ("step", "sizes", "shares", "spec", "log_likelihood", "distance", "scores_agree")
+_APART = ("step", "sizes", "shares", "spec", "log_likelihood", "modularity", "distance", "scores_agree")
 """What is said in words of its own, or stays in the file."""
 _DOUBTFUL = 0.95
 

@@ -200,6 +200,7 @@ def _settings(run: Run) -> dict[str, str]:
         "mapping in full": " → ".join(info["spec"].get("mapping") or []) or "identity",
         "prior": str(spec.prior),
         "posterior": str(spec.posterior),
+        **({} if spec.start is None or spec.start.is_none else {"start": str(spec.start)}),
         "data": f"{data['name']}: {data['train']:,} train, {data['validation']:,} validation, {data['test']:,} test",
         "data in full": str(info["spec"].get("data")),
         "latent": f"{run.model.y_dim} dimensions of y, {run.model.z_dim} of z",
