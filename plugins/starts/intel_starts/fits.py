@@ -24,7 +24,7 @@ __all__ = ["best_mixture", "nearest_centres"]
 
 _ITERATIONS = 200
 _RIDGE = 0.03
-"""Added to the variance of each column, which is 1: it keeps a component from spending itself on a dense spot."""
+"""Added to the variance of each column, which is about 1."""
 _SEEDS = 2**32
 _BEGINNINGS = ("kmeans", "k-means++")
 _IN_GRAPH = 10_000
@@ -36,11 +36,11 @@ def best_mixture(
 ) -> FoundClusters:
     """The component of each row under the best of several mixtures of Gaussians.
 
-    Columns are scaled to variance 1, and a ridge is added to the variances of every component. Without it the most
-    likely mixture of data that are no mixture spends components on dense spots within one cluster.
+    A ridge is added to the variances of every component. Without it the most likely mixture of data that are no mixture
+    spends components on dense spots within one cluster.
 
     Args:
-        values: ``(n, d)``.
+        values: ``(n, d)``, on a scale of about 1.
         clusters: number of components.
         fits: how many mixtures are fitted by EM, in turn from the clusters of k-means and from rows that lie far apart.
         examples: at most so many rows are fitted, or as many as clusters; all of them are assigned.
@@ -48,7 +48,7 @@ def best_mixture(
         by: which is the best: the most likely one, or that of the highest modularity (`intel_starts.graph`).
 
     Returns:
-        The most probable component of each row; and as facts ``log_likelihood`` (nats per row, of the scaled values),
+        The most probable component of each row; and as facts ``log_likelihood`` (nats per row),
         ``modularity``, and ``agreement``, the mean normalised mutual information of this fit with the others.
 
     >>> rows = np.concatenate([np.random.default_rng(0).normal(m, 0.1, (50, 2)) for m in (0.0, 1.0)])
@@ -57,7 +57,6 @@ def best_mixture(
     [(0,), (1,)]
     """
     random = np.random.default_rng(seed)
-    values = _scaled(values)
     fitted = _some(values, max(examples, clusters), random)
     models: list[GaussianMixture] = []
     with threadpool_limits(1), warnings.catch_warnings():  # one thread: the same numbers on every machine
@@ -98,13 +97,6 @@ def nearest_centres(values: NDArray[np.float64], clusters: int, fits: int, examp
         model = KMeans(clusters, n_init=fits, random_state=int(random.integers(_SEEDS))).fit(fitted)
         cluster = torch.from_numpy(model.predict(values)).long()
     return FoundClusters(cluster, facts={"fits": fits, "distance": round(float(model.inertia_) / len(fitted), 4)})
-
-
-def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns of variance 1, so that one ridge suits all; constant columns stay as they are."""
-    deviation = values.std(0)
-    scaled: NDArray[np.float64] = (values - values.mean(0)) / np.where(deviation > 0, deviation, 1.0)
-    return scaled
 
 
 def _some(values: NDArray[Any], most: int, random: np.random.Generator) -> NDArray[Any]:

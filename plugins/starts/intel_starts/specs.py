@@ -39,14 +39,21 @@ class _FittedStartSpec(StartSpec):
         return self.of == "values" or (self.of == "auto" and len(shape) == 1 and shape[0] <= FEW_VALUES)
 
     def rows(self, given: StartData) -> NDArray[np.float64]:
-        """What is clustered, one row per training example, float64."""
+        """What is clustered, one row per training example, float64, on a scale of about 1.
+
+        Each column of values has variance 1. Encodings keep their proportions, and the widest dimension has variance 1:
+        a dimension that the posterior does not use would be noise as wide as all others.
+        """
+        import numpy as np
         import torch
 
         from intel_core.data.values import to_float
 
         if not self.takes_values(given):
             encoded: NDArray[np.float64] = given.y.double().numpy()
-            return encoded
+            widest = float(encoded.std(0).max())
+            scaled: NDArray[np.float64] = (encoded - encoded.mean(0)) / (widest or 1.0)
+            return scaled
         width = math.prod(given.train.shape[1:])
         if max(len(given.train), given.clusters * width) * width > _MOST_NUMBERS:
             raise DataError(
@@ -55,6 +62,9 @@ class _FittedStartSpec(StartSpec):
             )
         x = to_float(given.train.read(torch.arange(len(given.train)))).flatten(1)
         values: NDArray[np.float64] = x.double().cpu().numpy()
+        deviation = values.std(0)
+        values -= values.mean(0)
+        values /= np.where(deviation > 0, deviation, 1.0)
         return values
 
     def require_examples(self, given: StartData) -> None:

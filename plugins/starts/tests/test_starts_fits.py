@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intel_starts import KMeansStartSpec, MixtureStartSpec, best_mixture, nearest_centres
+from intel_starts.graph import modularities
 from sklearn.mixture import GaussianMixture
 
 from intel_core import DataError, fit
@@ -49,29 +50,31 @@ def test_a_mixture_finds_unequal_clusters_better_than_k_means() -> None:
     mixtures, centres = [], []
     for seed in range(5):
         x, true = unequal(seed)
-        mixtures.append(agreement(best_mixture(x, 4, 12, 20_000, seed, "k-means++"), true))
-        centres.append(agreement(nearest_centres(x, 4, 12, 20_000, seed), true))
+        mixtures.append(agreement(best_mixture(x, 4, 16, 20_000, seed), true))
+        centres.append(agreement(nearest_centres(x, 4, 16, 20_000, seed), true))
     assert np.mean(mixtures) > 0.9
     assert np.mean(mixtures) > np.mean(centres) + 0.05
     assert sum(a > b for a, b in zip(mixtures, centres, strict=True)) >= 4
 
 
-@pytest.mark.parametrize("begins", ["kmeans", "k-means++"])
-def test_of_several_mixtures_the_most_likely_is_taken(begins: Any) -> None:
+@pytest.mark.parametrize("by", ["likelihood", "modularity"])
+def test_of_several_mixtures_the_best_is_taken(by: Any) -> None:
     """Here from fits that are made one by one."""
     x, _ = unequal(3, n=400)
-    found = best_mixture(x, 7, 6, 20_000, 0, begins)
-    random, scaled = np.random.default_rng(0), (x - x.mean(0)) / x.std(0)
+    found = best_mixture(x, 7, 6, 20_000, 0, by)
+    random = np.random.default_rng(0)
     models = [
         GaussianMixture(
             7, reg_covar=0.03, max_iter=200, random_state=int(random.integers(2**32)), init_params=begins
-        ).fit(scaled)
-        for _ in range(6)
+        ).fit(x)
+        for begins in ("kmeans", "k-means++") * 3
     ]
-    best = max(models, key=lambda model: float(model.lower_bound_))
-    others = [torch.from_numpy(model.predict(scaled)) for model in models if model is not best]
-    assert torch.equal(found.cluster, torch.from_numpy(best.predict(scaled)))
-    assert found.facts["log_likelihood"] == pytest.approx(best.lower_bound_, abs=1e-4)
+    parts = [model.predict(x) for model in models]
+    scores = modularities(x, parts, 7) if by == "modularity" else [float(model.lower_bound_) for model in models]
+    best = int(np.argmax(scores))
+    assert torch.equal(found.cluster, torch.from_numpy(parts[best]))
+    assert found.facts[by if by == "modularity" else "log_likelihood"] == pytest.approx(scores[best], abs=1e-4)
+    others = [torch.from_numpy(part) for index, part in enumerate(parts) if index != best]
     assert found.facts["agreement"] == pytest.approx(np.mean([agreement(found, o, 7) for o in others]), abs=1e-4)
 
 
@@ -81,9 +84,12 @@ def test_columns_of_other_units_and_constant_ones_change_nothing(finder: str) ->
     wide = np.concatenate([x, np.full((len(x), 2), 7.0)], axis=1)
     found, more = (FINDERS[finder](values, 4, 4, 20_000, 0) for values in (x, wide))
     assert agreement(found, more.cluster) > 0.99
+    spec = MixtureStartSpec if finder == "mixture" else KMeansStartSpec
+    units = torch.from_numpy(wide * 10.0 ** np.arange(10)).float()
+    in_units = spec(of="values").find(given_data(units, 4))
+    plain = spec(of="values").find(given_data(torch.from_numpy(x).float(), 4))
+    assert agreement(in_units, plain.cluster) > 0.99
     if finder == "mixture":
-        units = FINDERS[finder](wide * 10.0 ** np.arange(10), 4, 4, 20_000, 0)
-        assert agreement(found, units.cluster) > 0.99
         assert agreement(found, true) > 0.9
 
 
