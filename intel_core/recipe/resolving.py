@@ -135,7 +135,10 @@ def _start(spec: RunSpec, latent: int, steps: int, dataset: Dataset) -> tuple[St
                 f"start {start} is for a mapping that cuts y itself into clusters, and in {named} another one comes "
                 "first; let the clusters come first, or use --start none"
             )
-        raise SpecError(f"start {start} is for a mapping with clusters, not for {named}; e.g. --mapping cluster:k=10")
+        raise SpecError(
+            f"start {start} is for a mapping with clusters, not for {named}; e.g. --mapping cluster:k=10, or "
+            "--start none"
+        )
     if clusters is not None and not start.is_none:
         _require_findable(start, dataset, clusters[0].n_clusters)
     begins = start.begins(steps)
