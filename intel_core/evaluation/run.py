@@ -76,6 +76,9 @@ class Run(StoredRun):
     def encode(self, x: Any, *, seed: int = 0, standardised: bool = False) -> ClusteredEncoding:
         """As `StoredRun.encode`; and, if it is asked, the cluster of each example and how probable it is.
 
+        The examples are in the units of the data. Where the training data were standardised (a table), they are
+        standardised here by the same numbers, unless `standardised` says that they are already.
+
         >>> import tempfile, torch
         >>> from intel_core import fit
         >>> x = torch.randn(40, 2)

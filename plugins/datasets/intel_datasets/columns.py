@@ -20,8 +20,8 @@ Array = np.ndarray[Any, Any]
 _THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:([,.' _])\d{3})(?:\1\d{3})*(?:[.,]\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _MOST_NAMED = 5
-_FEW_WORDS = 0.1
-"""In a column of numbers, words are a slip if no more than this share of the rows has them."""
+_FEW_WORDS, _FEWEST_ROWS = 0.1, 4
+"""In a column of numbers, words are a slip if no more than this share of the rows has them, or one of a few rows."""
 
 
 def named(columns: Sequence[str]) -> str:
@@ -86,7 +86,7 @@ def _numbers_of_words(name: str, column: str, values: pd.Series[Any], separator:
     strange = values[pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()]
     words = strange if len(strange) else values[is_word]
     example = f"row {words.index[0] + 1} holds {str(words.iloc[0])[:40]!r}" if len(words) else f"{values.dtype}"
-    few = 0 < len(strange) <= _FEW_WORDS * len(values)
+    few = 0 < len(strange) <= max(_FEW_WORDS * len(values), len(values) >= _FEWEST_ROWS)
     if not header and list(strange.index) == [0]:
         advice = "; the first line seems to name the columns: leave header=false out"
     else:
@@ -109,7 +109,8 @@ def _how_written(strange: Sequence[str], separator: str) -> str:
     if strange and all(groups) and len(marks) == 1:
         mark = marks.pop()
         written = json.dumps(mark) if mark in ", " else mark
-        thousands = f"thousands={written}{',decimal=' + json.dumps(',') if mark == '.' else ''}"
+        has_comma = mark == "." or (mark != "," and any("," in text for text in strange))
+        thousands = f"thousands={written}{',decimal=' + json.dumps(',') if has_comma else ''}"
         unclear = mark == "," and separator != "," and not any("." in text or text.count(",") > 1 for text in strange)
         return f"; if {mark!r} stands between thousands say {thousands}" + (f", {decimal}" if unclear else "")
     return f"; {decimal}" if strange and _DECIMAL_COMMA.fullmatch(strange[0]) else ""

@@ -422,3 +422,18 @@ def test_a_decimal_comma_is_seen(table, load):
 def test_a_comma_cannot_be_both(load):
     with pytest.raises(SpecError, match="cannot stand between columns and in numbers"):
         load('table:path=t.csv,decimal=","')
+
+
+def test_a_line_of_units_below_the_names_is_a_row_to_remove(tmp_path, load):
+    (tmp_path / "t.csv").write_text("height,weight\ncm,kg\n170,60\n180,75\n165,55\n175,70\n")
+    with pytest.raises(DataError, match=r"'height' .*\(row 1 holds 'cm'\); mend or remove the row"):
+        load("table:path=t.csv")
+
+
+def test_spaces_between_thousands_and_a_decimal_comma_are_told_together(tmp_path, load):
+    (tmp_path / "t.csv").write_text("a;b\n" + "".join(f"{i} 234,5;{i}\n" for i in range(1, 9)))
+    with pytest.raises(DataError, match=r'separator=; and, for numbers like 1,5, decimal=","'):
+        load("table:path=t.csv")
+    with pytest.raises(DataError, match=r'say thousands=" ",decimal=","'):
+        load("table:path=t.csv,separator=;")
+    assert load('table:path=t.csv,separator=;,thousands=" ",decimal=","').x_shape == (2,)
