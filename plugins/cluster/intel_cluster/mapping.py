@@ -104,7 +104,7 @@ class ClusterMapping(nn.Module):
 
         >>> from intel_cluster import ClusterSpec
         >>> z = torch.tensor([[-6.0], [14.0]], dtype=torch.float64)
-        >>> [round(y, 12) for y in ClusterSpec(k=2, c2=0.5, eps=1e-3).build(1).inverse(z).flatten().tolist()]
+        >>> [round(y, 12) for y in ClusterSpec(k=2, c1=5, c2=0.5, eps=1e-3).build(1).inverse(z).flatten().tolist()]
         [-1.0, 4.0]
         """
         return self._map_blocks(z, [cut.inverse for cut in self._cuts()])

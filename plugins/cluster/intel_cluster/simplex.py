@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,9 +77,31 @@ def _quadrature(offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # The smallest cluster is met half-way between its offset and the largest one.
     bottom, top = (low + high) / 2 - 9, high + 9
     away = bottom + share * (top - bottom) - offset
-    below = torch.special.log_ndtr(away)
+    below: Tensor = _LogNdtr.apply(away)  # type: ignore[no-untyped-call]  # torch's own gap
     hazard = -away.square() / 2 - math.log(2 * math.pi) / 2 - below
     return (top - bottom) / (NODES - 1), below.sum(-1, keepdim=True), hazard
+
+
+class _LogNdtr(torch.autograd.Function):
+    """``torch.special.log_ndtr``, which `torch.func.vmap` would compute slice by slice, with a warning."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        logs: Tensor = torch.special.log_ndtr(x)
+        return logs
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        x, logs = ctx.saved_tensors
+        return gradients[0] * torch.exp(-x.square() / 2 - math.log(2 * math.pi) / 2 - logs)
+
+    @staticmethod
+    def vmap(info: object, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
+        return _LogNdtr.apply(x), in_dims[0]  # type: ignore[no-untyped-call]
 
 
 def offsets(shares: Sequence[float]) -> Tensor:

@@ -349,3 +349,20 @@ def test_replicates_as_a_stack(k):
     stacked = torch.func.vmap(lambda b, y: torch.func.functional_call(cut, {"b": b}, (y,)))(b, y)
     for i in range(4):
         torch.testing.assert_close(stacked[i], torch.func.functional_call(cut, {"b": b[i]}, (y[i],)))
+
+
+@pytest.mark.parametrize("k", [2, 3, 10])
+def test_replicates_learn_their_shares_as_a_stack(k):
+    """Warnings are errors here: torch has one for what it can only compute model by model."""
+    mapping = ClusterSpec(k=k).build(k)
+    b = 0.3 * normal(4, k - 1, dtype=torch.float32).reshape(4, *mapping.splits[0].b.shape)
+    y = normal(4 * 30, k, 1, torch.float32).reshape(4, 30, k)
+
+    def loss(b, y):
+        return torch.func.functional_call(mapping, {"splits.0.b": b}, (y,))["proportions"]
+
+    mapping.forward = lambda y: mapping.map_with_regularisers(y)[1]
+    stacked, alone = b.clone().requires_grad_(), b.clone().requires_grad_()
+    torch.func.vmap(loss)(stacked, y).sum().backward()
+    sum(loss(alone[i], y[i]) for i in range(4)).backward()
+    torch.testing.assert_close(stacked.grad, alone.grad, rtol=1e-4, atol=1e-6)

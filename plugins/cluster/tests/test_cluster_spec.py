@@ -11,7 +11,7 @@ from intel_core import SpecError, format_spec, load_mapping, parse_spec
 @pytest.mark.parametrize(
     ("text", "fields"),
     [
-        ("cluster", {"k": 3, "c1": 5.0, "c2": 0.5, "learnable": True, "split": "auto", "form": "exact", "eps": 0.1}),
+        ("cluster", {"k": 3, "c1": 1.5, "c2": 0.5, "learnable": True, "split": "auto", "form": "exact", "eps": 0.1}),
         ("cluster:preset=paper", {"c1": 5.0, "c2": 0.2, "learnable": False, "split": "sectors", "eps": 1e-3}),
         ("cluster:preset=paper,learnable=true,eps=0.1", {"c2": 0.2, "learnable": True, "split": "sectors", "eps": 0.1}),
         ("cluster:preset=default,k=4", {"preset": "default", "k": 4, "c2": 0.5}),
@@ -91,7 +91,7 @@ def test_round_trip(spec):
         ("cluster:phase=nan", "phase=nan: input should be a finite number"),
         ("cluster:form=steep", "form=steep: input should be 'exact' or 'smooth'"),
         ("cluster:split=plane", "split=plane: input should be 'auto', 'simplex' or 'sectors'"),
-        ("cluster:k=2,split=line", "split=line: input should be 'auto', 'simplex' or 'sectors'"),
+        ("cluster:k=2,split=line", "split=line is split=simplex now"),
         ("cluster:split=simplex,phase=1", "a simplex has no phase; write split=sectors"),
         ("cluster:preset=sharp", "preset=sharp: input should be 'default' or 'paper'"),
         ("cluster:learnable=false,estimator=pathwise", "an estimator is for learned proportions; write learnable=true"),
