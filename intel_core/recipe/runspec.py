@@ -247,11 +247,11 @@ def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
         SpecError: as `make_run_spec`.
     """
     with texts_as_data():
-        return make_run_spec(**stored_settings(settings))
+        return make_run_spec(**{"start": "none", **stored_settings(settings)})
 
 
 def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a run directory holds, without those that runs no longer have; earlier runs had no start.
+    """The settings that a run directory holds, asked for or resolved, without those that runs no longer have.
 
     Raises:
         SpecError: if a text is ``name:@FILE``: what a run directory holds is data, and names no files to be read.
@@ -259,7 +259,7 @@ def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:
     for key, value in settings.items():
         if key != "name" and any(text.partition(":")[2].lstrip().startswith("@") for text in _texts(value)):
             raise SpecError(f"{key} names a file of settings (name:@FILE), which the texts in a run directory must not")
-    return {"start": "none", **{key: value for key, value in settings.items() if key not in _RETIRED}}
+    return {key: value for key, value in settings.items() if key not in _RETIRED}
 
 
 def _texts(value: object) -> list[str]:

@@ -54,6 +54,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     # A name that was derived from the settings would be wrong as soon as an option changes one of them.
     name = spec.get("name")
     unnamed = {key: value for key, value in stored_settings(spec).items() if key != "name"}
+    resolved = settings.get("spec")
+    if isinstance(resolved, dict) and "start" not in resolved:  # of a time when runs had no start
+        unnamed["start"] = "none"
     return unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}
 
 

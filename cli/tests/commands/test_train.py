@@ -2,6 +2,7 @@
 
 import json
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ def plan(ok, *args):
 
 def test_a_run_leaves_its_directory_and_a_summary(ok, tiny, here):
     result = ok("train", "--data", "toy_points", "--mapping", "halves", *tiny, "--name", "first")
-    assert {path.name for path in (here / "runs" / "first").iterdir()} == FILES | PICTURES
+    # Those of the start that mappings with clusters have by default, if intelvae-starts is installed.
+    start = {"start.json", "start.safetensors"} if find_spec("intel_starts") else set()
+    assert {path.name for path in (here / "runs" / "first").iterdir()} == FILES | PICTURES | start
     for said in ("nats per example", "ELBO", "KL", "active units", "2 of 2", "runs/first", "purity", "intel sample"):
         assert said in result.stdout
     for said in ("warm-up from 0 to 1 over the first 10 of 20 steps", "96 train", "2 dims", "step 20/20", "validation"):
@@ -163,6 +166,13 @@ def test_a_run_json_is_a_config(ok, trained, here):
     assert result["spec"]["seed"] == 3
     assert result["spec"]["name"] == "toy_points-halves-seed3"
     assert {**result["spec"], "seed": 0, "name": ""} == {**spec_of(trained / "points"), "name": ""}
+
+
+def test_the_run_json_of_a_time_without_starts_is_a_config_without_one(ok, trained, here):
+    described = json.loads((trained / "points" / "run.json").read_text())
+    del described["spec"]["start"]
+    (here / "old.json").write_text(json.dumps(described))
+    assert plan(ok, "--config", "old.json")["spec"]["start"].startswith("none")
 
 
 def test_a_wrong_config_is_refused(call, here):
