@@ -43,7 +43,7 @@ Examples:
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict and the sizes of clusters as one JSON object.")
 def report(
     run: Path,
     against: Path | None,
@@ -96,6 +96,7 @@ def _verdict(page: Page, target: Path) -> dict[str, object]:
         "run": page.name,
         "against": page.against or None,
         **page.verdict.to_dict(),
+        "clusters": {"each": [row.numbers() for row in page.clusters.rows], "said": page.clusters.said},
         "commands": page.commands,
         "file": str(target),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -146,7 +145,18 @@ class Scene:
     def clusters(self) -> dict[str, Any]:
         """Each cluster: its share of the test examples and of the prior, samples and its most probable examples."""
         rows = [] if self._clusters is None else cluster_rows(self.run, self._clusters, self._examples)
-        told = [{**asdict(row), "samples": str(row.samples), "nearest": str(row.nearest)} for row in rows]
+        told = [
+            {
+                "index": row.index,
+                "size": row.size,
+                "prior": row.prior,
+                "label": row.label,
+                "note": row.note,
+                "samples": str(row.samples),
+                "nearest": str(row.nearest),
+            }
+            for row in rows
+        ]
         return {
             "rows": told,
             "images": self._images,

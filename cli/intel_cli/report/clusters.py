@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from markupsafe import Markup
@@ -49,9 +49,9 @@ class Cluster:
 
     Attributes:
         index: its number.
-        size: its share of the test data with an interval, in words; empty without data.
         count: how many test examples it holds.
-        prior: its share of the prior, in words.
+        of: how many test examples there are; 0 without data.
+        share: its share of the prior.
         label: the most frequent label of its examples, and how many have it; empty without labels.
         samples: a row of images of the cluster, or a chart; empty if hardly anything enters it.
         nearest: the same of data.
@@ -59,13 +59,34 @@ class Cluster:
     """
 
     index: int
-    size: str
     count: int
-    prior: str
+    of: int
+    share: float
     label: str
     samples: str | Markup
     nearest: str | Markup
     note: str
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval of 95 % for its share of the data (Wilson's)."""
+        return wilson_interval(self.count, self.of)
+
+    @property
+    def size(self) -> str:
+        """Its share of the test data with the interval; empty without data."""
+        low, high = self.interval
+        return f"{self.count / self.of:.1%} ({low:.1%} to {high:.1%})" if self.of else ""
+
+    @property
+    def prior(self) -> str:
+        """Its share of the prior, in words."""
+        return f"{self.share:.1%}"
+
+    def numbers(self) -> dict[str, Any]:
+        """The numbers, for programs."""
+        data = {"count": self.count, "of": self.of, "interval": list(self.interval)} if self.of else {}
+        return {"cluster": self.index, **data, "prior_share": self.share}
 
 
 @dataclass(frozen=True)
@@ -164,7 +185,7 @@ def cluster_rows(run: Run, clusters: RunClusters, examples: Examples | None) -> 
 def _row(
     run: Run, index: int, share: float, middle: Tensor, examples: Examples | None, draw: Callable[..., str | Markup]
 ) -> Cluster:
-    note = size = label = ""
+    note = label = ""
     count, samples, data = 0, None, None
     images = draw is _images
     most = _TILES if images else _CLOUD
@@ -176,17 +197,15 @@ def _row(
     if examples is not None:
         inside = torch.nonzero(examples.cluster == index)[:, 0]
         count = len(inside)
-        low, high = wilson_interval(count, len(examples.x))
-        size = f"{count / len(examples.x):.1%} ({low:.1%} to {high:.1%})"
         note = note or ("" if count else "No test example is in it.")
         order = _nearest_first(examples.mean[inside] - middle, examples.certainty[inside])
         data = examples.x[inside[order[:most]]]
         label = _label(examples, inside)
     return Cluster(
         index,
-        size,
         count,
-        f"{share:.1%}",
+        0 if examples is None else len(examples.x),
+        share,
         label,
         draw(run, samples, examples, index, f"Samples of cluster {index}"),
         draw(run, data, examples, index, f"Test data of cluster {index}"),

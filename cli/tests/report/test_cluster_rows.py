@@ -1,5 +1,6 @@
 """The report's section on clusters: a row for each, what other runs say of them, and nothing where there are none."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_each_cluster_has_its_size_with_an_interval_its_share_samples_and_data(o
     shown = section(ok, "points")
     assert "share of 12 test examples (95 % interval)" in shown
     assert all(row.size in shown for row in part.rows)
+
+
+def test_sizes_and_shares_are_there_for_programs(ok, points):
+    told = json.loads(ok("report", "points", "--json").stdout)["clusters"]
+    counts = points.encode(points.dataset().test.x, standardised=True).cluster.bincount(minlength=2)
+    assert [(one["cluster"], one["count"], one["of"], one["prior_share"]) for one in told["each"]] == [
+        (0, int(counts[0]), 12, 0.5),
+        (1, int(counts[1]), 12, 0.5),
+    ]
+    assert all(low <= one["count"] / 12 <= high for one in told["each"] for low, high in [one["interval"]])
 
 
 def test_rows_of_images(ok, here):
