@@ -380,7 +380,8 @@ def test_the_exploit_of_these_tests_would_work(here):
     assert (here / "executed").exists()
 
 
-def test_more_clusters_than_examples_are_allowed_and_counted(ok, here):
+def test_more_clusters_than_examples_are_allowed_and_counted_without_a_start(ok, here):
     np.save(here / "x.npy", X[:6])
-    result = ok("train", "--data", "x.npy", "--mapping", "cluster:k=9", "--steps", "3", "--no-pictures", "--json")
+    words = ("--mapping", "cluster:k=9", "--start", "none", "--steps", "3", "--no-pictures", "--json")
+    result = ok("train", "--data", "x.npy", *words)
     assert json.loads(result.stdout)["status"] == "finished"

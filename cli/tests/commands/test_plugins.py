@@ -103,7 +103,7 @@ def test_a_kind_that_another_distribution_adds_is_like_any_other(ok, call, studi
     text = ok("plugins", "show", "pilot").stdout
     assert text.startswith("pilot  (study)\n")
     assert text.endswith("Example: pilot:size=8\n")
-    assert "which study?" in call("schema", "study").stderr
+    assert "name the study as well" in call("schema", "study").stderr
     assert "studies" in " ".join(ok("plugins", "list", "--help").stdout.split())
     assert "study" in " ".join(ok("schema", "--help").stdout.split())
     assert "no schema is called 'commands'" in call("schema", "commands").stderr
