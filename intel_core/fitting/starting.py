@@ -69,6 +69,7 @@ class StartedObjective:
         self._scores: ClusterScores | None = None
         self.clusters: Tensor | None = None
         self.certain: Tensor | None = None
+        self._per_certain = 0.0
 
     def serve(self, trainer: Trainer) -> None:
         """Serve a trainer, whose steps and rows decide what is added."""
@@ -76,13 +77,6 @@ class StartedObjective:
         self._order = Order(trainer.order, trainer.batch_size, trainer.steps_per_epoch, trainer.device)
         # A model of before the start, however good, has no clusters, and is not what early stopping should keep.
         trainer.stopping.begins = max(trainer.stopping.begins, self.start.takes_until(trainer.steps))
-
-    @property
-    def _per_certain(self) -> float:
-        """The weight of one known example, so that the mean over all known ones has the weight that was asked for."""
-        if self.certain is None or not self.start.lasting_pull:
-            return 0.0
-        return self.start.lasting_pull * len(self.certain) / max(1.0, float(self.certain.sum()))
 
     @property
     def begins(self) -> int:
@@ -147,10 +141,12 @@ class StartedObjective:
 
     def _take(self, packed: Dictionary[str, Tensor]) -> None:
         assert self._trainer is not None
-        device = self._trainer.device
+        device, certain = self._trainer.device, packed["certain"].float()
         self.clusters = packed["cluster"].long().to(device)
-        certain = packed["certain"].float().to(device)
-        self.certain = certain if bool(certain.any()) else None
+        known = float(certain.sum())
+        self.certain = certain.to(device) if known else None
+        # So that the mean over all known examples has the weight that was asked for.
+        self._per_certain = self.start.lasting_pull * len(certain) / known if known else 0.0
         self._scores = ClusterScores(packed["weight"].to(device), packed["bias"].to(device), 1.0)
 
     def packed(self) -> dict[str, Tensor] | None:
@@ -249,9 +245,11 @@ def _encoded(trainer: Trainer) -> Tensor:
     """Posterior means of all training examples, on the CPU."""
     model, train = trainer.model, trainer.dataset.train
     model.eval()
+    compiled, model.calls = model.calls, {}  # a network would be compiled anew for batches of another size
     rows = torch.split(torch.arange(len(train)), _ROWS)
     means = [model.encode(to_float(train.read(some).to(trainer.device))).mean.float().cpu() for some in rows]
     model.train()
+    model.calls = compiled
     y = torch.cat(means)
     if not bool(torch.isfinite(y).all()):
         raise RunError("the start cannot be found: some examples are encoded as numbers that are not finite")

@@ -36,16 +36,17 @@ CASES: dict[str, dict[str, Any]] = {
     "sphere": {**DENSE, "mapping": "sphere:eps=1e-2"},
     "torus": {**DENSE, "mapping": "torus:eps=1e-2"},
     "holes": {**DENSE, "mapping": "holes:h=3,form=smooth", "latent": 2},
-    "cluster": {**DENSE, "mapping": "cluster:k=3"},  # its strength grows with the steps
-    "learned proportions": {**DENSE, "mapping": "cluster:k=3,learnable=true"},
+    # Its strength grows with the steps.
+    "cluster": {**DENSE, "mapping": "cluster:k=3,learnable=false", "start": "none"},
+    "learned proportions": {**DENSE, "mapping": "cluster:k=3,learnable=true", "start": "none"},
     "sparse": {**DENSE, "mapping": "sparse:gamma=30"},
     "sparse as in the paper": {**DENSE, "mapping": "sparse:gamma=30,normalisation=paper"},
     "hierarchy": {**DENSE, "mapping": "hierarchy:levels=2"},
-    "composed": {**DENSE, "mapping": ["cluster:k=2,dims=0-1", "sparse:gamma=5"]},
+    "composed": {**DENSE, "mapping": ["cluster:k=2,dims=0-1", "sparse:gamma=5"], "start": "none"},
     "a schedule": {**DENSE, **LATER, "clip_norm": 1.0},
     "iwae": {**DENSE, "mapping": "sparse:gamma=5", "objective": "iwae:particles=3"},
     "conv": {**CONV, "likelihood": "bernoulli"},
-    "conv, Gaussian": {**CONV, "likelihood": "gaussian", "mapping": "cluster:k=3"},
+    "conv, Gaussian": {**CONV, "likelihood": "gaussian", "mapping": "cluster:k=3", "start": "none"},
 }
 EVERY = pytest.mark.parametrize("case", CASES)
 
@@ -75,8 +76,8 @@ class CPUGenerator(torch.Generator):
         return super().__new__(cls)
 
 
-def trainer_of(case: str, kind: type[Trainer] = Trainer) -> Any:
-    settings = {**USUAL, **CASES[case]}
+def trainer_of(case: str | dict[str, Any], kind: type[Trainer] = Trainer) -> Any:
+    settings = {**USUAL, **(CASES[case] if isinstance(case, str) else case)}
     asked, given = read_arguments(None, settings.pop("data"), None, settings)
     spec, dataset = prepare(asked, None, given)
     model = build_model(spec, dataset.x_shape).to("meta")
@@ -96,6 +97,17 @@ def watched(take: Any) -> Watch:
 @EVERY
 def test_a_step_asks_for_nothing_and_moves_nothing(case: str) -> None:
     trainer = trainer_of(case)
+    watch = watched(trainer.advance)
+    assert trainer.step == 8
+    assert watch.moved == []
+
+
+def test_nor_does_a_step_that_is_pulled_to_found_clusters() -> None:
+    trainer = trainer_of({**DENSE, "mapping": "cluster:k=3", "start": "kmeans:after=0"})
+    certain = torch.arange(len(trainer.dataset.train)) < 5
+    found = {"cluster": certain.int(), "certain": certain, "weight": torch.ones(3, 4), "bias": torch.zeros(3)}
+    trainer.objective._take(found)
+    trainer.objective._per_certain = 2.0
     watch = watched(trainer.advance)
     assert trainer.step == 8
     assert watch.moved == []

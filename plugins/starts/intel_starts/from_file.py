@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from intel_core.components.wording import one_line
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.paths import refuse_missing
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
@@ -107,7 +106,8 @@ def _numbers(path: Path, column: str | None) -> NDArray[np.int64]:
     except UnicodeDecodeError:
         raise DataError(f"{path} is no text in UTF-8; save it as such") from None
     except (OSError, ValueError, EOFError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {one_line(str(error))}") from None
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} cannot be read: {said[:200]}") from None
 
 
 def _of_array(path: Path) -> NDArray[np.int64]:
