@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -112,7 +112,10 @@ class ClusteredEncoding(Encoding):
             it, counted in 200 draws that are the same for all examples; for a mixture prior p(component|y) at the mean.
     """
 
-    find: Callable[[], Members | None]
+    find: Callable[[], Members | None] = staticmethod(lambda: None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _found_before, (tuple(self), self._members)
 
     @cached_property
     def _members(self) -> Members | None:
@@ -127,6 +130,13 @@ class ClusteredEncoding(Encoding):
     def cluster_probability(self) -> Tensor | None:
         """See above."""
         return None if self._members is None else self._members.probability
+
+
+def _found_before(tensors: tuple[Tensor, ...], found: Members | None) -> ClusteredEncoding:
+    """A copy, which no longer needs the run and its examples."""
+    encoding = ClusteredEncoding(*tensors)
+    encoding.find = lambda: found
+    return encoding
 
 
 @torch.no_grad()

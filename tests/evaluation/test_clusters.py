@@ -1,5 +1,8 @@
 """In which cluster is each example, how surely, and what is drawn from one? Held against values known exactly."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -75,6 +78,14 @@ def test_no_examples_have_no_clusters(run, x):
 def test_an_encoding_is_still_five_tensors(run, x):
     mean, std, y, z, z_mean = run.encode(x)
     assert mean.shape == std.shape == y.shape == z.shape == z_mean.shape == (150, 2)
+
+
+def test_an_encoding_can_be_copied_and_pickled(run, x):
+    encoding = run.encode(x[:20])
+    for again in (copy.deepcopy(encoding), pickle.loads(pickle.dumps(encoding))):
+        assert torch.equal(again.mean, encoding.mean)
+        assert torch.equal(again.cluster, encoding.cluster)
+        assert torch.equal(again.cluster_probability, encoding.cluster_probability)
 
 
 def test_a_run_without_clusters_has_none(plain, x):

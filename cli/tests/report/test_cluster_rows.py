@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -127,3 +128,16 @@ def test_what_the_start_found_is_told(ok, here):
     pytest.importorskip("intel_starts")
     ok("train", "--data", "toy_points", "--mapping", "halves", *QUICK, "--start", "kmeans", "--run-dir", "run")
     assert re.search(r"<p>Start: kmeans, after 7 steps: 2 clusters, .* of 96 training examples", section(ok, "run"))
+
+
+def test_the_command_that_trains_the_same_without_clusters_can_be_pasted(ok, here):
+    pytest.importorskip("intel_starts")
+    pytest.importorskip("intel_cluster")
+    data = ("--data", "toy_space", "--mapping", "cluster:k=3", "--start", "kmeans")
+    ok("train", *data, *QUICK, "--run-dir", "run")
+    command = next(
+        words for words in re.findall(r"`(intel train [^`]*)`", ok("report", "run").stdout) if "identity" in words
+    )
+    planned = json.loads(ok(*shlex.split(command)[1:], "--dry-run", "--json").stdout)["spec"]
+    assert planned["start"].startswith("none")
+    assert planned["latent"] == load_run("run").spec.latent
