@@ -72,7 +72,7 @@ def log_shares(offset: Tensor) -> Tensor:
 
 def _quadrature(offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     r"""The distance of the nodes, and at these the logarithms of :math:`\prod_j N_j`, ``(n, 1)``, and of each n / N."""
-    low, high = offset.detach().min(), offset.detach().max()
+    low, high = offset.detach().amin(0, keepdim=True), offset.detach().amax(0, keepdim=True)
     share = torch.linspace(0, 1, NODES, dtype=offset.dtype, device=offset.device).unsqueeze(1)
     # The smallest cluster is met half-way between its offset and the largest one.
     bottom, top = (low + high) / 2 - 9, high + 9
@@ -220,7 +220,7 @@ class SimplexSplit(Split):
         """``y - b``, or ``y + b``."""
         if not self.learnable:
             return y + sign * self.constants_for(y)[1] if any(self._start) else y
-        return y + sign * (self.b.detach() if frozen else self.b).to(y.dtype)
+        return torch.add(y, (self.b.detach() if frozen else self.b).to(y.dtype), alpha=sign)
 
     def _nearest(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Index of the nearest corner and of the second nearest, ``(..., K - 1) -> (...)``; not differentiated."""
