@@ -1,8 +1,8 @@
 """Which files make a run directory, and how is each written and read?
 
 ``run.json`` (what was asked, the resolved spec, versions, data summary), ``metrics.jsonl`` (a line per logged step and
-evaluation), ``metrics.json`` (final numbers), ``model.safetensors`` (the final weights) and ``checkpoints/``; with a start
-``start.json`` and ``start.safetensors`` (the clusters that it found).
+evaluation), ``metrics.json`` (final numbers), ``model.safetensors`` (the final weights) and ``checkpoints/``; with a
+start ``start.json`` and ``start.safetensors`` (the clusters that it found).
 """
 
 from __future__ import annotations

@@ -302,8 +302,6 @@ def _price(run: Run, examples: Examples | None, against: Run | None, known: Comp
     word = "behind" if difference < 0 else "ahead of"
     within = " (within the noise)" if unclear else ""
     of_seed = "" if other.seed == run.seed else f" of seed {other.seed}"
+    plain = ", which has no clusters" if clusters_of(other.model) is None else ""
     what = price.what[:1].lower() + price.what[1:]
-    return [
-        f"It is {shown} nats per example {word} {other.path}{of_seed}, which has no such clusters{within}; measured is "
-        f"{what}."
-    ]
+    return [f"It is {shown} nats per example {word} {other.path}{of_seed}{plain}{within}; measured is {what}."]
