@@ -15,7 +15,7 @@ __all__ = ["new"]
 _LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
 _OWN = ("core", "cli")
 """Names whose distribution and package are this project's."""
-_KINDS = ("mapping", "prior", "posterior", "network", "dataset", "metric")
+_KINDS = ("mapping", "prior", "posterior", "network", "dataset", "metric", "start")
 _NOT_NAMES = {*_KINDS, "null", "none", "true", "false", "yes", "no", "on", "off"}
 """``MappingSpec`` and its likes are bases of specs; a config file would read the others as something else."""
 _LONGEST = 30
@@ -45,7 +45,7 @@ _OWN_FILES = {
         for kind in _KINDS[1:]
     },
 }
-"""The files of a kind; a data set and a metric are their specs."""
+"""The files of a kind; a data set, a metric and a start are their specs."""
 _USAGES = {
     "mapping": "intel train --mapping @name@",
     "prior": "intel train --prior @name@ --latent 2 --data digits",
@@ -53,6 +53,7 @@ _USAGES = {
     "network": "intel train --network @name@ --latent 2 --data digits",
     "dataset": "intel train --data @name@ --latent 2",
     "metric": "intel evaluate RUN --metric @name@",
+    "start": "intel train --mapping cluster:k=10 --start @name@ --data digits",
 }
 _CHECKED = ("mapping", "prior", "posterior")
 """Kinds that `intel check` checks."""
