@@ -120,8 +120,15 @@ def test_the_price_is_told_beside_a_run_without_clusters_that_lies_there(ok, her
     ok("train", "--data", "toy_points", *QUICK, "--run-dir", "runs/plain")
     shown = section(ok, "runs/halves")
     assert re.search(
-        r"It is [\d.]+ ± [\d.]+ nats per example (behind|ahead of) \S*runs/plain, which has no such", shown
+        r"It is [\d.]+ ± [\d.]+ nats per example (behind|ahead of) \S*runs/plain, which has no clusters", shown
     )
+
+
+def test_a_run_with_clusters_of_its_own_is_not_called_one_without(ok, points):
+    ok("train", "--data", "toy_points", "--mapping", "halves:gap=1", *QUICK, "--run-dir", "other")
+    shown = section(ok, "points", "--against", "other")
+    assert "nats per example" in shown
+    assert "has no clusters" not in shown
 
 
 def test_what_the_start_found_is_told(ok, here):
