@@ -84,6 +84,9 @@ if TYPE_CHECKING:
     from intel_core.reading.capabilities import OnManifold as OnManifold
     from intel_core.reading.capabilities import Shaped as Shaped
     from intel_core.recipe.runspec import RunSpec as RunSpec
+    from intel_core.recipe.starts import FoundClusters as FoundClusters
+    from intel_core.recipe.starts import StartData as StartData
+    from intel_core.recipe.starts import StartSpec as StartSpec
     from intel_core.replicates.fitting import fit_replicates as fit_replicates
     from intel_core.replicates.resuming import resume_replicates as resume_replicates
     from intel_core.replicates.summary import Replicates as Replicates
@@ -184,6 +187,7 @@ _HOMES = {
     "model.vae": ("InteLVAE",),
     "reading.arrays": ("make_dataset",),
     "recipe.runspec": ("RunSpec",),
+    "recipe.starts": ("FoundClusters", "StartData", "StartSpec"),
     "replicates.fitting": ("fit_replicates",),
     "replicates.resuming": ("resume_replicates",),
     "replicates.summary": ("Replicates",),

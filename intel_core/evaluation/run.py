@@ -74,7 +74,17 @@ class Run(StoredRun):
 
     @torch_as_usual()
     def encode(self, x: Any, *, seed: int = 0, standardised: bool = False) -> ClusteredEncoding:
-        """As `StoredRun.encode`; and, if it is asked, the cluster of each example and how probable it is.
+        """Means and samples of q(y|x), and z, for examples in the units of the data; and the cluster of each example.
+
+        The clusters, ``encoding.cluster`` and ``encoding.cluster_probability``, are computed when they are asked for.
+
+        Args:
+            x: whatever `fit` takes as data, ``(n, *x_shape)`` or one example; or a `Split` of a data set.
+            seed: of the samples, and of the draws by which the mass in a cluster is counted.
+            standardised: whether the values are standardised already, as ``run.dataset().test.x`` is.
+
+        Raises:
+            DataError: if the shape or the values do not fit the model, or a column is missing.
 
         The examples are in the units of the data. Where the training data were standardised (a table), they are
         standardised here by the same numbers, unless `standardised` says that they are already.
