@@ -115,13 +115,13 @@ def cell(job: tuple[str, str, int, Path]) -> dict[str, Any]:
     if cluster is not None:
         shares = next(iter(clusterings_of(run.model.mapping)), None)
         if shares is not None:
-            row["smallest"] = float(shares[0].proportions().min())
+            row["smallest"] = float(shares[0].proportions().detach().min())
         row |= _scores(cluster, test.labels.numpy(), K[data])
     metrics = ["likelihood:particles=500,limit=1000"] + (
         ["frechet:n=5000"] if data in ("mnist", "fashion_mnist") else []
     )
     for metric in metrics:
-        for measured in measure(Subject(run, dataset), [parse_spec("metrics", metric)]):
+        for measured in measure(Subject(run, dataset=dataset), [parse_spec("metrics", metric)]):
             if measured.status == "measured" and measured.measurement is not None:
                 for name, number in measured.measurement.numbers.items():
                     row[f"{metric.partition(':')[0]} {name}"] = number.value
@@ -265,6 +265,8 @@ def main(compute: Callable[[tuple[str, str, int, Path]], dict[str, Any]] = cell)
     jobs = [(*wanted, arguments.runs) for wanted in cells if wanted not in done]
     with concurrent.futures.ProcessPoolExecutor(arguments.jobs) as pool:
         for future in concurrent.futures.as_completed([pool.submit(compute, job) for job in jobs]):
+            if future.exception() is not None:
+                pool.shutdown(cancel_futures=True)  # an error is told at once, not after all other cells
             rows.append(future.result())
             print(rows[-1], flush=True)
             rows.sort(key=_order)
