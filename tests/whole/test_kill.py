@@ -31,6 +31,8 @@ from intel_core.recipe.building import build_model
 from intel_core.recipe.runspec import make_run_spec
 from intel_core.fitting.arguments import prepare
 
+import intel_starts.fits
+
 x = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))
 warm = make_run_spec(mapping="cluster:k=2", data="memory:examples=80,shape=[3]", latent=2, device="cpu")
 build_model(prepare(warm, None, make_dataset("x", x))[0], (3,))  # imports what the children need, once
@@ -81,7 +83,7 @@ def train(folder, steps):
         fit(
             mapping="cluster:k=2", data=x, run_dir=folder, hooks=[Steps()], seed=1, device="cpu", latent=2, steps=steps,
             batch_size=10, encoder="mlp:hidden=[6]", log_every=3, evaluate_every=10, save_every=4, keep_checkpoints=1,
-            patience=100,
+            patience=100, start="kmeans:fits=1",
         )
 
 
@@ -186,11 +188,11 @@ def test_thirty_kills(server: Server, seed: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_kill_at_every_moment_of_a_run(server: Server, tmp_path: Path) -> None:
     """Each moment once, up to the end: every step, every half of a file, both sides of every rename."""
-    for moment in range(1, 60):
+    for moment in range(1, 80):
         folder = tmp_path / str(moment)
         server.train(folder, 12, kill_at=moment)
         if (folder / "metrics.json").exists():
             break  # all was done
         server.train(folder, 12, kill_at=None)
         assert_same_as_whole(server, folder, 12)
-    assert 35 < moment < 59
+    assert 35 < moment < 79
