@@ -22,6 +22,8 @@ from intel_core.mappings.contract import Clustering
 __all__ = ["ClusterScores", "cluster_scores"]
 
 _DRAWS = 20_000
+_MOST_SCORES = 2 * 10**7
+"""Of all draws together: with a thousand clusters and more, there are fewer draws."""
 _DECAY = 1e-4
 _ITERATIONS = 100
 SHARPNESS = 3 * math.sqrt(2)
@@ -73,7 +75,8 @@ def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
     ([0, 1], True)
     """
     generator = torch.Generator().manual_seed(0)
-    y, others = torch.randn(2, _DRAWS, dim, generator=generator)
+    draws = min(_DRAWS, max(1, _MOST_SCORES // clusters.n_clusters))
+    y, others = torch.randn(2, draws, dim, generator=generator)
     cluster, of_others = _assigned(clusters, y), _assigned(clusters, others)
     y = y.double()
     weight = torch.zeros(clusters.n_clusters, dim, dtype=torch.float64, requires_grad=True)
