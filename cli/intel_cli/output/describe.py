@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from intel_cli.output.starts import planned, started
 from intel_cli.output.terminal import visible
+from intel_core.helpers.advice import SaysOfLatent
 from intel_core.reading.streamed import StreamedSplit
 from intel_core.recipe.resolving import affordable_evaluations, is_affordable, usual_evaluations
 from intel_core.schedules import LinearScheduleSpec
@@ -52,6 +53,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
         f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
+        **_cramped(trainer),
         **_evaluated(trainer),
         **({"start": planned(trainer)} if started(trainer) is not None else {}),
         "KL weight": warmup(spec),
@@ -59,6 +61,17 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "units": units(trainer),
     }
     return {name: visible(text, one_line=True) for name, text in said.items()}
+
+
+def _cramped(trainer: Trainer) -> dict[str, str]:
+    """What mappings say of too few dimensions; empty if there are enough."""
+    y_dim = trainer.model.y_dim
+    said = [
+        text
+        for part in spec_of(trainer).mapping
+        if isinstance(part, SaysOfLatent) and part.dims is None and (text := part.said_of_latent(y_dim))
+    ]
+    return {"latent": "; ".join(said)} if said else {}
 
 
 def _strength(trainer: Trainer) -> str:

@@ -125,3 +125,12 @@ def test_fit_understands_a_start_file(groups):
 
     kept = fit(data="toy_points", mapping="halves", start="groups.csv:column=kind", steps=8, run_dir="run").metrics
     assert kept["start"]["sizes"] == [48, 48]
+
+
+def test_too_few_dimensions_for_cells_are_told_with_how_many_there_must_be(ok, here):
+    plan = ok("train", "--mapping", "cluster:k=10", "--latent", "2", "--dry-run").stdout
+    assert "10 clusters in 2 dimensions are sectors of a plane; in 9 or more" in plan
+    assert (
+        "sectors"
+        not in ok("train", "--mapping", "cluster:k=10", "--latent", "9", "--dry-run").stdout.split("mapping:")[0]
+    )

@@ -192,6 +192,22 @@ class ClusterSpec(MappingSpec):
             return usual
         return max(usual, min(self.fewest_dims + ROOM, values))
 
+    def said_of_latent(self, y_dim: int) -> str:
+        """That the clusters are sectors, where there are too few dimensions for cells that all touch each other.
+
+        >>> ClusterSpec(k=10).said_of_latent(2)
+        '10 clusters in 2 dimensions are sectors of a plane; in 9 or more they are cells that all touch each other'
+        >>> ClusterSpec(k=10).said_of_latent(9)
+        ''
+        """
+        if self.split != "auto" or self.phase or not self._planes <= y_dim < self._cells:
+            return ""
+        count, where = math.prod(self._counts), "a plane" if len(self._counts) == 1 else "planes"
+        return (
+            f"{count} clusters in {y_dim} dimensions are sectors of {where}; in {self._cells} or more they are cells "
+            "that all touch each other"
+        )
+
     @property
     def fewest_dims(self) -> int:
         """The dimensions that are cut, if there are enough of them for `split`.
