@@ -106,6 +106,7 @@ def test_what_ships_with_the_core() -> None:
         "networks": {"mlp", "conv", "linear"},
         "objectives": {"elbo", "iwae"},
         "schedules": {"constant", "linear", "cosine", "geometric"},
+        "starts": {"none"},
         "metrics": set(),
     }
 

@@ -93,7 +93,7 @@ def test_it_rises_to_the_evidence_with_the_particles():
 
 @pytest.mark.parametrize(
     ("mapping", "y_dim", "factor"),
-    [("cluster:k=3", 2, 0.4), ("circle", 2, 2.0), ("holes:h=2", 2, 2.0), ("cluster:k=2", 1, 0.4)],
+    [("cluster:k=3,c1=5", 2, 0.4), ("circle", 2, 2.0), ("holes:h=2", 2, 2.0), ("cluster:k=2,c1=5", 1, 0.4)],
 )
 def test_with_a_mapping_it_is_the_integral_over_y(mapping, y_dim, factor):
     model, x, particles = wide_model(mapping, y_dim, factor), data(8), 20_000
