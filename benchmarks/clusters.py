@@ -19,8 +19,6 @@ the posterior means of the arm `identity`. Cells that are in the file of rows al
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import json
 import math
 import os
 import statistics
@@ -31,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from cached import trained
+from rows import added, kept, put_into, shown
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
@@ -193,15 +192,6 @@ SHOWN: dict[str, tuple[str, int]] = {
 }
 
 
-def shown(rows: list[dict[str, Any]], key: str, digits: int) -> str:
-    """Mean and standard deviation of a column."""
-    values = [row[key] for row in rows if row.get(key) is not None]
-    if not values:
-        return ""
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{spread}"
-
-
 def against_identity(rows: list[dict[str, Any]], of: list[dict[str, Any]]) -> str:
     """The mean difference of the ELBO from that of identity with the same seed, and its standard deviation."""
     plain = {row["seed"]: row["elbo"] for row in rows if row["arm"] == "identity"}
@@ -231,12 +221,6 @@ def tables(rows: list[dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
-def _written(path: Path, rows: list[dict[str, Any]]) -> None:
-    waiting = path.with_suffix(".part")
-    waiting.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    waiting.replace(path)
-
-
 def _order(row: dict[str, Any]) -> tuple[int, int, int]:
     return DATA.index(row["data"]), [*ARMS, *FITTED].index(row["arm"]), row["seed"]
 
@@ -253,7 +237,7 @@ def main(compute: Callable[[tuple[str, str, int, Path]], dict[str, Any]] = cell)
     parser.add_argument("--rows", type=Path, default=Path("docs/results/clusters.json"))
     parser.add_argument("--out", type=Path, help="file for the tables, between its lines of text")
     arguments = parser.parse_args()
-    rows = json.loads(arguments.rows.read_text(encoding="utf-8")) if arguments.rows.exists() else []
+    rows = kept(arguments.rows)
     done = {(row["data"], row["arm"], row["seed"]) for row in rows}
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     cells = [
@@ -263,20 +247,11 @@ def main(compute: Callable[[tuple[str, str, int, Path]], dict[str, Any]] = cell)
         for arm in arguments.arm or [*ARMS, *FITTED]
     ]
     jobs = [(*wanted, arguments.runs) for wanted in cells if wanted not in done]
-    with concurrent.futures.ProcessPoolExecutor(arguments.jobs) as pool:
-        for future in concurrent.futures.as_completed([pool.submit(compute, job) for job in jobs]):
-            if future.exception() is not None:
-                pool.shutdown(cancel_futures=True)  # an error is told at once, not after all other cells
-            rows.append(future.result())
-            print(rows[-1], flush=True)
-            rows.sort(key=_order)
-            _written(arguments.rows, rows)
+    added(rows, arguments.rows, jobs, compute, _order, arguments.jobs)
     text = tables(rows)
     print(text)
     if arguments.out is not None:
-        begin, end = "<!-- tables -->\n", "<!-- end of tables -->"
-        before, _, rest = arguments.out.read_text(encoding="utf-8").partition(begin)
-        arguments.out.write_text(before + begin + text + end + rest.partition(end)[2], encoding="utf-8")
+        put_into(arguments.out, "tables", text)
 
 
 if __name__ == "__main__":

@@ -15,15 +15,13 @@ that the table can be continued after it was interrupted.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import json
 import os
-import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
 from cached import trained
+from rows import added, kept, put_into, shown
 
 from intel_core import Subject, measure, parse_spec
 
@@ -60,15 +58,6 @@ def cell(job: tuple[str, int, int, Path]) -> dict[str, Any]:
     return {"arm": arm, "seed": seed, "epochs": epochs, **found}
 
 
-def shown(rows: list[dict[str, Any]], key: str, digits: int) -> str:
-    """Mean and standard deviation of a column."""
-    values = [row[key] for row in rows if key in row]
-    if not values:
-        return ""
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{spread}"
-
-
 def table(rows: list[dict[str, Any]], columns: dict[str, tuple[str, int]]) -> str:
     """Markdown, a row per arm in the order of `ARMS`."""
     lines = [f"| arm | settings | seeds | {' | '.join(columns)} |", "|---|---|---|" + "---|" * len(columns)]
@@ -90,6 +79,10 @@ COLUMNS = {
 }
 
 
+def _order(row: dict[str, Any]) -> tuple[int, int, int]:
+    return list(ARMS).index(row["arm"]), row["seed"], row["epochs"]
+
+
 def main() -> None:
     """Train and measure what is missing, write the rows as they come, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,25 +95,16 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, default=Path("docs/results/rivals.json"))
     parser.add_argument("--out", type=Path, help="file for the table, between its lines of text")
     arguments = parser.parse_args()
-    rows = json.loads(arguments.rows.read_text(encoding="utf-8")) if arguments.rows.exists() else []
+    rows = kept(arguments.rows)
     done = {(row["arm"], row["seed"], row["epochs"]) for row in rows}
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     cells = [(arm, seed, arguments.epochs) for seed in seeds for arm in arguments.arm or ARMS]
     jobs = [(*wanted, arguments.runs) for wanted in cells if wanted not in done]
-    with concurrent.futures.ProcessPoolExecutor(arguments.jobs) as pool:
-        for future in concurrent.futures.as_completed([pool.submit(cell, job) for job in jobs]):
-            rows.append(future.result())
-            print(rows[-1], flush=True)
-            rows.sort(key=lambda row: (list(ARMS).index(row["arm"]), row["seed"], row["epochs"]))
-            waiting = arguments.rows.with_suffix(".part")
-            waiting.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-            waiting.replace(arguments.rows)
+    added(rows, arguments.rows, jobs, cell, _order, arguments.jobs)
     text = table([row for row in rows if row["epochs"] == arguments.epochs], COLUMNS)
     print(text)
     if arguments.out is not None:
-        begin, end = "<!-- table -->\n", "<!-- end of table -->"
-        before, _, rest = arguments.out.read_text(encoding="utf-8").partition(begin)
-        arguments.out.write_text(before + begin + text + end + rest.partition(end)[2], encoding="utf-8")
+        put_into(arguments.out, "table", text)
 
 
 if __name__ == "__main__":
