@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -10,18 +11,23 @@ from intel_core.errors import DataError
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from intel_core.data.dataset import Dataset, Split
 
 __all__ = ["LabelsStartSpec"]
 
+_MOST_NUMBERS = 2**27
+"""Values of examples that are looked at in search of neighbours, half a GiB; with more, encodings alone are."""
+
 
 class LabelsStartSpec(StartSpec):
     """The classes of the data: cluster k is the k-th class. With few labels the training becomes semi-supervised.
 
-    A label of -1 is none. Examples without a label take that of their neighbours among the encodings, and the labelled
-    ones go on to be pulled to their cluster with ``weight`` until the training ends.
+    A label of -1 is none. Examples without a label take that of their neighbours, among the encodings and among the
+    values; the labelled ones go on to be pulled to their cluster with ``weight`` until the training ends.
     """
 
     count: PositiveInt | None = Field(
@@ -52,6 +58,7 @@ class LabelsStartSpec(StartSpec):
         """
         import torch
 
+        from intel_core.data.values import to_float
         from intel_starts.spreading import spread_labels
 
         labels = _classes(given.train, given.clusters)
@@ -59,8 +66,15 @@ class LabelsStartSpec(StartSpec):
         certain = known >= 0
         cluster = known
         if self.spread and not bool(certain.all()):
-            values = given.y.double().numpy()
-            cluster = torch.from_numpy(spread_labels(values, known.numpy(), self.examples, given.seed))
+            y = given.y.double().numpy()
+
+            def values(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+                x: NDArray[np.float32] = to_float(given.train.read(torch.from_numpy(rows))).flatten(1).cpu().numpy()
+                return x
+
+            width = math.prod(given.train.shape[1:])
+            also = values if (self.examples + int(certain.sum())) * width <= _MOST_NUMBERS else None
+            cluster = torch.from_numpy(spread_labels(y, known.numpy(), self.examples, given.seed, also))
         return FoundClusters(cluster, certain, {"labels": int(certain.sum())})
 
 
