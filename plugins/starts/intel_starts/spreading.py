@@ -44,9 +44,9 @@ def spread_labels(
         labels: ``(n,)``, -1 for none.
         examples: at most so many rows without a label are in the graph.
         seed: decides which.
-        also: gives another view of some rows, ``(m,) -> (m, e)``, of which 50 principal components are used. If what the
-            first graph finds is at least half as modular in a graph of that view, the label of a row is that with the
-            largest product of its shares in both.
+        also: gives another view of some rows, ``(m,) -> (m, e)``, of which 50 principal components are used. If what
+            the first graph finds is at least half as modular in a graph of that view, the label of a row is that with
+            the largest product of its shares in both.
 
     >>> rows = np.concatenate([np.random.default_rng(0).normal(m, 0.1, (50, 2)) for m in (0.0, 1.0)])
     >>> given = np.full(100, -1)
