@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from intel_core import files
-from intel_core.data.values import to_float
 from intel_core.errors import DivergenceError, RunError
 from intel_core.evaluation.run import Run
+from intel_core.fitting.encoding import posterior_means
 from intel_core.fitting.resuming import identity
 from intel_core.fitting.signals import stop_on_signals
 from intel_core.fitting.starting import start_of
@@ -122,10 +122,9 @@ def final_numbers(trainer: Trainer) -> dict[str, Any]:
         "validation": validation,
         "test": evaluate(model, trainer.objective, dataset.test, seed),
     }
-    rows = [model.encode(to_float(x.to(trainer.device))).mean for x in torch.split(dataset.test.x, 1000)]
-    labels = dataset.test.labels
+    means, labels = posterior_means(model, dataset.test), dataset.test.labels
     try:
-        mapping = diagnose(model.mapping, torch.cat(rows), None if labels is None else labels.to(trainer.device))
+        mapping = diagnose(model.mapping, means, None if labels is None else labels.to(trainer.device))
         json.dumps(mapping)
     except Exception as error:  # an error of a plugin must not lose the numbers of a whole run
         warnings.warn(f"the mapping's diagnosis failed with {type(error).__name__}: {error}", stacklevel=2)

@@ -19,8 +19,8 @@ from torch.nn.functional import cross_entropy
 
 from intel_core import files
 from intel_core.data.batches import Order
-from intel_core.data.values import to_float
-from intel_core.errors import DataError, PluginError, RunError, SpecError
+from intel_core.errors import PluginError, RunError, SpecError
+from intel_core.fitting.encoding import posterior_means
 from intel_core.helpers.cluster_scores import ClusterScores, cluster_scores
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.shares import TakesShares
@@ -29,17 +29,15 @@ from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.recipe.contracts import made_by
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
-from intel_core.runs import checkpoint, opening
+from intel_core.runs import checkpoint, contents, opening
 from intel_core.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from intel_core.mappings.contract import Clustering
 
-__all__ = ["FACTS", "FILE", "StartedObjective", "go_on_from_start", "share_start", "start_of"]
+__all__ = ["FILE", "StartedObjective", "go_on_from_start", "share_start", "start_of"]
 
 FILE = "start.safetensors"
-FACTS = "start.json"
-_ROWS = 1000
 _FEWEST = 0.5
 """Examples that each cluster counts at least, when shares are taken over: none is 0."""
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -124,9 +122,10 @@ class StartedObjective:
             if processes.is_first:
                 first = [_found(self.start, trainer, self._part)]
         packed = processes.from_first(lambda: _packed(first[0]))
+        sizes = torch.bincount(packed["cluster"][packed["cluster"] >= 0], minlength=self._part.n_clusters)
         with processes.agreeing(), made_by("set_proportions() of the mapping"), torch.no_grad():
             if isinstance(self._part, TakesShares):
-                self._part.set_proportions(_shares(packed["cluster"], self._part.n_clusters))
+                self._part.set_proportions(_shares(sizes))
         processes.share(trainer.model)
         with processes.agreeing(), made_by("assign() of the mapping"):
             scores = cluster_scores(self._part, len(self._dims))
@@ -134,10 +133,11 @@ class StartedObjective:
         self._take(packed)
         with processes.agreeing():
             if first and trainer.folder is not None:
-                sizes = torch.bincount(packed["cluster"][packed["cluster"] >= 0], minlength=self._part.n_clusters)
                 facts = {**first[0].facts, "sizes": sizes.tolist(), "scores_agree": round(scores.agreement, 4)}
                 files.write_bytes(trainer.folder / FILE, checkpoint.to_bytes(packed))
-                files.write_text(trainer.folder / FACTS, json.dumps({"step": trainer.step, **facts}, indent=2) + "\n")
+                files.write_text(
+                    trainer.folder / contents.START_FILE, json.dumps({"step": trainer.step, **facts}, indent=2) + "\n"
+                )
 
     def _take(self, packed: Dictionary[str, Tensor]) -> None:
         assert self._trainer is not None
@@ -217,8 +217,6 @@ def share_start(trainer: Trainer) -> None:
 def _found(start: StartSpec, trainer: Trainer, part: Clustering) -> FoundClusters:
     """What a start finds in the encodings of the training data, held to its contract."""
     train, what = trainer.dataset.train, f"start {start}"
-    if part.n_clusters > len(train):
-        raise DataError(f"{part.n_clusters} clusters are more than the {len(train)} training examples; use fewer")
     given = StartData(_encoded(trainer), train, part.n_clusters, stream(trainer.settings.seed, "start"))
     with made_by(what):
         found: object = start.find(given)
@@ -246,11 +244,9 @@ def _encoded(trainer: Trainer) -> Tensor:
     model, train = trainer.model, trainer.dataset.train
     model.eval()
     compiled, model.calls = model.calls, {}  # a network would be compiled anew for batches of another size
-    rows = torch.split(torch.arange(len(train)), _ROWS)
-    means = [model.encode(to_float(train.read(some).to(trainer.device))).mean.float().cpu() for some in rows]
+    y = posterior_means(model, train).float().cpu()
     model.train()
     model.calls = compiled
-    y = torch.cat(means)
     if not bool(torch.isfinite(y).all()):
         raise RunError("the start cannot be found: some examples are encoded as numbers that are not finite")
     return y
@@ -262,7 +258,7 @@ def _packed(found: FoundClusters) -> dict[str, Tensor]:
     return {"cluster": cluster, "certain": certain & (cluster >= 0)}
 
 
-def _shares(cluster: Tensor, k: int) -> Tensor:
+def _shares(sizes: Tensor) -> Tensor:
     """Share of each cluster among the examples that have one; none is 0."""
-    counts = torch.bincount(cluster[cluster >= 0].long(), minlength=k).double().clamp(min=_FEWEST)
+    counts = sizes.double().clamp(min=_FEWEST)
     return counts / counts.sum()

@@ -13,7 +13,8 @@ import safetensors.torch
 import torch
 
 from intel_core import RunError, fit, hookimpl, resume
-from intel_core.fitting.starting import FACTS, FILE
+from intel_core.fitting.starting import FILE
+from intel_core.runs.contents import START_FILE
 
 STEPS, BEGINS, PULLED = 48, 12, 36
 """Steps, the step before which clusters are found, and that by which the pull is gone."""
@@ -76,7 +77,7 @@ def assert_same(folder: Path, other: Path) -> None:
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert (folder / FILE).read_bytes() == (other / FILE).read_bytes()
-    assert (folder / FACTS).read_bytes() == (other / FACTS).read_bytes()
+    assert (folder / START_FILE).read_bytes() == (other / START_FILE).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +220,7 @@ def test_a_link_in_the_place_of_the_start_file_is_replaced_and_not_followed(
     train(folder, "learned shares", stop_at(BEGINS))
     assert not (folder / FILE).exists()
     victim.write_text("mine")
-    for name in (FILE, FACTS):
+    for name in (FILE, START_FILE):
         (folder / name).symlink_to(victim)
     go_on(folder, "learned shares")
     assert victim.read_text() == "mine"
@@ -231,7 +232,7 @@ def test_a_link_in_the_place_of_the_start_file_is_replaced_and_not_followed(
 
 def test_what_was_found_lies_in_the_run(whole: dict[str, Path]) -> None:
     found = safetensors.torch.load_file(whole["learned shares"] / FILE)
-    facts = json.loads((whole["learned shares"] / FACTS).read_text())
+    facts = json.loads((whole["learned shares"] / START_FILE).read_text())
     assert facts["step"] == BEGINS
     assert facts["sizes"] == torch.bincount(found["cluster"], minlength=3).tolist()
     assert facts["scores_agree"] > 0.98

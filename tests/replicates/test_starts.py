@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from intel_core import StopReason, fit, fit_replicates, hookimpl, resume_replicates
-from intel_core.fitting.starting import FACTS, FILE
+from intel_core.fitting.starting import FILE
 from intel_core.replicates.summary import Replicates
+from intel_core.runs.contents import START_FILE
 
 X = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
 BASE: dict[str, Any] = {
@@ -29,7 +30,7 @@ class StopSecond:
 
 
 def contents(folder: Path) -> list[bytes]:
-    return [(folder / name).read_bytes() for name in ("model.safetensors", FILE, FACTS)]
+    return [(folder / name).read_bytes() for name in ("model.safetensors", FILE, START_FILE)]
 
 
 @pytest.fixture(scope="module")
