@@ -149,16 +149,26 @@ class Streamed:
 
     def close(self) -> None:
         """As `Batches.close`: no process is left behind."""
+        self._end()
+
+    def _end(self) -> list[int]:
+        """Stops the workers; the exit statuses of those that had died by themselves."""
         # Not left to the iterator's finaliser, since an exception's traceback may keep it alive for a while.
         shut_down = getattr(self._coming, "_shutdown_workers", None)
         self._coming = self._last = None
         if shut_down is not None:
-            shut_down()
+            try:
+                shut_down()
+            except RuntimeError as error:  # a worker's death may be noticed only now, in the middle of this
+                if not _tells_a_death(error):
+                    raise
+        died = [process.exitcode for process in self._processes if process.exitcode]
         for process in self._processes:
             if process.is_alive():  # it was busy for longer than the loader waits
                 process.kill()
             process.join()
         self._processes = []
+        return died
 
     def __enter__(self) -> Streamed:
         return self
@@ -166,10 +176,11 @@ class Streamed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        died = _death_of_a_worker(error)  # raised wherever the training process happens to be
-        if died is not None:
-            raise died from None
+        died = self._end()
+        if _tells_a_death(error):  # raised wherever the training process happens to be
+            raise _death(str(error).strip().partition("\n")[0]) from None
+        if died and isinstance(error, (OSError, EOFError)):  # a batch was on its way from it
+            raise _death(f"exit status {died[0]}") from None
 
 
 class _Steps(Sampler[Any]):
@@ -241,9 +252,10 @@ def _be_a_worker(index: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def _death_of_a_worker(error: BaseException | None) -> DataError | None:
-    """The error for a worker that died, in one line, if that is what an exception says."""
-    reason = str(error).strip().partition("\n")[0]
-    if not isinstance(error, RuntimeError) or not reason.startswith("DataLoader worker"):
-        return None
+def _tells_a_death(error: BaseException | None) -> bool:
+    """Is this what torch raises, in whatever line the training is, once a worker has died?"""
+    return isinstance(error, RuntimeError) and str(error).lstrip().startswith("DataLoader worker")
+
+
+def _death(reason: str) -> DataError:
     return DataError(f"a process that reads ahead has died ({reason.rstrip('. ')}); {_ADVICE}")

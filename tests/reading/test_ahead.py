@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -284,6 +285,30 @@ def test_what_cannot_be_read_is_told_and_the_run_stays_resumable(
     with pytest.warns(UserWarning, match="begins again") if not saved(tmp_path / "run") else nothing():
         again = resume(tmp_path / "run")
     assert same(again, whole)
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_death_that_cuts_a_batch_off_is_told_as_a_death(noticed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch's connection breaks first, and torch notices the death while the workers are shut down, or never."""
+    batches = Streamed(Table(X), lambda step: torch.tensor([step, step + 1]), 4, CPU, 1)
+
+    def broken_off() -> None:
+        with batches:
+            batches.at(0)
+            [worker] = batches._processes
+            if noticed:
+                late = RuntimeError(f"DataLoader worker (pid {worker.pid}) is killed by signal: Killed. ")
+                monkeypatch.setattr(batches._coming, "_shutdown_workers", Mock(side_effect=late))
+            os.kill(worker.pid, signal.SIGKILL)
+            worker.join()
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's raises at once, in most cases
+    try:
+        with pytest.raises(DataError, match=r"a process that reads ahead has died \(exit status -9\)"):
+            broken_off()
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 def saved(folder: Path) -> list[Path]:
