@@ -11,6 +11,7 @@ from intel_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from intel_starts.fits import best_mixture as best_mixture
+    from intel_starts.fits import joined_mixture as joined_mixture
     from intel_starts.fits import nearest_centres as nearest_centres
     from intel_starts.from_file import FileStartSpec as FileStartSpec
     from intel_starts.labels import LabelsStartSpec as LabelsStartSpec
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "fits": ("best_mixture", "nearest_centres"),
+    "fits": ("best_mixture", "joined_mixture", "nearest_centres"),
     "from_file": ("FileStartSpec",),
     "labels": ("LabelsStartSpec",),
     "specs": ("KMeansStartSpec", "MixtureStartSpec"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -11,16 +10,11 @@ from intel_core.errors import DataError
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from intel_core.data.dataset import Dataset, Split
 
 __all__ = ["LabelsStartSpec"]
-
-_MOST_NUMBERS = 2**27
-"""Values of examples that are looked at in search of neighbours, half a GiB; with more, encodings alone are."""
 
 
 class LabelsStartSpec(StartSpec):
@@ -58,8 +52,8 @@ class LabelsStartSpec(StartSpec):
         """
         import torch
 
-        from intel_core.data.values import to_float
         from intel_starts.spreading import spread_labels
+        from intel_starts.views import values_of
 
         labels = _classes(given.train, given.clusters)
         known = labels if self.count is None else _a_few(labels, self.count, given)
@@ -67,13 +61,7 @@ class LabelsStartSpec(StartSpec):
         cluster = known
         if self.spread and not bool(certain.all()):
             y = given.y.double().numpy()
-
-            def values(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-                x: NDArray[np.float32] = to_float(given.train.read(torch.from_numpy(rows))).flatten(1).cpu().numpy()
-                return x
-
-            width = math.prod(given.train.shape[1:])
-            also = values if (self.examples + int(certain.sum())) * width <= _MOST_NUMBERS else None
+            also = values_of(given, self.examples + int(certain.sum()))
             cluster = torch.from_numpy(spread_labels(y, known.numpy(), self.examples, given.seed, also))
         return FoundClusters(cluster, certain, {"labels": int(certain.sum())})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from intel_core.errors import DataError
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
@@ -30,7 +30,6 @@ class _FittedStartSpec(StartSpec):
         description="what is clustered: the means of q(y|x), or the values of the examples; auto: the values of "
         f"vectors of at most {FEW_VALUES}, otherwise the encodings",
     )
-    fits: int = Field(16, ge=1, le=1000, description="fits from different beginnings, of which one is chosen")
     examples: int = Field(20_000, ge=100, le=10**7, description="training examples that are fitted at most")
 
     def takes_values(self, given: StartData) -> bool:
@@ -78,29 +77,44 @@ class _FittedStartSpec(StartSpec):
 
 
 class MixtureStartSpec(_FittedStartSpec):
-    """The components of a mixture of K Gaussians, each with a full covariance of its own.
+    """The components of a mixture of K Gaussians, or of a larger one, joined to K clusters by their neighbours.
 
-    Of several fits the most likely one is taken if values are clustered, which may well be such a mixture. Encodings
-    are none: there the most likely fit may split one class that lies along a bend and join two others, and that fit is
-    taken which separates fewest neighbours, by modularity.
+    Values may well be a mixture of K Gaussians: the most likely of several fits is taken. Clusters of encodings have
+    other shapes: several mixtures of many Gaussians are fitted, those components are joined that have neighbours in
+    common, among the encodings and among the values, and the clustering is taken that agrees most with the others.
     """
 
-    choose: Literal["auto", "likelihood", "modularity"] = Field(
-        "auto", description="by what one of the fits is chosen; auto: likelihood for values, modularity for encodings"
+    choose: Literal["auto", "likelihood", "neighbours"] = Field(
+        "auto",
+        description="what makes the clusters: the most likely mixture of K Gaussians, or neighbours that join many; "
+        "auto: likelihood for values, neighbours for encodings",
+    )
+    fits: PositiveInt | None = Field(
+        None,
+        le=1000,
+        description="fits from different beginnings, of which one is chosen; by default 16, or 8 of many Gaussians",
+    )
+    parts: int = Field(
+        10, ge=1, le=1000, description="Gaussians for each cluster, where neighbours join them (150 in all at most)"
     )
 
     def find(self, given: StartData) -> FoundClusters:
-        """See `intel_starts.fits.best_mixture`."""
-        from intel_starts.fits import best_mixture
+        """See `intel_starts.fits.best_mixture` and `intel_starts.fits.joined_mixture`."""
+        from intel_starts.fits import best_mixture, joined_mixture
+        from intel_starts.views import values_of
 
         self.require_examples(given)
-        by: Literal["likelihood", "modularity"] = "likelihood" if self.takes_values(given) else "modularity"
-        by = by if self.choose == "auto" else self.choose
-        return best_mixture(self.rows(given), given.clusters, self.fits, self.examples, given.seed, by)
+        rows, of_values = self.rows(given), self.takes_values(given)
+        if self.choose == "likelihood" or (self.choose == "auto" and of_values):
+            return best_mixture(rows, given.clusters, self.fits or 16, self.examples, given.seed)
+        also = None if of_values else values_of(given, min(len(rows), self.examples))
+        return joined_mixture(rows, given.clusters, self.fits or 8, self.examples, given.seed, self.parts, also)
 
 
 class KMeansStartSpec(_FittedStartSpec):
     """The nearest of K centres: k-means, the best of several fits by the distance to the centres."""
+
+    fits: int = Field(16, ge=1, le=1000, description="fits from different beginnings, of which one is chosen")
 
     def find(self, given: StartData) -> FoundClusters:
         """See `intel_starts.fits.nearest_centres`."""

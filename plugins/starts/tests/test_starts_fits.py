@@ -9,8 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intel_starts import KMeansStartSpec, MixtureStartSpec, best_mixture, nearest_centres
-from intel_starts.graph import modularities
+from intel_starts import KMeansStartSpec, MixtureStartSpec, best_mixture, joined_mixture, nearest_centres
 from sklearn.mixture import GaussianMixture
 
 from intel_core import DataError, fit
@@ -20,7 +19,12 @@ from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.recipe.starts import FoundClusters, StartData
 
 SHARES = (0.5, 0.3, 0.14, 0.06)
-FINDERS = {"mixture": best_mixture, "kmeans": nearest_centres}
+FINDERS = {"mixture": best_mixture, "joined": joined_mixture, "kmeans": nearest_centres}
+SPECS: dict[str, Any] = {
+    "mixture": MixtureStartSpec(of="values", choose="likelihood", fits=4),
+    "joined": MixtureStartSpec(of="values", choose="neighbours", fits=4),
+    "kmeans": KMeansStartSpec(of="values", fits=4),
+}
 each_finder = pytest.mark.parametrize("finder", FINDERS)
 
 
@@ -57,11 +61,10 @@ def test_a_mixture_finds_unequal_clusters_better_than_k_means() -> None:
     assert sum(a > b for a, b in zip(mixtures, centres, strict=True)) >= 4
 
 
-@pytest.mark.parametrize("by", ["likelihood", "modularity"])
-def test_of_several_mixtures_the_best_is_taken(by: Any) -> None:
+def test_of_several_mixtures_the_most_likely_is_taken() -> None:
     """Here from fits that are made one by one."""
     x, _ = unequal(3, n=400)
-    found = best_mixture(x, 7, 6, 20_000, 0, by)
+    found = best_mixture(x, 7, 6, 20_000, 0)
     random = np.random.default_rng(0)
     models = [
         GaussianMixture(
@@ -70,12 +73,57 @@ def test_of_several_mixtures_the_best_is_taken(by: Any) -> None:
         for begins in ("kmeans", "k-means++") * 3
     ]
     parts = [model.predict(x) for model in models]
-    scores = modularities(x, parts, 7) if by == "modularity" else [float(model.lower_bound_) for model in models]
-    best = int(np.argmax(scores))
+    likelihoods = [float(model.lower_bound_) for model in models]
+    best = int(np.argmax(likelihoods))
     assert torch.equal(found.cluster, torch.from_numpy(parts[best]))
-    assert found.facts[by if by == "modularity" else "log_likelihood"] == pytest.approx(scores[best], abs=1e-4)
+    assert found.facts["log_likelihood"] == pytest.approx(likelihoods[best], abs=1e-4)
     others = [torch.from_numpy(part) for index, part in enumerate(parts) if index != best]
     assert found.facts["agreement"] == pytest.approx(np.mean([agreement(found, o, 7) for o in others]), abs=1e-4)
+
+
+def bent(seed: int, sizes: tuple[int, ...] = (400, 240, 110, 50)) -> tuple[np.ndarray, torch.Tensor]:
+    """Clusters along arcs of circles, in five dimensions, of unequal sizes, and to which each row belongs."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for number, size in enumerate(sizes):
+        angle = random.uniform(0, 1.6 * np.pi, size) + random.uniform(0, 2 * np.pi)
+        arc = np.zeros((size, 5))
+        arc[:, :2] = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        arc[:, 2] = 1.5 * number
+        parts.append(arc + 0.06 * random.normal(size=(size, 5)))
+    x = np.concatenate(parts)
+    return x / x.std(), torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+
+
+def test_clusters_that_are_not_gaussian_are_found_by_their_neighbours() -> None:
+    for seed in range(3):
+        x, true = bent(seed)
+        found = joined_mixture(x, 4, 8, 20_000, seed)
+        assert agreement(found, true) > 0.75
+        assert agreement(best_mixture(x, 4, 8, 20_000, seed), true) < 0.2
+        assert agreement(joined_mixture(x, 4, 8, 500, seed), true) > 0.5  # the others ask their neighbours
+
+
+def test_of_several_joined_mixtures_the_most_typical_is_taken() -> None:
+    x, true = bent(0)
+    fits = [joined_mixture(x, 4, 1, 20_000, seed) for seed in range(8)]
+    typical = joined_mixture(x, 4, 8, 20_000, 0)
+    assert typical.facts["agreement"] > 0.8
+    assert agreement(typical, true) >= np.median([agreement(fit, true) for fit in fits])
+
+
+def test_a_second_view_counts_only_where_it_tells_the_same_clusters() -> None:
+    x, true = bent(1)
+    random = np.random.default_rng(0)
+    clear = np.eye(4)[true] + 0.1 * random.normal(size=(len(x), 4))
+    noise = random.normal(size=(len(x), 4))
+    blurred = x + 0.1 * random.normal(size=x.shape)
+    alone = joined_mixture(blurred, 4, 4, 20_000, 0)
+    helped = joined_mixture(blurred, 4, 4, 20_000, 0, also=lambda rows: clear[rows])
+    misled = joined_mixture(blurred, 4, 4, 20_000, 0, also=lambda rows: noise[rows])
+    assert (alone.facts["views"], helped.facts["views"], misled.facts["views"]) == (1, 2, 1)
+    assert agreement(helped, true) > agreement(alone, true) + 0.05
+    assert agreement(misled, true) > agreement(alone, true) - 0.05
 
 
 @each_finder
@@ -84,10 +132,9 @@ def test_columns_of_other_units_and_constant_ones_change_nothing(finder: str) ->
     wide = np.concatenate([x, np.full((len(x), 2), 7.0)], axis=1)
     found, more = (FINDERS[finder](values, 4, 4, 20_000, 0) for values in (x, wide))
     assert agreement(found, more.cluster) > 0.99
-    spec = MixtureStartSpec if finder == "mixture" else KMeansStartSpec
     units = torch.from_numpy(wide * 10.0 ** np.arange(10)).float()
-    in_units = spec(of="values").find(given_data(units, 4))
-    plain = spec(of="values").find(given_data(torch.from_numpy(x).float(), 4))
+    in_units = SPECS[finder].find(given_data(units, 4))
+    plain = SPECS[finder].find(given_data(torch.from_numpy(x).float(), 4))
     assert agreement(in_units, plain.cluster) > 0.99
     if finder == "mixture":
         assert agreement(found, true) > 0.9
@@ -104,7 +151,7 @@ def test_always_the_same_and_with_another_seed_perhaps_others(finder: str) -> No
 @each_finder
 def test_all_rows_are_assigned_though_some_are_fitted(finder: str) -> None:
     x, true = unequal(0, n=4000)
-    assert agreement(FINDERS[finder](x, 4, 4, 500, 0), true) > {"mixture": 0.9, "kmeans": 0.5}[finder]
+    assert agreement(FINDERS[finder](x, 4, 4, 500, 0), true) > {"mixture": 0.9, "joined": 0.6, "kmeans": 0.5}[finder]
 
 
 # --- tables of all shapes ----------------------------------------------------------------------------------------
@@ -144,8 +191,7 @@ SHAPES = (
 @pytest.mark.filterwarnings("error")
 def test_some_clusters_are_found_in_any_table(finder: str, shape: str) -> None:
     x, k = rows(shape)
-    spec: Any = {"mixture": MixtureStartSpec, "kmeans": KMeansStartSpec}[finder](fits=2, examples=100, of="values")
-    found = spec.find(given_data(torch.from_numpy(x).float(), k))
+    found = SPECS[finder].model_copy(update={"fits": 2, "examples": 100}).find(given_data(torch.from_numpy(x).float(), k))
     assert found.cluster.shape == (len(x),)
     assert 0 <= int(found.cluster.min()) <= int(found.cluster.max()) < k
     assert all(np.isfinite(value) for value in found.facts.values())
@@ -156,17 +202,16 @@ def test_some_clusters_are_found_in_any_table(finder: str, shape: str) -> None:
 def test_small_tables_of_any_scale(n: int, d: int, k: int, seed: int, scale: float) -> None:
     x = np.round(np.random.default_rng(seed % 1000).normal(size=(n, d))) * scale
     k = min(k, n)
-    for spec in (MixtureStartSpec(fits=1, of="values"), KMeansStartSpec(fits=1, of="values")):
-        found = spec.find(given_data(torch.from_numpy(x).float(), k, seed=seed))
+    for spec in SPECS.values():
+        found = spec.model_copy(update={"fits": 1}).find(given_data(torch.from_numpy(x).float(), k, seed=seed))
         assert found.cluster.shape == (n,)
         assert 0 <= int(found.cluster.min()) <= int(found.cluster.max()) < k
 
 
 @each_finder
 def test_more_clusters_than_examples_are_refused(finder: str) -> None:
-    spec = {"mixture": MixtureStartSpec, "kmeans": KMeansStartSpec}[finder]()
     with pytest.raises(DataError, match="4 clusters cannot be found in 3 training examples"):
-        spec.find(given_data(torch.zeros(3, 2), 4))
+        SPECS[finder].find(given_data(torch.zeros(3, 2), 4))
 
 
 # --- of what -----------------------------------------------------------------------------------------------------
