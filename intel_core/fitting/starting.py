@@ -23,7 +23,7 @@ from intel_core.errors import PluginError, RunError, SpecError
 from intel_core.fitting.encoding import posterior_means
 from intel_core.helpers.cluster_scores import ClusterScores, cluster_scores
 from intel_core.helpers.parts_of_mapping import clustering_of
-from intel_core.helpers.shares import TakesShares
+from intel_core.helpers.shares import TakesShares, Turns
 from intel_core.model.objectives import Objective, Terms
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
@@ -117,15 +117,21 @@ class StartedObjective:
 
     def _find(self, trainer: Trainer) -> None:
         """Find the clusters, let the mapping take their shares, and keep them with the run."""
-        processes, first = trainer.processes, list[FoundClusters]()
+        processes, first = trainer.processes, list[tuple[FoundClusters, Tensor]]()
         with processes.agreeing():
             if processes.is_first:
-                first = [_found(self.start, trainer, self._part)]
-        packed = processes.from_first(lambda: _packed(first[0]))
+                y = _encoded(trainer)
+                found = _found(self.start, trainer, self._part, y)
+                first = [(found, _centres(y[:, list(self._dims)], found.cluster, self._part.n_clusters))]
+        packed = processes.from_first(lambda: _packed(first[0][0]) | {"centres": first[0][1]})
+        centres = packed.pop("centres")
         sizes = torch.bincount(packed["cluster"][packed["cluster"] >= 0], minlength=self._part.n_clusters)
         with processes.agreeing(), made_by("set_proportions() of the mapping"), torch.no_grad():
             if isinstance(self._part, TakesShares):
                 self._part.set_proportions(_shares(sizes))
+        with processes.agreeing(), made_by("turn_towards() of the mapping"), torch.no_grad():
+            if isinstance(self._part, Turns):
+                self._part.turn_towards(centres)
         processes.share(trainer.model)
         with processes.agreeing(), made_by("assign() of the mapping"):
             scores = cluster_scores(self._part, len(self._dims))
@@ -133,7 +139,7 @@ class StartedObjective:
         self._take(packed)
         with processes.agreeing():
             if first and trainer.folder is not None:
-                facts = {**first[0].facts, "sizes": sizes.tolist(), "scores_agree": round(scores.agreement, 4)}
+                facts = {**first[0][0].facts, "sizes": sizes.tolist(), "scores_agree": round(scores.agreement, 4)}
                 files.write_bytes(trainer.folder / FILE, checkpoint.to_bytes(packed))
                 files.write_text(
                     trainer.folder / contents.START_FILE, json.dumps({"step": trainer.step, **facts}, indent=2) + "\n"
@@ -214,10 +220,10 @@ def share_start(trainer: Trainer) -> None:
 
 
 @torch.no_grad()
-def _found(start: StartSpec, trainer: Trainer, part: Clustering) -> FoundClusters:
-    """What a start finds in the encodings of the training data, held to its contract."""
+def _found(start: StartSpec, trainer: Trainer, part: Clustering, y: Tensor) -> FoundClusters:
+    """What a start finds in the encodings `y` of the training data, held to its contract."""
     train, what = trainer.dataset.train, f"start {start}"
-    given = StartData(_encoded(trainer), train, part.n_clusters, stream(trainer.settings.seed, "start"))
+    given = StartData(y, train, part.n_clusters, stream(trainer.settings.seed, "start"))
     with made_by(what):
         found: object = start.find(given)
     if not isinstance(found, FoundClusters) or not isinstance(found.cluster, Tensor):
@@ -250,6 +256,14 @@ def _encoded(trainer: Trainer) -> Tensor:
     if not bool(torch.isfinite(y).all()):
         raise RunError("the start cannot be found: some examples are encoded as numbers that are not finite")
     return y
+
+
+def _centres(y: Tensor, cluster: Tensor, clusters: int) -> Tensor:
+    """The mean encoding of each cluster, ``(K, d)``; of one without examples, that of all."""
+    rows, y = cluster >= 0, y.double()
+    sums = torch.zeros(clusters, y.shape[1], dtype=y.dtype).index_add_(0, cluster[rows].long(), y[rows])
+    counts = torch.bincount(cluster[rows], minlength=clusters).unsqueeze(1)
+    return torch.where(counts > 0, sums / counts.clamp(min=1), y.mean(0)).float()
 
 
 def _packed(found: FoundClusters) -> dict[str, Tensor]:

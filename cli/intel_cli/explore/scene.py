@@ -17,6 +17,7 @@ from intel_core.data.values import to_float
 from intel_core.errors import DataError
 from intel_core.evaluation.clusters import clusters_of, draws_within
 from intel_core.helpers.own_prior import own_prior
+from intel_core.helpers.turning import OwnAxes, own_axes
 from intel_core.randomness import stream
 
 if TYPE_CHECKING:
@@ -51,9 +52,12 @@ class Scene:
         self._clusters = clusters_of(run.model)
         self._examples = None if self._x is None else examples_of(dataset, torch.arange(len(self._x)), encoding)
         names = () if dataset is None else dataset.class_names
-        mapping = run.model.mapping
-        self._behind = Backdrop(mapping, self.mean, labels, names, own_prior(run.model))
-        self._planes = [plane for plane, _ in chosen_planes(mapping, self.mean)]
+        prior = own_prior(run.model)
+        # All that the page shows and asks of y is along the mapping's own axes, if it has turned from those of y.
+        self._turned = own_axes(run.model.mapping) if prior is None else OwnAxes(run.model.mapping, None)
+        shown = None if self.mean is None else self._turned.into(self.mean)
+        self._behind = Backdrop(self._turned.mapping, shown, labels, names, prior)
+        self._planes = [plane for plane, _ in chosen_planes(self._turned.mapping, shown)]
         self._images = len(run.model.x_shape) == 3
         known = None if self._x is None else to_float(self._x[:200]).cpu()
         self._limits = limits_of(known, run.info["data"].get("support", "unit")) if known is not None else (0.0, 1.0)
@@ -104,11 +108,15 @@ class Scene:
         model = self.run.model
         if len(y) != model.y_dim or not all(math.isfinite(v) and abs(v) <= _LIMIT for v in y):
             raise DataError(f"y must be {model.y_dim} numbers between {-_LIMIT:g} and {_LIMIT:g}")
-        at = torch.tensor([y], device=self.run.model_device)
+        at = self._turned.back(torch.tensor([y], device=self.run.model_device))
         z = model.mapping(at)
         x = self.run.decode(z.cpu(), standardised=True)
         cluster = None if self._clusters is None else int(self._clusters.assign(at)[0])
-        return {"z": [float(f"{v:.4g}") for v in z[0].tolist()], "cluster": cluster, **self._shown(x)}
+        return {
+            "z": self._told(z[0]),
+            "cluster": cluster,
+            **self._shown(x),
+        }
 
     def example(self, index: int) -> dict[str, Any]:
         """The posterior mean of a test example, its label, and the example itself.
@@ -123,7 +131,7 @@ class Scene:
         if self._labels is not None and self.dataset is not None:
             label = label_name(int(self._labels[index]), self.dataset.class_names)
         shown = self._shown(to_float(self._x[index : index + 1]).cpu())
-        return {"y": [float(f"{v:.4g}") for v in self.mean[index].tolist()], "label": label, **shown}
+        return {"y": self._told(self.mean[index]), "label": label, **shown}
 
     def draw(self, seed: int, cluster: int | None = None) -> dict[str, Any]:
         """A draw of y from the prior, or from its part in one cluster.
@@ -136,11 +144,15 @@ class Scene:
             generator = torch.Generator(self.run.model_device).manual_seed(stream(seed, "explore"))
             clusters, path = self._clusters, str(self.run.path)
             y = draws_within(clusters, cluster, 1, lambda n: self.run.draw_y(n, generator), path)[0]
-            return {"y": [float(f"{v:.4g}") for v in y.tolist()]}
+            return {"y": self._told(y)}
         generator = torch.Generator().manual_seed(stream(seed, "explore"))
         prior = own_prior(self.run.model)
         y = torch.randn(self.run.model.y_dim, generator=generator) if prior is None else prior.draws(1, generator)[0]
-        return {"y": [float(f"{v:.4g}") for v in y.tolist()]}
+        return {"y": self._told(y)}
+
+    def _told(self, point: Tensor) -> list[float]:
+        """Coordinates of a y or a z along the axes that the page shows."""
+        return [float(f"{v:.4g}") for v in self._turned.into(point).tolist()]
 
     def clusters(self) -> dict[str, Any]:
         """Each cluster: its share of the test examples and of the prior, samples and its most probable examples."""

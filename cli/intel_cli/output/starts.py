@@ -16,12 +16,13 @@ __all__ = ["found_by", "phase", "planned", "shares_text", "started"]
 _FEW = 12
 _WORDS = {
     "fits": "the best of {} fits",
+    "parts": "joined from {} Gaussians",
     "agreement": "all fits agree with it by an NMI of {} on average",
     "labels": "{} labels known",
     "file": "read from {}",
 }
 """How facts are said that starts of this project tell; others are shown by their names."""
-_APART = ("step", "sizes", "shares", "spec", "log_likelihood", "modularity", "distance", "scores_agree")
+_APART = ("step", "sizes", "shares", "spec", "log_likelihood", "modularity", "views", "distance", "scores_agree")
 """What is said in words of its own, or stays in the file."""
 _DOUBTFUL = 0.95
 

@@ -14,6 +14,7 @@ from intel_cli.pictures.prior import DASHES, contours, curve, draws, precise, z_
 from intel_cli.pictures.style import GREY, INK, figure, styled
 from intel_core.helpers.own_prior import UnderPrior
 from intel_core.helpers.parts_of_mapping import clustering_of, parts_of
+from intel_core.helpers.turning import OwnAxes, own_axes
 from intel_core.mappings.contract import Declared
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def latent_panels(
     class_names: Sequence[str],
     prior: OwnPrior | None = None,
 ) -> Figure:
-    """Posterior means in y, and the same points in z.
+    """Posterior means in y, and the same points in z; along the mapping's own axes, if it has turned from those of y.
 
     Args:
         mapping: g.
@@ -65,7 +66,8 @@ def latent_panels(
         class_names: what the labels are called.
         prior: the run's own prior, if it is not N(0, I).
     """
-    mapping, mean = precise(mapping, mean.cpu())
+    straight = own_axes(mapping) if prior is None else OwnAxes(mapping, None)
+    mapping, mean = precise(straight.mapping, straight.into(mean.cpu()))
     plane = plane_of(mapping, mean)
     groups = by_label(mapping, mean, labels, class_names)
     z = mapping(mean)
@@ -77,7 +79,7 @@ def latent_panels(
         left, right = made.subplots(1, 2)
         draw_points(left, mean[:, plane], groups, coordinate_names("y", plane))
         draw_points(right, z[:, z_dims], groups, coordinate_names("z", z_dims))
-        left.set_title("posterior means in $y$")
+        left.set_title("posterior means in $y$" if straight.axes is None else "posterior means in $y$, turned")
         right.set_title("the same points in $z = g(y)$")
         _draw_prior(left, right, g_of_prior, plane, z_dims, prior)
         set_limits(left, mean[:, plane], at_least=3.6)

@@ -20,6 +20,7 @@ from intel_cli.pictures.style import LIGHT
 from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
 from intel_core.helpers.own_prior import UnderPrior
 from intel_core.helpers.parts_of_mapping import clusterings_of, elements, planes_of
+from intel_core.helpers.turning import OwnAxes, own_axes
 from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:
@@ -121,10 +122,13 @@ def latent(
     class_names: Sequence[str],
     prior: OwnPrior | None = None,
 ) -> Latent:
-    """The planes of a run; see `Backdrop`."""
+    """The planes of a run, along the mapping's own axes if it has turned from those of y; see `Backdrop`."""
+    straight = own_axes(mapping) if prior is None else OwnAxes(mapping, None)
+    mapping, mean = straight.mapping, None if mean is None else straight.into(mean)
     chosen = chosen_planes(mapping, mean)
     behind = Backdrop(mapping, mean, labels, class_names, prior)
-    planes = [behind.plane(plane, why) for plane, why in chosen]
+    turned = "" if straight.axes is None else "; y and z are turned to the cells' axes"
+    planes = [behind.plane(plane, why + turned) for plane, why in chosen]
     return Latent(planes, behind.legend, behind.what, behind.drawn, behind.of)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from intel_cluster.diagnosis import describe_clusters
 from intel_cluster.split import Split
+from intel_cluster.turn import Turn
 from intel_core.helpers.geometry import widened
 from intel_core.mappings.properties import Hoelder, Properties
 
@@ -39,6 +40,7 @@ class ClusterMapping(nn.Module):
     Args:
         splits: the cuts, for consecutive dimensions of y.
         y_dim: number of dimensions of y.
+        turn: whether the cuts can be turned to other directions, see `turn_towards`.
 
     Raises:
         ValueError: if the cuts need more dimensions than there are.
@@ -54,16 +56,18 @@ class ClusterMapping(nn.Module):
 
     strength: Tensor
 
-    def __init__(self, splits: Sequence[Split], y_dim: int) -> None:
+    def __init__(self, splits: Sequence[Split], y_dim: int, turn: bool = False) -> None:
         super().__init__()
         self.y_dim = self.z_dim = y_dim
         self.splits = nn.ModuleList(splits)
-        rest = y_dim - sum(split.width for split in splits)
+        width = sum(split.width for split in splits)
+        rest = y_dim - width
         if rest < 0:
             raise ValueError(f"{y_dim - rest} dimensions are to be cut, there are {y_dim}")
         self.register_buffer("strength", torch.ones(()))
         self.register_load_state_dict_post_hook(_follow_strength)  # type: ignore[no-untyped-call]  # torch's own gap
         self._widths = [split.width for split in splits] + ([rest] if rest else [])
+        self.turn = Turn(width, y_dim) if turn else None
 
     def set_strength(self, strength: float) -> None:
         """Multiply all displacements; with 1, g is the whole mapping, with 0 the identity, and always a bijection.
@@ -83,15 +87,50 @@ class ClusterMapping(nn.Module):
         return cast("list[Split]", list(self.splits))
 
     def _blocks(self, y: Tensor) -> tuple[Tensor, ...]:
-        """The dimensions of each cut, then those that pass through, if any; in float32 or float64."""
+        """The coordinates of each cut, then the dimensions that pass through, if any; in float32 or float64."""
         wide = widened(y)
+        if self.turn is not None and self.turn.is_turned:
+            return torch.split(self.turn.into(wide), [cut.width for cut in self._cuts()], dim=-1)
         return (wide,) if len(self._widths) == 1 else torch.split(wide, self._widths, dim=-1)
 
     def _map_blocks(self, y: Tensor, maps: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
         blocks = self._blocks(y)
         mapped = [go(block) for go, block in zip(maps, blocks, strict=False)]
+        if self.turn is not None and self.turn.is_turned:
+            moved = [after - before for after, before in zip(mapped, blocks, strict=True)]
+            return (widened(y) + self.turn.back(torch.cat(moved, dim=-1))).to(y.dtype)
         joined = mapped[0] if len(blocks) == 1 else torch.cat([*mapped, *blocks[len(mapped) :]], dim=-1)
         return joined.to(y.dtype)
+
+    @torch.no_grad()
+    def turn_towards(self, centres: Tensor) -> None:
+        """Turn the cuts so that each cluster's cell lies where its centre is, as far as a rotation can.
+
+        Args:
+            centres: of each cluster in y, ``(K, y_dim)``. Nothing happens if the mapping was made without a turn.
+
+        >>> from intel_cluster import ClusterSpec
+        >>> mapping = ClusterSpec(k=3).build(2)
+        >>> centres = torch.tensor([[0.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+        >>> mapping.turn_towards(centres)
+        >>> mapping.assign(centres)
+        tensor([0, 1, 2])
+        """
+        if self.turn is not None:
+            found = torch.zeros(1, 0, dtype=torch.float64)
+            for cut in self._cuts():
+                own = cut.directions()
+                found = torch.cat([found.repeat_interleave(len(own), 0), own.repeat(len(found), 1)], dim=1)
+            self.turn.towards(centres, found)
+
+    def directions(self) -> Tensor | None:
+        """The orthonormal directions of y that are cut, ``(width, y_dim)``; None if they are its first axes."""
+        return self.turn.exact if self.turn is not None and self.turn.is_turned else None
+
+    def turn_back(self) -> None:
+        """Cut along the first axes again."""
+        if self.turn is not None:
+            self.turn.undo()
 
     def forward(self, y: Tensor) -> Tensor:
         """``z = g(y)``, ``(..., y_dim) -> (..., y_dim)``."""
@@ -169,13 +208,17 @@ class ClusterMapping(nn.Module):
     def properties(self) -> Properties:
         """Continuous and injective, with K clusters.
 
+        Where the cuts are turned, no plane of two axes shows them, and their places are not declared.
+
         It is Hölder continuous: φ is concave with φ(0) = 0, so for points at distance h, on two sides of a boundary or
         on one, the images are at most ``h + 2 φ(h/2) <= h + 2^(1-c2) c1 h^c2`` apart in each cut.
         """
         cuts = self._cuts()
         starts = [sum(self._widths[:i]) for i in range(len(cuts))]
         # Of a simplex, the first two coordinates show all cells; see `corners`.
-        planes = tuple((start, start + 1) for start, cut in zip(starts, cuts, strict=True) if cut.width > 1)
+        planes: tuple[tuple[int, int], ...] = tuple(
+            (start, start + 1) for start, cut in zip(starts, cuts, strict=True) if cut.width > 1
+        )
         phis = [cut.displacement for cut in cuts]
         steepest = max(2 ** (1 - phi.c2) * phi.c1 for phi in phis)
         places = [
@@ -183,6 +226,8 @@ class ClusterMapping(nn.Module):
             for start, cut in zip(starts, cuts, strict=True)
         ]
         every = [place for of_cut in places for place in of_cut]
+        if self.directions() is not None:  # none of them lies along axes of y
+            planes, every = (), []
         return Properties(
             continuous=True,
             injective=True,

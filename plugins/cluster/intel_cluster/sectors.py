@@ -231,6 +231,12 @@ class SectorSplit(Split):
         if self.learnable:
             self.u.copy_(shares.detach().clamp(min=1e-6).log())
 
+    def directions(self) -> Tensor:
+        """The bisectors."""
+        shares = self.proportions().detach().double().cpu()
+        angle = self.phase + TURN * (shares.cumsum(0) - shares / 2)
+        return torch.stack([torch.cos(angle), torch.sin(angle)], dim=-1)
+
     def places(self) -> tuple[Locus, ...]:
         """The origin, and the boundary ray before each sector and its bisector.
 

@@ -288,6 +288,10 @@ class SimplexSplit(Split):
             b = threshold(tuple((wanted / wanted.sum()).tolist()))
             self.b.copy_(torch.tensor(b, dtype=torch.float64).reshape(self.b.shape))
 
+    def directions(self) -> Tensor:
+        """See `corners`."""
+        return corners(self.k)
+
     def places(self) -> tuple[Locus, ...]:
         """The point b at which all cells meet, the facets between two of them, and the kinks within them.
 

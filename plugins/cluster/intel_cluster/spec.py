@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ClusterSpec"]
 
 _PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"c1": 1.5, "c2": 0.5, "eps": 0.1, "split": "auto"},
-    "paper": {"c1": 5.0, "c2": 0.2, "eps": 1e-3, "split": "sectors", "learnable": False},
+    "default": {"c1": 1.5, "c2": 0.5, "eps": 0.1, "split": "auto", "turn": True},
+    "paper": {"c1": 5.0, "c2": 0.2, "eps": 1e-3, "split": "sectors", "learnable": False, "turn": False},
 }
 """Defaults by preset. Where `learnable` is missing, proportions are learned unless they are given."""
 
@@ -130,13 +130,25 @@ class ClusterSpec(MappingSpec):
         "unset 0.1, paper: 0.001",
     )
 
+    turn: bool | None = Field(
+        None,
+        description="let a start turn the cells to where it finds the clusters, whatever the directions of y; if unset "
+        "true, paper: false",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _read_earlier(cls, values: Any) -> Any:
-        """A text of an earlier version, which wrote every setting: `auto` was sectors, and `line` is a simplex now."""
-        if isinstance(values, Mapping) and cls.model_fields.keys() - values.keys() == {"preset"}:
+        """A text of an earlier version, which wrote every setting that there was.
+
+        First there was no preset, `auto` was sectors, and `line` what is a simplex now; then there was no turn.
+        """
+        missing = cls.model_fields.keys() - values.keys() if isinstance(values, Mapping) else set()
+        if missing == {"turn"}:
+            return {**values, "turn": False}
+        if missing == {"preset", "turn"}:
             earlier = {"auto": "sectors", "line": "simplex"}
-            return {**values, "split": earlier.get(values["split"], values["split"])}
+            return {**values, "split": earlier.get(values["split"], values["split"]), "turn": False}
         if isinstance(values, Mapping) and values.get("split") == "line":
             raise ValueError("split=line is split=simplex now")
         return values
@@ -261,7 +273,8 @@ class ClusterSpec(MappingSpec):
         else:
             cuts = [SectorSplit(p, displacement, self.phase, learned) for p in shares]
         follow = learned and self.estimator == "mass"
-        return LearnedClusterMapping(cuts, y_dim) if follow else ClusterMapping(cuts, y_dim)
+        made = LearnedClusterMapping if follow else ClusterMapping
+        return made(cuts, y_dim, bool(self.turn))
 
     def _is_simplex(self, y_dim: int) -> bool:
         """Whether simplices are cut, and not sectors.

@@ -99,6 +99,10 @@ class Split(nn.Module):
         """Make the shares of the prior these, shape ``(k,)``; nothing happens where they are fixed."""
         raise NotImplementedError
 
+    def directions(self) -> Tensor:
+        """The unit vector along the middle of each cell, ``(k, width)``, float64, on the CPU."""
+        raise NotImplementedError
+
     def places(self) -> tuple[Locus, ...]:
         """The loci at which g is not smooth, in the cut's own dimensions."""
         raise NotImplementedError
