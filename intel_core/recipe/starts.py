@@ -80,7 +80,7 @@ class StartSpec(ComponentSpec):
     hold: float = Field(
         0.75, gt=0, le=1, description="share of the training over which the pull towards the found clusters falls to 0"
     )
-    pull: float = Field(15.0, ge=0, le=1e6, description="weight of that pull when it begins, per nat of cross-entropy")
+    pull: float = Field(10.0, ge=0, le=1e6, description="weight of that pull when it begins, per nat of cross-entropy")
 
     @property
     def lasting_pull(self) -> float:

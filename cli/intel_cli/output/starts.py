@@ -19,6 +19,8 @@ _WORDS = {
     "parts": "joined from {} Gaussians",
     "agreement": "all fits agree with it by an NMI of {} on average",
     "labels": "{} labels known",
+    "by": "the others by their {}",
+    "labels_agree": "clusters that were found without labels agree with them in {} of their examples",
     "file": "read from {}",
 }
 """How facts are said that starts of this project tell; others are shown by their names."""

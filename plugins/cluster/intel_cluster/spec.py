@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ClusterSpec"]
 
 _PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"c1": 1.5, "c2": 0.5, "eps": 0.1, "split": "auto", "turn": True},
+    "default": {"c1": 0.5, "c2": 0.5, "eps": 0.1, "split": "auto", "turn": True},
     "paper": {"c1": 5.0, "c2": 0.2, "eps": 1e-3, "split": "sectors", "learnable": False, "turn": False},
 }
 """Defaults by preset. Where `learnable` is missing, proportions are learned unless they are given."""
@@ -97,7 +97,7 @@ class ClusterSpec(MappingSpec):
         "c1=5, c2=0.2, eps=0.001 and fixed proportions",
     )
     c1: PositiveFloat | None = Field(
-        None, le=1e6, description="displacement at distance 1 from the boundary; 1.5 if unset, paper: 5"
+        None, le=1e6, description="displacement at distance 1 from the boundary; 0.5 if unset, paper: 5"
     )
     c2: float | None = Field(None, gt=0, le=1, description="exponent of the displacement; if unset 0.5, paper: 0.2")
     learnable: bool | None = Field(

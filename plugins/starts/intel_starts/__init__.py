@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from intel_starts.labels import LabelsStartSpec as LabelsStartSpec
     from intel_starts.specs import KMeansStartSpec as KMeansStartSpec
     from intel_starts.specs import MixtureStartSpec as MixtureStartSpec
+    from intel_starts.spreading import classes_by_labels as classes_by_labels
     from intel_starts.spreading import spread_labels as spread_labels
 
 __version__ = "0.1.0"
@@ -26,7 +27,7 @@ _HOMES = {
     "from_file": ("FileStartSpec",),
     "labels": ("LabelsStartSpec",),
     "specs": ("KMeansStartSpec", "MixtureStartSpec"),
-    "spreading": ("spread_labels",),
+    "spreading": ("classes_by_labels", "spread_labels"),
 }
 
 __getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

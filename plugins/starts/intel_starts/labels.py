@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, JsonValue, PositiveInt
 
 from intel_core.errors import DataError
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
@@ -21,8 +21,17 @@ class LabelsStartSpec(StartSpec):
     """The classes of the data: cluster k is the k-th class. With few labels the training becomes semi-supervised.
 
     A label of -1 is none. Examples without a label take that of their neighbours, among the encodings and among the
-    values; the labelled ones go on to be pulled to their cluster with ``weight`` until the training ends.
+    values, or of their cluster, if there are clusters that the labelled examples confirm; the labelled ones go on to be
+    pulled to their cluster with ``weight`` until the training ends.
     """
+
+    pull: float = Field(
+        30.0,
+        ge=0,
+        le=1e6,
+        description="weight of the pull when it begins, per nat of cross-entropy; more than of other starts, since "
+        "labels say what the clusters are to be",
+    )
 
     count: PositiveInt | None = Field(
         None, description="use only so many labels, equally many of each class and chosen by the seed; all by default"
@@ -52,18 +61,19 @@ class LabelsStartSpec(StartSpec):
         """
         import torch
 
-        from intel_starts.spreading import spread_labels
+        from intel_starts.spreading import classes_by_labels
         from intel_starts.views import values_of
 
         labels = _classes(given.train, given.clusters)
         known = labels if self.count is None else _a_few(labels, self.count, given)
         certain = known >= 0
-        cluster = known
+        cluster, facts = known, dict[str, JsonValue]()
         if self.spread and not bool(certain.all()):
             y = given.y.double().numpy()
             also = values_of(given, self.examples + int(certain.sum()))
-            cluster = torch.from_numpy(spread_labels(y, known.numpy(), self.examples, given.seed, also))
-        return FoundClusters(cluster, certain, {"labels": int(certain.sum())})
+            found, facts = classes_by_labels(y, known.numpy(), self.examples, given.seed, also)
+            cluster = torch.from_numpy(found)
+        return FoundClusters(cluster, certain, {"labels": int(certain.sum()), **facts})
 
 
 def _classes(train: Split, k: int) -> Tensor:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 from scipy import sparse
+from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.semi_supervised import LabelSpreading
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from intel_starts.fits import joined_mixture
 from intel_starts.graph import moved, neighbour_graph
 from intel_starts.views import Values, second_graph
 
-__all__ = ["spread_labels"]
+__all__ = ["classes_by_labels", "spread_labels"]
 
 _CLAMPING = 0.99
 """How much a row hears its neighbours rather than its first label (alpha of Zhou et al., 2004)."""
 _ITERATIONS = 200
 _NEAREST = 5
+_FITS = 8
+LEAST_AGREEMENT = 0.8
 _FLOOR = 1e-6
 
 
@@ -86,6 +92,60 @@ def spread_labels(
             nearest = KNeighborsClassifier(min(_NEAREST, len(sure))).fit(values[sure], found[sure])
             found[left] = nearest.predict(values[left])
     return found
+
+
+def classes_by_labels(
+    values: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    examples: int,
+    seed: int,
+    also: Values | None = None,
+) -> tuple[NDArray[np.int64], dict[str, JsonValue]]:
+    r"""A label for every row: that of its neighbours, or of most labelled rows in its cluster.
+
+    As many clusters as there are classes are found without labels (`intel_starts.fits.joined_mixture`) and matched one
+    to one with the classes by the labelled rows. Their labels are taken, where no label is given, unless the labelled
+    rows agree with them less often, by more than a standard error, than `spread_labels` does, or in less than four
+    fifths: with few labels, clusters know more of the boundaries between classes; if classes are no clusters, the
+    labelled rows say so.
+
+    Args:
+        values: as the others, of `spread_labels`.
+        labels: see there.
+        examples: see there.
+        seed: see there.
+        also: see there.
+
+    Returns:
+        The labels, and facts: ``by``, clusters or neighbours, and ``labels_agree``, the share of the labelled rows
+        whose label is that of their cluster.
+
+    >>> random = np.random.default_rng(0)
+    >>> rows = np.concatenate([random.normal(m, 0.1, (100, 2)) for m in (0.0, 1.0)])
+    >>> given = np.full(200, -1)
+    >>> given[[0, 100]] = 0, 1
+    >>> found, facts = classes_by_labels(rows, given, 200, seed=0)
+    >>> found.reshape(2, 100).mean(1).tolist(), facts["by"]
+    ([0.0, 1.0], 'clusters')
+    """
+    spread = spread_labels(values, labels, examples, seed, also)
+    known = np.flatnonzero(labels >= 0)
+    classes, numbers = np.unique(labels[known], return_inverse=True)
+    if len(known) == len(labels) or len(classes) == 1:
+        return spread, {"by": "neighbours"}
+    widest = float(values.std(0).max()) or 1.0
+    cluster = joined_mixture(values / widest, len(classes), _FITS, examples, seed, also=also).cluster.numpy()
+    counts = np.zeros((len(classes), len(classes)))
+    np.add.at(counts, (cluster[known], numbers), 1)
+    of_cluster = linear_sum_assignment(-counts)[1]
+    by_cluster = classes[of_cluster[cluster]]
+    agree = float((by_cluster[known] == labels[known]).mean())
+    error = math.sqrt(max(agree * (1 - agree), 1 / len(known)) / len(known))
+    facts: dict[str, JsonValue] = {"by": "clusters", "labels_agree": round(agree, 4)}
+    if agree < LEAST_AGREEMENT or agree + error < float((by_cluster == spread).mean()):
+        return spread, {**facts, "by": "neighbours"}
+    by_cluster[known] = labels[known]
+    return by_cluster, facts
 
 
 def _shares(graph: sparse.csr_matrix, labels: NDArray[np.int64]) -> NDArray[np.float64]:

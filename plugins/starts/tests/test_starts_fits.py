@@ -191,7 +191,9 @@ SHAPES = (
 @pytest.mark.filterwarnings("error")
 def test_some_clusters_are_found_in_any_table(finder: str, shape: str) -> None:
     x, k = rows(shape)
-    found = SPECS[finder].model_copy(update={"fits": 2, "examples": 100}).find(given_data(torch.from_numpy(x).float(), k))
+    found = (
+        SPECS[finder].model_copy(update={"fits": 2, "examples": 100}).find(given_data(torch.from_numpy(x).float(), k))
+    )
     assert found.cluster.shape == (len(x),)
     assert 0 <= int(found.cluster.min()) <= int(found.cluster.max()) < k
     assert all(np.isfinite(value) for value in found.facts.values())

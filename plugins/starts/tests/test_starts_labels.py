@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intel_starts import LabelsStartSpec, spread_labels
+from intel_starts import LabelsStartSpec, classes_by_labels, spread_labels
 
 from intel_core import DataError, PluginError, fit, hookimpl
 from intel_core.data.dataset import Dataset, Split
@@ -108,6 +108,31 @@ def test_a_part_that_no_label_reaches_takes_the_nearest() -> None:
     labels = np.full(90, -1)
     labels[[0, 30]] = 0, 1
     assert spread_labels(values, labels, 90, 0).reshape(3, 30).mean(1).tolist() == [0.0, 1.0, 1.0]
+
+
+def test_with_few_labels_clusters_know_where_classes_end() -> None:
+    """Long clusters, with the only labels at one end, nearer to the other class than to their own far end."""
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.normal(size=(300, 2)) * (2.0, 0.15) + (0, height) for height in (0.0, 3.0)])
+    true = np.repeat([0, 1], 300)
+    labels = np.full(600, -1)
+    labels[[int(x[:300, 0].argmin()), 300 + int(x[300:, 0].argmax())]] = 0, 1
+    found, facts = classes_by_labels(x, labels, 600, 0)
+    assert facts == {"by": "clusters", "labels_agree": 1.0}
+    assert (found == true).mean() > 0.98
+
+
+def test_classes_that_are_no_clusters_are_left_to_the_neighbours() -> None:
+    """Four clusters, of which the labels join other pairs than lie together."""
+    random = np.random.default_rng(0)
+    places = np.array([(0.0, 0.0), (0.6, 0.0), (5.0, 0.0), (5.6, 0.0)])
+    x = np.concatenate([place + 0.1 * random.normal(size=(100, 2)) for place in places])
+    true = np.repeat([0, 1, 0, 1], 100)
+    labels = np.where(random.random(400) < 0.2, true, -1)
+    found, facts = classes_by_labels(x, labels, 400, 0)
+    assert facts["by"] == "neighbours"
+    assert facts["labels_agree"] < 0.9  # type: ignore[operator]
+    assert (found == true).all()
 
 
 # --- what cannot be taken ----------------------------------------------------------------------------------------
