@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
 from intel_core.recipe.starts import FoundClusters
 from intel_starts.graph import joined, modularity, moved, neighbour_graph
-from intel_starts.views import Values, narrowed, second_graph
+from intel_starts.views import Narrowed, SecondView, Values, second_view
 
 __all__ = ["best_mixture", "joined_mixture", "nearest_centres"]
 
@@ -97,7 +97,7 @@ def joined_mixture(
         parts: components for each cluster; fewer where there would be less than 20 rows for one, or more than 150 in
             all.
         also: a second view of the rows, whose neighbours count as well if it tells the same clusters
-            (`intel_starts.views.second_graph`).
+            (`intel_starts.views.second_view`).
 
     Returns:
         The cluster of each row; and as facts ``parts``, in all, and ``agreement``, the mean normalised mutual
@@ -114,27 +114,28 @@ def joined_mixture(
     random = np.random.default_rng(seed)
     rows = _some(len(values), max(examples, clusters), random)
     with threadpool_limits(1):
-        narrow = narrowed(values, _DIMENSIONS_OF_PARTS, random)
+        narrow = Narrowed(values, _DIMENSIONS_OF_PARTS, random).rows
         fitted = narrow[rows]
         n_parts = max(clusters, min(parts * clusters, _MOST_PARTS, len(fitted) // _ROWS_OF_PART))
         graph = neighbour_graph(fitted)
         found_parts = [
             model.predict(fitted) for model in _mixtures(fitted, n_parts, fits, _ITERATIONS_OF_PARTS, random)
         ]
-        views = 1
+        view: SecondView | None = None
         if also is not None:
             first = _typical(found_parts, n_parts, clusters, graph, random)[0]
-            other = second_graph(graph, also(rows), first, clusters, random)
-            if other is not None:
-                graph, views = graph + other, 2
+            view = second_view(graph, also(rows), first, clusters, random)
+            graph = graph if view is None else graph + view.graph
         best, agreement = _typical(found_parts, n_parts, clusters, graph, random)
         cluster = np.empty(len(values), dtype=np.int64)
         left = np.setdiff1d(np.arange(len(values)), rows)
         cluster[rows] = best
-        if len(left):
-            nearest = NearestNeighbors(n_neighbors=min(_NEAREST, len(fitted))).fit(fitted)
-            cluster[left] = np.asarray(nearest.kneighbors_graph(narrow[left]) @ np.eye(clusters)[best]).argmax(1)
-    facts: dict[str, JsonValue] = {"fits": fits, "parts": n_parts, "views": views}
+        for some in np.array_split(left, -(-len(left) // len(rows))) if len(left) else ():
+            votes = _votes(fitted, narrow[some], best, clusters)
+            if view is not None and also is not None:
+                votes += _votes(view.narrow.rows, view.narrow.of(also(some)), best, clusters)
+            cluster[some] = votes.argmax(1)
+    facts: dict[str, JsonValue] = {"fits": fits, "parts": n_parts, "views": 1 if view is None else 2}
     if fits > 1:
         facts["agreement"] = round(agreement, 4)
     facts["modularity"] = round(modularity(graph, best, clusters), 4)
@@ -184,6 +185,14 @@ def _typical(
     agreements = _agreements(found, clusters)
     best = int(agreements.argmax())
     return found[best], float(agreements[best])
+
+
+def _votes(
+    known: NDArray[np.float64], asked: NDArray[np.float64], cluster: NDArray[np.int64], clusters: int
+) -> NDArray[np.float64]:
+    """How many of each row's nearest known rows are in each cluster, ``(m, K)``."""
+    nearest = NearestNeighbors(n_neighbors=min(_NEAREST, len(known))).fit(known)
+    return np.asarray(nearest.kneighbors_graph(asked) @ np.eye(clusters)[cluster])
 
 
 def _some(n: int, most: int, random: np.random.Generator) -> NDArray[np.int64]:

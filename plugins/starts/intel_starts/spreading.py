@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from intel_starts.fits import joined_mixture
 from intel_starts.graph import moved, neighbour_graph
-from intel_starts.views import Values, second_graph
+from intel_starts.views import Values, second_view
 
 __all__ = ["classes_by_labels", "spread_labels"]
 
@@ -48,7 +48,7 @@ def spread_labels(
         labels: ``(n,)``, -1 for none.
         examples: at most so many rows without a label are in the graph.
         seed: decides which.
-        also: a second view of the rows. If it tells what the first graph finds (`intel_starts.views.second_graph`), the
+        also: a second view of the rows. If it tells what the first graph finds (`intel_starts.views.second_view`), the
             label of a row is that with the largest product of its shares in both.
 
     >>> rows = np.concatenate([np.random.default_rng(0).normal(m, 0.1, (50, 2)) for m in (0.0, 1.0)])
@@ -73,10 +73,10 @@ def spread_labels(
         graph = neighbour_graph(values[rows])
         shares = [_shares(graph, begun)]
         if also is not None:
-            other = second_graph(graph, also(rows), shares[0].argmax(1), len(classes), random)
+            other = second_view(graph, also(rows), shares[0].argmax(1), len(classes), random)
             if other is not None:
-                shares.append(_shares(other, begun))
-                graph = graph + other
+                shares.append(_shares(other.graph, begun))
+                graph = graph + other.graph
         # A row that one graph does not reach has the shares of the other.
         known_by = [np.where(share.sum(1, keepdims=True) > 0, share + _FLOOR, 1.0) for share in shares]
         reached = np.sum([share.sum(1) for share in shares], axis=0) > 0

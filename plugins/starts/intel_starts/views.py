@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from intel_starts.graph import modularity, neighbour_graph
 if TYPE_CHECKING:
     from intel_core.recipe.starts import StartData
 
-__all__ = ["Values", "narrowed", "second_graph", "values_of"]
+__all__ = ["Narrowed", "SecondView", "Values", "second_view", "values_of"]
 
 Values = Callable[[NDArray[np.int64]], NDArray[Any]]
 """The values of some examples by their numbers, ``(m,) -> (m, e)``."""
@@ -38,34 +38,63 @@ def values_of(given: StartData, examples: int) -> Values | None:
     return values if examples * math.prod(given.train.shape[1:]) <= _MOST_NUMBERS else None
 
 
-def narrowed(values: NDArray[Any], most: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """The first principal components, at most so many; values that are no wider stay as they are.
+class Narrowed:
+    """The first principal components of some rows, and those of others.
 
-    >>> narrowed(np.eye(4), 2, np.random.default_rng(0)).shape
+    Args:
+        values: rows ``(n, d)`` that are narrowed; if they are no wider than `most`, they stay as they are.
+        most: number of components.
+        random: decides the approximation.
+
+    Attributes:
+        rows: the narrow rows, float64.
+
+    >>> Narrowed(np.eye(4), 2, np.random.default_rng(0)).rows.shape
     (4, 2)
     """
-    if min(values.shape) <= most:
-        return values.astype(np.float64)
-    components = PCA(most, svd_solver="randomized", random_state=int(random.integers(2**32)))
-    narrow: NDArray[np.float64] = components.fit_transform(values).astype(np.float64)
-    return narrow
+
+    def __init__(self, values: NDArray[Any], most: int, random: np.random.Generator) -> None:
+        self._components: PCA | None = None
+        self.rows: NDArray[np.float64] = values.astype(np.float64)
+        if min(values.shape) > most:
+            self._components = PCA(most, svd_solver="randomized", random_state=int(random.integers(2**32)))
+            self.rows = self._components.fit_transform(values).astype(np.float64)
+
+    def of(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """The same components of other rows."""
+        narrow: NDArray[np.float64] = values.astype(np.float64)
+        return narrow if self._components is None else self._components.transform(values).astype(np.float64)
 
 
-def second_graph(
+class SecondView(NamedTuple):
+    """Neighbours among the values.
+
+    Attributes:
+        narrow: 50 principal components of the values.
+        graph: who is near whom there.
+    """
+
+    narrow: Narrowed
+    graph: sparse.csr_matrix
+
+
+def second_view(
     first: sparse.csr_matrix,
     values: NDArray[Any],
     cluster: NDArray[np.int64],
     clusters: int,
     random: np.random.Generator,
-) -> sparse.csr_matrix | None:
-    """The graph of neighbours among the values; None if it does not tell clusters that the first graph tells.
+) -> SecondView | None:
+    """The view of the values; None if it does not tell clusters that the first graph tells.
 
     Args:
         first: the graph in which the clusters were found.
-        values: ``(n, e)``, of which 50 principal components are used.
-        cluster: ``(n,)``; the second graph has to be at least half as modular under it.
+        values: ``(n, e)``.
+        cluster: ``(n,)``; the graph among the values has to be at least half as modular under it.
         clusters: K.
         random: for the components.
     """
-    graph = neighbour_graph(narrowed(values, _COMPONENTS, random))
-    return graph if modularity(graph, cluster, clusters) > modularity(first, cluster, clusters) / 2 else None
+    narrow = Narrowed(values, _COMPONENTS, random)
+    graph = neighbour_graph(narrow.rows)
+    tells = modularity(graph, cluster, clusters) > modularity(first, cluster, clusters) / 2
+    return SecondView(narrow, graph) if tells else None
