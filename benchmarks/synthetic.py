@@ -23,7 +23,7 @@ import math
 import os
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from cached import trained
@@ -53,13 +53,14 @@ LOOPS = ("infinity", "three_loops")
 OBJECTIVES = {"elbo": "ELBO", "iwae:particles=8": "IWAE-8"}
 
 
-def train(data: str, mapping: str, objective: str, seed: int, runs: Path) -> Run:
-    """The run of these settings, trained unless it is there already."""
+def train(data: str, mapping: str, objective: str, seed: int, runs: Path, kl: Literal["y", "z"] = "y") -> Run:
+    """The run of these settings, trained unless it is there already; with the paper's KL term unless said otherwise."""
     starts, trial = STARTS.get(data, (1, 0.2))
     return trained(
         runs,
         mapping=mapping,
         start="none",
+        kl=kl,
         data=f"{data}:n=20000" + (",standardize=true" if data in LOOPS else ""),
         restarts=starts,
         trial=trial,

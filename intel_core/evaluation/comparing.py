@@ -34,7 +34,11 @@ TEST = "test"
 _AT_THE_END: dict[str, dict[str, Any]] = {
     "elbo": {"unit": "nats per example", "better": "higher", "about": "evidence lower bound on test data"},
     "log_likelihood": {"unit": "nats per example", "about": "E log p(x|z) on test data"},
-    "kl": {"unit": "nats per example", "about": "KL of q(y|x) from the prior on test data"},
+    "kl": {
+        "unit": "nats per example",
+        "about": "KL from the prior on test data: of q(y|x), or of q(z|x) where the bound is that in z",
+    },
+    "kl_y": {"unit": "nats per example", "about": "KL of q(y|x) from the prior where the bound has that in z"},
     "active_units": {"about": "dimensions of y whose posterior mean varies by more than 0.01"},
 }
 

@@ -16,7 +16,7 @@ _NO_SETTING = (
     *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
 )
 """Settings in which runs of one group may differ: the seed, and settings that do not affect the result."""
-_FORMER = {"prior": "standard", "posterior": "gaussian", "start": "none"}
+_FORMER = {"prior": "standard", "posterior": "gaussian", "start": "none", "kl": "y"}
 """What runs of former versions have, which do not say so."""
 _FIRST = ("mapping", "prior", "posterior")
 """What a group is named by before anything else."""

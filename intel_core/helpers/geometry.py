@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["project_to_sphere", "widened"]
+__all__ = ["NO_RADIUS", "project_to_sphere", "shell_thickness", "widened"]
 
 
 def widened(y: Tensor) -> Tensor:
@@ -17,6 +17,19 @@ def widened(y: Tensor) -> Tensor:
     torch.float32
     """
     return y.float() if y.dtype in (torch.float16, torch.bfloat16) else y
+
+
+NO_RADIUS = 1e-5
+"""A shell of this thickness, and thinner ones, is a sphere for a decoder in float32."""
+
+
+def shell_thickness(eps: float, form: Literal["paper", "smooth"]) -> float:
+    """How far inside of the unit sphere `project_to_sphere` puts a row of length 1: what is left of the radius.
+
+    >>> shell_thickness(1e-3, "smooth")
+    5e-07
+    """
+    return eps if form == "paper" else eps**2 / 2
 
 
 def project_to_sphere(y: Tensor, eps: float, form: Literal["paper", "smooth"] = "paper") -> Tensor:

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from intel_core.model.divergence import draw, knows, mean_kl, weigh
+from intel_core.model.divergence import draw, in_y, knows, mean_kl, weigh
 from intel_core.model.posterior import Posterior
 from intel_core.model.vae import InteLVAE
 
@@ -31,7 +31,7 @@ class Terms(NamedTuple):
     Attributes:
         loss: what is minimised, weights included.
         log_likelihood: ``E_q log p(x|z)``.
-        kl: ``KL(q(y|x) || p(y))``, see `intel_core.model.divergence`; the plain ELBO is ``log_likelihood - kl``.
+        kl: ``KL(q(y|x) || p(y))``, or in z, see `intel_core.model.divergence`; the ELBO is ``log_likelihood - kl``.
         others: the mapping's auxiliary losses, unweighted, and further numbers that the objective reports, by name.
         posterior: q(y|x) of the batch.
     """
@@ -84,7 +84,7 @@ class ELBO:
         weight = self.beta * weights.get("kl", 1.0)
         loss = (kl if weight == 1.0 else weight * kl) - log_likelihood
         loss = _add_regularisers(loss, regularisers, model.regularisers, weights)
-        return Terms(loss, log_likelihood, kl, regularisers, posterior)
+        return Terms(loss, log_likelihood, kl, {**regularisers, **in_y(prior, posterior)}, posterior)
 
 
 class IWAE:
@@ -107,8 +107,9 @@ class IWAE:
         weight = weights.get("kl", 1.0)
         optimised = bound if weight == 1.0 else _log_mean_exp(log_likelihood + weight * log_ratio)
         loss = _add_regularisers(-optimised, regularisers, model.regularisers, weights)
-        kl = mean_kl(prior, posterior, y, None) if knows(prior, posterior) else -log_ratio.mean((0, -1))
-        return Terms(loss, log_likelihood.mean((0, -1)), kl, {"iwae": bound, **regularisers}, posterior)
+        kl = mean_kl(prior, posterior, y[0], None) if knows(prior, posterior) else -log_ratio.mean((0, -1))
+        others = {"iwae": bound, **regularisers, **in_y(prior, posterior)}
+        return Terms(loss, log_likelihood.mean((0, -1)), kl, others, posterior)
 
 
 def _log_mean_exp(log_weights: Tensor) -> Tensor:

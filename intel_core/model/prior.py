@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from intel_core.model.posterior import DiagonalGaussian, Posterior
 
-__all__ = ["ClosedForm", "FromEncoder", "Mixture", "Prior", "StandardNormal"]
+__all__ = ["ClosedForm", "FromEncoder", "Image", "Mixture", "Prior", "StandardNormal"]
 
 
 @runtime_checkable
@@ -45,6 +45,14 @@ class ClosedForm(Protocol):
         ...
 
 
+class Image(Protocol):
+    """KL(q(z|x) || p(z)) of diagonal Gaussians and N(0, I), as `intel_core.helpers.pushforward.Image` has it."""
+
+    def kl(self, posterior: DiagonalGaussian, y: Tensor) -> Tensor: ...  # noqa: D102
+    def log_ratio(self, posterior: DiagonalGaussian, y: Tensor, noise: Tensor) -> Tensor: ...  # noqa: D102
+    def kl_in_y(self, posterior: DiagonalGaussian) -> Tensor: ...  # noqa: D102
+
+
 @runtime_checkable
 class FromEncoder(Protocol):
     """A prior that is made of posteriors of inputs of its own, as the VampPrior is.
@@ -75,14 +83,17 @@ class Mixture(Protocol):
 class StandardNormal(nn.Module):
     """N(0, I), with the KL in closed form of diagonal Gaussians and whatever has a method `kl_to_standard`.
 
+    Attributes:
+        image: what g leaves of that KL, if KL(q(z|x) || p(z)) is known and taken instead.
+
     >>> import torch
     >>> float(StandardNormal(2).log_prob(torch.zeros(2)))  # -log(2 pi)
     -1.837877...
     """
 
-    def __init__(self, y_dim: int) -> None:
+    def __init__(self, y_dim: int, image: Image | None = None) -> None:
         super().__init__()
-        self.noise_dim = y_dim
+        self.noise_dim, self.image = y_dim, image
 
     def draw(self, noise: Tensor) -> Tensor:
         """The noise itself."""

@@ -13,9 +13,9 @@ from intel_core.errors import DataError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-from intel_core.data.splitting import split_rows
 from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.scale import Standardize, in_float32, require_float32, standardized
+from intel_core.reading.splitting import split_rows
 from intel_core.reading.values import as_array, names_of, read_values
 
 __all__ = [

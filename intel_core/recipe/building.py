@@ -14,7 +14,7 @@ from intel_core.mappings.building import build_mapping
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.recipe.contracts import check_likelihood, check_mapping, check_network, made_by
-from intel_core.recipe.latent import build_family, build_prior, check_pair
+from intel_core.recipe.latent import build_family, build_prior, check_pair, in_z
 from intel_core.recipe.runspec import RunSpec
 
 __all__ = [
@@ -53,6 +53,8 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
         seed(stream(spec.seed, "posterior"))
         family = build_family(spec.posterior, spec.latent)
         check_pair(spec)
+        if spec.kl == "z":
+            prior, family = in_z(mapping, prior, family)
         seed(stream(spec.seed, "encoder"))
         what, codes = f"encoder {networks[0]}", family.features
         encoder = _network(what, functools.partial(networks[0].build_encoder, x_shape, codes), x_shape)

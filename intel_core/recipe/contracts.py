@@ -45,7 +45,7 @@ __all__ = [
     "require_tensor",
 ]
 
-_TAKEN = ("loss", "elbo", "log_likelihood", "kl", "iwae", "lr", "strength")
+_TAKEN = ("loss", "elbo", "log_likelihood", "kl", "kl_y", "iwae", "lr", "strength")
 _STREAMED = torch.empty(0)
 """Stands for the examples of a split that has none in memory."""
 _MOST_PARTICLES = 100

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from intel_core.errors import IntelError, PluginError, SpecError
+from intel_core.helpers.pushforward import image_of, scaled_family
+from intel_core.mappings.contract import Mapping
 from intel_core.model.contract import PosteriorSpec, PriorSpec
-from intel_core.model.posterior import Posterior, PosteriorFamily
-from intel_core.model.prior import FromEncoder, Prior
+from intel_core.model.posterior import DiagonalFamily, Posterior, PosteriorFamily
+from intel_core.model.prior import FromEncoder, Prior, StandardNormal
 from intel_core.recipe.contracts import check_state, made_by, require_count, require_tensor
 from intel_core.recipe.runspec import RunSpec
 
-__all__ = ["build_family", "build_prior", "check_pair"]
+__all__ = ["build_family", "build_prior", "check_pair", "in_z"]
 
 
 def build_prior(spec: PriorSpec, y_dim: int, x_shape: Sequence[int]) -> Prior:
@@ -106,6 +108,23 @@ def check_pair(spec: RunSpec) -> None:
     if objective.measures:
         raise SpecError(f"objective {objective} cannot be trained with {rival}, which has an atom at 0; use elbo")
     raise SpecError(f"objective {objective} is for prior standard and posterior gaussian, not for {rival}; use elbo")
+
+
+def in_z(mapping: Mapping, prior: Prior, family: PosteriorFamily) -> tuple[Prior, PosteriorFamily]:
+    """N(0, I) and diagonal Gaussians whose KL divergence is that of their images under a mapping.
+
+    Raises:
+        SpecError: if the prior or the posterior is another one, or the mapping forgets nothing whose density is known.
+    """
+    if type(prior) is not StandardNormal or type(family) is not DiagonalFamily:
+        raise SpecError("kl=z is for prior standard and posterior gaussian; use kl=y")
+    image = image_of(mapping)
+    if image is None:
+        raise SpecError(
+            "kl=z is for a mapping that forgets a part of y and knows the density of z, such as circle, sphere, torus "
+            "or holes; for a bijection KL in z is that in y: use kl=y"
+        )
+    return StandardNormal(mapping.y_dim, image), scaled_family(mapping) or family
 
 
 def _refused(what: str, error: ValueError) -> Exception:

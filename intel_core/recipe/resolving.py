@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Literal
 
 import torch
 
@@ -15,6 +16,7 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
 from intel_core.helpers.advice import AdvisesLatent
 from intel_core.helpers.parts_of_mapping import clustering_of, clusterings_of
+from intel_core.helpers.pushforward import image_of
 from intel_core.likelihoods.specs import BernoulliSpec, GaussianSpec
 from intel_core.mappings.building import build_mapping
 from intel_core.mappings.contract import Annealed, Mapping, MappingSpec
@@ -87,6 +89,7 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "likelihood": likelihood,
             "latent": latent,
             "start": start,
+            "kl": _where_kl(spec, latent),
             "steps": steps,
             "epochs": None,
             "schedules": schedules,
@@ -106,6 +109,14 @@ def _default_latent(mapping: tuple[MappingSpec, ...], shape: tuple[int, ...]) ->
             with made_by(f"mapping {part}: advised_latent()"):
                 advised.append(int(part.advised_latent(usual, math.prod(shape))))
     return max([usual, *advised])
+
+
+def _where_kl(spec: RunSpec, latent: int) -> Literal["y", "z"]:
+    """Where the KL term is taken: in z where the mapping knows that, and prior and posterior are the usual ones."""
+    if spec.kl != "auto":
+        return spec.kl
+    mapping = _built(spec.mapping, latent) if spec.prior.is_usual and spec.posterior.is_usual else None
+    return "y" if mapping is None or image_of(mapping) is None else "z"
 
 
 def _start(spec: RunSpec, latent: int, steps: int, dataset: Dataset) -> tuple[StartSpec, dict[str, ScheduleSpec]]:

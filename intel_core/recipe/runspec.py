@@ -95,6 +95,11 @@ class _Components(BaseModel):
     objective: ObjectiveText = Field(
         default_factory=_default("objectives", "elbo"), description="bound that is maximised; elbo by default"
     )
+    kl: Literal["auto", "y", "z"] = Field(
+        "auto",
+        description="where the KL term is taken: y, as in the paper, or z, a tighter bound for mappings that forget "
+        "something of y and know the density of z; auto: z for these, else y",
+    )
     encoder: NetworkText | None = Field(
         None, description="encoder network; by default conv for images of 48x48 or more, else mlp"
     )
@@ -241,13 +246,15 @@ def _kind_within(annotation: Any) -> str | None:
 
 
 def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
-    """The run spec that a run directory holds, of this version or an earlier one, in which runs had no start.
+    """The run spec that a run directory holds, of this version or an earlier one.
+
+    In those, runs had no start, and the KL term was that in y.
 
     Raises:
         SpecError: as `make_run_spec`.
     """
     with texts_as_data():
-        return make_run_spec(**{"start": "none", **stored_settings(settings)})
+        return make_run_spec(**{"start": "none", "kl": "y", **stored_settings(settings)})
 
 
 def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -194,7 +194,7 @@ class StackedVAE:
     def __init__(self, stack: Stack) -> None:
         model = cast(InteLVAE, stack.models[0])
         self.y_dim, self.z_dim, self.regularisers = model.y_dim, model.z_dim, model.regularisers
-        self._prior = model.prior
+        self._prior, self._family = model.prior, model.family
         self.likelihood = cast(Likelihood, _StackedLikelihood(stack))
         self._encoder = _together(model.encoder, "encoder", stack)
         self._decoder = _together(model.decoder, "decoder", stack)
@@ -209,8 +209,8 @@ class StackedVAE:
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """q(y|x), ``(R, n, *x_shape) -> (R, n, y_dim)`` twice."""
-        mean, log_variance = self._encoder(x).chunk(2, dim=-1)
-        return _StackedPosterior(mean, log_variance)
+        posterior = self._family(self._encoder(x))
+        return _StackedPosterior(*cast(DiagonalGaussian, posterior))
 
     def map(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The image z = g(y), ``(..., R, n, y_dim) -> (..., R, n, z_dim)``, and auxiliary losses ``(R,)``."""

@@ -113,13 +113,14 @@ CASES: dict[str, dict[str, Any]] = {
     "few labels": {**DENSE, "mapping": "cluster:k=2", "start": "labels:count=20", "labels": VECTORS[:, 1] > 0},
     "started conv": {**CONV, "mapping": "cluster:k=3", "start": "kmeans:fits=2"},
     "iwae": {**DENSE, "mapping": "sparse:gamma=5", "objective": "iwae:particles=3"},
+    "in z": {**DENSE, "mapping": "circle"},
     "stranger": {**DENSE, "mapping": "spread"},
     "conv": {**CONV},
     "stopping": {**DENSE, "patience": 1, "learning_rate": 0.3, "evaluate_every": 2, "schedules": {"kl": "constant"}},
     "restarts": {**DENSE, "restarts": 2},
     "saving": {**DENSE, "save_minutes": 1e-9, "keep_checkpoints": 40},
 }
-EXACT = ("identity", "sparse", "paper", "iwae", "stranger", "learned", "conv")
+EXACT = ("identity", "sparse", "paper", "iwae", "in z", "stranger", "learned", "conv")
 
 
 @contextmanager

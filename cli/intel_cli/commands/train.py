@@ -62,6 +62,12 @@ def _spec_option(
 @_spec_option("--posterior", "posteriors", _POSTERIOR)
 @_spec_option("--likelihood", "likelihoods", _LIKELIHOOD)
 @_spec_option("--objective", "objectives", "Bound to maximise, e.g. iwae:particles=8.  [default: elbo]")
+@click.option(
+    "--kl",
+    type=click.Choice(["auto", "y", "z"]),
+    help="Where the KL term is taken: z is a tighter bound where the mapping forgets a part of y.  [default: z where "
+    "the mapping knows it, else y]",
+)
 @_spec_option("--network", "networks", _NETWORK)
 @_spec_option("--encoder", "networks", "Network of the encoder only.")
 @_spec_option("--decoder", "networks", "Network of the decoder only.")

@@ -7,14 +7,15 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intel_cli.output.console import console, four_digits
+from intel_cli.output.terms import TERMS
 
 if TYPE_CHECKING:
     from intel_core.evaluation.comparing import Cell, Comparison, Row
 
 __all__ = ["as_json", "as_latex", "as_markdown", "show"]
 
-_NAMES = {"elbo": "ELBO", "log_likelihood": "log-likelihood", "kl": "KL", "active_units": "active units"}
-"""Of the numbers that every run has of its test data."""
+_NAMES = {**TERMS, "active_units": "active units"}
+"""Of the numbers that runs have of their test data."""
 _NONE, _BREAK, _VERDICT = "–", "  ", "verdict"
 """What stands where there is no number, between a difference and what is said of it, and above that."""
 _GREEK = "alpha beta gamma delta varepsilon theta lambda mu pi rho sigma varphi chi psi omega"

@@ -51,7 +51,8 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "model": f"{_rivals(spec)}y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); "
         f"{spec.likelihood}; {networks}; {parameters:,} parameters on {trainer.device}{_computed(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
-        f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}; "
+        f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}"
+        f"{', KL in z' if spec.kl == 'z' else ''}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
         **_cramped(trainer),
         **_evaluated(trainer),

@@ -17,7 +17,8 @@ def show_replicates(group: Replicates) -> None:
     from rich.table import Table
 
     from intel_cli.output.console import console
-    from intel_cli.output.summary import FIRST_ROWS, HIDDEN, UNITS
+    from intel_cli.output.summary import HIDDEN, UNITS
+    from intel_cli.output.terms import in_order, term_name
 
     out, summary = console(), group.summary
     finished = [entry for entry in summary["runs"] if entry["status"] == "finished"]
@@ -28,8 +29,8 @@ def show_replicates(group: Replicates) -> None:
     table.add_column("validation", justify="right")
     table.add_column("test", justify="right")
     validation, test = summary["validation"], summary["test"]
-    for name in [*(n for n in FIRST_ROWS if n in test), *(n for n in test if n not in (*FIRST_ROWS, *HIDDEN))]:
-        table.add_row(FIRST_ROWS.get(name, name.replace("_", " ")), _both(validation[name]), _both(test[name]))
+    for name in in_order(test, HIDDEN):
+        table.add_row(term_name(name, test), _both(validation[name]), _both(test[name]))
     table.add_section()
     table.add_row("active units", _both(validation["active_units"]), _both(test["active_units"]))
     for name, value in summary["mapping"].items():

@@ -13,16 +13,16 @@ from intel_cli.output.describe import facts, spec_of, warmup
 from intel_cli.output.meanings import MEANINGS
 from intel_cli.output.starts import found_by
 from intel_cli.output.telling import json_text, quoted
+from intel_cli.output.terms import in_order, term_name
 
 if TYPE_CHECKING:
     from intel_core.evaluation.run import Run
     from intel_core.recipe.runspec import RunSpec
     from intel_core.training.trainer import Trainer
 
-__all__ = ["FIRST_ROWS", "HIDDEN", "UNITS", "show_plan", "show_summary", "summary_of"]
+__all__ = ["HIDDEN", "UNITS", "show_plan", "show_summary", "summary_of"]
 
 UNITS = "nats per example"
-FIRST_ROWS = {"elbo": "ELBO", "iwae": "IWAE bound", "log_likelihood": "log-likelihood", "kl": "KL"}
 HIDDEN = ("loss", "kl_per_dim", "active_units")
 
 
@@ -58,9 +58,11 @@ def show_summary(run: Run, pictures: list[Path]) -> None:
     table.add_column("validation", justify="right")
     table.add_column("test", justify="right")
     validation, test = metrics["validation"], metrics["test"]
-    names = [*(n for n in FIRST_ROWS if n in test), *(n for n in test if n not in FIRST_ROWS and n not in HIDDEN)]
-    for name in names:
-        table.add_row(FIRST_ROWS.get(name, name.replace("_", " ")), f"{validation[name]:.2f}", f"{test[name]:.2f}")
+    for name in in_order(test, HIDDEN):
+        table.add_row(term_name(name, test), f"{validation[name]:.2f}", f"{test[name]:.2f}")
+    if "kl_y" in test:
+        saved = (f"{part['kl_y'] - part['kl']:.2f}" for part in (validation, test))
+        table.add_row("saved by the mapping", *saved)
     table.add_section()
     units = run.model.y_dim
     table.add_row("active units", f"{validation['active_units']} of {units}", f"{test['active_units']} of {units}")

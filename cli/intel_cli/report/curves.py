@@ -9,18 +9,19 @@ from typing import Any
 
 from markupsafe import Markup
 
+from intel_cli.output.terms import TERMS, in_order, term_name
 from intel_cli.report.svg import Frame, clipped, frame, line, short, window, wrap
 
 __all__ = ["Chart", "charts", "series", "steady"]
 
-_NAMES = {"elbo": "ELBO", "log_likelihood": "Log-likelihood", "kl": "KL", "loss": "Loss", "iwae": "IWAE bound"}
 _ABOUT = {
     "elbo": "log-likelihood less KL, without any other term of the loss: higher is better",
     "log_likelihood": "of the data given z: higher is better",
     "kl": "what y carries",
+    "kl_y": "what y carries, more than z does",
     "iwae": "the importance-weighted bound: higher is better",
 }
-_PLAIN = ("elbo", "log_likelihood", "kl")
+_PLAIN = ("elbo", "log_likelihood", "kl", "kl_y")
 """What is the same quantity in every run, whatever each of them minimises."""
 _NOT_TERMS = {"kind", "step", "epoch", "seconds", "weights", "active_units", "kl_per_dim", "examples_per_second"}
 _MOST_POINTS = 400
@@ -80,14 +81,14 @@ def charts(
     """
     mine, others, own = series(records), series(beside), dict(added or {})
     terms = [name for name in mine if not name.startswith("weight of ")]
-    terms.sort(key=lambda name: list(_NAMES).index(name) if name in _NAMES else len(_NAMES))
+    terms = in_order(terms)
     if "elbo" in terms and "loss" in mine and _mirrored(mine):
         terms.remove("loss")
     weights = [name for name in mine if name.startswith("weight of ") and not _constant(mine[name])]
     last = max((x for term in mine.values() for points in term.values() for x, _ in points), default=1.0)
     drawn = {name: others.get(name, {}) for name in (*_PLAIN, *shared)}
     return [
-        _chart(name, mine[name], drawn.get(name, {}), last, _about(name, own, alone=bool(beside)))
+        _chart(name, _title(name, terms), mine[name], drawn.get(name, {}), last, _about(name, own, alone=bool(beside)))
         for name in (*terms[:_MOST_TERMS], *weights)
     ]
 
@@ -135,7 +136,13 @@ def _mirrored(curves: dict[str, dict[str, Points]]) -> bool:
     )
 
 
-def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: float, about: str) -> Chart:
+def _title(name: str, terms: Sequence[str]) -> str:
+    """A term's name with a capital; of a weight, its own."""
+    shown = name if name.startswith("weight of ") else term_name(name, terms)
+    return shown[:1].upper() + shown[1:] if name in TERMS or name == "loss" else shown
+
+
+def _chart(name: str, title: str, kinds: dict[str, Points], other: dict[str, Points], last: float, about: str) -> Chart:
     weight = name.startswith("weight of ")
     lines: dict[str, Points] = {kind: _thinned(kinds[kind]) for kind in ("train", "validation") if kind in kinds}
     lines |= {kind: _thinned(points) for kind, points in kinds.items() if kind not in lines}
@@ -145,7 +152,6 @@ def _chart(name: str, kinds: dict[str, Points], other: dict[str, Points], last: 
     values = [y for points in lines.values() for _, y in points[min(2, len(points) - 1) :]]
     box = Frame((0.0, last), window(values, share=0.0 if weight else 0.01), 360, 200, left=48)
     styles = {"train": "train", "validation": "held-out", "without the bias, validation": "vanilla"}
-    title = name if weight else _NAMES.get(name, name.replace("_", " "))
     ends = ", ".join(f"{kind} ends at {short(points[-1][1])}" for kind, points in lines.items() if points)
     content = [frame(box, ("step", "")), *(line(box, p, f"curve {styles.get(k, 'train')}") for k, p in lines.items())]
     clip = clipped(box, content[1:])

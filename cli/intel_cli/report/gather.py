@@ -205,7 +205,7 @@ def _settings(run: Run) -> dict[str, str]:
         "data in full": str(info["spec"].get("data")),
         "latent": f"{run.model.y_dim} dimensions of y, {run.model.z_dim} of z",
         "likelihood": str(spec.likelihood),
-        "objective": str(spec.objective),
+        "objective": f"{spec.objective}{', KL in z' if spec.kl == 'z' else ''}",
         "networks": f"{networks}; {info.get('parameters', 0):,} parameters",
         "training": f"{spec.steps:,} steps of {spec.batch_size:,} examples, learning rate {spec.learning_rate:g}",
         "KL weight": warmup(spec),
@@ -225,7 +225,7 @@ def _curves(run: Run, against: Run | None) -> list[Chart]:
     """A chart for each term; two runs with the same objective share the axes of its terms as well."""
     records, others = run.records(), [] if against is None else against.records()
     added = run.model.regularisers
-    alike = against is not None and run.spec.objective == against.spec.objective
+    alike = against is not None and (run.spec.objective, run.spec.kl) == (against.spec.objective, against.spec.kl)
     shared = [n for record in records for n in record if n != "loss" and n not in added] if alike else []
     return charts(records, others, added=added, shared=list(dict.fromkeys(shared)))
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from intel_cli.output.console import number
 from intel_cli.output.meanings import MEANINGS
-from intel_cli.output.summary import FIRST_ROWS, HIDDEN, UNITS
+from intel_cli.output.summary import HIDDEN, UNITS
 from intel_cli.output.telling import json_text
+from intel_cli.output.terms import in_order, term_name
 from intel_cli.pictures.points import label_name
 
 if TYPE_CHECKING:
@@ -146,12 +147,11 @@ def _own(run: Run, against: Run | None) -> list[MetricTable]:
     if not isinstance(test, dict):
         return []
     other = {} if against is None else against.metrics.get("test") or {}
-    names = [*(n for n in FIRST_ROWS if n in test), *(n for n in test if n not in FIRST_ROWS and n not in HIDDEN)]
     rows = []
-    for name in names:
+    for name in in_order(test, HIDDEN):
         if not isinstance(test[name], int | float):
             continue
-        shown, better = FIRST_ROWS.get(name, name.replace("_", " ")), "higher" if name in _HIGHER else ""
+        shown, better = term_name(name, test), "higher" if name in _HIGHER else ""
         beside = Cell(minus(f"{other[name]:.2f}"), []) if isinstance(other.get(name), int | float) else None
         cell = Cell(minus(f"{test[name]:.2f}"), [])
         rows.append(MetricRow(shown, "", UNITS, better, cell, beside))

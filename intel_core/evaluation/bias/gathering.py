@@ -118,7 +118,7 @@ def gather(
     return Gathered(evidence, dataset, encoding, labels, mine, others, notes)
 
 
-_OF_THE_BIAS = ("mapping", "prior", "start", "schedules", "data", "evaluate_every")
+_OF_THE_BIAS = ("mapping", "prior", "start", "kl", "schedules", "data", "evaluate_every")
 """Settings in which a run and one without its bias may differ; the data are known to be the same."""
 
 

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from intel_core.helpers.geometry import project_to_sphere, widened
+from intel_core.helpers.geometry import NO_RADIUS, project_to_sphere, shell_thickness, widened
+from intel_core.helpers.projected_normal import direction_log_prob, log_sphere_area
 from intel_core.mappings.properties import Hoelder, Locus, Properties
 
 __all__ = ["SphereMapping"]
@@ -118,6 +119,34 @@ class SphereMapping(nn.Module):
         else:
             terms = 2 * math.log(self.eps) - (d + 2) * torch.log(torch.hypot(radius, radius.new_tensor(self.eps)))
         return terms.sum(-1).to(y.dtype)
+
+    # --- Pushforward and ScaleFree -----------------------------------------------------------------------------
+
+    @property
+    def pushed(self) -> tuple[int, ...]:
+        """The blocks' dimensions, whose radius is forgotten; none if ε is so large that a decoder can read it in z."""
+        return tuple(range(self._used)) if shell_thickness(self.eps, self.form) <= NO_RADIUS else ()
+
+    @property
+    def scale_free(self) -> tuple[tuple[int, ...], ...]:
+        """The blocks."""
+        d = self.sphere_dim
+        return tuple(tuple(range(start, start + d)) for start in range(0, len(self.pushed), d))
+
+    def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Log density of the directions of the blocks with respect to the area of the spheres (the limit ε → 0).
+
+        See `intel_core.helpers.projected_normal.direction_log_prob`, whose sum over the blocks it is.
+        """
+        if self.count == 1:
+            return direction_log_prob(y, mean, log_variance)
+        shape = (self.count, self.sphere_dim)
+        blocks = (value.reshape(*value.shape[:-1], *shape) for value in (y, mean, log_variance))
+        return direction_log_prob(*blocks).sum(-1)
+
+    def pushforward_log_prior(self, y: Tensor) -> Tensor:
+        """That of uniform directions: minus the logarithm of the area."""
+        return y.new_full((), -self.count * log_sphere_area(self.sphere_dim))
 
     @property
     def properties(self) -> Properties:

@@ -11,7 +11,8 @@ from intel_core import SpecError, format_spec, load_mapping, parse_spec
 @pytest.mark.parametrize(
     ("text", "fields"),
     [
-        ("cluster", {"k": 3, "c1": 0.5, "c2": 0.5, "turn": True, "learnable": True, "split": "auto", "form": "exact", "eps": 0.1}),
+        ("cluster", {"k": 3, "c1": 0.5, "c2": 0.5, "learnable": True, "split": "auto", "form": "exact", "eps": 0.1}),
+        ("cluster", {"turn": True}),
         ("cluster:preset=paper", {"c1": 5.0, "c2": 0.2, "learnable": False, "split": "sectors", "eps": 1e-3}),
         ("cluster:preset=paper,learnable=true,eps=0.1", {"c2": 0.2, "learnable": True, "split": "sectors", "eps": 0.1}),
         ("cluster:preset=default,k=4", {"preset": "default", "k": 4, "c2": 0.5}),

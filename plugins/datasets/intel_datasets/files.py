@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intel_core.data.splitting import split_rows
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.paths import READERS, deepest_existing, names_in
+from intel_core.reading.splitting import split_rows
 
 __all__ = ["TENTHS", "Shares", "check_suffix", "encode_labels", "find_path"]
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 from typing_extensions import Self
 
-from intel_core.helpers.geometry import project_to_sphere, widened
+from intel_core.helpers.geometry import NO_RADIUS, project_to_sphere, shell_thickness, widened
+from intel_core.helpers.projected_normal import direction_log_prob
 from intel_core.mappings.properties import Hoelder, Locus, Properties
 from intel_holes.loops import Loops
 
@@ -116,6 +117,29 @@ class HolesMapping(nn.Module):
         pinched = torch.sqrt(4 / 3 - torch.addcmul(shift, c, rate).square()) - 1 / math.sqrt(3)
         z = torch.stack([torch.addcmul(offset, c, stretch), s * pinched * height], dim=-1) * self.scale
         return (torch.cat([z, wide[..., 2:]], dim=-1) if self.y_dim > 2 else z).to(y.dtype)
+
+    # --- Pushforward and ScaleFree -----------------------------------------------------------------------------
+
+    @property
+    def pushed(self) -> tuple[int, ...]:
+        """The plane, whose radius is forgotten; none if ε is so large that a decoder can read it in z."""
+        return (0, 1) if shell_thickness(self.eps, self.form) <= NO_RADIUS else ()
+
+    @property
+    def scale_free(self) -> tuple[tuple[int, ...], ...]:
+        """The plane."""
+        return (self.pushed,) if self.pushed else ()
+
+    def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Log density of z by the angle on the circle, of which g is injective but for the glue points (ε → 0).
+
+        See `intel_core.helpers.projected_normal.direction_log_prob`.
+        """
+        return direction_log_prob(y, mean, log_variance)
+
+    def pushforward_log_prior(self, y: Tensor) -> Tensor:
+        """That of a uniform angle, -log 2π."""
+        return y.new_full((), -math.log(2 * math.pi))
 
     @property
     def properties(self) -> Properties:

@@ -22,6 +22,7 @@ from torch import Tensor
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
 from intel_core.helpers.own_prior import own_prior
+from intel_core.helpers.pushforward import Image
 
 __all__ = ["Tested", "measure", "mmd_squared", "permutation_test", "prior_bandwidth", "sliced_wasserstein"]
 
@@ -211,6 +212,10 @@ def measure(
     if n < LEAST:
         raise NotApplicableError(f"a distance of samples needs {LEAST} test examples, there are {n}")
     generator, own = subject.generator(seed, "aggregate"), own_prior(subject.model)
+    image = getattr(subject.model.prior, "image", None)
+    of_z = ""
+    if isinstance(image, Image):
+        y, of_z = image.at_prior_lengths(y, generator), ", in z: lengths that z does not have are drawn from the prior"
     called = "N(0, I)" if own is None else f"the prior, {subject.run.spec.prior}"
 
     def prior() -> Tensor:
@@ -242,7 +247,7 @@ def measure(
         protocol={
             "examples": n,
             "part": "test",
-            "y": "one sample of q(y|x) per example",
+            "y": f"one sample of q(y|x) per example{of_z}",
             **({} if own is None else {"prior": str(subject.run.spec.prior)}),
             "directions": directions,
             "bandwidth": prior_bandwidth(width),

@@ -1,7 +1,7 @@
 r"""How probable are examples under a model? log p(x) by importance sampling, and how reliable the estimate is.
 
-With :math:`y_k \sim q(y|x)` and :math:`w_k = p(x|g(y_k))\, p(y_k) / q(y_k|x)`, both densities being of y,
-whatever g is:
+With :math:`y_k \sim q(y|x)` and :math:`w_k = p(x|g(y_k))\, p(y_k) / q(y_k|x)`, both densities being of y, whatever g
+is, or of :math:`z_k = g(y_k)` in a run whose KL term is that in z, where more of the draws count:
 
 =============  ===============================================================================================
 log p(x)       :math:`\log \frac1K \sum_k w_k`; its expectation is below log p(x) and rises to it with K
@@ -206,7 +206,7 @@ def measure(
             "examples": len(x),
             "part": "test",
             "likelihood": str(subject.run.spec.likelihood),
-            "prior and posterior": "densities of y, before g",
+            "prior and posterior": f"densities of {'z = g(y)' if subject.run.spec.kl == 'z' else 'y, before g'}",
             "errors": "standard error over examples",
             "seed": seed,
         },

@@ -139,7 +139,7 @@ def test_an_encoder_that_says_nothing_is_the_prior(circle):
         last.bias[:2] = 1.5
     (moved,) = measure(Subject(run), [parse_spec("metrics", "aggregate:permutations=39,pairs=3,directions=500")])
     assert all(number.beside["p"] == 1 / 40 for number in moved.measurement.numbers.values())
-    assert moved.measurement.numbers["sliced W2"].value == pytest.approx(1.5, abs=0.15)
+    assert moved.measurement.numbers["sliced W2"].value > 0.5  # of directions: their lengths are the prior's
 
 
 def test_what_a_mapping_says_becomes_numbers_and_details(circle, images):
