@@ -14,10 +14,22 @@ from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupport
 from intel_conformance.places import is_pair, onto, problem_of, thinned
 from intel_conformance.topology import clear_betti, clear_components, components_at
 from intel_core.helpers.parts_of_mapping import clustering_of
+from intel_core.helpers.pushforward import Pushforward, ScaleFree
 from intel_core.mappings.compose import as_module, bare
 from intel_core.mappings.contract import Annealed, Clustering, Declared, Diagnosable, Invertible, Levelled, Regularised
 
 _EPS = torch.finfo(torch.float64).eps
+_PROTOCOLS = (
+    Declared,
+    Clustering,
+    Invertible,
+    Levelled,
+    Annealed,
+    Regularised,
+    Diagnosable,
+    Pushforward,
+    ScaleFree,
+)
 _DRAWS_OF_EACH = 300
 """Per cluster. With 100, single linkage breaks or joins some of 15 clusters in 1 of 25 tries; with 300 in 0 of 400."""
 _MOST_DRAWS = 6000
@@ -28,7 +40,7 @@ _MOST_DRAWS = 6000
 def protocols(candidate: Candidate) -> None:
     """No attribute that the mapping offers beside its call raises when it is read."""
     part: Any = bare(candidate.mapping())
-    for protocol in (Declared, Clustering, Invertible, Levelled, Annealed, Regularised, Diagnosable):
+    for protocol in _PROTOCOLS:
         members = [name for name in vars(protocol) if not name.startswith("_")]
         offered = [name for name in members if hasattr(type(part), name) or name in vars(part)]
         for name in offered:
