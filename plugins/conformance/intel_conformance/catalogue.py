@@ -12,7 +12,7 @@ from intel_core.errors import SpecError, did_you_mean
 __all__ = ["all_checks", "choose", "names_of"]
 
 _MODULES = (*GROUPS, "capabilities", "image_densities")
-"""Of `intel_conformance.checks`: one for each group, and second ones for ``structure`` and ``pushforward``."""
+"""Of `intel_conformance.checks`: one for each group, and second ones for ``structure`` and ``image``."""
 
 
 def all_checks() -> tuple[Check, ...]:

@@ -27,7 +27,7 @@ __all__ = [
 
 SHELL = 1e-4
 """By how much of its size z may change where scale is free: what little is left of the radius."""
-_ELSEWHERE = "see pushforward.contract"
+_ELSEWHERE = "see image.contract"
 
 
 class PushedPart:
@@ -76,7 +76,7 @@ class PushedPart:
         """Log q(z) of each posterior, ``(..., k, m) -> (..., k)``.
 
         Raises:
-            Skipped: if it breaks the contract, which `pushforward.contract` reports.
+            Skipped: if it breaks the contract, which `image.contract` reports.
         """
         return _sound(self.call("pushforward_log_prob", y, q.mean, q.log_variance), y)
 

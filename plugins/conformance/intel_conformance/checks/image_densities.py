@@ -1,6 +1,6 @@
 """Are the densities of z = g(y) that a mapping knows those of its draws, normalised, and as Theorem 1 says?
 
-The checks belong to the group ``pushforward``.
+The checks belong to the group ``image``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SLICES, _BINS = 8, 16
 _ANGLES = 4096
 
 
-@check("pushforward.mass", _CLAUSE)
+@check("image.mass", _CLAUSE)
 @torch.no_grad()
 def mass(candidate: Candidate) -> None:
     """E_q[p(z)/q(z)] = 1 over draws of a posterior q, and E_q[r(z)/q(z)] = 1 for another r: one measure, mass 1."""
@@ -76,7 +76,7 @@ def _check_circle(candidate: Candidate, one: PushedPart) -> None:
     y = torch.stack([angle.cos(), angle.sin()], -1)
     z = one.z(y)
     if not bool(((one.z(3 * y) - z).abs() <= SHELL * z.abs().amax()).all()):
-        return  # pushforward.scale_free reports it
+        return  # image.scale_free reports it
     q = far_posteriors(candidate, 2)
     means = one.log_ratio(y.unsqueeze(1).expand(n, len(q.mean), 2), q).exp().mean(0)
     off = (means - 1).abs()
@@ -90,7 +90,7 @@ def _check_circle(candidate: Candidate, one: PushedPart) -> None:
         )
 
 
-@check("pushforward.kl", _CLAUSE)
+@check("image.kl", _CLAUSE)
 @torch.no_grad()
 def kl(candidate: Candidate) -> None:
     """0 <= E_q[log q(z|x) - log p(z)] <= KL(q(y|x) ‖ p(y)), as Theorem 1 says; it is 0 where the posterior is p."""
@@ -121,7 +121,7 @@ def kl(candidate: Candidate) -> None:
                 )
 
 
-@check("pushforward.histogram", _CLAUSE)
+@check("image.histogram", _CLAUSE)
 @torch.no_grad()
 def histogram(candidate: Candidate) -> None:
     """The histogram of z under one posterior is that under another, weighted by the ratio of their densities."""

@@ -31,7 +31,7 @@ _SIZES = (1e-30, 1e-7, 1e-3, 1e3, 1e6)
 # --- the contract -------------------------------------------------------------------------------------------------
 
 
-@check("pushforward.contract", _CLAUSE)
+@check("image.contract", _CLAUSE)
 def contract(candidate: Candidate) -> None:
     """Log densities have the shape and dtype of rows of y, and they and their gradients are finite everywhere."""
     for dtype in candidate.dtypes:
@@ -98,7 +98,7 @@ def _check_finite(candidate: Candidate, one: PushedPart, where: str, y: Tensor, 
     # Random weights, as infinities could cancel in a plain sum.
     total = ((log_prob + log_prior) * noise(candidate, "weights", len(y)).to(log_prob)).sum()
     if not total.requires_grad:
-        return  # pushforward.gradients reports it
+        return  # image.gradients reports it
     for of, gradient in zip(_NAMES, torch.autograd.grad(total, given, allow_unused=True), strict=True):
         if gradient is not None and not bool(torch.isfinite(gradient).all()):
             raise _infinite(one, f"the gradient with respect to {of}", where, y, ~torch.isfinite(gradient))
@@ -114,7 +114,7 @@ def _infinite(one: PushedPart, what: str, where: str, y: Tensor, bad: Tensor) ->
     )
 
 
-@check("pushforward.gradients", _CLAUSE)
+@check("image.gradients", _CLAUSE)
 def gradients(candidate: Candidate) -> None:
     """Gradients of log q(z|x) and log p(z) with respect to y, mean and log-variance agree with finite differences."""
     n = candidate.size(32, 64, 256)
@@ -151,7 +151,7 @@ def _moved(one: PushedPart, given: tuple[Tensor, ...], place: int, direction: Te
 # --- a function of z ----------------------------------------------------------------------------------------------
 
 
-@check("pushforward.same_z", _CLAUSE)
+@check("image.same_z", _CLAUSE)
 @torch.no_grad()
 def same_z(candidate: Candidate) -> None:
     """Two y with one z have one ratio q(z|x) / p(z): for other lengths, signs, orders and periods that z forgets."""
@@ -213,7 +213,7 @@ def _moves(one: PushedPart, y: Tensor) -> Iterator[tuple[str, Tensor, float]]:
             yield "in another order", moved, exact
 
 
-@check("pushforward.scale_free", "capability: ScaleFree")
+@check("image.scale_free", "capability: ScaleFree")
 @torch.no_grad()
 def scale_free(candidate: Candidate) -> None:
     """Blocks that are said to be free of scale are: neither z nor, if q is scaled too, its density changes."""

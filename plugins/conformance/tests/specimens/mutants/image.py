@@ -1,4 +1,4 @@
-"""Which faults must the checks of the group `pushforward` find: a density that is not that of the image.
+"""Which faults must the checks of the group `image` find: a density that is not that of the image.
 
 The correct mappings that they are made from, one that keeps a direction and one that forgets signs, are here too.
 """
@@ -67,7 +67,7 @@ class Folded(Sound):
 # --- the contract -------------------------------------------------------------------------------------------------
 
 
-@kills("pushforward.contract")
+@kills("image.contract")
 class PushesADimensionThatIsNone(Direction):
     @property
     def pushed(self) -> tuple[int, ...]:
@@ -76,7 +76,7 @@ class PushesADimensionThatIsNone(Direction):
     scale_free = ()
 
 
-@kills("pushforward.contract")
+@kills("image.contract")
 class PushesADimensionTwice(Direction):
     @property
     def pushed(self) -> tuple[int, ...]:
@@ -85,38 +85,38 @@ class PushesADimensionTwice(Direction):
     scale_free = ()
 
 
-@kills("pushforward.contract", 3)
+@kills("image.contract", 3)
 class OneDensityForEachDimension(Folded):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return super().pushforward_log_prob(y, mean, log_variance).unsqueeze(-1)
 
 
-@kills("pushforward.contract", 2, ("float32",))
+@kills("image.contract", 2, ("float32",))
 class AreaInFloat64(Direction):
     def pushforward_log_prior(self, y: Tensor) -> Tensor:
         return torch.full(y.shape[:-1], -log_sphere_area(self.y_dim), dtype=torch.float64)
 
 
-@kills("pushforward.contract", 3)
+@kills("image.contract", 3)
 class DirectionOfNothing(Direction):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return super().pushforward_log_prob(y / norm_of(y), mean, log_variance)
 
 
-@kills("pushforward.contract")
+@kills("image.contract")
 class LogarithmOfASum(Folded):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         both = [normal_log_prob(value, mean, log_variance).exp() for value in (y, -y)]
         return torch.log(both[0] + both[1]).sum(-1)
 
 
-@kills("pushforward.gradients")
+@kills("image.gradients")
 class StopsTheGradientOfTheDraw(Direction):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return super().pushforward_log_prob(y.detach(), mean, log_variance)
 
 
-@kills("pushforward.gradients")
+@kills("image.gradients")
 class StopsTheGradientOfTheSpread(Folded):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return super().pushforward_log_prob(y, mean, log_variance.detach())
@@ -125,7 +125,7 @@ class StopsTheGradientOfTheSpread(Folded):
 # --- densities ----------------------------------------------------------------------------------------------------
 
 
-@kills("pushforward.mass", 3)
+@kills("image.mass", 3)
 class TermLeftOut(Direction):
     """Of what depends on the posterior alone, so that the shape of the density is right."""
 
@@ -134,7 +134,7 @@ class TermLeftOut(Direction):
         return super().pushforward_log_prob(y, mean, log_variance) - missing
 
 
-@kills("pushforward.mass")
+@kills("image.mass")
 class TermLeftOutFarAway(Direction):
     """A hundredth of a nat, and only where the mean is more than eight deviations away."""
 
@@ -143,14 +143,14 @@ class TermLeftOutFarAway(Direction):
         return super().pushforward_log_prob(y, mean, log_variance) - 0.01 * (away > 8)
 
 
-@kills("pushforward.kl", 3)
+@kills("image.kl", 3)
 class DensityOfAnotherPrior(Direction):
     def pushforward_log_prior(self, y: Tensor) -> Tensor:
         log_variance = torch.linspace(-0.3, 0.3, self.y_dim).to(y)
         return direction_log_prob(y, torch.zeros_like(log_variance), log_variance)
 
 
-@kills("pushforward.kl", 3)
+@kills("image.kl", 3)
 class FormulaForLargeMeansIsWrong(Direction):
     """As if exp(D²/2) had been counted twice where the mean is many deviations away."""
 
@@ -160,14 +160,14 @@ class FormulaForLargeMeansIsWrong(Direction):
         return super().pushforward_log_prob(y, mean, log_variance) + more
 
 
-@kills("pushforward.histogram")
+@kills("image.histogram")
 class CapsTheMean(Direction):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         away = norm_of(mean * torch.exp(-0.5 * log_variance))
         return super().pushforward_log_prob(y, mean * 1.5 / away.clamp(min=1.5), log_variance)
 
 
-@kills("pushforward.histogram", 3)
+@kills("image.histogram", 3)
 class OneSpreadForAllWhereTheyDiffer(Direction):
     """The mean variance, if the mean is more than a deviation away."""
 
@@ -180,13 +180,13 @@ class OneSpreadForAllWhereTheyDiffer(Direction):
 # --- a function of z ----------------------------------------------------------------------------------------------
 
 
-@kills("pushforward.same_z")
+@kills("image.same_z")
 class ForgetsTheOtherSign(Folded):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return normal_log_prob(y, mean, log_variance).sum(-1)
 
 
-@kills("pushforward.same_z")
+@kills("image.same_z")
 class OneTurnOfMany(Folded):
     """An angle of which all turns but one are forgotten."""
 
@@ -201,23 +201,23 @@ class OneTurnOfMany(Folded):
         return normal_log_prob(y, mean, log_variance).sum(-1)
 
 
-@kills("pushforward.scale_free", 3)
+@kills("image.scale_free", 3)
 class ClampsTheSpread(Direction):
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return super().pushforward_log_prob(y, mean, log_variance.clamp(min=-8.0))
 
 
-@kills("pushforward.scale_free")
+@kills("image.scale_free")
 class SaysThatScaleIsFree(Folded):
     scale_free = ((0, 1),)
 
 
-@kills("pushforward.scale_free", 3)
+@kills("image.scale_free", 3)
 class BlocksOverlap(Direction):
     scale_free = ((0, 1), (1, 2))
 
 
-@kills("pushforward.scale_free", 3)
+@kills("image.scale_free", 3)
 class FreesWhatItKeeps(Direction):
     """A circle, whose last dimension is kept, and yet said to be free of scale."""
 

@@ -10,13 +10,13 @@ import torch
 from intel_conformance import check_mapping
 from specimens.mutant import norm_of
 from specimens.mutants import MUTANTS, Mutant
-from specimens.mutants.pushforward import Direction, Folded, normal_log_prob
+from specimens.mutants.image import Direction, Folded, normal_log_prob
 from torch import Tensor, nn
 
 from intel_core.mappings.compose import Compose, OnDims
 
-FAULTY = [mutant for mutant in MUTANTS if mutant.kills.startswith("pushforward.")]
-ONLY: dict[str, Any] = {"only": ["pushforward"]}
+FAULTY = [mutant for mutant in MUTANTS if mutant.kills.startswith("image.")]
+ONLY: dict[str, Any] = {"only": ["image"]}
 
 
 @pytest.mark.parametrize("mutant", FAULTY, ids=lambda mutant: mutant.name)
@@ -115,7 +115,7 @@ def test_a_part_in_other_dimensions_is_named() -> None:
     mapping = Compose([OnDims(Direction(2), (0, 1), 5), OnDims(faulty(3), (4, 2, 3), 5)])  # type: ignore[operator]
     report = check_mapping(mapping, **ONLY)
     (result,) = (result for result in report.results if result.bad)
-    assert result.id == "pushforward.kl"
+    assert result.id == "image.kl"
     assert result.message.startswith("DensityOfAnotherPrior: ")
 
 
@@ -126,7 +126,7 @@ def test_what_raises_is_told_and_not_an_error() -> None:
 
     report = check_mapping(Raises, **ONLY)
     assert not report.of("error")
-    (result,) = (result for result in report.results if result.id == "pushforward.contract")
+    (result,) = (result for result in report.results if result.id == "image.contract")
     assert result.message == "pushforward_log_prior raised ValueError for y of shape (5, 2), float32: not"
 
 
@@ -136,7 +136,7 @@ def test_ratios_that_overflow_are_told() -> None:
             return super().pushforward_log_prob(y, mean, log_variance) + 1e4 * norm_of(mean).squeeze(-1)
 
     report = check_mapping(Huge, **ONLY)
-    (result,) = (result for result in report.results if result.id == "pushforward.mass")
+    (result,) = (result for result in report.results if result.id == "image.mass")
     assert result.status == "failed"
 
 
