@@ -89,12 +89,12 @@ def assert_same_run(one: Path, two: Path) -> None:
         assert metrics[0].get(key) == metrics[1].get(key)
     assert numbers(metrics[1]) == pytest.approx(numbers(metrics[0]), **close)
     weights = [safetensors.torch.load_file(path / "model.safetensors") for path in (one, two)]
-    torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=3e-4)
 
 
 # --- the same result -------------------------------------------------------------------------------------------
 
-CASES = ["identity", "clipped", "sparse", "paper", "composed", "cluster", "learned", "iwae", "stranger", "conv"]
+CASES = ["identity", "clipped", "sparse", "paper", "composed", "cluster", "learned", "iwae", "in z", "stranger", "conv"]
 CASES += ["stopping", "restarts", "saving"]
 STARTED = ["started", "few labels", "started conv"]
 
@@ -107,7 +107,7 @@ def test_two_processes_leave_the_run_of_one(case: str, runs: Path, shared: dict[
     assert "processes" not in load_run(runs / "one" / case).info
 
 
-@pytest.mark.parametrize("case", ["identity", "sparse", "paper", "iwae", "stranger", "learned", "conv"])
+@pytest.mark.parametrize("case", ["identity", "sparse", "paper", "iwae", "in z", "stranger", "learned", "conv"])
 def test_steps_are_the_same_to_float64(case: str, runs: Path) -> None:
     one, two = (torch.load(runs / name / f"{case}.pt", weights_only=True) for name in ("one", "two"))
     torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)
