@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from intel_core.components.spec import short_text
-from intel_core.recipe.runspec import kind_of_setting
+from intel_core.recipe.runspec import FORMER, kind_of_setting
 from intel_core.runs.stored_run import StoredRun
 
 __all__ = ["RunGroup", "differing", "group_runs"]
@@ -16,7 +16,7 @@ _NO_SETTING = (
     *("log_every", "save_every", "save_minutes", "keep_checkpoints"),
 )
 """Settings in which runs of one group may differ: the seed, and settings that do not affect the result."""
-_FORMER = {"prior": "standard", "posterior": "gaussian", "start": "none", "kl": "y"}
+_FORMER = {"prior": "standard", "posterior": "gaussian", **FORMER}
 """What runs of former versions have, which do not say so."""
 _FIRST = ("mapping", "prior", "posterior")
 """What a group is named by before anything else."""

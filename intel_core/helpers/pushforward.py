@@ -43,7 +43,7 @@ class Pushforward(Protocol):
         ...
 
     def pushforward_log_prior(self, y: Tensor) -> Tensor:
-        """The same for Y ~ N(0, I), ``(..., m) -> (...)``."""
+        """The same for Y ~ N(0, I), ``(..., m) -> (...)``; or one number, where the prior is uniform."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from typing import Literal
@@ -169,12 +170,11 @@ def _require_findable(start: StartSpec, dataset: Dataset, clusters: int) -> None
 
 
 def _built(specs: tuple[MappingSpec, ...], latent: int) -> Mapping | None:
-    """The mapping; None if it cannot be built, which is told where the model is."""
-    with torch.random.fork_rng(devices=[]):
-        try:
+    """The mapping, without values if it can be; None if it cannot be built, which is told where the model is."""
+    for device in ("meta", "cpu"):  # a large one would take the memory whose size is judged later
+        with torch.random.fork_rng(devices=[]), torch.device(device), contextlib.suppress(Exception):
             return build_mapping(specs, latent)
-        except Exception:
-            return None
+    return None
 
 
 def usual_evaluations(steps: int) -> int:

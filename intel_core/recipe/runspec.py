@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -33,6 +33,7 @@ from intel_core.recipe.words import SHORT_WORDS, elsewhere, spelled_out
 from intel_core.training.settings import TrainingSettings
 
 __all__ = [
+    "FORMER",
     "RunSpec",
     "kind_of_setting",
     "make_run_spec",
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 _NAME = r"[\w+-][\w.+-]{0,99}"
+FORMER = {"start": "none", "kl": "y"}
+"""What runs had before these were settings."""
 _RETIRED = ("strategy",)
 """Settings that runs no longer have, but that run directories of earlier versions may hold."""
 
@@ -245,16 +248,23 @@ def _kind_within(annotation: Any) -> str | None:
     return str(annotation.kind) if is_component else None
 
 
-def stored_run_spec(settings: dict[str, Any]) -> RunSpec:
+def stored_run_spec(settings: dict[str, Any], resolved: Container[str] | None = None) -> RunSpec:
     """The run spec that a run directory holds, of this version or an earlier one.
 
     In those, runs had no start, and the KL term was that in y.
+
+    Args:
+        settings: as they are stored.
+        resolved: the names of all settings of a run, if `settings` are only those that were asked for: what is missing
+            there was not yet a setting. By default the names in `settings`.
 
     Raises:
         SpecError: as `make_run_spec`.
     """
     with texts_as_data():
-        return make_run_spec(**{"start": "none", "kl": "y", **stored_settings(settings)})
+        there = settings if resolved is None else resolved
+        former = {name: value for name, value in FORMER.items() if name not in there}
+        return make_run_spec(**{**former, **stored_settings(settings)})
 
 
 def stored_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from intel_core.fitting.estimate import fit_at_once
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.fitting.resume import data_of
 from intel_core.fitting.resuming import go_on, identity, load_checkpoint
-from intel_core.recipe.runspec import RunSpec, stored_run_spec
+from intel_core.recipe.runspec import FORMER, RunSpec, stored_run_spec
 from intel_core.replicates.fitting import stacked
 from intel_core.replicates.members import gone, require_own, tell_of_gone
 from intel_core.replicates.planned import Planned, train_in_turn, train_stack
@@ -129,7 +129,8 @@ def _begun_with(
         RunError: if its data has changed, or its runs are of several data sets.
     """
     there = [run for run in runs.values() if run is not None]
-    asked = None if group.asked is None else stored_run_spec(group.asked)
+    names = FORMER if not there else there[0].info["spec"]
+    asked = None if group.asked is None else stored_run_spec(group.asked, names)
     if there:
         dataset = data_of(there[0], data, labels, data_dir)
         for run in there:

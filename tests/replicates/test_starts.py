@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_a_group_that_was_interrupted_goes_on_bit_for_bit(group: Replicates, tmp
     assert [run.status for run in part.runs] == ["finished", "interrupted", "unfinished"]
     whole = resume_replicates(part.path, data=X)
     assert [contents(run.path) for run in whole.runs] == [contents(run.path) for run in group.runs]
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+def test_settings_that_nobody_gave_are_the_same_when_a_group_goes_on(gone: int, tmp_path: Path) -> None:
+    """With a start that is the default, and the runs of some or of all seeds deleted."""
+    asked = {name: value for name, value in BASE.items() if name != "start"}
+    whole = fit_replicates(2, **asked, run_dir=tmp_path / "group")
+    before = [contents(run.path) for run in whole.runs]
+    for seed in range(gone):
+        shutil.rmtree(tmp_path / "group" / f"seed-{seed}")
+    with pytest.warns(UserWarning, match="trained again"):
+        again = resume_replicates(whole.path, data=X)
+    assert [contents(run.path) for run in again.runs] == before
 
 
 def test_with_restarts_each_seed_chooses_among_its_own_starts(tmp_path: Path) -> None:
