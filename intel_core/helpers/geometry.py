@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["NO_RADIUS", "project_to_sphere", "shell_thickness", "widened"]
+__all__ = ["forgets_radius", "project_to_sphere", "widened"]
 
 
 def widened(y: Tensor) -> Tensor:
@@ -19,17 +19,17 @@ def widened(y: Tensor) -> Tensor:
     return y.float() if y.dtype in (torch.float16, torch.bfloat16) else y
 
 
-NO_RADIUS = 1e-5
+_THICKEST = 1e-5
 """A shell of this thickness, and thinner ones, is a sphere for a decoder in float32."""
 
 
-def shell_thickness(eps: float, form: Literal["paper", "smooth"]) -> float:
-    """How far inside of the unit sphere `project_to_sphere` puts a row of length 1: what is left of the radius.
+def forgets_radius(eps: float, form: Literal["paper", "smooth"]) -> bool:
+    """Whether `project_to_sphere` leaves nothing of the radius: how far inside of the sphere it puts a row of length 1.
 
-    >>> shell_thickness(1e-3, "smooth")
-    5e-07
+    >>> forgets_radius(1e-3, "smooth"), forgets_radius(1e-3, "paper")
+    (True, False)
     """
-    return eps if form == "paper" else eps**2 / 2
+    return (eps if form == "paper" else eps**2 / 2) <= _THICKEST
 
 
 def project_to_sphere(y: Tensor, eps: float, form: Literal["paper", "smooth"] = "paper") -> Tensor:

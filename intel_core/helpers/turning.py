@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from intel_core.helpers.own_prior import OwnPrior
 from intel_core.helpers.parts_of_mapping import elements
 from intel_core.helpers.shares import Turns
 from intel_core.mappings.contract import Mapping
@@ -38,11 +39,15 @@ class OwnAxes(NamedTuple):
 
 
 @torch.no_grad()
-def own_axes(mapping: Mapping) -> OwnAxes:
+def own_axes(mapping: Mapping, prior: OwnPrior | None = None) -> OwnAxes:
     """The mapping along the axes in which its clusters were cut, for pictures and whatever else looks at planes.
 
-    Only a single mapping that `Turns`, on all dimensions or on some, has axes of its own. The mapping that is given is
-    not changed.
+    Only a single mapping that `Turns`, on all dimensions or on some, has axes of its own, and only under N(0, I):
+    another prior need not be the same along them. The mapping that is given is not changed.
+
+    Args:
+        mapping: g.
+        prior: the run's own prior, if it is not N(0, I).
 
     >>> from intel_core import load_mapping
     >>> mapping = load_mapping("cluster:k=3", 2)
@@ -55,7 +60,7 @@ def own_axes(mapping: Mapping) -> OwnAxes:
     True
     """
     parts = elements(mapping)
-    if len(parts) > 1 or not isinstance(parts[0].mapping, Turns):
+    if prior is not None or len(parts) > 1 or not isinstance(parts[0].mapping, Turns):
         return OwnAxes(mapping, None)
     cut = parts[0].mapping.directions()
     if cut is None:

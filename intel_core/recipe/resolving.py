@@ -62,7 +62,8 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
         )
     latent = spec.latent or _default_latent(spec.mapping, shape)
-    start, strength = _start(spec, latent, steps, dataset)
+    mapping = _built(spec.mapping, latent)
+    start, strength = _start(spec, mapping, steps, dataset)
     if spec.restarts > 1 and spec.trial is not None and not start.is_none and spec.trial <= start.after:
         raise SpecError(
             f"trial={spec.trial:g} ends before the clusters of start {start} are found, at {start.after:g} of "
@@ -90,7 +91,7 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "likelihood": likelihood,
             "latent": latent,
             "start": start,
-            "kl": _where_kl(spec, latent),
+            "kl": _where_kl(spec, mapping),
             "steps": steps,
             "epochs": None,
             "schedules": schedules,
@@ -112,15 +113,17 @@ def _default_latent(mapping: tuple[MappingSpec, ...], shape: tuple[int, ...]) ->
     return max([usual, *advised])
 
 
-def _where_kl(spec: RunSpec, latent: int) -> Literal["y", "z"]:
+def _where_kl(spec: RunSpec, mapping: Mapping | None) -> Literal["y", "z"]:
     """Where the KL term is taken: in z where the mapping knows that, and prior and posterior are the usual ones."""
     if spec.kl != "auto":
         return spec.kl
-    mapping = _built(spec.mapping, latent) if spec.prior.is_usual and spec.posterior.is_usual else None
-    return "y" if mapping is None or image_of(mapping) is None else "z"
+    is_usual = spec.prior.is_usual and spec.posterior.is_usual
+    return "z" if is_usual and mapping is not None and image_of(mapping) is not None else "y"
 
 
-def _start(spec: RunSpec, latent: int, steps: int, dataset: Dataset) -> tuple[StartSpec, dict[str, ScheduleSpec]]:
+def _start(
+    spec: RunSpec, mapping: Mapping | None, steps: int, dataset: Dataset
+) -> tuple[StartSpec, dict[str, ScheduleSpec]]:
     """How clusters are found at first, and the schedule of strength that goes with it.
 
     By default a start is used if the mapping has clusters, and reads y itself; none where no start is installed.
@@ -132,7 +135,6 @@ def _start(spec: RunSpec, latent: int, steps: int, dataset: Dataset) -> tuple[St
     start = spec.start
     if start is not None and start.is_none:
         return start, {}
-    mapping = _built(spec.mapping, latent)
     clusters = None if mapping is None else clustering_of(mapping)
     has_clusters = clusters is not None
     if start is None:

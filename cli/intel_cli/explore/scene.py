@@ -17,7 +17,7 @@ from intel_core.data.values import to_float
 from intel_core.errors import DataError
 from intel_core.evaluation.clusters import clusters_of, draws_within
 from intel_core.helpers.own_prior import own_prior
-from intel_core.helpers.turning import OwnAxes, own_axes
+from intel_core.helpers.turning import own_axes
 from intel_core.randomness import stream
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Scene:
         names = () if dataset is None else dataset.class_names
         prior = own_prior(run.model)
         # All that the page shows and asks of y is along the mapping's own axes, if it has turned from those of y.
-        self._turned = own_axes(run.model.mapping) if prior is None else OwnAxes(run.model.mapping, None)
+        self._turned = own_axes(run.model.mapping, prior)
         shown = None if self.mean is None else self._turned.into(self.mean)
         self._behind = Backdrop(self._turned.mapping, shown, labels, names, prior)
         self._planes = [plane for plane, _ in chosen_planes(self._turned.mapping, shown)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intel_core.recipe.runspec import RunSpec
     from intel_core.training.trainer import Trainer
 
-__all__ = ["facts", "header", "mapping_of", "warmup"]
+__all__ = ["facts", "header", "mapping_of", "objective_of", "warmup"]
 
 _VALUES = {"binary": "0 or 1", "unit": "in [0, 1]", "real": "real numbers"}
 
@@ -51,8 +51,7 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "model": f"{_rivals(spec)}y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); "
         f"{spec.likelihood}; {networks}; {parameters:,} parameters on {trainer.device}{_computed(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
-        f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {spec.objective}"
-        f"{', KL in z' if spec.kl == 'z' else ''}; "
+        f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {objective_of(spec)}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",
         **_cramped(trainer),
         **_evaluated(trainer),
@@ -62,6 +61,11 @@ def facts(trainer: Trainer) -> dict[str, str]:
         "units": units(trainer),
     }
     return {name: visible(text, one_line=True) for name, text in said.items()}
+
+
+def objective_of(spec: RunSpec) -> str:
+    """The bound of a run, and where its KL term is taken, if not in y."""
+    return f"{spec.objective}{', KL in z' if spec.kl == 'z' else ''}"
 
 
 def _cramped(trainer: Trainer) -> dict[str, str]:

@@ -14,7 +14,7 @@ from intel_cli.pictures.prior import DASHES, contours, curve, draws, precise, z_
 from intel_cli.pictures.style import GREY, INK, figure, styled
 from intel_core.helpers.own_prior import UnderPrior
 from intel_core.helpers.parts_of_mapping import clustering_of, parts_of
-from intel_core.helpers.turning import OwnAxes, own_axes
+from intel_core.helpers.turning import own_axes
 from intel_core.mappings.contract import Declared
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def latent_panels(
         class_names: what the labels are called.
         prior: the run's own prior, if it is not N(0, I).
     """
-    straight = own_axes(mapping) if prior is None else OwnAxes(mapping, None)
+    straight = own_axes(mapping, prior)
     mapping, mean = precise(straight.mapping, straight.into(mean.cpu()))
     plane = plane_of(mapping, mean)
     groups = by_label(mapping, mean, labels, class_names)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from intel_cli.output.console import number
-from intel_cli.output.describe import mapping_of, warmup
+from intel_cli.output.describe import mapping_of, objective_of, warmup
 from intel_cli.output.promises import as_lines
 from intel_cli.output.telling import quoted
 from intel_cli.report.clusters import Clusters, clusters_part, examples_of
@@ -205,7 +205,7 @@ def _settings(run: Run) -> dict[str, str]:
         "data in full": str(info["spec"].get("data")),
         "latent": f"{run.model.y_dim} dimensions of y, {run.model.z_dim} of z",
         "likelihood": str(spec.likelihood),
-        "objective": f"{spec.objective}{', KL in z' if spec.kl == 'z' else ''}",
+        "objective": objective_of(spec),
         "networks": f"{networks}; {info.get('parameters', 0):,} parameters",
         "training": f"{spec.steps:,} steps of {spec.batch_size:,} examples, learning rate {spec.learning_rate:g}",
         "KL weight": warmup(spec),

@@ -20,7 +20,7 @@ from intel_cli.pictures.style import LIGHT
 from intel_cli.report.svg import Frame, dots, frame, line, window, wrap
 from intel_core.helpers.own_prior import UnderPrior
 from intel_core.helpers.parts_of_mapping import clusterings_of, elements, planes_of
-from intel_core.helpers.turning import OwnAxes, own_axes
+from intel_core.helpers.turning import own_axes
 from intel_core.mappings.contract import Levelled
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def latent(
     prior: OwnPrior | None = None,
 ) -> Latent:
     """The planes of a run, along the mapping's own axes if it has turned from those of y; see `Backdrop`."""
-    straight = own_axes(mapping) if prior is None else OwnAxes(mapping, None)
+    straight = own_axes(mapping, prior)
     mapping, mean = straight.mapping, None if mean is None else straight.into(mean)
     chosen = chosen_planes(mapping, mean)
     behind = Backdrop(mapping, mean, labels, class_names, prior)

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from intel_core.helpers.geometry import NO_RADIUS, project_to_sphere, shell_thickness, widened
+from intel_core.helpers.geometry import forgets_radius, project_to_sphere, widened
 from intel_core.helpers.projected_normal import direction_log_prob, log_sphere_area
 from intel_core.mappings.properties import Hoelder, Locus, Properties
 
@@ -125,7 +125,7 @@ class SphereMapping(nn.Module):
     @property
     def pushed(self) -> tuple[int, ...]:
         """The blocks' dimensions, whose radius is forgotten; none if ε is so large that a decoder can read it in z."""
-        return tuple(range(self._used)) if shell_thickness(self.eps, self.form) <= NO_RADIUS else ()
+        return tuple(range(self._used)) if forgets_radius(self.eps, self.form) else ()
 
     @property
     def scale_free(self) -> tuple[tuple[int, ...], ...]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 from typing_extensions import Self
 
-from intel_core.helpers.geometry import NO_RADIUS, project_to_sphere, shell_thickness, widened
+from intel_core.helpers.geometry import forgets_radius, project_to_sphere, widened
 from intel_core.helpers.projected_normal import direction_log_prob
 from intel_core.mappings.properties import Hoelder, Locus, Properties
 from intel_holes.loops import Loops
@@ -123,7 +123,7 @@ class HolesMapping(nn.Module):
     @property
     def pushed(self) -> tuple[int, ...]:
         """The plane, whose radius is forgotten; none if ε is so large that a decoder can read it in z."""
-        return (0, 1) if shell_thickness(self.eps, self.form) <= NO_RADIUS else ()
+        return (0, 1) if forgets_radius(self.eps, self.form) else ()
 
     @property
     def scale_free(self) -> tuple[tuple[int, ...], ...]:

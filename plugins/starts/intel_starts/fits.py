@@ -20,8 +20,10 @@ from intel_core.recipe.starts import FoundClusters
 from intel_starts.graph import joined, modularity, moved, neighbour_graph
 from intel_starts.views import Narrowed, SecondView, Values, second_view
 
-__all__ = ["best_mixture", "joined_mixture", "nearest_centres"]
+__all__ = ["FITS", "FITS_OF_PARTS", "best_mixture", "joined_mixture", "nearest_centres"]
 
+FITS, FITS_OF_PARTS = 16, 8
+"""Of mixtures of K Gaussians and of many, if nobody says how many."""
 _ITERATIONS = 200
 _ITERATIONS_OF_PARTS = 20
 _RIDGE = 0.03

@@ -100,15 +100,17 @@ class MixtureStartSpec(_FittedStartSpec):
 
     def find(self, given: StartData) -> FoundClusters:
         """See `intel_starts.fits.best_mixture` and `intel_starts.fits.joined_mixture`."""
-        from intel_starts.fits import best_mixture, joined_mixture
+        from intel_starts.fits import FITS, FITS_OF_PARTS, best_mixture, joined_mixture
         from intel_starts.views import values_of
 
         self.require_examples(given)
         rows, of_values = self.rows(given), self.takes_values(given)
         if self.choose == "likelihood" or (self.choose == "auto" and of_values):
-            return best_mixture(rows, given.clusters, self.fits or 16, self.examples, given.seed)
+            return best_mixture(rows, given.clusters, self.fits or FITS, self.examples, given.seed)
         also = None if of_values else values_of(given, min(len(rows), self.examples))
-        return joined_mixture(rows, given.clusters, self.fits or 8, self.examples, given.seed, self.parts, also)
+        return joined_mixture(
+            rows, given.clusters, self.fits or FITS_OF_PARTS, self.examples, given.seed, self.parts, also
+        )
 
 
 class KMeansStartSpec(_FittedStartSpec):

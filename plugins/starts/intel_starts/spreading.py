@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.semi_supervised import LabelSpreading
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from intel_starts.fits import joined_mixture
+from intel_starts.fits import FITS_OF_PARTS, joined_mixture
 from intel_starts.graph import moved, neighbour_graph
 from intel_starts.views import Values, second_view
 
@@ -25,7 +25,6 @@ _CLAMPING = 0.99
 """How much a row hears its neighbours rather than its first label (alpha of Zhou et al., 2004)."""
 _ITERATIONS = 200
 _NEAREST = 5
-_FITS = 8
 LEAST_AGREEMENT = 0.8
 _FLOOR = 1e-6
 
@@ -134,7 +133,7 @@ def classes_by_labels(
     if len(known) == len(labels) or len(classes) == 1:
         return spread, {"by": "neighbours"}
     widest = float(values.std(0).max()) or 1.0
-    cluster = joined_mixture(values / widest, len(classes), _FITS, examples, seed, also=also).cluster.numpy()
+    cluster = joined_mixture(values / widest, len(classes), FITS_OF_PARTS, examples, seed, also=also).cluster.numpy()
     counts = np.zeros((len(classes), len(classes)))
     np.add.at(counts, (cluster[known], numbers), 1)
     of_cluster = linear_sum_assignment(-counts)[1]
