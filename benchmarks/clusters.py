@@ -55,7 +55,15 @@ def table_of(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return ((x - x.mean(0)) / x.std(0)).astype(np.float32), label
 
 
-IMAGES = {"mnist": {"epochs": 20, "latent": 10}, "fashion_mnist": {"epochs": 20, "latent": 10}, "digits": {}}
+IMAGES: dict[str, dict[str, Any]] = {
+    "mnist": {"epochs": 20},
+    "mnist, 40 epochs": {"epochs": 40},
+    "mnist, 2 dimensions": {"epochs": 20, "latent": 2},
+    "mnist, 50 dimensions": {"epochs": 20, "latent": 50},
+    "fashion_mnist": {"epochs": 20},
+    "digits": {},
+}
+"""Settings of the runs by data set; the name of the data comes before a comma."""
 TABLES = {f"table {i}": i for i in range(5)}
 DATA = (*IMAGES, *TABLES)
 K = {name: 10 if name in IMAGES else len(SHARES) for name in DATA}
@@ -67,6 +75,13 @@ ARMS: dict[str, dict[str, Any]] = {
     "paper's constants": {"mapping": "cluster:k={k},preset=paper", "start": "none"},
     "mog": {"mapping": "identity", "prior": "mog:k={k},preset=learned"},
     "gmvae": {"mapping": "first:keep={latent}", "prior": "gmvae:k={k},w=5", "latent": "{latent}+5"},
+    "mog, our start": {"mapping": "identity", "prior": "mog:k={k},preset=learned", "start": "mixture"},
+    "gmvae, our start": {
+        "mapping": "first:keep={latent}",
+        "prior": "gmvae:k={k},w=5",
+        "latent": "{latent}+5",
+        "start": "mixture",
+    },
 }
 """What is trained."""
 FITTED = ("k-means", "mixture", "k-means of means", "mixture of means")
@@ -77,7 +92,7 @@ def settings_of(data: str, arm: str, seed: int) -> dict[str, Any]:
     """The settings of a run, the same for all arms but for the arm's own."""
     same: dict[str, Any] = {"network": "mlp", "seed": seed, "evaluate_every": 10**9, "latent": 10}
     if data in IMAGES:
-        same |= {"data": data, **IMAGES[data]}
+        same |= {"data": data.partition(",")[0], **IMAGES[data]}
     else:
         x, label = table_of(TABLES[data])
         same |= {
@@ -117,7 +132,7 @@ def cell(job: tuple[str, str, int, Path]) -> dict[str, Any]:
             row["smallest"] = float(shares[0].proportions().detach().min())
         row |= _scores(cluster, test.labels.numpy(), K[data])
     metrics = ["likelihood:particles=500,limit=1000"] + (
-        ["frechet:n=5000"] if data in ("mnist", "fashion_mnist") else []
+        ["frechet:n=5000"] if data in IMAGES and data != "digits" else []
     )
     for metric in metrics:
         for measured in measure(Subject(run, dataset=dataset), [parse_spec("metrics", metric)]):

@@ -2,16 +2,15 @@ r"""How does a training begin from clusters that were found in the data? See `in
 
 The objective is wrapped: before the start, and when a model is judged, it is the objective itself. From the start on,
 in training, :math:`w \cdot CE` is added to the loss, the cross-entropy in nats per example of the clusters that were
-found. They lie in ``RUN/start.safetensors``, so that a training that is resumed later has the same ones, and the scores
-with them: those of a mapping whose shares are learned would be others by then.
+found. They lie in ``RUN/start.safetensors``, so that a training that is resumed later has the same ones.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping as Dictionary
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,11 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from intel_core import files
 from intel_core.data.batches import Order
-from intel_core.errors import PluginError, RunError, SpecError
-from intel_core.fitting.encoding import posterior_means
-from intel_core.helpers.cluster_scores import ClusterScores, cluster_scores
-from intel_core.helpers.parts_of_mapping import clustering_of
-from intel_core.helpers.shares import TakesShares, Turns
+from intel_core.errors import PluginError, RunError
+from intel_core.fitting.encoding import posterior_moments
+from intel_core.fitting.start_clusters import Where, clusters_for
 from intel_core.model.objectives import Objective, Terms
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
@@ -32,14 +29,9 @@ from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
 from intel_core.runs import checkpoint, contents, opening
 from intel_core.training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from intel_core.mappings.contract import Clustering
-
 __all__ = ["FILE", "StartedObjective", "go_on_from_start", "share_start", "start_of"]
 
 FILE = "start.safetensors"
-_FEWEST = 0.5
-"""Examples that each cluster counts at least, when shares are taken over: none is 0."""
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -49,7 +41,7 @@ class StartedObjective:
     Args:
         objective: what is optimised.
         start: how the clusters are found, and when.
-        model: with a mapping that has clusters and reads y itself.
+        model: with a mapping that has clusters and reads y itself, or a prior that is a mixture.
 
     Attributes:
         particles: as of `objective`.
@@ -58,13 +50,9 @@ class StartedObjective:
     """
 
     def __init__(self, objective: Objective, start: StartSpec, model: InteLVAE) -> None:
-        found = clustering_of(model.mapping)
-        if found is None:
-            raise SpecError(f"start {start} is for a mapping whose clusters lie in y itself; use start=none")
         self.objective, self.start, self.particles = objective, start, objective.particles
-        self._part, self._dims = found
+        self._of = clusters_for(start, model)
         self._trainer: Trainer | None = None
-        self._scores: ClusterScores | None = None
         self.clusters: Tensor | None = None
         self.certain: Tensor | None = None
         self._per_certain = 0.0
@@ -99,47 +87,42 @@ class StartedObjective:
         weight = self.start.pull_at(self._trainer.step, self._trainer.steps)
         if weight == 0 and self._per_certain == 0:
             return terms
-        y = terms.posterior.rsample(noise[0])[..., list(self._dims)]
+        y = terms.posterior.rsample(noise[0])
         return terms._replace(loss=terms.loss + self._pull(self._trainer, y, weight))
 
     def _pull(self, trainer: Trainer, y: Tensor, weight: float) -> Tensor:
         """The weighted cross-entropy of this step's rows; rows without a cluster count as 0."""
         assert self.clusters is not None
-        assert self._scores is not None
         rows = trainer.processes.own(self._order(trainer.step), dim=0)
         weights = torch.full((len(rows),), weight, device=y.device)
         if self.certain is not None:
             weights = torch.maximum(weights, self.certain[rows] * self._per_certain)
-        each = cross_entropy(self._scores(y), self.clusters[rows], ignore_index=-1, reduction="none")
+        each = cross_entropy(self._of.scores(y), self.clusters[rows], ignore_index=-1, reduction="none")
         return (weights * each).mean()
 
     # --- finding -----------------------------------------------------------------------------------------------
 
     def _find(self, trainer: Trainer) -> None:
-        """Find the clusters, let the mapping take their shares, and keep them with the run."""
-        processes, first = trainer.processes, list[tuple[FoundClusters, Tensor]]()
+        """Find the clusters, let the model take them, and keep them with the run."""
+        processes, first = trainer.processes, list[tuple[FoundClusters, Where]]()
         with processes.agreeing():
             if processes.is_first:
-                y = _encoded(trainer)
-                found = _found(self.start, trainer, self._part, y)
-                first = [(found, _centres(y[:, list(self._dims)], found.cluster, self._part.n_clusters))]
-        packed = processes.from_first(lambda: _packed(first[0][0]) | {"centres": first[0][1]})
-        centres = packed.pop("centres")
-        sizes = torch.bincount(packed["cluster"][packed["cluster"] >= 0], minlength=self._part.n_clusters)
-        with processes.agreeing(), made_by("set_proportions() of the mapping"), torch.no_grad():
-            if isinstance(self._part, TakesShares):
-                self._part.set_proportions(_shares(sizes))
-        with processes.agreeing(), made_by("turn_towards() of the mapping"), torch.no_grad():
-            if isinstance(self._part, Turns):
-                self._part.turn_towards(centres)
+                mean, std = _encoded(trainer)
+                found = _found(self.start, trainer, self._of.n_clusters, mean)
+                first = [(found, Where.of(mean, std, found.cluster, self._of.n_clusters))]
+        packed = processes.from_first(lambda: _packed(first[0][0]))
+        where = Where(**processes.from_first(lambda: first[0][1]._asdict()))
+        with processes.agreeing():
+            self._of.take(where)
         processes.share(trainer.model)
-        with processes.agreeing(), made_by("assign() of the mapping"):
-            scores = cluster_scores(self._part, len(self._dims))
-        packed |= processes.from_first(lambda: {"weight": scores.weight, "bias": scores.bias})
+        with processes.agreeing():
+            self._of.prepare()
+        agreement = round(self._of.agreement, 4)
+        packed |= processes.from_first(self._of.kept)
         self._take(packed)
         with processes.agreeing():
             if first and trainer.folder is not None:
-                facts = {**first[0][0].facts, "sizes": sizes.tolist(), "scores_agree": round(scores.agreement, 4)}
+                facts = {**first[0][0].facts, "sizes": where.sizes.tolist(), "scores_agree": agreement}
                 files.write_bytes(trainer.folder / FILE, checkpoint.to_bytes(packed))
                 files.write_text(
                     trainer.folder / contents.START_FILE, json.dumps({"step": trainer.step, **facts}, indent=2) + "\n"
@@ -153,18 +136,17 @@ class StartedObjective:
         self.certain = certain.to(device) if known else None
         # So that the mean over all known examples has the weight that was asked for.
         self._per_certain = self.start.lasting_pull * len(certain) / known if known else 0.0
-        self._scores = ClusterScores(packed["weight"].to(device), packed["bias"].to(device), 1.0)
+        self._of.restore(packed, device)
 
     def packed(self) -> dict[str, Tensor] | None:
         """What is kept of the clusters; None before the start."""
-        if self.clusters is None or self._scores is None:
+        if self.clusters is None:
             return None
         certain = torch.zeros_like(self.clusters) if self.certain is None else self.certain
         return {
             "cluster": self.clusters.to(torch.int32).cpu(),
             "certain": certain.bool().cpu(),
-            "weight": self._scores.weight.cpu(),
-            "bias": self._scores.bias.cpu(),
+            **self._of.kept(),
         }
 
     def load(self, folder: Path) -> None:
@@ -174,22 +156,22 @@ class StartedObjective:
             RunError: if they are missing or damaged.
         """
         assert self._trainer is not None
-        n, k, d = len(self._trainer.dataset.train), self._part.n_clusters, len(self._dims)
+        n, k, layout = len(self._trainer.dataset.train), self._of.n_clusters, self._of.layout()
+        most = 5 * n + sum(dtype.itemsize * math.prod(shape) for dtype, shape in layout.values()) + 65536
         try:
-            tensors = checkpoint.read_tensors(opening.read_bytes(folder, FILE, 5 * n + 4 * k * (d + 1) + 65536))
+            tensors = checkpoint.read_tensors(opening.read_bytes(folder, FILE, most))
         except FileNotFoundError:
             raise RunError(f"{folder / FILE} is missing: without it the training cannot go on as it began") from None
         except ValueError as error:
             raise RunError(f"{folder / FILE} is damaged: {error}") from None
         held = {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()}
-        scores = {"weight": (torch.float32, (k, d)), "bias": (torch.float32, (k,))}
-        if held != {"cluster": (torch.int32, (n,)), "certain": (torch.bool, (n,)), **scores}:
+        if held != {"cluster": (torch.int32, (n,)), "certain": (torch.bool, (n,)), **layout}:
             raise RunError(
                 f"{folder / FILE} is damaged: expected the clusters of {n:,} training examples, and scores of {k}"
             )
         if int(tensors["cluster"].min()) < -1 or int(tensors["cluster"].max()) >= k:
             raise RunError(f"{folder / FILE} is damaged: it holds numbers that are no clusters")
-        if not all(bool(torch.isfinite(tensors[name]).all()) for name in scores):
+        if not all(bool(torch.isfinite(tensors[name]).all()) for name in layout):
             raise RunError(f"{folder / FILE} is damaged: its scores are not finite")
         self._take(tensors)
 
@@ -220,10 +202,10 @@ def share_start(trainer: Trainer) -> None:
 
 
 @torch.no_grad()
-def _found(start: StartSpec, trainer: Trainer, part: Clustering, y: Tensor) -> FoundClusters:
+def _found(start: StartSpec, trainer: Trainer, clusters: int, y: Tensor) -> FoundClusters:
     """What a start finds in the encodings `y` of the training data, held to its contract."""
     train, what = trainer.dataset.train, f"start {start}"
-    given = StartData(y, train, part.n_clusters, stream(trainer.settings.seed, "start"))
+    given = StartData(y, train, clusters, stream(trainer.settings.seed, "start"))
     with made_by(what):
         found: object = start.find(given)
     if not isinstance(found, FoundClusters) or not isinstance(found.cluster, Tensor):
@@ -238,41 +220,27 @@ def _found(start: StartSpec, trainer: Trainer, part: Clustering, y: Tensor) -> F
         raise PluginError(f"{what}: find() says which clusters are certain by other than a tensor of shape [{n}]")
     with made_by(f"{what}: facts"):
         json.dumps(dict(found.facts))
-    if int(cluster.min()) < -1 or int(cluster.max()) >= part.n_clusters:
-        raise PluginError(f"{what}: find() gave clusters outside of 0 to {part.n_clusters - 1}, or -1 for none")
+    if int(cluster.min()) < -1 or int(cluster.max()) >= clusters:
+        raise PluginError(f"{what}: find() gave clusters outside of 0 to {clusters - 1}, or -1 for none")
     if bool((cluster < 0).all()):
         raise PluginError(f"{what}: find() gave no example a cluster")
     return found
 
 
-def _encoded(trainer: Trainer) -> Tensor:
-    """Posterior means of all training examples, on the CPU."""
+def _encoded(trainer: Trainer) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of q(y|x) of all training examples, on the CPU."""
     model, train = trainer.model, trainer.dataset.train
     model.eval()
     compiled, model.calls = model.calls, {}  # a network would be compiled anew for batches of another size
-    y = posterior_means(model, train).float().cpu()
+    mean, std = (part.float().cpu() for part in posterior_moments(model, train))
     model.train()
     model.calls = compiled
-    if not bool(torch.isfinite(y).all()):
+    if not bool(torch.isfinite(mean).all()):
         raise RunError("the start cannot be found: some examples are encoded as numbers that are not finite")
-    return y
-
-
-def _centres(y: Tensor, cluster: Tensor, clusters: int) -> Tensor:
-    """The mean encoding of each cluster, ``(K, d)``; of one without examples, that of all."""
-    rows, y = cluster >= 0, y.double()
-    sums = torch.zeros(clusters, y.shape[1], dtype=y.dtype).index_add_(0, cluster[rows].long(), y[rows])
-    counts = torch.bincount(cluster[rows], minlength=clusters).unsqueeze(1)
-    return torch.where(counts > 0, sums / counts.clamp(min=1), y.mean(0)).float()
+    return mean, std
 
 
 def _packed(found: FoundClusters) -> dict[str, Tensor]:
     cluster = found.cluster.to(torch.int32).cpu().contiguous()
     certain = torch.zeros(len(cluster), dtype=torch.bool) if found.certain is None else found.certain.bool().cpu()
     return {"cluster": cluster, "certain": certain & (cluster >= 0)}
-
-
-def _shares(sizes: Tensor) -> Tensor:
-    """Share of each cluster among the examples that have one; none is 0."""
-    counts = sizes.double().clamp(min=_FEWEST)
-    return counts / counts.sum()

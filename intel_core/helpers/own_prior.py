@@ -14,7 +14,7 @@ from intel_core.mappings.contract import Clustering
 from intel_core.model.prior import FromEncoder, Mixture, Prior, StandardNormal
 from intel_core.model.vae import InteLVAE
 
-__all__ = ["MixtureClusters", "OwnPrior", "UnderPrior", "clusters_of_prior", "own_prior"]
+__all__ = ["MixtureClusters", "OwnPrior", "UnderPrior", "clusters_of_prior", "mixture_of", "own_prior"]
 
 _COUNTED = 50_000
 """Draws of the prior from which shares of clusters are counted: their error is at most 0.0022."""
@@ -92,12 +92,17 @@ class MixtureClusters:
         return _counted(self, self._prior)
 
 
-def clusters_of_prior(model: InteLVAE) -> MixtureClusters | None:
-    """The clusters of a mixture prior of at least two components; None for any other prior.
+def mixture_of(prior: object) -> Mixture | None:
+    """A prior whose components are clusters, at least two; None for any other.
 
     The components of a prior that is made of the encoder's posteriors are many and no clusters.
     """
-    if isinstance(model.prior, FromEncoder) or not isinstance(model.prior, Mixture) or model.prior.k < 2:
+    return prior if isinstance(prior, Mixture) and not isinstance(prior, FromEncoder) and prior.k > 1 else None
+
+
+def clusters_of_prior(model: InteLVAE) -> MixtureClusters | None:
+    """The clusters of a mixture prior; None if it has none (see `mixture_of`)."""
+    if mixture_of(model.prior) is None:
         return None
     return MixtureClusters(OwnPrior(model.prior, next(model.parameters())))
 

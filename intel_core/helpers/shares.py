@@ -1,4 +1,4 @@
-"""How does a mapping take its clusters from elsewhere, their shares and where they lie? By two small protocols."""
+"""How do a mapping and a prior take their clusters from elsewhere, their shares and where they lie? By protocols."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["TakesShares", "Turns"]
+__all__ = ["TakesClusters", "TakesShares", "Turns"]
 
 
 @runtime_checkable
@@ -32,4 +32,23 @@ class Turns(Protocol):
 
     def turn_back(self) -> None:
         """Act along the first axes again."""
+        ...
+
+
+@runtime_checkable
+class TakesClusters(Protocol):
+    """A mixture prior whose components, as far as they are learned, can be put where clusters were found."""
+
+    def forget_clusters(self) -> None:
+        """Make all components that are learned one and the same N(0, I)."""
+        ...
+
+    def take_clusters(self, means: Tensor, stds: Tensor, proportions: Tensor) -> None:
+        """Make component k the Gaussian of cluster k.
+
+        Args:
+            means: mean of y in each cluster, ``(K, y_dim)``.
+            stds: standard deviation of y ~ q(y|x) in each dimension, ``(K, y_dim)``.
+            proportions: share of each cluster, ``(K,)``, positive with sum 1.
+        """
         ...

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import torch
 
@@ -16,12 +17,14 @@ from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
 from intel_core.helpers.advice import AdvisesLatent
+from intel_core.helpers.own_prior import mixture_of
 from intel_core.helpers.parts_of_mapping import clustering_of, clusterings_of
 from intel_core.helpers.pushforward import image_of
 from intel_core.likelihoods.specs import BernoulliSpec, GaussianSpec
 from intel_core.mappings.building import build_mapping
 from intel_core.mappings.contract import Annealed, Mapping, MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec
+from intel_core.model.prior import Mixture
 from intel_core.networks.specs import ConvSpec, MLPSpec
 from intel_core.recipe.contracts import made_by
 from intel_core.recipe.runspec import RunSpec
@@ -39,6 +42,7 @@ USUAL_START = "mixture"
 """The start of a mapping with clusters, unless the user says otherwise."""
 USUAL_TRIAL = 0.2
 """Share of the run that the trial of one of several restarts takes, unless the user or a start says otherwise."""
+_Part = TypeVar("_Part")
 _STEP = 3
 """A step on an example, forwards and backwards, takes about as long as so many evaluations of one."""
 
@@ -62,8 +66,9 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
         )
     latent = spec.latent or _default_latent(spec.mapping, shape)
-    mapping = _built(spec.mapping, latent)
-    start, strength = _start(spec, mapping, steps, dataset)
+    mapping = _built(lambda: build_mapping(spec.mapping, latent))
+    prior = _built(lambda: spec.prior.build(latent, shape))
+    start, strength = _start(spec, mapping, mixture_of(prior), steps, dataset)
     if spec.restarts > 1 and spec.trial is not None and not start.is_none and spec.trial <= start.after:
         raise SpecError(
             f"trial={spec.trial:g} ends before the clusters of start {start} are found, at {start.after:g} of "
@@ -122,27 +127,29 @@ def _where_kl(spec: RunSpec, mapping: Mapping | None) -> Literal["y", "z"]:
 
 
 def _start(
-    spec: RunSpec, mapping: Mapping | None, steps: int, dataset: Dataset
+    spec: RunSpec, mapping: Mapping | None, mixture: Mixture | None, steps: int, dataset: Dataset
 ) -> tuple[StartSpec, dict[str, ScheduleSpec]]:
     """How clusters are found at first, and the schedule of strength that goes with it.
 
-    By default a start is used if the mapping has clusters, and reads y itself; none where no start is installed.
+    By default a start is used if the mapping has clusters, and reads y itself; none where no start is installed, and
+    none for a prior that is a mixture, which can have one.
 
     Raises:
-        SpecError: if the mapping has no clusters, or more than there are training examples.
+        SpecError: if mapping and prior have no clusters, or more than there are training examples.
         DataError: if the start says that it cannot find them in such data.
     """
     start = spec.start
     if start is not None and start.is_none:
         return start, {}
-    clusters = None if mapping is None else clustering_of(mapping)
-    has_clusters = clusters is not None
+    found_in = None if mapping is None else clustering_of(mapping)
+    has_clusters = found_in is not None
+    clusters = found_in[0].n_clusters if found_in else mixture.k if mixture else None
     if start is None:
         is_there = any(component.name == USUAL_START and component.is_live for component in plugins.available("starts"))
         found = parse_spec("starts", USUAL_START) if has_clusters and is_there else NoStartSpec()
         assert isinstance(found, StartSpec)
         start = found
-    elif mapping is not None and not has_clusters:
+    elif mapping is not None and clusters is None:
         named = " then ".join(str(part) for part in spec.mapping) or "identity"
         if clusterings_of(mapping):
             raise SpecError(
@@ -150,13 +157,13 @@ def _start(
                 "first; let the clusters come first, or use --start none"
             )
         raise SpecError(
-            f"start {start} is for a mapping with clusters, not for {named}; e.g. --mapping cluster:k=10, or "
-            "--start none"
+            f"start {start} is for a mapping or a prior with clusters, not for {named}; e.g. --mapping cluster:k=10, "
+            "or --start none"
         )
     if clusters is not None and not start.is_none:
-        _require_findable(start, dataset, clusters[0].n_clusters)
+        _require_findable(start, dataset, clusters)
     begins = start.begins(steps)
-    if start.is_none or not begins or mapping is None or not isinstance(mapping, Annealed):
+    if start.is_none or not begins or not has_clusters or mapping is None or not isinstance(mapping, Annealed):
         return start, {}
     # Strength 0 up to the step before which the clusters are found, 1 from there on.
     return start, {"strength": LinearScheduleSpec(steps=1, delay=begins - 1)}
@@ -171,11 +178,11 @@ def _require_findable(start: StartSpec, dataset: Dataset, clusters: int) -> None
         start.check(dataset, clusters)
 
 
-def _built(specs: tuple[MappingSpec, ...], latent: int) -> Mapping | None:
-    """The mapping, without values if it can be; None if it cannot be built, which is told where the model is."""
+def _built(build: Callable[[], _Part]) -> _Part | None:
+    """A part of the model, without values if it can be; None if it cannot be built: that is told where the model is."""
     for device in ("meta", "cpu"):  # a large one would take the memory whose size is judged later
         with torch.random.fork_rng(devices=[]), torch.device(device), contextlib.suppress(Exception):
-            return build_mapping(specs, latent)
+            return build()
     return None
 
 

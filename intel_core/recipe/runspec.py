@@ -114,8 +114,8 @@ class _Components(BaseModel):
     )
     start: StartText | None = Field(
         None,
-        description="how clusters are found in the data at first; by default mixture for a mapping with clusters, "
-        "else none",
+        description="how the clusters of a mapping, or of a mixture prior, are found in the data at first; by default "
+        "mixture for a mapping with clusters, else none",
     )
 
 

@@ -29,7 +29,7 @@ class StartData(NamedTuple):
     Attributes:
         y: posterior means of the training examples, ``(n, y_dim)``, float32 on the CPU, finite.
         train: the training examples themselves.
-        clusters: the number K of clusters of the mapping.
+        clusters: the number K of clusters of the mapping, or of components of the prior.
         seed: for whatever is random in the search.
     """
 
@@ -65,6 +65,10 @@ class StartSpec(ComponentSpec):
        under scores of y that are linear and largest in the cluster's cell (`intel_core.helpers.cluster_scores`).
        w falls from ``pull`` to 0, in a straight line over the share ``hold`` of the steps.
     3. What is left is the objective alone.
+
+    A prior that is a `intel_core.Mixture` can have a start in place of such a mapping. It is one Gaussian in the first
+    phase and takes means, deviations and shares of the clusters, as far as it learns them
+    (`intel_core.helpers.shares.TakesClusters`); the scores are its log p(c|y).
 
     Labels are used by a start only if it is the one that says so.
 

@@ -110,6 +110,7 @@ CASES: dict[str, dict[str, Any]] = {
     "cluster": {**DENSE, "mapping": "cluster:k=3,learnable=false", "start": "none"},
     "learned": {**DENSE, "mapping": "cluster:k=3,learnable=true", "start": "none"},
     "started": {**DENSE, "mapping": "cluster:k=3", "start": "mixture:fits=2,hold=0.5"},
+    "started prior": {**DENSE, "prior": "mog:k=3,preset=learned", "start": "mixture:fits=2,hold=0.5"},
     "few labels": {**DENSE, "mapping": "cluster:k=2", "start": "labels:count=20", "labels": VECTORS[:, 1] > 0},
     "started conv": {**CONV, "mapping": "cluster:k=3", "start": "kmeans:fits=2"},
     "iwae": {**DENSE, "mapping": "sparse:gamma=5", "objective": "iwae:particles=3"},

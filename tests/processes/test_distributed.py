@@ -96,7 +96,7 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 CASES = ["identity", "clipped", "sparse", "paper", "composed", "cluster", "learned", "iwae", "in z", "stranger", "conv"]
 CASES += ["stopping", "restarts", "saving"]
-STARTED = ["started", "few labels", "started conv"]
+STARTED = ["started", "started prior", "few labels", "started conv"]
 
 
 @pytest.mark.parametrize("case", CASES + STARTED)

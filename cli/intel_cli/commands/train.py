@@ -27,7 +27,8 @@ _PRIOR = "p(y), e.g. mog:k=10.  [default: standard, which is N(0, I)]"
 _POSTERIOR = "q(y|x), e.g. sylvester.  [default: gaussian, with independent dimensions]"
 _START = (
     "How clusters are found in the data at first: mixture, kmeans, labels[:count=100], none, or a .csv, .tsv or .npy "
-    "file that names one for each example.  [default: mixture for a mapping with clusters, else none]"
+    "file that names one for each example; for a mapping with clusters or a mixture prior.  [default: mixture for a "
+    "mapping with clusters, else none]"
 )
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
 _NETWORK = "Encoder and decoder network.  [default: conv for images of 48x48 or more, else mlp]"

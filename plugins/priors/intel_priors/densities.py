@@ -7,7 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["choose", "component_log_probs", "widest"]
+__all__ = ["NARROWEST", "choose", "component_log_probs", "widest"]
+
+NARROWEST = 1e-3
+"""Standard deviation that a component has at least where it is put on a cluster."""
 
 
 def widest(device: torch.device) -> torch.dtype:

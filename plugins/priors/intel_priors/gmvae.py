@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from intel_priors.densities import choose, widest
+from intel_priors.densities import NARROWEST, choose, widest
 
 __all__ = ["GMVAEPrior"]
 
@@ -22,7 +22,7 @@ class GMVAEPrior(nn.Module):
     the whole posterior, and p(c|v, w) are the responsibilities. A draw takes ``y_dim + 1`` numbers, the first of which
     says which component.
 
-    It offers `Mixture`.
+    It offers `Mixture` and `TakesClusters`; shares are 1/K, whatever those of the clusters are.
 
     Args:
         y_dim: dimensions of v and w together.
@@ -91,6 +91,20 @@ class GMVAEPrior(nn.Module):
         parts = 0.5 * scaled.square() + log_stds
         found: Tensor = -parts.sum(-1, dtype=widest(y.device)) - 0.5 * self.v * math.log(2 * math.pi)
         return found
+
+    @torch.no_grad()
+    def forget_clusters(self) -> None:
+        """See `intel_core.helpers.shares.TakesClusters`."""
+        for layer in (self.means, self.log_stds):
+            layer.weight.zero_()
+            layer.bias.zero_()
+
+    @torch.no_grad()
+    def take_clusters(self, means: Tensor, stds: Tensor, proportions: Tensor) -> None:
+        """See there: at first, the components do not depend on w."""
+        self.forget_clusters()
+        self.means.bias.copy_(self._parts(means)[0].flatten())
+        self.log_stds.bias.copy_(self._parts(stds)[0].clamp(min=NARROWEST).log().flatten())
 
     def extra_repr(self) -> str:
         """What ``repr`` shows."""

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from intel_priors.densities import choose, component_log_probs
+from intel_priors.densities import NARROWEST, choose, component_log_probs
 
 __all__ = ["GaussianMixture", "arranged"]
 
@@ -68,7 +68,7 @@ class GaussianMixture(nn.Module):
     A draw takes ``y_dim + 1`` numbers: the first says which component (`intel_priors.densities.choose`), the others
     are scaled by its σ and shifted by its μ.
 
-    It offers `Mixture`.
+    It offers `Mixture` and, for what is learned of it, `TakesClusters`.
 
     Args:
         means: shape ``(K, y_dim)``.
@@ -133,6 +133,22 @@ class GaussianMixture(nn.Module):
         """Log p(y, component), ``(..., K)``."""
         parts = component_log_probs(y, self.means, self._log_stds())
         return parts + self.log_shares().to(parts.dtype)
+
+    def forget_clusters(self) -> None:
+        """See `intel_core.helpers.shares.TakesClusters`; means that are fixed stay where they are."""
+        self._become(torch.zeros_like(self.means), torch.ones_like(self.means), torch.ones_like(self.logits))
+
+    def take_clusters(self, means: Tensor, stds: Tensor, proportions: Tensor) -> None:
+        """See there."""
+        self._become(means, stds, proportions)
+
+    @torch.no_grad()
+    def _become(self, means: Tensor, stds: Tensor, proportions: Tensor) -> None:
+        if self.log_stds is not None:
+            self.means.copy_(means)
+            self.log_stds.copy_(stds.clamp(min=NARROWEST).log())
+        if self.logits.requires_grad:
+            self.logits.copy_(proportions.log())
 
     def extra_repr(self) -> str:
         """What ``repr`` shows."""
