@@ -121,9 +121,9 @@ def _sizes(found: Clusters, part: str) -> Finding:
         f"{apart:.0%} of the {found.n:,} rows are in the wrong cluster, {chance:.0%} would be by chance; the clusters "
         f"hold {_shares(found.seen)} of them"
     )
-    empty = ", ".join(str(i + 1) for i in bare[:10]) + (", …" if len(bare) > 10 else "")
+    empty = ", ".join(map(str, bare[:10])) + (", …" if len(bare) > 10 else "")
     if empty:
-        told += f", and almost nothing is in cluster{'s'[: len(bare) != 1]} {empty}"
+        told += f", and almost nothing is in cluster{'s'[: len(bare) != 1]} {empty} (of 0 to {k - 1})"
     if 1 - min(found.declared) - chance < FAR:
         return Finding(
             "unknown",

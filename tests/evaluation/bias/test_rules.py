@@ -70,9 +70,9 @@ def test_samples_that_miss_the_data_are_called_by_the_sign_and_the_error_as_well
     assert said in found.sentence
 
 
-def test_an_empty_cluster_is_named():
+def test_an_empty_cluster_is_named_by_the_number_that_encode_and_sample_give_it():
     first = of_clusters(replace(CLUSTERS, declared=(0.9, 0.1), seen=(0.995, 0.005)))[0]
-    assert "almost nothing is in cluster 2" in first.sentence
+    assert "almost nothing is in cluster 1 (of 0 to 1)" in first.sentence
     assert first.outcome == "partly"
 
 
