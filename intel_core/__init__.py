@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from intel_core.errors import PluginError as PluginError
     from intel_core.errors import RunError as RunError
     from intel_core.errors import SpecError as SpecError
+    from intel_core.evaluation.agreement import ClusterComparison as ClusterComparison
+    from intel_core.evaluation.agreement import compare_clusters as compare_clusters
     from intel_core.evaluation.comparing import Comparison as Comparison
     from intel_core.evaluation.comparing import compare as compare
     from intel_core.evaluation.grouping import group_runs as group_runs
@@ -120,6 +122,7 @@ _HOMES = {
         "RunError",
         "SpecError",
     ),
+    "evaluation.agreement": ("ClusterComparison", "compare_clusters"),
     "evaluation.comparing": (
         "Comparison",
         "compare",

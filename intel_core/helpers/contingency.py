@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Counts", "contingency_table", "normalised_mutual_information", "purity"]
+__all__ = ["Counts", "adjusted_rand", "contingency_table", "normalised_mutual_information", "purity"]
 
 Counts = NDArray[np.int64]
 
@@ -60,6 +60,31 @@ def normalised_mutual_information(table: Counts, *, over: Literal["mean", "small
 def _entropy(p: NDArray[Any]) -> float:
     p = p[p > 0]
     return float(-(p * np.log(p)).sum())
+
+
+def adjusted_rand(table: Counts) -> float:
+    r"""The share of pairs of rows that both labelings put together or apart, adjusted so that chance gives 0.
+
+    .. math:: \frac{\sum_{ij} \binom{n_{ij}}{2} - E}{\frac12 (A + B) - E}, \qquad
+        A = \sum_i \binom{a_i}{2}, \quad B = \sum_j \binom{b_j}{2}, \quad E = A B \Big/ \binom{n}{2}
+
+    with :math:`n_{ij}` the counts and :math:`a_i`, :math:`b_j` their sums by row and column. 1 for the same partition,
+    about 0 for unrelated ones, and below 0 for less agreement than by chance.
+
+    Source: Hubert and Arabie, "Comparing partitions", 1985.
+
+    Args:
+        table: counts ``(clusters, classes)``, not all 0.
+
+    >>> adjusted_rand(np.array([[0, 5], [5, 0]])), adjusted_rand(np.array([[2, 2], [2, 2]])) < 0
+    (1.0, True)
+    """
+    together, rows, columns, every = (
+        float((counts * (counts - 1.0)).sum()) for counts in (table, table.sum(1), table.sum(0), table.sum())
+    )
+    expected = rows * columns / every if every else 0.0
+    most = (rows + columns) / 2
+    return 1.0 if most == expected else (together - expected) / (most - expected)
 
 
 def purity(table: Counts) -> float:

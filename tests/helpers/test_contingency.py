@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
-from intel_core.helpers.contingency import contingency_table, normalised_mutual_information, purity
+from intel_core.helpers.contingency import adjusted_rand, contingency_table, normalised_mutual_information, purity
 
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=60)
 AVERAGES = {"mean": "arithmetic", "smaller": "min"}
@@ -25,6 +25,7 @@ def test_every_score_is_that_of_others(pairs):
     for over, average in AVERAGES.items():
         expected = normalized_mutual_info_score(target, cluster, average_method=average)
         assert normalised_mutual_information(table, over=over) == pytest.approx(expected, abs=1e-9)
+    assert adjusted_rand(table) == pytest.approx(adjusted_rand_score(target, cluster), abs=1e-9)
     right = sum(np.bincount(target[cluster == k]).max() for k in set(cluster))
     assert purity(table) == pytest.approx(right / len(pairs))
 

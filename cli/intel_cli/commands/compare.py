@@ -78,11 +78,22 @@ def compare(
     what else is shown. Single clusters have no order: they are matched between runs, averaged, and not tested. Of
     several runs with the same seed only the first is used. Numbers that were measured by different protocols are named
     below the table.
+
+    A second table says how well the clusters of runs agree, those of the mapping or of a mixture prior, with each other
+    and with the labels of the test data, if the data are there; --only clusters shows it beside other numbers that were
+    asked for.
     """
     from intel_cli.arguments.runs import gather
+    from intel_cli.output.agreement import (
+        agreement_as_json,
+        agreement_as_latex,
+        agreement_as_markdown,
+        show_agreement,
+    )
     from intel_cli.output.comparison import as_json as to_json
     from intel_cli.output.comparison import as_latex, as_markdown, show
     from intel_cli.output.measuring import ask
+    from intel_core.evaluation.agreement import compare_clusters
     from intel_core.evaluation.comparing import compare as compare_groups
     from intel_core.evaluation.grouping import group_runs
     from intel_core.reading.data_dir import data_dir_or_default
@@ -97,8 +108,11 @@ def compare(
                 if one.status != "measured":
                     telling.note(f"{run.path}: {one.name} is {one.status}: {one.reason}")
     chosen = (lambda row: any(_matches(row, pattern) for pattern in only)) if only else None
-    comparison = compare_groups(group_runs(gathered), level=level, only=chosen)
-    if only and not comparison.rows:
+    groups = group_runs(gathered)
+    comparison = compare_groups(groups, level=level, only=chosen)
+    asked = chosen is None or chosen(("clusters", "agreement"))
+    clusters = compare_clusters(groups, data_dir=data_dir_or_default(data_dir)) if asked else None
+    if only and not comparison.rows and clusters is None:
         from intel_core.errors import SpecError, did_you_mean
         from intel_core.evaluation.comparing import numbers_of, short_name
 
@@ -107,13 +121,19 @@ def compare(
         near = "" if len(only) > 1 or "*" in only[0] else did_you_mean(only[0].rpartition(".")[2], known, say="names")
         raise SpecError(f"no number is called {', '.join(only)}{near or '; leave out --only to see all'}")
     if as_json:
-        click.echo(telling.json_text(to_json(comparison)))
+        of_clusters = None if clusters is None else agreement_as_json(clusters)
+        click.echo(telling.json_text(to_json(comparison) | {"clusters": of_clusters}))
     elif markdown:
-        click.echo(as_markdown(comparison))
+        texts = [as_markdown(comparison)] * bool(comparison.rows)
+        click.echo("\n\n".join([*texts, *([] if clusters is None else [agreement_as_markdown(clusters)])]))
     elif latex:
-        click.echo(as_latex(comparison))
+        texts = [as_latex(comparison)] * bool(comparison.rows)
+        click.echo("\n\n".join([*texts, *([] if clusters is None else [agreement_as_latex(clusters)])]))
     else:
-        show(comparison)
+        if comparison.rows:
+            show(comparison)
+        if clusters is not None:
+            show_agreement(clusters)
     worse = fail_if == "worse" and _is_worse(comparison)
     ctx.exit(telling.UNMEASURED if failed else telling.WORSE if worse else 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intel_cli.output.console import console, four_digits
@@ -12,7 +13,7 @@ from intel_cli.output.terms import TERMS
 if TYPE_CHECKING:
     from intel_core.evaluation.comparing import Cell, Comparison, Row
 
-__all__ = ["as_json", "as_latex", "as_markdown", "show"]
+__all__ = ["as_json", "as_latex", "as_markdown", "latex_table", "markdown_table", "show"]
 
 _NAMES = {**TERMS, "active_units": "active units"}
 """Of the numbers that runs have of their test data."""
@@ -215,8 +216,13 @@ def as_markdown(comparison: Comparison) -> str:
     """A Markdown table, and what it means below it."""
     made = _table(comparison)
     heads = [f"`{head}`" if 0 < i < len(made.heads) - 1 else head for i, head in enumerate(made.heads)]
-    lines = [_markdown_row(heads), f"|{'---|' * len(heads)}", *map(_markdown_row, made.rows)]
-    return "\n".join([*lines, *(f"\n{text}" for text in (*_legend(comparison), *comparison.notes))])
+    return markdown_table(heads, made.rows, (*_legend(comparison), *comparison.notes))
+
+
+def markdown_table(heads: list[str], rows: list[list[str]], below: Iterable[str]) -> str:
+    """A Markdown table, and paragraphs below it."""
+    lines = [_markdown_row(heads), f"|{'---|' * len(heads)}", *map(_markdown_row, rows)]
+    return "\n".join([*lines, *(f"\n{text}" for text in below)])
 
 
 def _markdown_row(cells: list[str]) -> str:
@@ -230,16 +236,22 @@ def as_latex(comparison: Comparison) -> str:
     Every character that LaTeX reads as a command is escaped.
     """
     made = _in_two(_table(comparison), comparison.groups[0].name)
+    columns = f"l{'r' * (len(made.heads) - 2)}l"
+    return latex_table(columns, made.heads, made.rows, (*_legend(comparison), *comparison.notes))
+
+
+def latex_table(columns: str, heads: list[str], rows: list[list[str]], below: Iterable[str]) -> str:
+    """The same for any table, with the columns of a ``tabular``; sentences below it are comments."""
     lines = [
         r"% needs \usepackage{booktabs}",
-        rf"\begin{{tabular}}{{l{'r' * (len(made.heads) - 2)}l}}",
+        rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        " & ".join(map(_escaped, made.heads)) + r" \\",
+        " & ".join(map(_escaped, heads)) + r" \\",
         r"\midrule",
-        *(" & ".join(map(_escaped, cells)) + r" \\" for cells in made.rows),
+        *(" & ".join(map(_escaped, cells)) + r" \\" for cells in rows),
         r"\bottomrule",
         r"\end{tabular}",
-        *(f"% {' '.join(text.split())}" for text in (*_legend(comparison), *comparison.notes)),
+        *(f"% {' '.join(text.split())}" for text in below),
     ]
     return "\n".join(lines)
 

@@ -6,11 +6,13 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from markupsafe import Markup
 
+from intel_cli.output.agreement import spread
 from intel_cli.output.starts import found_by
 from intel_cli.pictures.points import label_name
 from intel_cli.report.images import address, limits_of, sheet
@@ -19,10 +21,10 @@ from intel_cli.report.tables import with_error
 from intel_cli.report.vectors import as_drawn, of_cluster
 from intel_core.data.values import to_float
 from intel_core.errors import IntelError, RunError
+from intel_core.evaluation.agreement import Labeling, agreement_of, labeling_of
 from intel_core.evaluation.bias.price import likelihoods
 from intel_core.evaluation.clusters import ClusteredEncoding, RunClusters, clusters_of
 from intel_core.evaluation.statistics import wilson_interval
-from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
 from intel_core.randomness import stream
 
 if TYPE_CHECKING:
@@ -260,30 +262,23 @@ def _start(run: Run) -> list[str]:
 
 
 def _agreement(run: Run, n: int, examples: Examples | None, beside: Sequence[Run]) -> list[str]:
-    """How well the clusters of several runs agree, by the normalised mutual information of each pair."""
+    """How well the clusters of several runs agree, by each pair of them."""
     if examples is None:
         return []
-    labelings = [(examples.cluster, n)]
+    labelings = [Labeling(examples.cluster, n)]
     for other in beside or other_seeds(run):
-        try:
-            theirs = clusters_of(other.model)
-            found = None if theirs is None else other.encode(examples.x, standardised=True).cluster
-        except IntelError:
-            continue
-        if theirs is not None and found is not None:
-            labelings.append((found, theirs.n))
-    pairs = [
-        normalised_mutual_information(contingency_table(a, b, k, m))
-        for i, (a, k) in enumerate(labelings)
-        for b, m in labelings[:i]
-    ]
+        with contextlib.suppress(IntelError):
+            found = labeling_of(other, examples.x)
+            labelings += [] if found is None else [found]
+    pairs = [agreement_of(one, two) for one, two in combinations(labelings, 2)]
     if not pairs:
         return []
-    spread = f" ({min(pairs):.2f} to {max(pairs):.2f})" if len(pairs) > 1 else ""
+    nmi, rand = (spread(values) for values in zip(*pairs, strict=True))
     what = "other runs" if beside else "the other seeds beside it"
     return [
-        f"The clusters of {len(labelings)} runs, this one and {what}, agree on the test data: the normalised mutual "
-        f"information of two runs is {sum(pairs) / len(pairs):.2f}{spread}, where 1 is the same clusters."
+        f"The clusters of {len(labelings)} runs, this one and {what}, were compared on the test data: the normalised "
+        f"mutual information of two runs is {nmi}, their adjusted Rand index {rand}; 1 is the same clusters, 0 none in "
+        "common."
     ]
 
 

@@ -98,14 +98,15 @@ def test_the_most_probable_examples_come_first(points):
 def test_clusters_of_other_seeds_in_the_same_folder_are_compared(ok, here):
     ok("train", "--data", "toy_points", "--mapping", "halves", *QUICK[:-1], "--replicates", 3, "--run-dir", "group")
     shown = section(ok, "group/seed-1")
-    assert "The clusters of 3 runs, this one and the other seeds beside it, agree on the test data" in shown
+    assert "The clusters of 3 runs, this one and the other seeds beside it, were compared on the test data" in shown
+    assert "their adjusted Rand index" in shown
 
 
 def test_clusters_of_runs_that_are_named_are_compared(ok, points, refused):
     shutil.copytree("points", "again")
     shown = section(ok, "points", "--beside", "again")
-    assert "The clusters of 2 runs, this one and other runs, agree" in shown
-    assert "is 1.00, where 1 is the same clusters" in shown
+    assert "The clusters of 2 runs, this one and other runs, were compared" in shown
+    assert "information of two runs is 1.00, their adjusted Rand index 1.00" in shown
 
 
 def test_a_run_of_other_data_is_not_compared(refused, trained, points):
