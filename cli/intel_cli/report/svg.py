@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-__all__ = ["Frame", "clipped", "dots", "frame", "line", "short", "squared", "ticks", "window", "wrap"]
+__all__ = ["Frame", "area", "clipped", "dots", "frame", "line", "short", "squared", "ticks", "window", "wrap"]
 
 Pair = tuple[float, float]
 
@@ -110,6 +110,13 @@ def line(box: Frame, points: Iterable[Pair], classes: str) -> Markup:
         pieces.append(f"{pen}{_place(a)} {_place(b)}")
         pen = "L"
     return Markup('<path class="{}" d="{}"/>').format(classes, "".join(pieces))
+
+
+def area(box: Frame, corners: Iterable[Pair], classes: str) -> Markup:
+    """A filled polygon; corners that are not finite are left out."""
+    places = [box.at(x, y) for x, y in corners if math.isfinite(x) and math.isfinite(y)]
+    path = "L".join(f"{_place(a)} {_place(b)}" for a, b in places)
+    return Markup('<path class="{}" d="M{}Z"/>').format(classes, path) if places else Markup("")
 
 
 def dots(box: Frame, points: Iterable[Pair], classes: str) -> Markup:

@@ -59,3 +59,23 @@ def test_terms_of_one_objective_are_shared(shared: tuple[str, ...]) -> None:
 
 def test_a_loss_that_is_the_elbo_has_no_chart_of_its_own() -> None:
     assert [one.name for one in charts(records(-20.0), records(-25.0))] == ["ELBO", "Log-likelihood", "KL"]
+
+
+def test_a_run_with_the_bound_in_z_shows_both_terms_and_what_the_mapping_saves() -> None:
+    drawn = {one.name: one for one in charts(records(-20.0, kl_y=5.25), records(-25.0))}
+    assert [*drawn] == ["ELBO", "Log-likelihood", "KL in z", "KL in y and in z"]
+    both = drawn["KL in y and in z"]
+    assert both.data["lines"] == {"KL in y": [[s, 5.25] for s in (0, 10, 20)], "KL in z": [[s, 2] for s in (0, 10, 20)]}
+    assert "the mapping saves the difference, 3.25 nats at the end on validation data" in both.about
+    assert "KL in y ends at 5.25, KL in z ends at 2; the mapping saves 3.25 nats" in both.svg
+    assert 'class="saved"' in both.svg
+    assert drawn["KL in z"].about == "what z carries: the bound of this run has this term"
+    assert "without the bias, validation" in drawn["KL in z"].data["lines"]  # identity's KL in z is its KL in y
+
+
+def test_both_terms_are_shown_while_there_is_no_validation_yet() -> None:
+    trained = [record for record in records(-20.0, kl_y=5.25) if record["kind"] == "train"]
+    both = {one.name: one for one in charts(trained)}["KL in y and in z"]
+    assert "on training data" in both.about
+    diverged = [record | {"kl_y": float("nan")} for record in trained]
+    assert "KL in y and in z" not in {one.name for one in charts(diverged)}
