@@ -75,11 +75,13 @@ class FileStartSpec(StartSpec):
                 raise DataError(f"{self.path} has {len(values):,} rows, expected {n:,} (the training examples){whole}")
             values = values[rows.numpy()]
         if values.max(initial=-1) >= clusters:
+            most, from_one = int(values.max()), values[values >= 0].min() == 1
+            hint = "are they counted from 1?" if from_one and most == clusters else f"take {most + 1} clusters"
             raise DataError(
-                f"{self.path} names cluster {int(values.max())}, and the mapping has {clusters}: 0 to {clusters - 1}"
+                f"{self.path} names cluster {most}, and the mapping has {clusters}: 0 to {clusters - 1}; {hint}"
             )
         if values.max(initial=-1) < 0:
-            raise DataError(f"{self.path} names no cluster for any training example")
+            raise DataError(f"{self.path} names no cluster for any training example; name some, or use start=mixture")
         return values
 
 
