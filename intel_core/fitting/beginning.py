@@ -1,4 +1,4 @@
-"""Where does the training of a prior begin that asks for data? It is shown examples before the first step."""
+"""What of a new model begins at data? A prior that asks for it, and the encoder where g keeps only directions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from intel_core.data.dataset import Dataset
 from intel_core.data.values import to_float
+from intel_core.fitting.all_around import EXAMPLES, lay_around
+from intel_core.helpers.pushforward import ScaledFamily
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 
@@ -30,20 +32,24 @@ class BeginsAtData(Protocol):
 
 
 def begin_at_data(model: InteLVAE, dataset: Dataset, seed: int) -> None:
-    """Show the prior of a new model training examples if it asks for them.
+    """Show training examples to the prior of a new model, if it asks for them, and to its encoder.
+
+    The encoder begins at data where the KL term is in z and only the direction of y is kept
+    (`intel_core.fitting.all_around`).
 
     Raises:
         DataError: if they lie on disk and cannot be read.
     """
-    if not isinstance(model.prior, BeginsAtData):
-        return
     train = dataset.train
-    like = next(model.parameters())
 
-    def examples(n: int) -> Tensor:
-        generator = torch.Generator().manual_seed(stream(seed, "prior begins"))
+    def examples(n: int, seed: int = stream(seed, "prior begins")) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
         rows = torch.randperm(len(train), generator=generator)[:n].sort().values
-        return to_float(train.read(rows)).to(like)
+        return to_float(train.read(rows)).to(next(model.parameters()))
 
-    with torch.no_grad():
-        model.prior.begin_at(examples)
+    if isinstance(model.prior, BeginsAtData):
+        with torch.no_grad():
+            model.prior.begin_at(examples)
+    if isinstance(model.family, ScaledFamily):
+        own, dims = stream(seed, "encoder begins"), [d for block in model.family.blocks for d in block]
+        lay_around(model, examples(EXAMPLES, own), dims, own)

@@ -192,6 +192,7 @@ class ScaledFamily(DiagonalFamily):
 
     def __init__(self, y_dim: int, blocks: Sequence[Sequence[int]]) -> None:
         super().__init__(y_dim)
+        self.blocks = [list(block) for block in blocks]
         member = torch.zeros(y_dim, len(blocks))
         for index, block in enumerate(blocks):
             member[list(block), index] = 1.0
