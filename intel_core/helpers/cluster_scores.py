@@ -24,6 +24,8 @@ __all__ = ["ClusterScores", "cluster_scores"]
 _DRAWS = 20_000
 _MOST_SCORES = 2 * 10**7
 """Of all draws together: with a thousand clusters and more, there are fewer draws."""
+_SCORES_AT_ONCE, _OF_A_BLOCK = 2 * 10**6, 2 * 10**5
+"""So many are in memory at a time; more are made in blocks, which are small lest the heap is left in pieces."""
 _DECAY = 1e-4
 _ITERATIONS = 100
 SHARPNESS = 3 * math.sqrt(2)
@@ -83,11 +85,19 @@ def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
     bias = torch.zeros(clusters.n_clusters, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
+    whole = draws * clusters.n_clusters <= _SCORES_AT_ONCE
+    at_once = draws if whole else max(1, _OF_A_BLOCK // clusters.n_clusters)
+    blocks = list(zip(torch.split(y, at_once), torch.split(cluster, at_once), strict=True))
+
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = cross_entropy(y @ weight.T + bias, cluster) + _DECAY / 2 * weight.square().sum()
-        torch.autograd.backward(value)
-        return value
+        total = torch.zeros((), dtype=torch.float64)
+        for i, (rows, of_rows) in enumerate(blocks):
+            value = cross_entropy(rows @ weight.T + bias, of_rows) * (len(rows) / len(y))
+            value = value + _DECAY / 2 * weight.square().sum() if i == 0 else value
+            torch.autograd.backward(value)
+            total = total + value.detach()
+        return total
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     found, offset = weight.detach(), bias.detach()
@@ -95,7 +105,8 @@ def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
     # Separable cells have no slope of their own: the decay decides it, and this scale replaces it.
     scale = SHARPNESS / max(float(torch.cdist(found, found).sum()) / (k * (k - 1)), 1e-12)
     scores = ClusterScores((found * scale).float(), (offset * scale).float(), 0.0)
-    agreement = float((scores(others).argmax(-1) == of_others).double().mean())
+    largest = torch.cat([scores(rows).argmax(-1) for rows in torch.split(others, max(1, at_once // dim))])
+    agreement = float((largest == of_others).double().mean())
     return scores._replace(agreement=agreement)
 
 

@@ -110,3 +110,11 @@ def test_an_autocast_does_not_round_them() -> None:
     assert torch.equal(found.weight, again.weight)
     assert torch.equal(inside, found(y))
     assert inside.dtype == torch.float32
+
+
+def test_in_blocks_they_are_the_same_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scores_of("cluster:k=5", 4)
+    monkeypatch.setattr("intel_core.helpers.cluster_scores._SCORES_AT_ONCE", 0)
+    parts = scores_of("cluster:k=5", 4)
+    torch.testing.assert_close(centred(parts.weight), centred(whole.weight), rtol=0, atol=1e-3)
+    assert parts.agreement == pytest.approx(whole.agreement, abs=1e-3)
