@@ -53,16 +53,24 @@ LOOPS = ("infinity", "three_loops")
 OBJECTIVES = {"elbo": "ELBO", "iwae:particles=8": "IWAE-8"}
 
 
-def train(data: str, mapping: str, objective: str, seed: int, runs: Path, kl: Literal["y", "z"] = "y") -> Run:
+def train(
+    data: str,
+    mapping: str,
+    objective: str,
+    seed: int,
+    runs: Path,
+    kl: Literal["y", "z"] = "y",
+    starts: dict[str, tuple[int, float]] = STARTS,
+) -> Run:
     """The run of these settings, trained unless it is there already; with the paper's KL term unless said otherwise."""
-    starts, trial = STARTS.get(data, (1, 0.2))
+    count, trial = starts.get(data, (1, 0.2))
     return trained(
         runs,
         mapping=mapping,
         start="none",
         kl=kl,
         data=f"{data}:n=20000" + (",standardize=true" if data in LOOPS else ""),
-        restarts=starts,
+        restarts=count,
         trial=trial,
         latent=2,
         objective=objective,
