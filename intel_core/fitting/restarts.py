@@ -8,12 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from intel_core.compute.threads import on_threads, threads_for
 from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DivergenceError
+from intel_core.fitting.encoding import posterior_means
 from intel_core.fitting.setting_up import make_trainer
+from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
+from intel_core.helpers.own_prior import clusters_of_prior
+from intel_core.helpers.parts_of_mapping import clusterings_of
+from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
+from intel_core.recipe.contracts import made_by
 from intel_core.recipe.resolving import USUAL_TRIAL, affordable_examples
 from intel_core.recipe.runspec import RunSpec
 from intel_core.training.hooks import hook_manager
@@ -46,7 +53,8 @@ def choose_start(
     Returns:
         The same spec with the chosen seed and ``restarts=1``; and a record of each trial: ``start``, ``of``, ``seed``,
         ``step``, ``loss`` (nats per example; infinite where it diverged), ``examples`` and
-        ``of_examples`` (on how many of them it was measured).
+        ``of_examples`` (on how many of them it was measured). Where the model has clusters, also ``agreement``, the
+        normalised mutual information of the start's clusters of these examples with those of the chosen start.
 
     Raises:
         DivergenceError: if every start diverged.
@@ -55,10 +63,12 @@ def choose_start(
     length = max(1, int(spec.steps * share_of_trial(spec)))
     judged = _judged(dataset, affordable_examples(length, min(spec.batch_size, len(dataset.train))))
     records: list[dict[str, Any]] = []
+    clusters: list[Tensor | None] = []
     for start in range(spec.restarts):
         seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")
         candidate = spec.model_copy(update={"seed": seed, "restarts": 1})
-        loss = _trial(candidate, judged, length, spec.seed, processes)
+        loss, cluster = _trial(candidate, judged, length, spec.seed, processes)
+        clusters.append(cluster)
         record = {"start": start, "of": spec.restarts, "seed": seed, "step": length, "loss": loss}
         record |= {"examples": len(judged.validation), "of_examples": len(dataset.validation)}
         tried(record)
@@ -66,6 +76,11 @@ def choose_start(
     best = min(records, key=lambda record: record["loss"])
     if not math.isfinite(best["loss"]):
         raise DivergenceError(f"all {spec.restarts} starts diverged; try a smaller learning rate or clip_norm=10")
+    of_best = clusters[best["start"]]
+    for record, cluster in zip(records, clusters, strict=True):
+        if record is not best and cluster is not None and of_best is not None:
+            table = contingency_table(cluster, of_best, int(cluster.max()) + 1, int(of_best.max()) + 1)
+            record["agreement"] = round(normalised_mutual_information(table), 4)
     return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
 
 
@@ -98,8 +113,13 @@ def _judged(dataset: Dataset, most: int) -> Dataset:
     return replace(dataset, validation=Split(dataset.validation.x[rows]))
 
 
-def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, processes: ProcessGroup) -> float:
-    """The loss of one start; the noise of the evaluation is the same for all starts."""
+def _trial(
+    spec: RunSpec, dataset: Dataset, length: int, judged_with: int, processes: ProcessGroup
+) -> tuple[float, Tensor | None]:
+    """The loss of one start, and its clusters of the validation examples; None without clusters, or if it diverged.
+
+    The noise of the evaluation is the same for all starts.
+    """
     with processes.agreeing():
         trainer = make_trainer(spec, dataset, hook_manager(), processes)
     processes.share(trainer.model)
@@ -108,6 +128,22 @@ def _trial(spec: RunSpec, dataset: Dataset, length: int, judged_with: int, proce
             with trainer.batches:
                 trainer.advance(length)
         except DivergenceError:
-            return math.inf
+            return math.inf, None
         loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
-    return loss if math.isfinite(loss) else math.inf
+        if not math.isfinite(loss):
+            return math.inf, None
+        return loss, _clusters(trainer.model, dataset.validation)
+
+
+@torch.no_grad()
+def _clusters(model: InteLVAE, split: Split) -> Tensor | None:
+    """The cluster of the mean of q(y|x) of each example, of the mapping or of a mixture prior; None without any."""
+    of_mapping, of_prior = clusterings_of(model.mapping)[:1], clusters_of_prior(model)
+    if not of_mapping and of_prior is None:
+        return None
+    model.eval()
+    mean = posterior_means(model, split)
+    for part, dims in of_mapping:
+        with made_by("assign() of the mapping"):
+            return part.assign(mean[:, list(dims)]).cpu()
+    return None if of_prior is None else of_prior.assign(mean).cpu()

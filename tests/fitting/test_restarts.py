@@ -103,7 +103,8 @@ def test_a_start_that_diverges_loses(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from intel_core.fitting import restarts
 
     honest = restarts._trial
-    monkeypatch.setattr(restarts, "_trial", lambda spec, *rest: math.inf if spec.seed == 0 else honest(spec, *rest))
+    diverged = (math.inf, None)
+    monkeypatch.setattr(restarts, "_trial", lambda spec, *rest: diverged if spec.seed == 0 else honest(spec, *rest))
     run = fit(**settings(restarts=2), run_dir=tmp_path / "run")
     assert run.spec.seed == stream(0, "start/1")
 
@@ -141,3 +142,35 @@ def test_labels_choose_no_start(tmp_path: Path) -> None:
     second = fit(**own, labels=labels.flip(0), run_dir=tmp_path / "second")
     assert first.info["trials"] == second.info["trials"]
     assert weights_of(first.path) == weights_of(second.path)
+
+
+# --- do the starts find the same clusters? -------------------------------------------------------------------------
+
+
+def test_the_clusters_of_starts_are_held_against_those_of_the_chosen_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    same, halved, none = torch.tensor([1, 1, 0, 0]), torch.tensor([0, 1, 0, 1]), None
+    trials = iter([(3.0, same), (1.0, torch.tensor([0, 0, 1, 1])), (2.0, halved), (math.inf, none)])
+    monkeypatch.setattr("intel_core.fitting.restarts._trial", lambda *_: next(trials))
+    dataset = make_dataset("x", X)
+    spec = resolve(make_run_spec(**settings(restarts=4, data="digits"), trial=0.1), dataset)
+    _, records = choose_start(spec, dataset, lambda record: None)
+    assert [record.get("agreement") for record in records] == [1.0, None, 0.0, None]
+
+
+@pytest.mark.parametrize(
+    ("words", "has"),
+    [
+        ({"mapping": "cluster:k=3", "start": "none"}, True),
+        ({"prior": "mog:k=3", "start": "none"}, True),
+        ({}, False),
+    ],
+)
+def test_a_run_keeps_how_well_they_agree(words: dict[str, Any], has: bool, tmp_path: Path) -> None:
+    pytest.importorskip("intel_cluster")
+    pytest.importorskip("intel_priors")
+    run = fit(**settings(restarts=2, **words), run_dir=tmp_path / "run")
+    trials = run.info["trials"]
+    agreed = [trial["agreement"] for trial in trials if "agreement" in trial]
+    assert len(agreed) == has
+    assert all(0 <= value <= 1 for value in agreed)
+    assert all("agreement" not in trial for trial in trials if trial["seed"] == run.spec.seed)

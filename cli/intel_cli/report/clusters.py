@@ -165,7 +165,12 @@ def clusters_part(
     if clusters is None:
         return Clusters()
     rows = cluster_rows(run, clusters, examples)
-    said = [*_start(run), *_agreement(run, clusters.n, examples, beside), *_price(run, examples, against, price)]
+    said = [
+        *_start(run),
+        *_restarts(run),
+        *_agreement(run, clusters.n, examples, beside),
+        *_price(run, examples, against, price),
+    ]
     counted = 0 if examples is None else len(examples.x)
     return Clusters(rows, clusters.n - len(rows), len(run.model.x_shape) == 3, counted, said)
 
@@ -261,6 +266,19 @@ def _start(run: Run) -> list[str]:
     return [f"Start: {found_by(found, spec, int(run.info['data']['train']))}."]
 
 
+def _restarts(run: Run) -> list[str]:
+    """How well the clusters of the starts that were tried agree with those of the one that was trained."""
+    agreed = [trial for trial in run.info.get("trials", []) if isinstance(trial.get("agreement"), float)]
+    if not agreed:
+        return []
+    nmi, one = spread([trial["agreement"] for trial in agreed]), agreed[0]
+    starts = f"the {len(agreed)} other starts" if len(agreed) > 1 else "the other start"
+    return [
+        f"After {one['step']:,} steps the clusters of {starts} agreed with those of the start that was trained by a "
+        f"normalised mutual information of {nmi}, on {one['examples']:,} validation examples."
+    ]
+
+
 def _agreement(run: Run, n: int, examples: Examples | None, beside: Sequence[Run]) -> list[str]:
     """How well the clusters of several runs agree, by each pair of them."""
     if examples is None:
@@ -277,8 +295,8 @@ def _agreement(run: Run, n: int, examples: Examples | None, beside: Sequence[Run
     what = "other runs" if beside else "the other seeds beside it"
     return [
         f"The clusters of {len(labelings)} runs, this one and {what}, were compared on the test data: the normalised "
-        f"mutual information of two runs is {nmi}, their adjusted Rand index {rand}; 1 is the same clusters, 0 none in "
-        "common."
+        f"mutual information of two runs is {nmi}, their adjusted Rand index {rand}; 1 is the same clusters, 0 "
+        "unrelated ones."
     ]
 
 

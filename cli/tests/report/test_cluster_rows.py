@@ -102,6 +102,15 @@ def test_clusters_of_other_seeds_in_the_same_folder_are_compared(ok, here):
     assert "their adjusted Rand index" in shown
 
 
+def test_clusters_of_several_starts_are_compared(ok, here):
+    ok("train", "--data", "toy_points", "--mapping", "halves", *QUICK, "--restarts", 3, "--run-dir", "run")
+    assert re.search(
+        r"the clusters of the 2 other starts agreed with those of the start that was trained by a normalised mutual "
+        r"information of [\d.]+ \([\d.]+ to [\d.]+\), on 12 validation examples",
+        section(ok, "run"),
+    )
+
+
 def test_clusters_of_runs_that_are_named_are_compared(ok, points, refused):
     shutil.copytree("points", "again")
     shown = section(ok, "points", "--beside", "again")

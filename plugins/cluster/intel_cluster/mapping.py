@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from intel_cluster.diagnosis import describe_clusters
+from intel_cluster.sectors import SectorSplit
 from intel_cluster.split import Split
-from intel_cluster.turn import Turn
+from intel_cluster.turn import Turn, around
 from intel_core.helpers.geometry import widened
 from intel_core.mappings.properties import Hoelder, Properties
 
@@ -106,6 +107,8 @@ class ClusterMapping(nn.Module):
     def turn_towards(self, centres: Tensor) -> None:
         """Turn the cuts so that each cluster's cell lies where its centre is, as far as a rotation can.
 
+        Sectors of a plane are put into the order in which the centres lie around it, see `around`.
+
         Args:
             centres: of each cluster in y, ``(K, y_dim)``. Nothing happens if the mapping was made without a turn.
 
@@ -119,6 +122,8 @@ class ClusterMapping(nn.Module):
         if self.turn is not None:
             found = torch.zeros(1, 0, dtype=torch.float64)
             for cut in self._cuts():
+                if isinstance(cut, SectorSplit) and cut.ordered:
+                    cut.set_order(around(centres, cut.proportions()))
                 own = cut.directions()
                 found = torch.cat([found.repeat_interleave(len(own), 0), own.repeat(len(found), 1)], dim=1)
             self.turn.towards(centres, found)
@@ -274,6 +279,9 @@ class LearnedClusterMapping(ClusterMapping):
     Before the data have chosen their clusters, one cluster could take everything. So p is not learned while the
     strength is below 1, and a run waits for an eighth of its steps (the schedule ``proportions``).
 
+    Sectors of a plane, each between two neighbours that it can lose its examples to, keep the shares of a start that
+    has turned them: learned further, on MNIST two of ten sectors took 98 % of the prior.
+
     All this, and `proportions` too, assumes that the mapping's input is the Gaussian y. Behind another mapping in a
     composition it is not, and the shares are not the prior's.
 
@@ -306,7 +314,8 @@ class LearnedClusterMapping(ClusterMapping):
         clusters = torch.arange(cut.k, device=index.device)
         mass = (index.unsqueeze(-1) == clusters).to(y.dtype).mean(0)
         logs = cut.log_proportions().to(y)
-        if cut.displacement.c1 < cut.whole.c1:
+        found = cut.ordered and self.turn is not None and self.turn.is_turned
+        if cut.displacement.c1 < cut.whole.c1 or found:
             logs = logs.detach()
         gap: Tensor = torch.special.xlogy(mass, mass).sum() - (mass * logs).sum()
         return gap

@@ -89,6 +89,15 @@ class Wedge(NamedTuple):
     ray: Tensor | None
 
 
+def _take_order(split: SectorSplit, keys: object) -> None:
+    """After weights were loaded, let the sectors lie in the order that was loaded with them."""
+    order = split.order.tolist()
+    if sorted(order) != list(range(split.k)):
+        raise ValueError(f"the order of {split.k} sectors is {order[:20]}, which names not each cluster once")
+    split._order = order
+    split.place_constants()
+
+
 class SectorSplit(Split):
     r"""The plane cut into K sectors around the origin.
 
@@ -111,6 +120,10 @@ class SectorSplit(Split):
         displacement: φ.
         phase: :math:`\varphi_0`, angle of the first ray.
         learnable: learn ``u`` with :math:`p = \mathrm{softmax}(u)`.
+        ordered: the sectors may lie in another order than the clusters are numbered, see `set_order`.
+
+    Attributes:
+        order: the cluster of each sector, counted from the first ray, ``(K,)``; saved if `ordered`.
 
     >>> split = SectorSplit([0.5, 0.5], Displacement(5.0, 0.5, 1e-3))
     >>> split(torch.tensor([[3.0, 4.0], [3.0, -1.0], [2.0, 0.0]]))
@@ -120,14 +133,25 @@ class SectorSplit(Split):
     """
 
     width = 2
+    order: Tensor
 
     def __init__(
-        self, shares: Sequence[float], displacement: Displacement, phase: float = 0.0, learnable: bool = False
+        self,
+        shares: Sequence[float],
+        displacement: Displacement,
+        phase: float = 0.0,
+        learnable: bool = False,
+        ordered: bool = False,
     ) -> None:
         super().__init__(displacement, learnable)
         self.k = len(shares)
         self.phase = math.fmod(phase, TURN)
         self._shares = tuple(shares)
+        self._order = list(range(self.k))
+        self.ordered = ordered
+        if ordered:
+            self.register_buffer("order", torch.arange(self.k))
+            self.register_load_state_dict_post_hook(_take_order)  # type: ignore[no-untyped-call]  # torch's own gap
         # In a sector wider than half a turn, the nearest point of a ray may be its end, the origin.
         self._may_be_reflex = learnable or max(shares) > 0.5
         if learnable:
@@ -136,7 +160,9 @@ class SectorSplit(Split):
 
     def constants(self) -> tuple[Tensor, ...]:
         """The tables, or the angles from which they are computed."""
-        return angles_of(self.k, self.phase) if self.learnable else fixed_tables(self._shares, self.phase)
+        if self.learnable:
+            return angles_of(self.k, self.phase)
+        return fixed_tables([self._shares[cluster] for cluster in self._order], self.phase)
 
     def _tables_for(self, y: Tensor, frozen: bool = False) -> Tables:
         constants = self.constants_for(y)
@@ -212,30 +238,59 @@ class SectorSplit(Split):
         return torch.log1p(self.displacement.slope(distance) * gain).squeeze(-1)
 
     def assign(self, y: Tensor) -> Tensor:
-        """Index of the sector, counted from the first ray, ``(..., 2) -> (...)``."""
-        return self._index(y, self._tables_for(y).bounds) // 2
+        """Index of the cluster, ``(..., 2) -> (...)``: of the sector, counted from the first ray, unless ordered."""
+        sector = self._index(y, self._tables_for(y).bounds) // 2
+        return torch.tensor(self._order, device=y.device)[sector] if self.ordered else sector
 
     def proportions(self) -> Tensor:
         """p, shape ``(K,)``."""
         if self.learnable:
-            return torch.softmax(self.u, 0)
+            return self._by_cluster(torch.softmax(self.u, 0))
         return torch.tensor(self._shares, dtype=torch.float64, device=self.device)
 
     def log_proportions(self) -> Tensor:
         """Logarithms of p, shape ``(K,)``."""
-        return torch.log_softmax(self.u, 0) if self.learnable else self.proportions().log()
+        return self._by_cluster(torch.log_softmax(self.u, 0)) if self.learnable else self.proportions().log()
+
+    def _by_cluster(self, of_sectors: Tensor) -> Tensor:
+        """What is known of each sector, in the order of the clusters."""
+        if not self.ordered:
+            return of_sectors
+        return of_sectors[sorted(range(self.k), key=self._order.__getitem__)]
 
     @torch.no_grad()
     def set_proportions(self, shares: Tensor) -> None:
         """Make p these, if it is learned; at least 1e-6 each."""
         if self.learnable:
-            self.u.copy_(shares.detach().clamp(min=1e-6).log())
+            self.u.copy_(shares.detach()[self._order].clamp(min=1e-6).log())
+
+    @torch.no_grad()
+    def set_order(self, order: Sequence[int]) -> None:
+        """Let the sectors lie in another order; each cluster keeps its number and its share.
+
+        Args:
+            order: the cluster of each sector, counted from the first ray.
+
+        >>> split = SectorSplit([0.5, 0.2, 0.2, 0.1], Displacement(5.0, 0.5, 1e-3), ordered=True)
+        >>> split.set_order([3, 2, 1, 0])
+        >>> int(split.assign(torch.tensor([1.0, 0.1])))
+        3
+        """
+        shares = self.proportions()
+        self.order.copy_(torch.tensor(order))
+        self._order = list(order)
+        self.set_proportions(shares)
+        self.place_constants()
 
     def directions(self) -> Tensor:
         """The bisectors."""
-        shares = self.proportions().detach().double().cpu()
+        shares = self._of_sectors().detach().double().cpu()
         angle = self.phase + TURN * (shares.cumsum(0) - shares / 2)
-        return torch.stack([torch.cos(angle), torch.sin(angle)], dim=-1)
+        return self._by_cluster(torch.stack([torch.cos(angle), torch.sin(angle)], dim=-1))
+
+    def _of_sectors(self) -> Tensor:
+        """The shares in the order of the sectors."""
+        return self.proportions()[self._order]
 
     def places(self) -> tuple[Locus, ...]:
         """The origin, and the boundary ray before each sector and its bisector.
@@ -244,7 +299,7 @@ class SectorSplit(Split):
         the origin is the nearest point on both sides of it.
         """
         rays = [(self.phase, True)]
-        for share in self.proportions().detach().tolist():
+        for share in self._of_sectors().detach().tolist():
             start = rays[-1][0]
             rays += [(start + TURN * share / 2, share < 0.5), (start + TURN * share, True)]
         origin = (0.0, 0.0)

@@ -271,7 +271,9 @@ class ClusterSpec(MappingSpec):
         if self._is_simplex(y_dim):
             cuts = [SimplexSplit(p, displacement, learned) for p in shares]
         else:
-            cuts = [SectorSplit(p, displacement, self.phase, learned) for p in shares]
+            # Three sectors are alike whatever their order, and several cuts have no centres of their own.
+            ordered = bool(self.turn) and len(shares) == 1 and len(shares[0]) > 3
+            cuts = [SectorSplit(p, displacement, self.phase, learned, ordered) for p in shares]
         follow = learned and self.estimator == "mass"
         made = LearnedClusterMapping if follow else ClusterMapping
         return made(cuts, y_dim, bool(self.turn))

@@ -25,10 +25,12 @@ class Split(nn.Module):
         displacement: how far points are pushed.
         whole: the displacement at strength 1.
         device: where the constants are.
+        ordered: whether the cells can lie in another order than the clusters are numbered, as sectors of a plane can.
     """
 
     width: int
     k: int
+    ordered = False
 
     def __init__(self, displacement: Displacement, learnable: bool) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from intel_cluster.split import finest
 
-__all__ = ["Turn"]
+__all__ = ["Turn", "around"]
 
 
 def _place(turn: Turn, keys: object) -> None:
@@ -100,3 +100,20 @@ class Turn(nn.Module):
     def back(self, v: Tensor) -> Tensor:
         """The vector Fᵀ v, ``(..., width) -> (..., y_dim)``."""
         return (v.to(self.exact.dtype) @ self.exact).to(v.dtype)
+
+
+def around(centres: Tensor, shares: Tensor) -> list[int]:
+    """The clusters in the order in which their centres lie around 0, in the plane of y in which they lie widest apart.
+
+    Args:
+        centres: of each cluster in y, ``(K, y_dim)``.
+        shares: how much each counts, ``(K,)``.
+
+    >>> around(torch.tensor([[1.0, 0.0], [-1.0, -0.1], [0.0, 1.0], [0.0, -1.0]]), torch.full((4,), 0.25))
+    [1, 3, 0, 2]
+    """
+    at = centres.detach().double().cpu()
+    if at.shape[1] > 2:
+        weighted = at * shares.detach().double().cpu().sqrt().unsqueeze(1)
+        at = at @ torch.linalg.svd(weighted, full_matrices=False).Vh[:2].T
+    return torch.atan2(at[:, 1], at[:, 0]).argsort(stable=True).tolist()

@@ -25,6 +25,7 @@ SPECS: dict[str, tuple[str, int]] = {
     "three with room": ("cluster:k=3,proportions=[0.5,0.3,0.2]", 5),
     "ten": ("cluster:k=10", 12),
     "sectors": ("cluster:k=5,split=sectors,proportions=[0.3,0.1,0.2,0.2,0.2]", 4),
+    "ten sectors": ("cluster:k=10", 2),
     "a product": ("cluster:k=[2,3]", 4),
     "smooth": ("cluster:k=4,form=smooth,learnable=false", 3),
 }
@@ -125,6 +126,54 @@ def test_clusters_at_turned_corners_get_their_cells(k: int, room: int, seed: int
     assert mapping.assign(at).tolist() == list(range(k))
 
 
+def scattered(k: int, y_dim: int, seed: int) -> Tensor:
+    """Centres around 0 in some plane, at equal angles, in any order."""
+    generator = torch.Generator().manual_seed(seed)
+    angle = (torch.randperm(k, generator=generator) + 0.3) * 2 * torch.pi / k
+    plane = torch.linalg.qr(torch.randn(y_dim, 2, generator=generator, dtype=torch.float64)).Q
+    return 2 * torch.stack([torch.cos(angle), torch.sin(angle)], 1).double() @ plane.T
+
+
+@pytest.mark.parametrize("y_dim", [2, 5])
+@pytest.mark.parametrize("learnable", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_sectors_lie_in_the_order_of_the_clusters(y_dim: int, learnable: bool, seed: int) -> None:
+    centres = scattered(10, y_dim, seed)
+    mapping: Any = ClusterSpec(k=10, split="sectors", learnable=learnable).build(y_dim).double()
+    mapping.turn_towards(centres)
+    assert mapping.assign(centres).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("learnable", [True, False])
+def test_each_sector_keeps_its_share_in_another_order(learnable: bool) -> None:
+    shares = torch.tensor([0.4, 0.1, 0.2, 0.25, 0.05])
+    spec = ClusterSpec(k=5, split="sectors", learnable=learnable, proportions=tuple(shares.tolist()))
+    mapping: Any = spec.build(2).double()
+    mapping.turn_towards(scattered(5, 2, 3))
+    assert mapping.splits[0].order.tolist() != list(range(5))
+    close(mapping.proportions(), shares, 1e-7)
+    counts = torch.bincount(mapping.assign(rows(mapping, 200_000)), minlength=5)
+    close(counts / 200_000, shares, 0.006)
+
+
+def test_an_order_that_names_a_cluster_twice_is_refused() -> None:
+    mapping: Any = ClusterSpec(k=4).build(2)
+    state = mapping.state_dict()
+    state["splits.0.order"] = torch.tensor([0, 1, 1, 3])
+    with pytest.raises(ValueError, match="names not each cluster once"):
+        mapping.load_state_dict(state)
+
+
+def test_sectors_that_a_start_has_turned_keep_their_shares_and_cells_learn_on() -> None:
+    for text, y_dim, learned in (("cluster:k=5,split=sectors", 2, False), ("cluster:k=5", 4, True)):
+        mapping: Any = build_mapping([parse_spec("mappings", text)], y_dim)
+        for turned in (False, True):
+            if turned:
+                mapping.turn_towards(torch.randn(5, y_dim))
+            _, losses = mapping.map_with_regularisers(torch.randn(50, y_dim))
+            assert losses["proportions"].requires_grad == (learned or not turned)
+
+
 def test_centres_that_are_all_the_same_leave_a_bijection() -> None:
     mapping: Any = ClusterSpec(k=4).build(5).double()
     mapping.turn_towards(torch.ones(4, 5))
@@ -142,14 +191,14 @@ def test_places_are_told_only_while_they_lie_along_axes() -> None:
     assert mapping.properties.seams
 
 
-@pytest.mark.parametrize("text", ["cluster:k=3,preset=paper", "cluster:k=3,turn=false"])
+@pytest.mark.parametrize("text", ["cluster:k=3,preset=paper", "cluster:k=3,turn=false", "cluster:k=9,turn=false"])
 def test_without_a_turn_nothing_is_turned_and_nothing_more_is_saved(text: str) -> None:
     mapping: Any = build_mapping([parse_spec("mappings", text)], 3)
     before = {name: value.clone() for name, value in mapping.state_dict().items()}
-    mapping.turn_towards(torch.randn(3, 3))
+    mapping.turn_towards(torch.randn(mapping.n_clusters, 3))
     assert mapping.directions() is None
     assert mapping.state_dict().keys() == before.keys()
-    assert not any("turn" in name for name in before)
+    assert not any("turn" in name or "order" in name for name in before)
 
 
 def test_texts_of_runs_from_before_there_was_a_turn_mean_what_they_meant() -> None:
