@@ -62,7 +62,9 @@ def _read_count(value: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool):
         raise ValueError("expected a whole number such as 3 or a list such as [2,3]")
     if not 2 <= number <= MOST_CELLS:
-        raise ValueError(f"a cut makes 2 to {MOST_CELLS} clusters, not {number}")
+        more = f"; several cuts make more, e.g. k=[{MOST_CELLS // 4},{-(-number * 4 // MOST_CELLS)}]"
+        hint = more if MOST_CELLS < number <= MOST_CLUSTERS else ""
+        raise ValueError(f"a cut makes 2 to {MOST_CELLS} clusters, not {number}{hint}")
     return number
 
 
