@@ -20,7 +20,7 @@ from intel_core.recipe.starts import FoundClusters
 from intel_starts.graph import joined, modularity, moved, neighbour_graph
 from intel_starts.views import Narrowed, SecondView, Values, second_view
 
-__all__ = ["FITS", "FITS_OF_PARTS", "best_mixture", "joined_mixture", "nearest_centres"]
+__all__ = ["FITS", "FITS_OF_PARTS", "best_mixture", "fits_for", "joined_mixture", "nearest_centres"]
 
 FITS, FITS_OF_PARTS = 16, 8
 """Of mixtures of K Gaussians and of many, if nobody says how many."""
@@ -35,6 +35,15 @@ _ROWS_OF_PART = 20
 """Rows that there are for each part, at least."""
 _MOST_PARTS = 150
 _NEAREST = 10
+
+
+def fits_for(usual: int, components: int) -> int:
+    """How many mixtures are fitted if nobody says: fewer of very many components, one of which takes minutes.
+
+    >>> fits_for(16, 150), fits_for(16, 600), fits_for(8, 3000)
+    (16, 4, 1)
+    """
+    return usual if components <= _MOST_PARTS else max(1, usual * _MOST_PARTS // components)
 
 
 def best_mixture(values: NDArray[np.float64], clusters: int, fits: int, examples: int, seed: int) -> FoundClusters:

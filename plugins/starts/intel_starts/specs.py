@@ -92,7 +92,8 @@ class MixtureStartSpec(_FittedStartSpec):
     fits: PositiveInt | None = Field(
         None,
         le=1000,
-        description="fits from different beginnings, of which one is chosen; by default 16, or 8 of many Gaussians",
+        description="fits from different beginnings, of which one is chosen; by default 16, or 8 of many Gaussians; "
+        "fewer of more than 150",
     )
     parts: int = Field(
         10, ge=1, le=1000, description="Gaussians for each cluster, where neighbours join them (150 in all at most)"
@@ -100,17 +101,17 @@ class MixtureStartSpec(_FittedStartSpec):
 
     def find(self, given: StartData) -> FoundClusters:
         """See `intel_starts.fits.best_mixture` and `intel_starts.fits.joined_mixture`."""
-        from intel_starts.fits import FITS, FITS_OF_PARTS, best_mixture, joined_mixture
+        from intel_starts.fits import FITS, FITS_OF_PARTS, best_mixture, fits_for, joined_mixture
         from intel_starts.views import values_of
 
         self.require_examples(given)
         rows, of_values = self.rows(given), self.takes_values(given)
         if self.choose == "likelihood" or (self.choose == "auto" and of_values):
-            return best_mixture(rows, given.clusters, self.fits or FITS, self.examples, given.seed)
+            fits = self.fits or fits_for(FITS, given.clusters)
+            return best_mixture(rows, given.clusters, fits, self.examples, given.seed)
         also = None if of_values else values_of(given, min(len(rows), self.examples))
-        return joined_mixture(
-            rows, given.clusters, self.fits or FITS_OF_PARTS, self.examples, given.seed, self.parts, also
-        )
+        fits = self.fits or fits_for(FITS_OF_PARTS, given.clusters)
+        return joined_mixture(rows, given.clusters, fits, self.examples, given.seed, self.parts, also)
 
 
 class KMeansStartSpec(_FittedStartSpec):
