@@ -69,7 +69,7 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     mapping = _built(lambda: build_mapping(spec.mapping, latent))
     prior = _built(lambda: spec.prior.build(latent, shape))
     start, strength = _start(spec, mapping, mixture_of(prior), steps, dataset)
-    if spec.restarts > 1 and spec.trial is not None and not start.is_none and spec.trial <= start.after:
+    if spec.restarts > 1 and spec.trial is not None and start.after and spec.trial <= start.after:
         raise SpecError(
             f"trial={spec.trial:g} ends before the clusters of start {start} are found, at {start.after:g} of "
             "the run, so that it says nothing of them; leave it out, or say more"
@@ -162,6 +162,8 @@ def _start(
         )
     if clusters is not None and not start.is_none:
         _require_findable(start, dataset, clusters)
+    with made_by(f"start {start}: settled()"):
+        start = start.settled(dataset)
     begins = start.begins(steps)
     if start.is_none or not begins or not has_clusters or mapping is None or not isinstance(mapping, Annealed):
         return start, {}

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pydantic import Field, JsonValue
+from typing_extensions import Self
 
 from intel_core.components.spec import ComponentSpec
 from intel_core.errors import PluginError
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
     from intel_core.data.dataset import Dataset, Split
 
-__all__ = ["FoundClusters", "NoStartSpec", "StartData", "StartSpec"]
+__all__ = ["USUAL_AFTER", "FoundClusters", "NoStartSpec", "StartData", "StartSpec"]
+
+USUAL_AFTER = 0.25
+"""Share of a training after which its encodings are good enough to be clustered."""
 
 
 class StartData(NamedTuple):
@@ -59,7 +63,8 @@ class StartSpec(ComponentSpec):
     A mapping with clusters says what clusters look like in z, not which examples form them; training alone finds
     poor ones, since few gradients tell a cluster as a whole where to go. With a start, a training has three phases:
 
-    1. For a share ``after`` of its steps, a mapping with a strength has strength 0: a plain VAE.
+    1. For a share ``after`` of its steps, a mapping with a strength has strength 0: a plain VAE. A start that does not
+       look at encodings may do without.
     2. Then `find` names a cluster for each example, the mapping takes the shares that were found (if its shares are
        learned), and the loss has the further term :math:`w \cdot CE`, where CE is the cross-entropy of those clusters
        under scores of y that are linear and largest in the cluster's cell (`intel_core.helpers.cluster_scores`).
@@ -80,7 +85,12 @@ class StartSpec(ComponentSpec):
     is_none: ClassVar[bool] = False
     """Whether it is the absence of a start."""
 
-    after: float = Field(0.25, ge=0, le=0.95, description="share of the training before it")
+    after: float | None = Field(
+        None,
+        ge=0,
+        le=0.95,
+        description="share of the training before it; by default 0.25, or 0 if it does not look at encodings",
+    )
     hold: float = Field(
         0.75, gt=0, le=1, description="share of the training over which the pull towards the found clusters falls to 0"
     )
@@ -90,6 +100,14 @@ class StartSpec(ComponentSpec):
     def lasting_pull(self) -> float:
         """Weight of the mean cross-entropy of the examples that are `FoundClusters.certain`, to the very end."""
         return 0.0
+
+    def settled(self, dataset: Dataset) -> Self:
+        """The same with `after` filled in, for the data; by default `USUAL_AFTER`, since encodings have to be learned.
+
+        >>> StartSpec().settled(None).after, StartSpec(after=0.5).settled(None).after
+        (0.25, 0.5)
+        """
+        return self if self.after is not None else self.model_copy(update={"after": USUAL_AFTER})
 
     def check(self, dataset: Dataset, clusters: int) -> None:
         """Refuse, before anything is trained, data in which `find` cannot find so many clusters; by default none are.
@@ -112,7 +130,7 @@ class StartSpec(ComponentSpec):
         >>> StartSpec(after=0.25).begins(1000)
         250
         """
-        return int(self.after * steps)
+        return int((USUAL_AFTER if self.after is None else self.after) * steps)
 
     def takes_until(self, steps: int) -> int:
         """The step by which the start has done its work: half of the pull, and of its time, is over.
@@ -137,6 +155,6 @@ class NoStartSpec(StartSpec):
     """No start: all steps alike, and the mapping's clusters are found by training alone."""
 
     is_none: ClassVar[bool] = True
-    after: float = Field(0.0, ge=0, le=0, description="nothing comes before it")
+    after: float | None = Field(0.0, ge=0, le=0, description="nothing comes before it")
     hold: float = Field(0.0, ge=0, le=0, description="nothing is held")
     pull: float = Field(0.0, ge=0, le=0, description="nothing is pulled")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
+from typing_extensions import Self
 
 from intel_core.errors import DataError
 from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
@@ -13,6 +15,8 @@ from intel_core.recipe.starts import FoundClusters, StartData, StartSpec
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from intel_core.data.dataset import Dataset
 
 __all__ = ["KMeansStartSpec", "MixtureStartSpec"]
 
@@ -32,9 +36,14 @@ class _FittedStartSpec(StartSpec):
     )
     examples: int = Field(20_000, ge=100, le=10**7, description="training examples that are fitted at most")
 
-    def takes_values(self, given: StartData) -> bool:
-        """Whether the values of the examples are clustered, rather than their encodings."""
-        shape = given.train.shape[1:]
+    def settled(self, dataset: Dataset) -> Self:
+        """See `StartSpec.settled`; values do not have to be learned first."""
+        if self.after is None and self.takes_values(dataset.x_shape):
+            return self.model_copy(update={"after": 0.0})
+        return super().settled(dataset)
+
+    def takes_values(self, shape: Sequence[int]) -> bool:
+        """Whether the values of examples of a shape are clustered, rather than their encodings."""
         return self.of == "values" or (self.of == "auto" and len(shape) == 1 and shape[0] <= FEW_VALUES)
 
     def rows(self, given: StartData) -> NDArray[np.float64]:
@@ -48,7 +57,7 @@ class _FittedStartSpec(StartSpec):
 
         from intel_core.data.values import to_float
 
-        if not self.takes_values(given):
+        if not self.takes_values(given.train.shape[1:]):
             encoded: NDArray[np.float64] = given.y.double().numpy()
             widest = float(encoded.std(0).max())
             scaled: NDArray[np.float64] = (encoded - encoded.mean(0)) / (widest or 1.0)
@@ -105,7 +114,7 @@ class MixtureStartSpec(_FittedStartSpec):
         from intel_starts.views import values_of
 
         self.require_examples(given)
-        rows, of_values = self.rows(given), self.takes_values(given)
+        rows, of_values = self.rows(given), self.takes_values(given.train.shape[1:])
         if self.choose == "likelihood" or (self.choose == "auto" and of_values):
             fits = self.fits or fits_for(FITS, given.clusters)
             return best_mixture(rows, given.clusters, fits, self.examples, given.seed)

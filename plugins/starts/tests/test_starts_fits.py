@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from intel_starts import KMeansStartSpec, MixtureStartSpec, best_mixture, joined_mixture, nearest_centres
 from sklearn.mixture import GaussianMixture
 
-from intel_core import DataError, fit
+from intel_core import DataError, fit, make_dataset, parse_spec
 from intel_core.data.dataset import Split
 from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
 from intel_core.helpers.parts_of_mapping import clustering_of
@@ -251,3 +251,25 @@ def test_a_run_takes_over_the_clusters_of_an_unequal_table(tmp_path: Any) -> Non
     shares = sorted(clustering_of(run.model.mapping)[0].proportions().tolist())  # type: ignore[index]
     assert shares[0] == pytest.approx(0.06, abs=0.03)
     assert shares[-1] == pytest.approx(0.5, abs=0.08)
+
+
+# --- when ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "after"),
+    [
+        ("mixture", 12, 0.0),
+        ("kmeans", 32, 0.0),
+        ("mixture", 33, 0.25),
+        ("mixture:of=values", 33, 0.0),
+        ("mixture:of=encodings", 12, 0.25),
+        ("mixture:after=0.25", 12, 0.25),
+        ("labels", 12, 0.25),
+    ],
+)
+def test_only_encodings_have_to_be_learned_before_they_are_clustered(text: str, columns: int, after: float) -> None:
+    x = np.random.default_rng(0).normal(size=(60, columns)).astype(np.float32)
+    settled = parse_spec("starts", text).settled(make_dataset("x", x, torch.arange(60) % 3))
+    assert settled.after == after
+    assert settled.begins(1000) == 1000 * after
