@@ -19,7 +19,7 @@ from torch import Tensor
 
 from intel_core.helpers.geometry import widened
 
-__all__ = ["direction_log_prob", "log_radial_integral", "log_sphere_area"]
+__all__ = ["RadialTable", "direction_log_prob", "log_radial_integral", "log_sphere_area", "radial_table"]
 
 FARTHEST = 1e15
 """Means at more standard deviations than this count as so many: the squares of such numbers are finite in float32."""
@@ -132,7 +132,7 @@ def log_radial_integral(D: Tensor, d: int) -> Tensor:
 # --- log I_d(D) and its slope -------------------------------------------------------------------------------------
 
 
-class _Table(NamedTuple):
+class RadialTable(NamedTuple):
     """Polynomials of the functions of `_integrated`, the first less `_constant`; and numbers as tensors, for speed.
 
     Attributes:
@@ -154,12 +154,13 @@ class _Table(NamedTuple):
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _table(d: int, dtype: torch.dtype, device: torch.device) -> _Table:
+def radial_table(d: int, dtype: torch.dtype, device: torch.device) -> RadialTable:
+    """The table of d dimensions, made when it is first asked for."""
     return _made(d, dtype, device)
 
 
 @functools.lru_cache(maxsize=64)
-def _made(d: int, dtype: torch.dtype, device: torch.device) -> _Table:
+def _made(d: int, dtype: torch.dtype, device: torch.device) -> RadialTable:
     # In NumPy, which no mode of torch changes.
     width, degree = WIDTHS[dtype], DEGREES[dtype]
     rounded = np.float64 if dtype == torch.float64 else np.float32
@@ -177,7 +178,7 @@ def _made(d: int, dtype: torch.dtype, device: torch.device) -> _Table:
     numbers = math.sqrt(3) * torch.finfo(dtype).tiny, 0.5, -1.0, d
     with torch.inference_mode(False), torch.no_grad():
         arrays = ends[1:-1], rows, *map(np.asarray, numbers)
-        return _Table(*(torch.from_numpy(array.astype(rounded)).to(device) for array in arrays))
+        return RadialTable(*(torch.from_numpy(array.astype(rounded)).to(device) for array in arrays))
 
 
 def _constant(d: int) -> float:
@@ -211,7 +212,7 @@ def _integrated(D: npt.NDArray[np.float64], d: int) -> npt.NDArray[np.float64]:
     return np.stack([value, slope, mode * (1 + mean), variance], axis=-1)
 
 
-def _read(D: Tensor, table: _Table) -> Tensor:
+def _read(D: Tensor, table: RadialTable) -> Tensor:
     """The functions of the table, ``(n,) -> (n, 4)``."""
     # There is such a row whatever D is, NaN too.
     centre, *coefficients = table.rows.index_select(0, torch.bucketize(D, table.knots)).unbind(1)
@@ -223,7 +224,7 @@ def _read(D: Tensor, table: _Table) -> Tensor:
 
 
 def _value_and_slope(D: Tensor, d: int) -> tuple[Tensor, Tensor]:
-    value, slope, *_ = _read(D.flatten(), _table(d, D.dtype, D.device)).unbind(1)
+    value, slope, *_ = _read(D.flatten(), radial_table(d, D.dtype, D.device)).unbind(1)
     return (value + _constant(d)).reshape(D.shape), slope.reshape(D.shape)
 
 
@@ -263,7 +264,7 @@ def _evaluated(y: Tensor, mean: Tensor, log_variance: Tensor, slopes: bool = Tru
     log-variance. None of this cancels where D is far below 0.
     """
     d = y.shape[-1]
-    table = _table(d, y.dtype, y.device)
+    table = radial_table(d, y.dtype, y.device)
     std = torch.exp(table.half * log_variance)
     # Squares of any y are numbers when it is divided by its size.
     y = y + table.tiny

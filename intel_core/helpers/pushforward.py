@@ -9,16 +9,17 @@ and with it the part of the KL term that belongs to the radius. A bijection forg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from intel_core.helpers.directions_kl import DirectionsKL
 from intel_core.helpers.parts_of_mapping import elements
 from intel_core.mappings.contract import Mapping
 from intel_core.model.posterior import DiagonalFamily, DiagonalGaussian
 
-__all__ = ["Image", "Pushforward", "ScaleFree", "ScaledFamily", "image_of", "scaled_family"]
+__all__ = ["Image", "KeepsDirections", "Pushforward", "ScaleFree", "ScaledFamily", "image_of", "scaled_family"]
 
 
 @runtime_checkable
@@ -57,6 +58,20 @@ class ScaleFree(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsDirections(Protocol):
+    """A `Pushforward` that says of the dimensions in `pushed` what their directions are, no more and no less.
+
+    Its densities are those of `intel_core.helpers.projected_normal.direction_log_prob`, up to a factor that both have.
+    They are then computed for the whole KL term at once, which halves what it costs.
+    """
+
+    @property
+    def kept_directions(self) -> tuple[tuple[int, ...], ...]:
+        """The blocks: z and their directions determine each other, but for a set of measure 0. All of `pushed`."""
+        ...
+
+
 class _Pushed(NamedTuple):
     """A part of a mapping, and the dimensions of y about which it forgets something."""
 
@@ -74,6 +89,7 @@ class Image:
         parts: which parts, and which dimensions of y they forget something about; disjoint.
         y_dim: number of dimensions of y.
         blocks: those of which only the direction is kept.
+        directions: blocks of dimensions of y whose directions all of the parts together keep; None if they do not.
     """
 
     def __init__(
@@ -81,7 +97,9 @@ class Image:
         parts: Sequence[tuple[Pushforward, Sequence[int]]],
         y_dim: int,
         blocks: Sequence[Sequence[int]] = (),
+        directions: Sequence[Sequence[int]] | None = None,
     ) -> None:
+        self.at_once = None if directions is None else DirectionsKL(directions, y_dim, self._by_densities)
         self._blocks = [_indices(block) for block in blocks]
         self._parts = [_Pushed(part, _indices(dims)) for part, dims in parts]
         pushed = {d for _, dims in parts for d in dims}
@@ -97,6 +115,29 @@ class Image:
             total = total + ratio
         assert isinstance(total, Tensor)
         return total
+
+    def draw(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Draws of y as `rsample` makes them, and the means over n of `kl` and, without gradient, of `kl_in_y`."""
+        if self.at_once is not None and self.at_once.applies(posterior, noise):
+            return self.at_once.draw(posterior, noise)
+        y = posterior.rsample(noise)
+        with torch.no_grad():
+            in_y = self.kl_in_y(posterior).mean(-1)
+        return y, self.kl(posterior, y).mean(-1), in_y
+
+    def weigh(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Draws of y as `rsample` makes them, and `log_ratio` of each."""
+        if self.at_once is not None and self.at_once.applies(posterior, noise):
+            return self.at_once.weigh(posterior, noise)
+        y = posterior.rsample(noise)
+        return y, self.log_ratio(posterior, y, noise)
+
+    @torch.no_grad()
+    def told(self, posterior: DiagonalGaussian, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The means over n of `kl` at draws that there are, and of `kl_in_y`, both without gradients."""
+        if self.at_once is not None and self.at_once.applies(posterior, y):
+            return self.at_once.told(posterior, y)
+        return self.kl(posterior, y).mean(-1), self.kl_in_y(posterior).mean(-1)
 
     def log_ratio(self, posterior: DiagonalGaussian, y: Tensor, noise: Tensor) -> Tensor:
         """``log q(z|x) - log p(z)`` at the draws ``y = mean + std * noise``, ``(..., n)``."""
@@ -141,6 +182,9 @@ class Image:
             y[:, block] = part * (length / torch.linalg.vector_norm(part, dim=-1, keepdim=True))
         return y
 
+    def _by_densities(self, posterior: DiagonalGaussian, y: Tensor, noise: Tensor | None) -> Tensor:
+        return self.kl(posterior, y).mean(-1) if noise is None else self.log_ratio(posterior, y, noise)
+
     def _ratios(self, posterior: DiagonalGaussian, y: Tensor) -> list[Tensor]:
         ratios = []
         for part, dims in self._parts:
@@ -165,12 +209,19 @@ def image_of(mapping: Mapping) -> Image | None:
     >>> round(float(kl), 4)
     1.124
     """
-    parts = [
-        (part.mapping, [part.dims[d] for d in part.mapping.pushed])
+    pushed = [
+        (part, part.mapping)
         for part in elements(mapping)
         if part.reads_y and isinstance(part.mapping, Pushforward) and part.mapping.pushed
     ]
-    return Image(parts, mapping.y_dim, _free_blocks(mapping)) if parts else None
+    if not pushed:
+        return None
+    directions: list[list[int]] | None = None
+    if all(isinstance(known, KeepsDirections) for _, known in pushed):
+        kept = [(part, block) for part, known in pushed for block in cast(KeepsDirections, known).kept_directions]
+        directions = [[part.dims[d] for d in block] for part, block in kept]
+    parts = [(known, [part.dims[d] for d in known.pushed]) for part, known in pushed]
+    return Image(parts, mapping.y_dim, _free_blocks(mapping), directions)
 
 
 class ScaledFamily(DiagonalFamily):

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from intel_core.model.divergence import draw, in_y, knows, mean_kl, weigh
+from intel_core.model.divergence import draw, kl_terms, knows, weigh
 from intel_core.model.posterior import Posterior
 from intel_core.model.vae import InteLVAE
 
@@ -76,15 +76,15 @@ class ELBO:
     def __call__(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         """See `Objective`."""
         posterior, prior = model.infer(x)
-        y, log_q = draw(prior, posterior, noise[0])
+        y, known = draw(prior, posterior, noise[0])
         z, regularisers = model.map(y)
         log_likelihood = model.likelihood.mean_log_prob(model.decode(z), x)
         # After decoding: before it, the gradients would be summed in another order.
-        kl = mean_kl(prior, posterior, y, log_q)
+        kl, others = kl_terms(prior, posterior, y, known)
         weight = self.beta * weights.get("kl", 1.0)
         loss = (kl if weight == 1.0 else weight * kl) - log_likelihood
         loss = _add_regularisers(loss, regularisers, model.regularisers, weights)
-        return Terms(loss, log_likelihood, kl, {**regularisers, **in_y(prior, posterior)}, posterior)
+        return Terms(loss, log_likelihood, kl, {**regularisers, **others}, posterior)
 
 
 class IWAE:
@@ -107,9 +107,10 @@ class IWAE:
         weight = weights.get("kl", 1.0)
         optimised = bound if weight == 1.0 else _log_mean_exp(log_likelihood + weight * log_ratio)
         loss = _add_regularisers(-optimised, regularisers, model.regularisers, weights)
-        kl = mean_kl(prior, posterior, y[0], None) if knows(prior, posterior) else -log_ratio.mean((0, -1))
-        others = {"iwae": bound, **regularisers, **in_y(prior, posterior)}
-        return Terms(loss, log_likelihood.mean((0, -1)), kl, others, posterior)
+        with torch.no_grad():  # it is only told
+            has = knows(prior, posterior)
+            kl, others = kl_terms(prior, posterior, y[0], None) if has else (-log_ratio.mean((0, -1)), {})
+        return Terms(loss, log_likelihood.mean((0, -1)), kl, {"iwae": bound, **regularisers, **others}, posterior)
 
 
 def _log_mean_exp(log_weights: Tensor) -> Tensor:

@@ -48,9 +48,9 @@ class ClosedForm(Protocol):
 class Image(Protocol):
     """KL(q(z|x) || p(z)) of diagonal Gaussians and N(0, I), as `intel_core.helpers.pushforward.Image` has it."""
 
-    def kl(self, posterior: DiagonalGaussian, y: Tensor) -> Tensor: ...  # noqa: D102
-    def log_ratio(self, posterior: DiagonalGaussian, y: Tensor, noise: Tensor) -> Tensor: ...  # noqa: D102
-    def kl_in_y(self, posterior: DiagonalGaussian) -> Tensor: ...  # noqa: D102
+    def draw(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...  # noqa: D102
+    def weigh(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor]: ...  # noqa: D102
+    def told(self, posterior: DiagonalGaussian, y: Tensor) -> tuple[Tensor, Tensor]: ...  # noqa: D102
 
 
 @runtime_checkable

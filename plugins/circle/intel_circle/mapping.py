@@ -120,7 +120,7 @@ class SphereMapping(nn.Module):
             terms = 2 * math.log(self.eps) - (d + 2) * torch.log(torch.hypot(radius, radius.new_tensor(self.eps)))
         return terms.sum(-1).to(y.dtype)
 
-    # --- Pushforward and ScaleFree -----------------------------------------------------------------------------
+    # --- Pushforward, ScaleFree and KeepsDirections ------------------------------------------------------------
 
     @property
     def pushed(self) -> tuple[int, ...]:
@@ -132,6 +132,11 @@ class SphereMapping(nn.Module):
         """The blocks."""
         d = self.sphere_dim
         return tuple(tuple(range(start, start + d)) for start in range(0, len(self.pushed), d))
+
+    @property
+    def kept_directions(self) -> tuple[tuple[int, ...], ...]:
+        """The blocks."""
+        return self.scale_free
 
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Log density of the directions of the blocks with respect to the area of the spheres (the limit ε → 0).

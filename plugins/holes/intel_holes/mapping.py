@@ -118,7 +118,7 @@ class HolesMapping(nn.Module):
         z = torch.stack([torch.addcmul(offset, c, stretch), s * pinched * height], dim=-1) * self.scale
         return (torch.cat([z, wide[..., 2:]], dim=-1) if self.y_dim > 2 else z).to(y.dtype)
 
-    # --- Pushforward and ScaleFree -----------------------------------------------------------------------------
+    # --- Pushforward, ScaleFree and KeepsDirections ------------------------------------------------------------
 
     @property
     def pushed(self) -> tuple[int, ...]:
@@ -129,6 +129,11 @@ class HolesMapping(nn.Module):
     def scale_free(self) -> tuple[tuple[int, ...], ...]:
         """The plane."""
         return (self.pushed,) if self.pushed else ()
+
+    @property
+    def kept_directions(self) -> tuple[tuple[int, ...], ...]:
+        """The plane."""
+        return self.scale_free
 
     def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Log density of z by the angle on the circle, of which g is injective but for the glue points (ε → 0).

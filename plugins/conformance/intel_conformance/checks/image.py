@@ -20,7 +20,8 @@ from intel_conformance.images import SHELL, PushedPart, are_dims, far_posteriors
 from intel_conformance.jacobians import slopes
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 from intel_core.helpers.parts_of_mapping import elements
-from intel_core.helpers.pushforward import Pushforward, ScaleFree
+from intel_core.helpers.projected_normal import direction_log_prob, log_sphere_area
+from intel_core.helpers.pushforward import KeepsDirections, Pushforward, ScaleFree
 from intel_core.model.posterior import DiagonalGaussian
 
 _CLAUSE = "capability: Pushforward"
@@ -271,4 +272,35 @@ def _check_density(candidate: Candidate, one: PushedPart, block: list[int]) -> N
                 f"{one.about}log q(z|x) - log p(z) changes by {float((again - ratio).abs().max()):.4g} where y, its "
                 f"mean and its deviation are multiplied by {factor:g} in a block that is said to be free of scale",
                 likely="a deviation or a mean that is clamped, or a term log s that is missing",
+            )
+
+
+@check("image.directions", "capability: KeepsDirections")
+@torch.no_grad()
+def directions(candidate: Candidate) -> None:
+    """Where z is said to keep directions of blocks and nothing else, log q(z|x) - log p(z) is that of directions."""
+    found = [one for one in pushed_parts(candidate) if isinstance(one.part, KeepsDirections)]
+    if not found:
+        raise NotApplicable("no part of it says that it keeps directions")
+    for one in found:
+        kept = tuple(one.part.kept_directions)
+        dims = [d for block in kept for d in block]
+        if any(len(block) < 2 for block in kept) or sorted(dims) != sorted(one.pushed):
+            raise Broken(
+                f"{one.about}kept_directions is {kept}, expected disjoint blocks of two or more that make up the "
+                f"pushed dimensions {one.pushed}",
+                likely="a dimension that is in no block, or in two",
+            )
+        q = far_posteriors(candidate, one.m)
+        y = q.rsample(noise(candidate, "densities", 100, len(q.mean), one.m))
+        ratio, expected = one.log_ratio(y, q), torch.zeros_like(y[..., 0])
+        for block in kept:
+            places = [one.pushed.index(d) for d in block]
+            expected += direction_log_prob(*(x[..., places] for x in (y, *q))) + log_sphere_area(len(block))
+        off = (ratio - expected).abs() - 1e-6 * (1 + expected.abs())
+        if bool((off > 0).any()):
+            raise Broken(
+                f"{one.about}log q(z|x) - log p(z) differs by {float((ratio - expected).abs().max()):.4g} from that of "
+                f"the directions of {kept}, which training takes instead",
+                likely="a z that says less than the directions, a sign for instance, or other blocks",
             )

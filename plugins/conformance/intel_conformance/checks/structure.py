@@ -14,7 +14,7 @@ from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupport
 from intel_conformance.places import is_pair, onto, problem_of, thinned
 from intel_conformance.topology import clear_betti, clear_components, components_at
 from intel_core.helpers.parts_of_mapping import clustering_of
-from intel_core.helpers.pushforward import Pushforward, ScaleFree
+from intel_core.helpers.pushforward import KeepsDirections, Pushforward, ScaleFree
 from intel_core.mappings.compose import as_module, bare
 from intel_core.mappings.contract import Annealed, Clustering, Declared, Diagnosable, Invertible, Levelled, Regularised
 
@@ -29,6 +29,7 @@ _PROTOCOLS = (
     Diagnosable,
     Pushforward,
     ScaleFree,
+    KeepsDirections,
 )
 _DRAWS_OF_EACH = 300
 """Per cluster. With 100, single linkage breaks or joins some of 15 clusters in 1 of 25 tries; with 300 in 0 of 400."""

@@ -232,3 +232,28 @@ class FreesWhatItKeeps(Direction):
 
     def pushforward_log_prior(self, y: Tensor) -> Tensor:
         return y.new_full((), -log_sphere_area(2))
+
+
+@kills("image.directions", 3)
+class LeavesADimensionOut(Direction):
+    kept_directions = ((0, 1),)
+
+
+@kills("image.directions")
+class KeepsLessThanDirections(Direction):
+    """Each direction is the same as its opposite."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        z = super().forward(y)
+        return torch.stack([z[..., 0].square(), z[..., 1].square(), z[..., 0] * z[..., 1]], -1)
+
+    @property
+    def kept_directions(self) -> tuple[tuple[int, ...], ...]:
+        return self.scale_free
+
+    def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        both = [super(KeepsLessThanDirections, self).pushforward_log_prob(x, mean, log_variance) for x in (y, -y)]
+        return torch.logaddexp(*both)
+
+    def pushforward_log_prior(self, y: Tensor) -> Tensor:
+        return super().pushforward_log_prior(y) + math.log(2)
