@@ -314,8 +314,10 @@ class LearnedClusterMapping(ClusterMapping):
         clusters = torch.arange(cut.k, device=index.device)
         mass = (index.unsqueeze(-1) == clusters).to(y.dtype).mean(0)
         logs = cut.log_proportions().to(y)
-        found = cut.ordered and self.turn is not None and self.turn.is_turned
-        if cut.displacement.c1 < cut.whole.c1 or found:
-            logs = logs.detach()
+        turned = self.turn is not None and self.turn.is_turned
+        if cut.displacement.c1 < cut.whole.c1 or (cut.ordered and turned):
+            # A gradient of 0 where a start has set the shares: of a parameter that has moved since the first step, a
+            # training that is resumed expects an optimiser to remember something.
+            logs = logs.detach() + 0 * logs if turned else logs.detach()
         gap: Tensor = torch.special.xlogy(mass, mass).sum() - (mass * logs).sum()
         return gap

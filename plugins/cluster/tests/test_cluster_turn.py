@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from intel_cluster import ClusterSpec
 from torch import Tensor
 
-from intel_core import fit, load_run, parse_spec
+from intel_core import Trainer, fit, load_run, parse_spec, resume
 from intel_core.helpers.shares import Turns
 from intel_core.helpers.turning import own_axes
 from intel_core.mappings.building import build_mapping
@@ -165,13 +165,40 @@ def test_an_order_that_names_a_cluster_twice_is_refused() -> None:
 
 
 def test_sectors_that_a_start_has_turned_keep_their_shares_and_cells_learn_on() -> None:
-    for text, y_dim, learned in (("cluster:k=5,split=sectors", 2, False), ("cluster:k=5", 4, True)):
+    for text, y_dim, learns in (("cluster:k=5,split=sectors", 2, False), ("cluster:k=5", 4, True)):
         mapping: Any = build_mapping([parse_spec("mappings", text)], y_dim)
         for turned in (False, True):
             if turned:
                 mapping.turn_towards(torch.randn(5, y_dim))
             _, losses = mapping.map_with_regularisers(torch.randn(50, y_dim))
-            assert losses["proportions"].requires_grad == (learned or not turned)
+            (gradient,) = torch.autograd.grad(losses["proportions"], list(mapping.parameters()))
+            assert bool(gradient.any()) == (learns or not turned)
+
+
+def test_a_training_from_sectors_that_were_put_in_order_is_resumed_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = 4 * torch.eye(5)[torch.arange(300) % 5] + 0.3 * torch.randn(300, 5, generator=generator)
+    words: dict[str, Any] = {"mapping": "cluster:k=5,split=sectors", "data": x, "latent": 2, "steps": 60, "seed": 0}
+    words |= {"start": "kmeans", "encoder": "mlp:hidden=[16]", "save_every": 20}
+    whole: Any = fit(**words, run_dir=tmp_path / "whole").model.mapping
+    honest = Trainer.take_step
+
+    def killed(trainer: Trainer, *rest: Any, **more: Any) -> Any:
+        if trainer.step == 50:
+            raise InterruptedError
+        return honest(trainer, *rest, **more)
+
+    monkeypatch.setattr(Trainer, "take_step", killed)
+    with pytest.raises(InterruptedError):
+        fit(**words, run_dir=tmp_path / "run")
+    monkeypatch.undo()
+    again: Any = resume(tmp_path / "run", data=x).model.mapping
+    assert whole.splits[0].order.tolist() != list(range(5))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+    y = torch.randn(50, 2, generator=generator)
+    assert torch.equal(load_run(tmp_path / "run").model.mapping.assign(y), whole.assign(y))
 
 
 def test_centres_that_are_all_the_same_leave_a_bijection() -> None:
