@@ -54,7 +54,7 @@ def lay_around(model: InteLVAE, x: Tensor, dims: Sequence[int], seed: int) -> bo
         components = _components(x, len(dims))
         if head is None or features is None or components is None:
             return False
-        means = _features(model, x)
+        means = features @ head.weight.T.double() + head.bias.double()
         centred = features - features.mean(0)
         layer = _whitened(_fitted(centred, components), centred)
         layer = _best_rotation(model, means, chosen, centred @ layer.T, seed) @ layer
