@@ -273,7 +273,7 @@ def _of_directions(
     D = (v * w).sum(-1, keepdim=True)
     # There is such a row whatever D is, NaN too.
     centre, *coefficients = c.rows.index_select(0, torch.bucketize(D.reshape(-1), c.knots)).unbind(1)
-    away = D.reshape(-1, 1) - centre
+    away = (D if D.dim() == 2 else D.reshape(-1, 1)) - centre
     found = coefficients.pop()
     while coefficients:
         found = torch.addcmul(coefficients.pop(), found, away)
