@@ -79,6 +79,11 @@ class StartClusters(Protocol):
 
     n_clusters: int
 
+    @property
+    def part(self) -> object:
+        """The mapping or the prior."""
+        ...
+
     def take(self, where: Where) -> None:
         """Let the part of the model take the clusters that were found, as far as it can.
 
@@ -136,20 +141,20 @@ class _OfMapping:
     """The cells of a mapping: they turn and take shares, and linear scores lead to them."""
 
     def __init__(self, part: Clustering, dims: tuple[int, ...]) -> None:
-        self.n_clusters, self._part, self._dims = part.n_clusters, part, list(dims)
+        self.n_clusters, self.part, self._dims = part.n_clusters, part, list(dims)
         self._scores: ClusterScores | None = None
 
     def take(self, where: Where) -> None:
         with made_by("set_proportions() of the mapping"), torch.no_grad():
-            if isinstance(self._part, TakesShares):
-                self._part.set_proportions(where.shares)
+            if isinstance(self.part, TakesShares):
+                self.part.set_proportions(where.shares)
         with made_by("turn_towards() of the mapping"), torch.no_grad():
-            if isinstance(self._part, Turns):
-                self._part.turn_towards(where.centres[:, self._dims])
+            if isinstance(self.part, Turns):
+                self.part.turn_towards(where.centres[:, self._dims])
 
     def prepare(self) -> None:
         with made_by("assign() of the mapping"):
-            self._scores = cluster_scores(self._part, len(self._dims))
+            self._scores = cluster_scores(self.part, len(self._dims))
 
     def scores(self, y: Tensor) -> Tensor:
         assert self._scores is not None
@@ -180,22 +185,22 @@ class _OfPrior:
     agreement = 1.0
 
     def __init__(self, prior: Mixture, model: InteLVAE) -> None:
-        self.n_clusters, self._prior, self._model = prior.k, prior, model
+        self.n_clusters, self.part, self._model = prior.k, prior, model
         if isinstance(prior, TakesClusters):
             with made_by("forget_clusters() of the prior"), torch.no_grad():
                 prior.forget_clusters()
 
     def take(self, where: Where) -> None:
-        if isinstance(self._prior, TakesClusters):
+        if isinstance(self.part, TakesClusters):
             device = next(self._model.parameters()).device
             with made_by("take_clusters() of the prior"), torch.no_grad():
-                self._prior.take_clusters(*(part.to(device) for part in (where.centres, where.spreads, where.shares)))
+                self.part.take_clusters(*(part.to(device) for part in (where.centres, where.spreads, where.shares)))
 
     def prepare(self) -> None:
         """Nothing: the prior itself is shared."""
 
     def scores(self, y: Tensor) -> Tensor:
-        return self._prior.log_responsibilities(y)
+        return self.part.log_responsibilities(y)
 
     def kept(self) -> dict[str, Tensor]:
         return {}

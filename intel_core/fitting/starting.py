@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import Module, Parameter
 from torch.nn.functional import cross_entropy
 
 from intel_core import files
@@ -56,6 +57,12 @@ class StartedObjective:
         self.clusters: Tensor | None = None
         self.certain: Tensor | None = None
         self._per_certain = 0.0
+
+    @property
+    def parameters_of_clusters(self) -> list[Parameter]:
+        """Those of the mapping or the prior that has the clusters: a start may set them."""
+        part = self._of.part
+        return list(part.parameters()) if isinstance(part, Module) else []
 
     def serve(self, trainer: Trainer) -> None:
         """Serve a trainer, whose steps and rows decide what is added."""

@@ -139,10 +139,12 @@ def _moments(
         if part := _OF_OPTIMIZER.fullmatch(name):
             kept.setdefault(int(part[1]), set()).add(part[2])
     is_adam = isinstance(trainer.optimizer, torch.optim.Adam)
+    # A start sets parameters, whether they ever have a gradient or not.
+    set_by_start = {id(parameter) for parameter in getattr(trainer.objective, "parameters_of_clusters", ())}
     expected: dict[str, Tensor] = {}
     for index, parameter in enumerate(parameters):
         keys: Collection[str] = kept.get(index, ())
-        name = names.get(id(parameter), "")
+        name = "" if id(parameter) in set_by_start else names.get(id(parameter), "")
         # A parameter without a gradient has no moments, and is still what it was at first.
         was_moved = name in own and not torch.equal(weights[name].to(parameter.device), own[name])
         if is_adam and step and (keys or was_moved):

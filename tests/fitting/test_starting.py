@@ -36,6 +36,10 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "a few labels": {"start": f"labels:count=9,{WHEN}", "labels": LABELS},
     "bfloat16": {"start": f"mixture:fits=2,{WHEN}", "precision": "bfloat16"},
     "from the first step": {"start": "kmeans:fits=1,after=0,hold=0.75"},
+    "shares that are set and never learned": {
+        "mapping": "cluster:k=3,turn=false", "start": f"kmeans:fits=1,{WHEN}",
+        "schedules": {"strength": "constant:value=0.5"},
+    },
 }  # fmt: skip
 each_configuration = pytest.mark.parametrize("name", CONFIGURATIONS)
 

@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["ClusterSpec"]
 
 _PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"c1": 0.5, "c2": 0.5, "eps": 0.1, "split": "auto", "turn": True},
-    "paper": {"c1": 5.0, "c2": 0.2, "eps": 1e-3, "split": "sectors", "learnable": False, "turn": False},
+    "default": {"c1": 0.5, "c2": 0.5, "eps": 0.1, "split": "auto", "turn": True, "order": True},
+    "paper": {
+        "c1": 5.0,
+        "c2": 0.2,
+        "eps": 1e-3,
+        "split": "sectors",
+        "learnable": False,
+        "turn": False,
+        "order": False,
+    },
 }
 """Defaults by preset. Where `learnable` is missing, proportions are learned unless they are given."""
 
@@ -137,20 +145,29 @@ class ClusterSpec(MappingSpec):
         description="let a start turn the cells to where it finds the clusters, whatever the directions of y; if unset "
         "true, paper: false",
     )
+    order: bool | None = Field(
+        None,
+        description="let a start that turns sectors of a plane say in which order they lie around it, and keep the "
+        "shares that it finds; if unset true, paper: false",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _read_earlier(cls, values: Any) -> Any:
         """A text of an earlier version, which wrote every setting that there was.
 
-        First there was no preset, `auto` was sectors, and `line` what is a simplex now; then there was no turn.
+        First there was no preset, `auto` was sectors, and `line` what is a simplex now; then there was no turn; then
+        there was no order.
         """
         missing = cls.model_fields.keys() - values.keys() if isinstance(values, Mapping) else set()
-        if missing == {"turn"}:
-            return {**values, "turn": False}
-        if missing == {"preset", "turn"}:
+        if missing == {"order"}:
+            return {**values, "order": False}
+        if missing == {"turn", "order"}:
+            return {**values, "turn": False, "order": False}
+        if missing == {"preset", "turn", "order"}:
             earlier = {"auto": "sectors", "line": "simplex"}
-            return {**values, "split": earlier.get(values["split"], values["split"]), "turn": False}
+            split = earlier.get(values["split"], values["split"])
+            return {**values, "split": split, "turn": False, "order": False}
         if isinstance(values, Mapping) and values.get("split") == "line":
             raise ValueError("split=line is split=simplex now")
         return values
@@ -274,7 +291,7 @@ class ClusterSpec(MappingSpec):
             cuts = [SimplexSplit(p, displacement, learned) for p in shares]
         else:
             # Three sectors are alike whatever their order, and several cuts have no centres of their own.
-            ordered = bool(self.turn) and len(shares) == 1 and len(shares[0]) > 3
+            ordered = bool(self.turn and self.order) and len(shares) == 1 and len(shares[0]) > 3
             cuts = [SectorSplit(p, displacement, self.phase, learned, ordered) for p in shares]
         follow = learned and self.estimator == "mass"
         made = LearnedClusterMapping if follow else ClusterMapping

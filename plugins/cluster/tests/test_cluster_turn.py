@@ -228,15 +228,32 @@ def test_without_a_turn_nothing_is_turned_and_nothing_more_is_saved(text: str) -
     assert not any("turn" in name or "order" in name for name in before)
 
 
-def test_texts_of_runs_from_before_there_was_a_turn_mean_what_they_meant() -> None:
-    fields = ClusterSpec(k=4, turn=False).model_dump()
-    earlier = {name: value for name, value in fields.items() if name != "turn"}
-    assert ClusterSpec.model_validate(earlier).turn is False
-    first = {name: value for name, value in earlier.items() if name != "preset"}
-    assert ClusterSpec.model_validate({**first, "split": "auto"}).split == "sectors"
-    assert ClusterSpec.model_validate({**first, "split": "auto"}).turn is False
-    assert ClusterSpec().turn is True
-    assert ClusterSpec(preset="paper").turn is False
+def test_texts_of_runs_from_before_there_was_a_setting_mean_what_they_meant() -> None:
+    now = ClusterSpec(k=4).model_dump()
+    without_order = {name: value for name, value in now.items() if name != "order"}
+    assert ClusterSpec.model_validate(without_order).order is False
+    assert ClusterSpec.model_validate(without_order).turn is True
+    without_turn = {name: value for name, value in without_order.items() if name != "turn"}
+    without_preset = {name: value for name, value in without_turn.items() if name != "preset"} | {"split": "auto"}
+    for earlier in (without_turn, without_preset):
+        assert (ClusterSpec.model_validate(earlier).turn, ClusterSpec.model_validate(earlier).order) == (False, False)
+    assert ClusterSpec.model_validate(without_preset).split == "sectors"
+    assert (ClusterSpec().turn, ClusterSpec().order) == (True, True)
+    assert (ClusterSpec(preset="paper").turn, ClusterSpec(preset="paper").order) == (False, False)
+
+
+def test_weights_of_turned_sectors_without_an_order_are_read(tmp_path: Path) -> None:
+    """As they were written before sectors had one."""
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    run = fit(
+        mapping="cluster:k=5,order=false", data=x, start="kmeans:fits=1", latent=2, steps=20, seed=0,
+        encoder="mlp:hidden=[4]", run_dir=tmp_path / "run",
+    )  # fmt: skip
+    assert not any("order" in name for name in run.model.state_dict())
+    path = tmp_path / "run" / "run.json"
+    path.write_text(path.read_text().replace(",order=false", ""))
+    y = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(load_run(tmp_path / "run").model.mapping(y), run.model.mapping(y))
 
 
 def test_a_start_turns_the_cells_of_a_run_and_a_later_reader_sees_the_same(tmp_path: Path) -> None:

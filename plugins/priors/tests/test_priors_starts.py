@@ -111,7 +111,7 @@ RIVALS: dict[str, dict[str, Any]] = {
     "gmvae": {"prior": "gmvae:k=3,w=2,hidden=8", "mapping": "first:keep=3", "latent": 5},
 }
 each_rival = pytest.mark.parametrize("name", RIVALS)
-START = "mixture:fits=2,hold=0.5"
+START = "mixture:fits=2,after=0.25,hold=0.5"
 
 
 def agreement(run: Any) -> float:
