@@ -46,7 +46,7 @@ class TrainingSettings(BaseModel):
     )
     log_every: PositiveInt = Field(50, description="steps between logged lines")
     save_every: PositiveInt | None = Field(
-        None, description=f"steps between checkpoints; by default as evaluate_every, or {_EVALUATIONS} in a run"
+        None, description=f"steps between checkpoints; by default as evaluate_every, or 4 to {_EVALUATIONS} in a run"
     )
     save_minutes: PositiveFloat | None = Field(
         10.0, le=10**6, description="longest time between checkpoints, in minutes; null for no limit"

@@ -40,12 +40,13 @@ def test_evaluated_examples_cost_a_tenth_of_trained_ones_at_most(steps: int, bat
 
 def test_a_run_that_affords_twenty_has_twenty() -> None:
     spec = resolved(200, steps=400)
-    assert (spec.evaluate_every, spec.save_every) == (20, 20)
+    assert (spec.evaluate_every, spec.save_every) == (20, 100)
+    assert resolved(200, steps=20_000).save_every == resolved(200, steps=20_000).evaluate_every == 1000
 
 
 def test_a_short_run_on_many_validation_examples_is_evaluated_at_its_end(tmp_path: Path) -> None:
     spec = resolved(2000, steps=30)
-    assert (spec.evaluate_every, spec.save_every) == (30, 1)
+    assert (spec.evaluate_every, spec.save_every) == (30, 8)
 
 
 def test_what_is_asked_for_is_done() -> None:

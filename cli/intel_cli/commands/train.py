@@ -104,7 +104,7 @@ def _spec_option(
 )
 @click.option("--log-every", type=int, help="Steps between logged lines.  [default: 50]")
 @click.option(
-    "--save-every", type=int, help="Steps between checkpoints.  [default: as --evaluate-every, or 20 in a run]"
+    "--save-every", type=int, help="Steps between checkpoints.  [default: as --evaluate-every, or 4 to 20 in a run]"
 )
 @click.option("--save-minutes", type=float, help="Longest time between checkpoints in minutes.  [default: 10]")
 @click.option(
