@@ -136,7 +136,9 @@ def test_without_a_word_it_has_none(name: str, tmp_path: Path) -> None:
 
 @each_rival
 @pytest.mark.parametrize("at", [20, 60, 180])
-def test_cut_off_before_while_and_after_it_is_pulled_it_goes_on_bit_for_bit(name: str, at: int, tmp_path: Path) -> None:
+def test_cut_off_before_while_and_after_it_is_pulled_it_goes_on_bit_for_bit(
+    name: str, at: int, stop_at: Any, tmp_path: Path
+) -> None:
     whole = fit(**BASE | RIVALS[name], start=START, run_dir=tmp_path / "whole")
     fit(**BASE | RIVALS[name], start=START, run_dir=tmp_path / "cut", hooks=[stop_at(at)])
     again = resume(tmp_path / "cut", data=X, labels=LABELS)
