@@ -19,6 +19,7 @@ from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.paths import READERS, path_in, refuse_missing
 from intel_core.reading.values import can_be_values
 from intel_core.recipe.contracts import check_dataset, check_schedules, check_texts, load_dataset
+from intel_core.recipe.contradictions import refuse_contradictions, refuse_what_no_data_mends
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec, make_run_spec
 
@@ -133,6 +134,8 @@ def prepare(
         IntelError: as `fit`.
     """
     if dataset is None:
+        refuse_contradictions(spec)
+        refuse_what_no_data_mends(spec)
         with on_threads(1):  # means that values are standardised by are sums as well
             dataset = load_dataset(spec.data, data_dir_or_default(data_dir))
     spec = resolve(spec, dataset)

@@ -21,7 +21,8 @@ from intel_core.helpers.parts_of_mapping import clusterings_of
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.recipe.contracts import made_by
-from intel_core.recipe.resolving import USUAL_TRIAL, affordable_examples
+from intel_core.recipe.contradictions import USUAL_TRIAL
+from intel_core.recipe.resolving import affordable_examples
 from intel_core.recipe.runspec import RunSpec
 from intel_core.training.hooks import hook_manager
 from intel_core.training.process_group import ALONE, ProcessGroup

@@ -153,10 +153,13 @@ class RadialTable(NamedTuple):
     dims: Tensor
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def radial_table(d: int, dtype: torch.dtype, device: torch.device) -> RadialTable:
     """The table of d dimensions, made when it is first asked for."""
     return _made(d, dtype, device)
+
+
+# As `torch.compiler.assume_constant_result` marks it, which imports the compiler: that takes as long as all of torch.
+radial_table._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=64)

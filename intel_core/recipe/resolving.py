@@ -18,7 +18,7 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
 from intel_core.helpers.advice import AdvisesLatent
 from intel_core.helpers.own_prior import mixture_of
-from intel_core.helpers.parts_of_mapping import clustering_of, clusterings_of
+from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.pushforward import image_of
 from intel_core.likelihoods.specs import BernoulliSpec, GaussianSpec
 from intel_core.mappings.building import build_mapping
@@ -27,6 +27,7 @@ from intel_core.model.contract import LikelihoodSpec, NetworkSpec
 from intel_core.model.prior import Mixture
 from intel_core.networks.specs import ConvSpec, MLPSpec
 from intel_core.recipe.contracts import made_by
+from intel_core.recipe.contradictions import refuse_contradictions, refuse_unfit_start
 from intel_core.recipe.runspec import RunSpec
 from intel_core.recipe.starts import NoStartSpec, StartSpec
 from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
@@ -47,8 +48,6 @@ EVALUATION_SHARE = 0.1
 """Share of the training that evaluations may take, unless the user says how often there is to be one."""
 USUAL_START = "mixture"
 """The start of a mapping with clusters, unless the user says otherwise."""
-USUAL_TRIAL = 0.2
-"""Share of the run that the trial of one of several restarts takes, unless the user or a start says otherwise."""
 STEPS_OF_A_SAVE, FEWEST_SAVES = 500, 4
 """Steps between checkpoints at least, unless there are fewer checkpoints then, or the user says otherwise."""
 _Part = TypeVar("_Part")
@@ -64,8 +63,7 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
         SpecError: if the epochs are more steps than a run can have, `trial` is set although there is one start only,
             or ends before clusters are found, or the precision depends on a device that is not here.
     """
-    if spec.restarts == 1 and spec.trial not in (None, USUAL_TRIAL):
-        raise SpecError(f"trial={spec.trial:g} is the length of each start's trial; say restarts=N for N starts")
+    refuse_contradictions(spec)
     shape = dataset.x_shape
     encoder = spec.encoder or spec.decoder or _default_network(shape)
     per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
@@ -159,16 +157,7 @@ def _start(
         assert isinstance(found, StartSpec)
         start = found
     elif mapping is not None and clusters is None:
-        named = " then ".join(str(part) for part in spec.mapping) or "identity"
-        if clusterings_of(mapping):
-            raise SpecError(
-                f"start {start} is for a mapping that cuts y itself into clusters, and in {named} another one comes "
-                "first; let the clusters come first, or use --start none"
-            )
-        raise SpecError(
-            f"start {start} is for a mapping or a prior with clusters, not for {named}; e.g. --mapping cluster:k=10, "
-            "or --start none"
-        )
+        refuse_unfit_start(spec, mapping)
     if clusters is not None and not start.is_none:
         _require_findable(start, dataset, clusters)
     with made_by(f"start {start}: settled()"):

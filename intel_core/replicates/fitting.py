@@ -25,13 +25,12 @@ from intel_core.fitting.hook_plugins import hook_objects, make_hooks
 from intel_core.processes.starting import process_count
 from intel_core.recipe.runspec import RunSpec
 from intel_core.replicates.planned import Planned, train_in_turn, train_stack
+from intel_core.replicates.seeds import check_replicates, group_name
 from intel_core.replicates.stacked_runs import StackedRuns
 from intel_core.replicates.summary import Group, Replicates
 from intel_core.runs.folder import RunFolder
 
-__all__ = ["check_replicates", "fit_replicates", "group_name", "stacked"]
-
-_LARGEST = 1000
+__all__ = ["fit_replicates", "stacked"]
 
 
 @out_of_memory_told()
@@ -126,29 +125,6 @@ def fit_replicates(
     if all(failure is not None for failure in failures):
         raise DivergenceError(f"all {replicates} replicates diverged, the first thus: {failures[0]}")
     return Replicates(found.path, [plan.run for plan in trained], found.summary)
-
-
-def check_replicates(spec: RunSpec, replicates: int) -> list[int]:
-    """The seeds of some replicates of a run: ``seed``, ``seed + 1``, ….
-
-    Raises:
-        SpecError: if there are too many or too few.
-    """
-    if not 1 <= replicates <= _LARGEST:
-        raise SpecError(f"{replicates} replicates were asked for, expected 1 to {_LARGEST:,}")
-    if spec.seed + replicates > 2**63:
-        raise SpecError(f"seeds end at {2**63 - 1}, which leaves no room for {replicates} of them from {spec.seed} on")
-    return list(range(spec.seed, spec.seed + replicates))
-
-
-def group_name(spec: RunSpec, replicates: int) -> str:
-    """The name of a group's folder in ``runs``: the run's name, or its label with all seeds.
-
-    >>> from intel_core.recipe.runspec import make_run_spec
-    >>> group_name(make_run_spec(mapping="identity", data="memory:examples=4,shape=[2]", seed=3), 10)
-    'memory-identity-seeds3-12'
-    """
-    return spec.name or f"{spec.label.rpartition('seed')[0]}seeds{spec.seed}-{spec.seed + replicates - 1}"
 
 
 def stacked(

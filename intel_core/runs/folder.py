@@ -14,20 +14,22 @@ import platform
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intel_core import files
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
-from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError, did_you_mean
-from intel_core.model.vae import InteLVAE
-from intel_core.recipe.runspec import RunSpec
 from intel_core.runs import contents, lock, opening
 from intel_core.runs.contents import GROUP_FILE, LOG_FILE
 from intel_core.runs.same_data import fingerprints
 
-__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "is_group", "versions"]
+if TYPE_CHECKING:
+    from intel_core.data.dataset import Dataset
+    from intel_core.model.vae import InteLVAE
+    from intel_core.recipe.runspec import RunSpec
+
+__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "is_group", "require_free", "versions"]
 
 FORMAT = contents.RunContent.FORMAT
 _LEFTOVER = ".*.tmp"
@@ -59,10 +61,7 @@ class RunFolder:
         """
         try:
             if wanted is not None:
-                if wanted.exists() and not wanted.is_dir():
-                    raise RunError(f"{wanted} is a file; choose another run directory")
-                if wanted.exists() and not _is_blank(wanted):
-                    raise RunError(f"{wanted} already exists and is not empty; choose another run directory")
+                require_free(wanted)
                 wanted.mkdir(parents=True, exist_ok=True)
                 return cls(wanted)
             root = Path("runs")
@@ -195,6 +194,19 @@ class RunFolder:
         """Remove the lines of steps that a resumed run takes again."""
         kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
         files.write_text(self.log, "".join(kept))
+
+
+def require_free(wanted: Path) -> None:
+    """Refuse a directory that a new run cannot have.
+
+    Raises:
+        RunError: if it is a file, or holds something.
+        OSError: if it cannot be looked into.
+    """
+    if wanted.exists() and not wanted.is_dir():
+        raise RunError(f"{wanted} is a file; choose another run directory")
+    if wanted.exists() and not _is_blank(wanted):
+        raise RunError(f"{wanted} already exists and is not empty; choose another run directory")
 
 
 def is_group(folder: Path) -> bool:

@@ -53,7 +53,7 @@ def named_run(path: Path) -> Path:
     named = Path("runs") / path
     if not named.is_dir():
         return path
-    from intel_core.runs.folder import GROUP_FILE
+    from intel_core.runs.contents import GROUP_FILE
 
     def is_run(folder: Path) -> bool:
         return any((folder / file).is_file() for file in ("run.json", GROUP_FILE))

@@ -7,15 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intel_cli.arguments.completion import named_run
 from intel_core.components import discovery as plugins
 from intel_core.components.spec import parse_spec
 from intel_core.errors import RunError, SpecError
-from intel_core.evaluation.run import load_run
-from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
-from intel_core.mappings.compose import properties_of
-from intel_core.mappings.contract import Mapping, MappingSpec
+from intel_core.mappings.contract import MappingSpec
+from intel_core.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from intel_core.mappings.contract import Mapping
 
 __all__ = ["Chosen", "chosen_mapping"]
 
@@ -80,6 +82,9 @@ def _is_run(text: str) -> bool:
 
 
 def _from_run(path: Path, latent: int | None) -> Chosen:
+    RunFolder(path.expanduser()).read_description()
+    from intel_core.evaluation.run import load_run
+
     run = load_run(path.expanduser())
     mapping = run.model.mapping
     if latent not in (None, mapping.y_dim):
@@ -96,6 +101,8 @@ def _from_specs(texts: Sequence[str], latent: int | None, seed: int) -> Chosen:
         specs.append(spec)
     # With its settings, so that two pictures do not take one name; a file's name has no colon or bracket.
     heads = [re.sub(r"[^\w.+=-]+", "-", text.strip().rpartition("/")[2]).strip("-") for text in texts]
+    from intel_core.helpers.fewest_dims import build_seeded
+
     mapping = build_seeded(specs, latent, seed) if latent is not None else _smallest(specs, seed)
     return Chosen(mapping, tuple(t.strip() for t in texts), "-".join(heads)[:100], None, latent_chosen=latent is None)
 
@@ -105,6 +112,9 @@ def _smallest(specs: Sequence[MappingSpec], seed: int) -> Mapping:
 
     A sphere or a torus can also be built in two dimensions, but there both are circles.
     """
+    from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
+    from intel_core.mappings.compose import properties_of
+
     smallest: Mapping | None = None
     for mapping in in_the_fewest(specs, seed):
         if smallest is not None and mapping.y_dim > _SURFACE:

@@ -37,7 +37,6 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
     """
     from intel_core.components.spec import parse_spec
     from intel_core.errors import SpecError
-    from intel_core.evaluation.measuring import usual_metrics
     from intel_core.evaluation.metric import MetricSpec
 
     if texts and everything:
@@ -45,6 +44,8 @@ def read_metrics(texts: Sequence[str], *, everything: bool = False) -> list[Metr
     if everything:
         texts = _every_one()
     if not texts:
+        from intel_core.evaluation.measuring import usual_metrics
+
         usual = usual_metrics()
         if not usual:
             raise SpecError("no metric is installed: pip install intelvae-metrics")

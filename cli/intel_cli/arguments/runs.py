@@ -12,7 +12,24 @@ from intel_core.errors import RunError
 if TYPE_CHECKING:
     from intel_core.evaluation.run import Run
 
-__all__ = ["gather"]
+__all__ = ["gather", "require_runs"]
+
+
+def require_runs(paths: Sequence[Path], *, groups: bool = False) -> None:
+    """Refuse a path that is no run directory; torch, which reading a model takes, is not imported for it.
+
+    Args:
+        paths: what the user has named.
+        groups: whether folders of replicates are meant as well.
+
+    Raises:
+        RunError: if one is none, or what describes the run is damaged.
+    """
+    from intel_core.runs.folder import GROUP_FILE, RunFolder
+
+    for path in paths:
+        if not groups or not any((place / GROUP_FILE).is_file() for place in (path, Path("runs") / path)):
+            RunFolder(path).read_description()
 
 
 def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = False) -> list[Run]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from intel_cli.arguments.paths import data_spec
 from intel_cli.output.telling import note
 from intel_core.components.settings_file import read_settings
+from intel_core.recipe.contradictions import refuse_contradictions
 from intel_core.recipe.runspec import make_run_spec, stored_settings
 from intel_core.recipe.words import spelled_out
+from intel_core.runs.folder import require_free
 
 if TYPE_CHECKING:
     from intel_core.recipe.runspec import RunSpec
 
-__all__ = ["run_spec"]
+__all__ = ["refuse_taken", "run_spec"]
 
 
 def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
@@ -42,7 +45,20 @@ def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
     settings |= given
     if isinstance(settings.get("data"), str):
         settings["data"] = _data(settings["data"])
-    return make_run_spec(**settings)
+    spec = make_run_spec(**settings)
+    refuse_contradictions(spec)
+    return spec
+
+
+def refuse_taken(run_dir: Path) -> None:
+    """Refuse a run directory that a new run cannot have, before the data are read; the run itself looks again.
+
+    Raises:
+        RunError: if it is a file, or holds something.
+    """
+    with contextlib.suppress(OSError, ValueError):  # told where the directory is made
+        if not _is_another():
+            require_free(run_dir)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -62,7 +78,11 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _data(text: str) -> str:
     spec = data_spec(text)
-    is_another = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK"))  # of several processes
-    if spec != text and not is_another:
+    if spec != text and not _is_another():
         note(f"Reading {text} as --data {spec}")
     return spec
+
+
+def _is_another() -> bool:
+    """Whether this is one of several processes, and not the first, which writes."""
+    return any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK"))

@@ -242,6 +242,10 @@ def _check(
     junit: Path | None,
 ) -> Report:
     """Run the checks and print their results; errors in the arguments are raised before the first check."""
+    if junit is not None:
+        _check_writable(junit)
+    kind, among = _checks_of(mappings)
+    what, chosen = (mappings[0], None) if kind else _meant(mappings, latent, seed)
     from intel_conformance import check_mapping, iter_checks
     from intel_conformance.distributions.running import check_distribution, iter_distribution_checks
     from intel_conformance.levels import level_of
@@ -251,13 +255,9 @@ def _check(
     from intel_core.compute.device import pick_device
     from intel_core.files import write_text
 
-    kind, among = _checks_of(mappings)
     reasons = _reasons(expect, among)
-    if junit is not None:
-        _check_writable(junit)
     device = str(pick_device(device))
     dtypes = dtypes or _DTYPES
-    what, chosen = (mappings[0], None) if kind else _meant(mappings, latent, seed)
     settings: dict[str, Any] = {
         "level": level_of(level),
         "only": only,

@@ -10,6 +10,7 @@ import click
 
 from intel_cli.arguments.completion import RunPath
 from intel_cli.arguments.metrics import metric_option, read_metrics
+from intel_cli.arguments.runs import gather, require_runs
 from intel_cli.output import telling
 
 if TYPE_CHECKING:
@@ -83,7 +84,11 @@ def compare(
     and with the labels of the test data, if the data are there; --only clusters shows it beside other numbers that were
     asked for.
     """
-    from intel_cli.arguments.runs import gather
+    if markdown + latex + as_json > 1:
+        raise click.UsageError("--markdown, --latex and --json are forms of one table; choose one")
+    asked_for = read_metrics(metrics) if metrics else []
+    require_runs(runs, groups=True)
+    # What takes torch is imported after all that could be wrong without it.
     from intel_cli.output.agreement import (
         agreement_as_json,
         agreement_as_latex,
@@ -98,11 +103,9 @@ def compare(
     from intel_core.evaluation.grouping import group_runs
     from intel_core.reading.data_dir import data_dir_or_default
 
-    if markdown + latex + as_json > 1:
-        raise click.UsageError("--markdown, --latex and --json are forms of one table; choose one")
     gathered, failed = gather(runs, device, needs_first=True), False
-    if metrics:
-        for run, said in ask(gathered, read_metrics(metrics), data_dir_or_default(data_dir), quiet=quiet):
+    if asked_for:
+        for run, said in ask(gathered, asked_for, data_dir_or_default(data_dir), quiet=quiet):
             for one in said:
                 failed = failed or one.status == "failed"
                 if one.status != "measured":

@@ -10,6 +10,7 @@ import click
 
 from intel_cli.arguments.completion import ComponentName, RunPath
 from intel_cli.arguments.numbers import Integer
+from intel_cli.arguments.runs import require_runs
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset, DatasetSpec
@@ -70,6 +71,7 @@ def encode(
 
     RUN is a run directory, or the name of a run in runs/.
     """
+    require_runs([run])
     import numpy as np
     import torch
 

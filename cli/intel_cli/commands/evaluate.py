@@ -9,6 +9,7 @@ import click
 
 from intel_cli.arguments.completion import RunPath
 from intel_cli.arguments.metrics import metric_option, read_metrics
+from intel_cli.arguments.runs import gather, require_runs
 from intel_cli.arguments.sampler import sampler_option
 from intel_cli.output import telling
 
@@ -69,12 +70,18 @@ def evaluate(
     RUN is a run directory, a folder of replicates, or the name of either in runs/. What was measured
     before is read from RUN/evaluation/. Ctrl-C loses only the metric in progress; the same command continues.
     """
-    from intel_cli.arguments.runs import gather
-    from intel_cli.output.measuring import ask
-    from intel_core.evaluation.pooling import sampler_spec
+    from intel_core.components.spec import parse_spec
     from intel_core.reading.data_dir import data_dir_or_default
 
-    asked = read_metrics(metrics, everything=everything)
+    asked = read_metrics(metrics, everything=everything) if metrics else None
+    if sampler.strip() != "prior":
+        parse_spec("samplers", sampler)
+    require_runs(runs, groups=True)
+    # What takes torch is imported after all that could be wrong without it.
+    from intel_cli.output.measuring import ask
+    from intel_core.evaluation.pooling import sampler_spec
+
+    asked = asked or read_metrics(metrics, everything=everything)
     how: dict[str, Any] = {"again": again, "quiet": quiet, "sampler": sampler_spec(sampler)}
     answers: list[tuple[Run, list[Measured]]] = []
     try:

@@ -8,6 +8,7 @@ import click
 
 from intel_cli.arguments.completion import RunPath
 from intel_cli.arguments.numbers import Integer
+from intel_cli.arguments.runs import require_runs
 
 __all__ = ["explore"]
 
@@ -33,6 +34,7 @@ def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> No
 
     RUN is a run directory, or the name of a run in runs/.
     """
+    require_runs([run])
     from intel_cli.explore.server import listen, require_installed
 
     require_installed()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intel_cli.arguments.completion import RunPath
+from intel_cli.arguments.runs import require_runs
 
 if TYPE_CHECKING:
     from intel_cli.report.gather import Page
@@ -62,18 +63,21 @@ def report(
     RUN is a run directory, or the name of a run in runs/.
     """
     from intel_cli.output.files import suffix_of
-    from intel_cli.output.telling import json_text
-    from intel_cli.report.gather import gather
-    from intel_cli.report.page import render
     from intel_core.errors import RunError
-    from intel_core.evaluation.run import load_run
-    from intel_core.files import write_text
-    from intel_core.reading.data_dir import data_dir_or_default
 
     target = output or run / "report.html"
     suffix_of(target, (".html", ".htm"))
     if output is not None and not output.parent.is_dir():
         raise RunError(f"{output} cannot be written: there is no folder {str(output.parent)!r}; make it first")
+    require_runs([*([] if against is None else [against]), run, *beside])
+    # What takes torch is imported after all that could be wrong without it.
+    from intel_cli.output.telling import json_text
+    from intel_cli.report.gather import gather
+    from intel_cli.report.page import render
+    from intel_core.evaluation.run import load_run
+    from intel_core.files import write_text
+    from intel_core.reading.data_dir import data_dir_or_default
+
     other = None if against is None else load_run(against)
     trained = load_run(run)
     others = [load_run(path) for path in beside]

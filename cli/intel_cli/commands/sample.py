@@ -9,6 +9,7 @@ import click
 
 from intel_cli.arguments.completion import RunPath
 from intel_cli.arguments.numbers import Integer
+from intel_cli.arguments.runs import require_runs
 from intel_cli.arguments.sampler import sampler_option
 
 __all__ = ["sample"]
@@ -64,6 +65,7 @@ def sample(
 
     RUN is a run directory, or the name of a run in runs/.
     """
+    require_runs([run])
     from intel_cli.output.files import save_examples, suffix_of
     from intel_cli.output.samplers import told_of
     from intel_cli.output.telling import note

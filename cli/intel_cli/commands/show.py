@@ -66,10 +66,7 @@ def show(
     """
     from intel_cli.arguments.mapping import chosen_mapping
     from intel_cli.output.files import suffix_of
-    from intel_cli.output.promises import as_json as promised
     from intel_cli.output.telling import json_text
-    from intel_cli.pictures.show import mapping_figure
-    from intel_cli.pictures.style import save
 
     if output is not None:
         suffix_of(output, _SUFFIXES)
@@ -80,14 +77,23 @@ def show(
         if text.startswith("prior:") and len(mappings) > 1:
             raise click.UsageError(f"{text!r} cannot be drawn beside others: a prior is drawn alone")
     if len(mappings) == 1 and mappings[0].startswith("prior:"):
-        from intel_cli.pictures.densities import prior_figure
+        from intel_core.components.spec import parse_spec
 
         text = mappings[0].removeprefix("prior:")
+        parse_spec("priors", text)
+        # What takes torch is imported after all that could be wrong without it.
+        from intel_cli.pictures.densities import prior_figure
+        from intel_cli.pictures.style import save
+
         target = output or Path(f"prior-{re.sub(r'[^A-Za-z0-9_.+=-]+', '-', text)[:90]}.png")
         save(prior_figure(text, latent or 2, points, seed), target)
         click.echo(json_text({"prior": text, "file": str(target)}) if as_json else f"picture     {target}")
         return
     chosen = chosen_mapping(mappings, latent, seed)
+    from intel_cli.output.promises import as_json as promised
+    from intel_cli.pictures.show import mapping_figure
+    from intel_cli.pictures.style import save
+
     target = output or Path(f"{chosen.name}.png")
     shown = mapping_figure(chosen.mapping, points, seed)
     save(shown.figure, target)

@@ -193,14 +193,23 @@ def train(
         _refuse_settings(
             resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **others}
         )
-    from intel_cli.arguments.settings import run_spec
+    from intel_cli.arguments.settings import refuse_taken, run_spec
+    from intel_core.replicates.seeds import check_replicates
+    from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
+
+    spec = None if resume is not None else run_spec(config, settings)
+    if resume is not None and not is_group(resume):
+        RunFolder(resume).read_description()
+    if spec is not None and run_dir is not None and not dry_run:
+        refuse_taken(run_dir)
+    if spec is not None and replicates is not None:
+        check_replicates(spec, replicates)
+    # What takes torch is imported after all that could be wrong without it: a message is there at once.
     from intel_cli.output.progress import first_alone, hard_interruption, make_progress
     from intel_cli.output.summary import show_plan, show_summary, summary_of
     from intel_core.fitting.fit import fit
     from intel_core.fitting.resume import resume as continue_run
-    from intel_core.runs.folder import GROUP_FILE, is_group
 
-    spec = None if resume is not None else run_spec(config, settings)
     if spec is not None and dry_run:
         show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
         return
@@ -240,7 +249,8 @@ def _train_replicates(
     ctx: click.Context, replicates: int, spec: RunSpec, run_dir: Path | None, data_dir: Path | None, output: _Output
 ) -> None:
     """Train a run with several seeds and show the results; no pictures are drawn."""
-    from intel_core.replicates.fitting import check_replicates, fit_replicates
+    from intel_core.replicates.fitting import fit_replicates
+    from intel_core.replicates.seeds import check_replicates
 
     seeds = check_replicates(spec, replicates)
     if not output.quiet:

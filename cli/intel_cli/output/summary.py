@@ -110,7 +110,7 @@ def show_plan(
 
     The YAML form is a config file in which the remarks are comments. Replicates are shown by the settings of the first.
     """
-    from intel_core.replicates.fitting import check_replicates, group_name
+    from intel_core.replicates.seeds import check_replicates, group_name
 
     seeds = [] if replicates is None else check_replicates(spec, replicates)
     folder = None if replicates is None else run_dir or Path("runs") / group_name(spec, replicates)
