@@ -47,7 +47,8 @@ class Turn(nn.Module):
 
     def __init__(self, width: int, y_dim: int) -> None:
         super().__init__()
-        self.register_buffer("rows", torch.eye(width, y_dim))
+        # As torch.eye, which imports torch's compiler where sizes alone are asked for (the meta device).
+        self.register_buffer("rows", torch.zeros(width, y_dim).fill_diagonal_(1.0))
         self.register_load_state_dict_post_hook(_place)  # type: ignore[no-untyped-call]  # torch's own gap
         self.is_turned = False
         self.exact = torch.empty(0)
