@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from matplotlib.lines import Line2D
 
 from intel_cli.pictures.borders import draw_borders, draw_cuts
 from intel_cli.pictures.points import by_label, coordinate_names, draw_points, set_limits
@@ -20,6 +19,7 @@ from intel_core.mappings.contract import Declared
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from torch import Tensor
 
     from intel_core.helpers.own_prior import OwnPrior
@@ -103,6 +103,8 @@ def latent_panels(
 
 def _keys(left: Axes, y_dims: int, z_dims: int) -> list[Line2D]:
     """Legend entries for the lines and the grey dots."""
+    from matplotlib.lines import Line2D
+
     dashes = Line2D([], [], color=GREY, linewidth=0.6, linestyle=DASHES, label="prior: 1, 2, 3 sd")
     curve = Line2D([], [], color=GREY, linewidth=0.8, label="prior density")
     dots = Line2D(

@@ -1,4 +1,7 @@
-"""How do pictures look? Fonts, sizes, colours that colour-blind readers can tell apart, and saving."""
+"""How do pictures look? Fonts, sizes, colours that colour-blind readers can tell apart, and saving.
+
+Matplotlib is imported when something is drawn: a page that draws as SVG takes only the colours from here.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
 from intel_core.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["BLUE", "GREY", "INK", "LIGHT", "class_style", "figure", "plain_axes", "save", "styled"]
 
@@ -56,12 +57,16 @@ _STYLE: Any = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Use the fonts and lines of this module for what is drawn inside the block."""
+    import matplotlib as mpl
+
     with mpl.rc_context(_STYLE):
         yield
 
 
 def figure(width: float, height: float, *, arranged: bool = True) -> Figure:
     """A figure of a given size in inches, with automatic layout unless stated otherwise."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained" if arranged else None)
 
 

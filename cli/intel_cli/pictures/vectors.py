@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from intel_cli.pictures.style import BLUE, GREY, INK, LIGHT, figure, styled
 
@@ -155,6 +154,8 @@ def _profiles(originals: Array, decoded: Array) -> Figure:
     for axes, original, reconstruction in zip(grid, originals, decoded, strict=False):
         axes.plot(places, original, color=INK, linewidth=0.8, marker="o" if dots else "", markersize=2.5)
         axes.plot(places, reconstruction, color=BLUE, linewidth=1.4)
+        from matplotlib.ticker import MaxNLocator
+
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axes in grid[len(originals) :]:
         axes.set_axis_off()
