@@ -92,8 +92,8 @@ def index_information(mean: Tensor, std: Tensor, y: Tensor) -> Tensor:
     offset = -std.log().sum(1)
     found = []
     for rows in torch.split(torch.arange(n), max(1, _PAIRS // (n * width))):
-        away = (y[rows].unsqueeze(1) - mean) * scale
-        log_q = offset - 0.5 * away.square().sum(-1)
+        squared = (y[rows].unsqueeze(1) - mean).mul_(scale).square_()  # in place: it is large
+        log_q = offset - 0.5 * squared.sum(-1)
         found.append(log_q[torch.arange(len(rows)), rows] - torch.logsumexp(log_q, 1) + math.log(n))
     return torch.cat(found)
 
