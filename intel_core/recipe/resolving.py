@@ -76,9 +76,9 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     mapping = _built(lambda: build_mapping(spec.mapping, latent))
     prior = _built(lambda: spec.prior.build(latent, shape))
     start, strength = _start(spec, mapping, mixture_of(prior), steps, dataset)
-    if spec.restarts > 1 and spec.trial is not None and start.after and spec.trial <= start.after:
+    if spec.restarts > 1 and spec.trial is not None and spec.trial <= start.share_before:
         raise SpecError(
-            f"trial={spec.trial:g} ends before the clusters of start {start} are found, at {start.after:g} of "
+            f"trial={spec.trial:g} ends before the clusters of start {start} are found, at {start.share_before:g} of "
             "the run, so that it says nothing of them; leave it out, or say more"
         )
     schedules = dict(spec.schedules)

@@ -89,7 +89,7 @@ class StartSpec(ComponentSpec):
         None,
         ge=0,
         le=0.95,
-        description="share of the training before it; by default 0.25, or 0 if it does not look at encodings",
+        description="share of the training before it; 0.25 if unset, or 0 where it does not look at encodings",
     )
     hold: float = Field(
         0.75, gt=0, le=1, description="share of the training over which the pull towards the found clusters falls to 0"
@@ -97,17 +97,21 @@ class StartSpec(ComponentSpec):
     pull: float = Field(10.0, ge=0, le=1e6, description="weight of that pull when it begins, per nat of cross-entropy")
 
     @property
+    def share_before(self) -> float:
+        """`after`, or what it is where it is left open."""
+        return USUAL_AFTER if self.after is None else self.after
+
+    @property
     def lasting_pull(self) -> float:
         """Weight of the mean cross-entropy of the examples that are `FoundClusters.certain`, to the very end."""
         return 0.0
 
     def settled(self, dataset: Dataset) -> Self:
-        """The same with `after` filled in, for the data; by default `USUAL_AFTER`, since encodings have to be learned.
+        """The same for some data, where other settings fit them better; by default as it is.
 
-        >>> StartSpec().settled(None).after, StartSpec(after=0.5).settled(None).after
-        (0.25, 0.5)
+        An `after` that is left open is `USUAL_AFTER`: encodings have to be learned before they are clustered.
         """
-        return self if self.after is not None else self.model_copy(update={"after": USUAL_AFTER})
+        return self
 
     def check(self, dataset: Dataset, clusters: int) -> None:
         """Refuse, before anything is trained, data in which `find` cannot find so many clusters; by default none are.
@@ -130,7 +134,7 @@ class StartSpec(ComponentSpec):
         >>> StartSpec(after=0.25).begins(1000)
         250
         """
-        return int((USUAL_AFTER if self.after is None else self.after) * steps)
+        return int(self.share_before * steps)
 
     def takes_until(self, steps: int) -> int:
         """The step by which the start has done its work: half of the pull, and of its time, is over.

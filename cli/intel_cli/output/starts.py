@@ -50,7 +50,8 @@ def planned(trainer: Trainer) -> str:
         return "none"
     spec, steps = start.start, trainer.steps
     begins, ends = spec.begins(steps), min(steps, int(spec.begins(steps) + spec.hold * steps))
-    return f"{spec}: clusters are found after {begins:,} steps, and pull their examples, less and less, until {ends:,}"
+    when = f"after {begins:,} steps" if begins else "before the first step"
+    return f"{spec}: clusters are found {when}, and pull their examples, less and less, until {ends:,}"
 
 
 def found_by(found: dict[str, Any], spec: str, examples: int) -> str:
@@ -72,7 +73,7 @@ def found_by(found: dict[str, Any], spec: str, examples: int) -> str:
     if isinstance(scores, float) and scores < _DOUBTFUL:
         told.append(f"the pull leads to another cluster at {1 - scores:.0%} of places")
     shares = shares_text([size / max(1, of) for size in sizes])
-    where = f"{spec}, after {found['step']:,} steps"
+    where = f"{spec}, after {found['step']:,} steps" if found["step"] else f"{spec}, before the first step"
     return "; ".join([f"{where}: {len(sizes)} clusters, {shares} of {of:,} training examples", *told])
 
 

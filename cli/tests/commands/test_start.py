@@ -37,7 +37,7 @@ def test_what_the_start_found_is_told_once_and_kept(ok, groups):
 
 
 def test_the_progress_says_in_which_phase_the_training_is(ok, here):
-    start = "kmeans:hold=0.5"
+    start = "kmeans:hold=0.5,of=encodings"
     lines = ok(*HALVES, *SHORT, "--start", start, "--run-dir", "run").stderr.splitlines()
     assert any(f"start     {start}: clusters are found after 10 steps" in line for line in lines)
     phases = {}
@@ -105,7 +105,7 @@ def test_what_a_start_cannot_find_is_told_before_the_training(refused, groups, w
 
 def test_a_start_for_a_mapping_without_clusters_is_refused(refused, here):
     words = ("train", "--data", "toy_points", "--start", "kmeans", *SHORT)
-    refused(*words, says="start kmeans is for a mapping with clusters, not for identity; e.g. --mapping cluster:k=10")
+    refused(*words, says="start kmeans is for a mapping or a prior with clusters, not for identity; e.g. --mapping")
 
 
 def test_more_clusters_than_rows_are_told(refused, here):
@@ -134,3 +134,10 @@ def test_too_few_dimensions_for_cells_are_told_with_how_many_there_must_be(ok, h
         "sectors"
         not in ok("train", "--mapping", "cluster:k=10", "--latent", "9", "--dry-run").stdout.split("mapping:")[0]
     )
+
+
+def test_values_are_clustered_before_the_first_step(ok, here):
+    told = ok(*HALVES, *SHORT, "--start", "kmeans", "--run-dir", "run")
+    assert "clusters are found before the first step" in told.stderr
+    assert "before its start" not in told.stderr
+    assert found_in(here / "run")["step"] == 0

@@ -271,5 +271,4 @@ def test_a_run_takes_over_the_clusters_of_an_unequal_table(tmp_path: Any) -> Non
 def test_only_encodings_have_to_be_learned_before_they_are_clustered(text: str, columns: int, after: float) -> None:
     x = np.random.default_rng(0).normal(size=(60, columns)).astype(np.float32)
     settled = parse_spec("starts", text).settled(make_dataset("x", x, torch.arange(60) % 3))
-    assert settled.after == after
     assert settled.begins(1000) == 1000 * after
