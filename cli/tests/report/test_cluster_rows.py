@@ -143,8 +143,9 @@ def test_a_run_with_clusters_of_its_own_is_not_called_one_without(ok, points):
 
 def test_what_the_start_found_is_told(ok, here):
     pytest.importorskip("intel_starts")
-    ok("train", "--data", "toy_points", "--mapping", "halves", *QUICK, "--start", "kmeans:of=encodings", "--run-dir", "run")
-    assert re.search(r"<p>Start: kmeans:of=encodings, after 7 steps: 2 clusters, .* of 96 training examples", section(ok, "run"))
+    start = "kmeans:of=encodings"
+    ok("train", "--data", "toy_points", "--mapping", "halves", *QUICK, "--start", start, "--run-dir", "run")
+    assert re.search(f"<p>Start: {start}, after 7 steps: 2 clusters, .* of 96 training examples", section(ok, "run"))
 
 
 def test_the_command_that_trains_the_same_without_clusters_can_be_pasted(ok, here):
