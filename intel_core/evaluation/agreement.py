@@ -17,21 +17,14 @@ from intel_core.errors import IntelError
 from intel_core.evaluation.bias.gathering import MOST_ENCODED, choose_rows
 from intel_core.evaluation.clusters import clusters_of, members
 from intel_core.evaluation.grouping import RunGroup
-from intel_core.helpers.contingency import adjusted_rand, contingency_table, normalised_mutual_information
+from intel_core.helpers.contingency import Labeling, agreement_of
 from intel_core.helpers.labels import as_classes
 from intel_core.runs.stored_run import StoredRun
 
-__all__ = ["Agreement", "ClusterComparison", "Labeling", "Sizes", "agreement_of", "compare_clusters", "labeling_of"]
+__all__ = ["Agreement", "ClusterComparison", "Sizes", "compare_clusters", "labeling_of"]
 
 _MOST_GROUPS = 5
 """So many groups are held against each other; of more, each against the first one."""
-
-
-class Labeling(NamedTuple):
-    """The cluster of each of some examples, ``(n,)``, and how many clusters there are."""
-
-    cluster: Tensor
-    k: int
 
 
 class Agreement(NamedTuple):
@@ -80,17 +73,6 @@ class ClusterComparison(NamedTuple):
     agreements: tuple[Agreement, ...]
     sizes: tuple[Sizes, ...]
     notes: tuple[str, ...] = ()
-
-
-def agreement_of(first: Labeling, second: Labeling) -> tuple[float, float]:
-    """The normalised mutual information of two labelings of the same examples, and their adjusted Rand index.
-
-    >>> one, other = torch.tensor([0, 0, 1, 1]), torch.tensor([2, 2, 0, 0])
-    >>> agreement_of(Labeling(one, 2), Labeling(other, 3))
-    (1.0, 1.0)
-    """
-    table = contingency_table(first.cluster, second.cluster, first.k, second.k)
-    return normalised_mutual_information(table), adjusted_rand(table)
 
 
 @torch_as_usual()

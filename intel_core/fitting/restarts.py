@@ -8,16 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from intel_core.compute.threads import on_threads, threads_for
 from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DivergenceError
+from intel_core.evaluation.clusters import clusters_of
 from intel_core.fitting.encoding import posterior_means
 from intel_core.fitting.setting_up import make_trainer
-from intel_core.helpers.contingency import contingency_table, normalised_mutual_information
-from intel_core.helpers.own_prior import clusters_of_prior
-from intel_core.helpers.parts_of_mapping import clusterings_of
+from intel_core.helpers.contingency import Labeling, agreement_of
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.recipe.contracts import made_by
@@ -64,7 +62,7 @@ def choose_start(
     length = max(1, int(spec.steps * share_of_trial(spec)))
     judged = _judged(dataset, affordable_examples(length, min(spec.batch_size, len(dataset.train))))
     records: list[dict[str, Any]] = []
-    clusters: list[Tensor | None] = []
+    clusters: list[Labeling | None] = []
     for start in range(spec.restarts):
         seed = spec.seed if start == 0 else stream(spec.seed, f"start/{start}")
         candidate = spec.model_copy(update={"seed": seed, "restarts": 1})
@@ -80,8 +78,7 @@ def choose_start(
     of_best = clusters[best["start"]]
     for record, cluster in zip(records, clusters, strict=True):
         if record is not best and cluster is not None and of_best is not None:
-            table = contingency_table(cluster, of_best, int(cluster.max()) + 1, int(of_best.max()) + 1)
-            record["agreement"] = round(normalised_mutual_information(table), 4)
+            record["agreement"] = round(agreement_of(cluster, of_best)[0], 4)
     return spec.model_copy(update={"seed": best["seed"], "restarts": 1}), records
 
 
@@ -116,7 +113,7 @@ def _judged(dataset: Dataset, most: int) -> Dataset:
 
 def _trial(
     spec: RunSpec, dataset: Dataset, length: int, judged_with: int, processes: ProcessGroup
-) -> tuple[float, Tensor | None]:
+) -> tuple[float, Labeling | None]:
     """The loss of one start, and its clusters of the validation examples; None without clusters, or if it diverged.
 
     The noise of the evaluation is the same for all starts.
@@ -136,15 +133,12 @@ def _trial(
         return loss, _clusters(trainer.model, dataset.validation)
 
 
-@torch.no_grad()
-def _clusters(model: InteLVAE, split: Split) -> Tensor | None:
+def _clusters(model: InteLVAE, split: Split) -> Labeling | None:
     """The cluster of the mean of q(y|x) of each example, of the mapping or of a mixture prior; None without any."""
-    of_mapping, of_prior = clusterings_of(model.mapping)[:1], clusters_of_prior(model)
-    if not of_mapping and of_prior is None:
+    found = clusters_of(model)
+    if found is None:
         return None
     model.eval()
     mean = posterior_means(model, split)
-    for part, dims in of_mapping:
-        with made_by("assign() of the mapping"):
-            return part.assign(mean[:, list(dims)]).cpu()
-    return None if of_prior is None else of_prior.assign(mean).cpu()
+    with made_by("assign() of the mapping"):
+        return Labeling(found.assign(mean), found.n)

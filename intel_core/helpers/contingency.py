@@ -5,15 +5,30 @@ Rows of a table are clusters and columns are classes; the scores do not depend o
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Counts", "adjusted_rand", "contingency_table", "normalised_mutual_information", "purity"]
+__all__ = [
+    "Counts",
+    "Labeling",
+    "adjusted_rand",
+    "agreement_of",
+    "contingency_table",
+    "normalised_mutual_information",
+    "purity",
+]
 
 Counts = NDArray[np.int64]
+
+
+class Labeling(NamedTuple):
+    """The cluster of each of some examples, ``(n,)``, and how many clusters there are."""
+
+    cluster: Tensor
+    k: int
 
 
 def contingency_table(cluster: Tensor, target: Tensor, clusters: int, classes: int) -> Counts:
@@ -94,3 +109,15 @@ def purity(table: Counts) -> float:
     0.875
     """
     return float(table.max(1).sum() / table.sum())
+
+
+def agreement_of(first: Labeling, second: Labeling) -> tuple[float, float]:
+    """The normalised mutual information of two labelings of the same examples, and their adjusted Rand index.
+
+    >>> import torch
+    >>> one, other = torch.tensor([0, 0, 1, 1]), torch.tensor([2, 2, 0, 0])
+    >>> agreement_of(Labeling(one, 2), Labeling(other, 3))
+    (1.0, 1.0)
+    """
+    table = contingency_table(first.cluster, second.cluster, first.k, second.k)
+    return normalised_mutual_information(table), adjusted_rand(table)

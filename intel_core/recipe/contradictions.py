@@ -73,20 +73,13 @@ def refuse_what_no_data_mends(spec: RunSpec) -> None:
 
 def _built(spec: RunSpec) -> Mapping | None:
     """The mapping, in some number of dimensions if none is given; None if something other than that number is wrong."""
-    import torch
-
     from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
+    from intel_core.helpers.trial_build import trial_build
 
-    wrong: SpecError | None = None
-    for device in ("meta", "cpu"):  # a large one would take the memory whose size is judged later
-        try:
-            with torch.device(device):
-                if spec.latent is None:
-                    return next(in_the_fewest(spec.mapping, spec.seed))
-                return build_seeded(spec.mapping, spec.latent, spec.seed)
-        except Exception as error:  # of a plugin; told where the model is built, unless it is the user's
-            is_users = isinstance(error, SpecError) and not isinstance(error, PluginError) and spec.latent is not None
-            wrong = error if is_users else None  # type: ignore[assignment]
-    if wrong is not None:
-        raise wrong
-    return None
+    latent = spec.latent
+    if latent is None:
+        return trial_build(lambda: next(in_the_fewest(spec.mapping, spec.seed)))[0]
+    mapping, error = trial_build(lambda: build_seeded(spec.mapping, latent, spec.seed))
+    if isinstance(error, SpecError) and not isinstance(error, PluginError):  # a plugin's is told where the model is
+        raise error
+    return mapping

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable
-from typing import Literal, TypeVar
-
-import torch
+from typing import Literal
 
 from intel_core.components import discovery as plugins
 from intel_core.components.spec import parse_spec
@@ -20,6 +16,7 @@ from intel_core.helpers.advice import AdvisesLatent
 from intel_core.helpers.own_prior import mixture_of
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.pushforward import image_of
+from intel_core.helpers.trial_build import trial_build
 from intel_core.likelihoods.specs import BernoulliSpec, GaussianSpec
 from intel_core.mappings.building import build_mapping
 from intel_core.mappings.contract import Annealed, Mapping, MappingSpec
@@ -50,7 +47,6 @@ USUAL_START = "mixture"
 """The start of a mapping with clusters, unless the user says otherwise."""
 STEPS_OF_A_SAVE, FEWEST_SAVES = 500, 4
 """Steps between checkpoints at least, unless there are fewer checkpoints then, or the user says otherwise."""
-_Part = TypeVar("_Part")
 _STEP = 3
 """A step on an example, forwards and backwards, takes about as long as so many evaluations of one."""
 
@@ -73,8 +69,9 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             f"epochs={spec.epochs:,} of {per_epoch:,} steps each are {steps:,} steps; at most {MOST_STEPS:,}"
         )
     latent = spec.latent or _default_latent(spec.mapping, shape)
-    mapping = _built(lambda: build_mapping(spec.mapping, latent))
-    prior = _built(lambda: spec.prior.build(latent, shape))
+    # What cannot be built is told where the model is.
+    mapping, _ = trial_build(lambda: build_mapping(spec.mapping, latent))
+    prior, _ = trial_build(lambda: spec.prior.build(latent, shape))
     start, strength = _start(spec, mapping, mixture_of(prior), steps, dataset)
     if spec.restarts > 1 and spec.trial is not None and spec.trial <= start.share_before:
         raise SpecError(
@@ -176,14 +173,6 @@ def _require_findable(start: StartSpec, dataset: Dataset, clusters: int) -> None
         )
     with made_by(f"start {start}: check()"):
         start.check(dataset, clusters)
-
-
-def _built(build: Callable[[], _Part]) -> _Part | None:
-    """A part of the model, without values if it can be; None if it cannot be built: that is told where the model is."""
-    for device in ("meta", "cpu"):  # a large one would take the memory whose size is judged later
-        with torch.random.fork_rng(devices=[]), torch.device(device), contextlib.suppress(Exception):
-            return build()
-    return None
 
 
 def usual_evaluations(steps: int) -> int:

@@ -14,7 +14,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from intel_core import MappingSpec, fit, group_runs, load_run, register
 from intel_core.components import discovery
-from intel_core.evaluation.agreement import ClusterComparison, agreement_of, compare_clusters, labeling_of
+from intel_core.evaluation.agreement import ClusterComparison, compare_clusters, labeling_of
+from intel_core.helpers.contingency import agreement_of
 from intel_core.mappings.compose import Identity
 
 

@@ -13,6 +13,7 @@ import torch
 from intel_core import DivergenceError, RunError, SpecError, StopReason, fit, hookimpl, resume
 from intel_core.fitting.restarts import choose_start
 from intel_core.fitting.setting_up import make_trainer
+from intel_core.helpers.contingency import Labeling
 from intel_core.randomness import stream
 from intel_core.reading.arrays import make_dataset
 from intel_core.recipe.resolving import resolve
@@ -148,8 +149,8 @@ def test_labels_choose_no_start(tmp_path: Path) -> None:
 
 
 def test_the_clusters_of_starts_are_held_against_those_of_the_chosen_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    same, halved, none = torch.tensor([1, 1, 0, 0]), torch.tensor([0, 1, 0, 1]), None
-    trials = iter([(3.0, same), (1.0, torch.tensor([0, 0, 1, 1])), (2.0, halved), (math.inf, none)])
+    same, best, halved = (Labeling(torch.tensor(one), 2) for one in ([1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 1]))
+    trials = iter([(3.0, same), (1.0, best), (2.0, halved), (math.inf, None)])
     monkeypatch.setattr("intel_core.fitting.restarts._trial", lambda *_: next(trials))
     dataset = make_dataset("x", X)
     spec = resolve(make_run_spec(**settings(restarts=4, data="digits"), trial=0.1), dataset)

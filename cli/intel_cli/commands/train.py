@@ -202,8 +202,7 @@ def train(
         RunFolder(resume).read_description()
     if spec is not None and run_dir is not None and not dry_run:
         refuse_taken(run_dir)
-    if spec is not None and replicates is not None:
-        check_replicates(spec, replicates)
+    seeds = [] if spec is None or replicates is None else check_replicates(spec, replicates)
     # What takes torch is imported after all that could be wrong without it: a message is there at once.
     from intel_cli.output.progress import first_alone, hard_interruption, make_progress
     from intel_cli.output.summary import show_plan, show_summary, summary_of
@@ -213,8 +212,8 @@ def train(
     if spec is not None and dry_run:
         show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
         return
-    if spec is not None and replicates is not None:
-        _train_replicates(ctx, replicates, spec, run_dir, data_dir, _Output(as_json, quiet))
+    if spec is not None and seeds:
+        _train_replicates(ctx, seeds, spec, run_dir, data_dir, _Output(as_json, quiet))
         return
     if resume is not None and is_group(resume):
         _refuse_settings(resume, {key: settings[key] for key in _HOW})
@@ -246,17 +245,20 @@ def train(
 
 
 def _train_replicates(
-    ctx: click.Context, replicates: int, spec: RunSpec, run_dir: Path | None, data_dir: Path | None, output: _Output
+    ctx: click.Context,
+    seeds: list[int],
+    spec: RunSpec,
+    run_dir: Path | None,
+    data_dir: Path | None,
+    output: _Output,
 ) -> None:
     """Train a run with several seeds and show the results; no pictures are drawn."""
     from intel_core.replicates.fitting import fit_replicates
-    from intel_core.replicates.seeds import check_replicates
 
-    seeds = check_replicates(spec, replicates)
     if not output.quiet:
-        telling.note(f"{replicates} replicates, seeds {seeds[0]} to {seeds[-1]}")
+        telling.note(f"{len(seeds)} replicates, seeds {seeds[0]} to {seeds[-1]}")
     _show_group(
-        ctx, output, lambda hook: fit_replicates(replicates, spec, run_dir=run_dir, data_dir=data_dir, watchers=[hook])
+        ctx, output, lambda hook: fit_replicates(len(seeds), spec, run_dir=run_dir, data_dir=data_dir, watchers=[hook])
     )
 
 

@@ -146,6 +146,8 @@ def _draw_joined(axes: Axes, originals: Array, decoded: Array) -> None:
 
 
 def _profiles(originals: Array, decoded: Array) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     rows, columns = 2, 3
     made = figure(6.5, 3.4)
     grid = made.subplots(rows, columns, sharex=True, sharey=True).ravel()
@@ -154,8 +156,6 @@ def _profiles(originals: Array, decoded: Array) -> Figure:
     for axes, original, reconstruction in zip(grid, originals, decoded, strict=False):
         axes.plot(places, original, color=INK, linewidth=0.8, marker="o" if dots else "", markersize=2.5)
         axes.plot(places, reconstruction, color=BLUE, linewidth=1.4)
-        from matplotlib.ticker import MaxNLocator
-
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axes in grid[len(originals) :]:
         axes.set_axis_off()

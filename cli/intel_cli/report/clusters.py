@@ -21,10 +21,11 @@ from intel_cli.report.tables import with_error
 from intel_cli.report.vectors import as_drawn, of_cluster
 from intel_core.data.values import to_float
 from intel_core.errors import IntelError, RunError
-from intel_core.evaluation.agreement import Labeling, agreement_of, labeling_of
+from intel_core.evaluation.agreement import labeling_of
 from intel_core.evaluation.bias.price import likelihoods
 from intel_core.evaluation.clusters import ClusteredEncoding, RunClusters, clusters_of
 from intel_core.evaluation.statistics import wilson_interval
+from intel_core.helpers.contingency import Labeling, agreement_of
 from intel_core.randomness import stream
 
 if TYPE_CHECKING:
