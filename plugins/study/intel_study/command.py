@@ -1,0 +1,423 @@
+"""How is a comparison of many runs made from the command line? `intel study`: what is missing is trained and measured.
+
+Nothing here imports torch before a run is planned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intel_study.design import Study
+    from intel_study.jobs import Job
+    from intel_study.planning import Planner
+    from intel_study.results import Results
+    from intel_study.running import Costs, Progress
+
+__all__ = ["study"]
+
+_INTERRUPTED, _DIVERGED, _UNMEASURED = 130, 4, 7
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_EPILOG = """\b
+Examples:
+  intel study                                   the studies that are published
+  intel study fig4 --dry-run                    cells, and what each will cost
+  intel study fig4 --seeds 3 --budget 2h --jobs 2
+  intel study mine.yaml --only vamp@circle
+  intel study mine.yaml --scheduler tcp://10.0.0.1:8786
+  intel study table runs/studies/mine/study.json
+  intel schema study > study.schema.json
+
+\b
+Exit code: 0, also if the budget was used up, which a line says; 4 where every
+run diverged, 7 where no cell could be measured, 130 interrupted; everything
+that was done is kept, and the same command goes on.
+"""
+
+
+@click.command(epilog=_EPILOG, short_help="Compare arms over seeds as a file says: tables, figures and claims.")
+@click.argument("words", nargs=-1, metavar="[FILE|NAME | table STUDY.JSON...]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for everything.  [default: runs/studies/NAME]")
+@click.option("--full", is_flag=True, help="The whole protocol, where the study is a reduced one.")
+@click.option("--seeds", type=int, metavar="N", help="Only so many seeds, or more of them.")
+@click.option("--first-seed", type=int, metavar="S", help="Seeds from this one on.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="ARM|PROBLEM|ARM@PROBLEM",
+    help="Train and measure only these; others are shown as far as they are there; may be repeated.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print the cells, which are done, and what each will cost; train nothing."
+)
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="Stop in time, e.g. 90m or 2h: no run is begun that would not end, and what still runs is saved.",
+)
+@click.option("--jobs", type=int, metavar="N", help="Processes at once, each on one thread.  [default: one per core]")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Hand the runs to a Dask cluster; its workers need the same files."
+)
+@click.option(
+    "--keep-runs/--no-keep-runs", default=True, show_default=True, help="Keep run directories after they are measured."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object; progress is on stderr.")
+@click.option("--quiet", is_flag=True, help="No progress; results, errors and warnings only.")
+@click.pass_context
+def study(
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
+    out: Path | None,
+    full: bool,
+    seeds: int | None,
+    first_seed: int | None,
+    only: tuple[str, ...],
+    dry_run: bool,
+    budget: str | None,
+    jobs: int | None,
+    scheduler: str | None,
+    keep_runs: bool,
+    data_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare arms over seeds: train and measure what is missing, then show tables, figures and the claims.
+
+    A study is a YAML or JSON file, or the name of a published one; without either, the published ones are listed. Each
+    arm is trained with each seed in each problem. What was done before is found again by its settings and data, and
+    what was interrupted goes on, so the same command can be given again at any time. Nothing is trained before every
+    model has been built once.
+
+    The folder holds study.json (every number of every seed with its protocol), table.md, table.tex, index.html and
+    pictures. "intel study table STUDY.JSON" makes these anew from study.json alone.
+    """
+    if not words:
+        _list(as_json=as_json)
+        return
+    given = {"--full": full, "--seeds": seeds, "--first-seed": first_seed, "--only": only, "--dry-run": dry_run}
+    given |= {"--budget": budget, "--jobs": jobs, "--scheduler": scheduler}
+    if words[0] == "table":
+        if wrong := [name for name, value in given.items() if value]:
+            raise click.UsageError(f"table only makes pages anew; leave out {', '.join(wrong)}")
+        _tables(words[1:], out, as_json=as_json)
+        return
+    if len(words) > 1:
+        raise click.UsageError(f"one study at a time; got {', '.join(words)}")
+    if scheduler is not None and jobs is not None:
+        raise click.UsageError("--jobs counts processes of this machine; a cluster has workers of its own")
+    ctx.exit(
+        _run(words[0], out, full, seeds, first_seed, only, dry_run, _seconds(budget), jobs, scheduler, keep_runs,
+             data_dir, as_json, quiet)
+    )  # fmt: skip
+
+
+def _list(*, as_json: bool) -> None:
+    """Print the published studies; their first lines are read, no torch is imported."""
+    from intel_core.components import discovery as plugins
+    from intel_core.components import loading
+    from intel_core.errors import IntelError
+
+    rows = []
+    for component in plugins.available("studies"):
+        said = component.reason
+        if component.is_live:
+            name = component.qualified if component.status == "CONFLICT" else component.name
+            try:
+                said = (loading.load("studies", name).__doc__ or "").strip().partition("\n")[0]
+            except IntelError as error:
+                said = str(error)
+        rows.append({"name": component.name, "distribution": component.distribution, "about": said})
+    if as_json:
+        click.echo(json.dumps({"studies": rows}, indent=2, ensure_ascii=False))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row['name']:<{width}}  {row['about']}")
+    if not rows:
+        click.echo("No study is installed; intel study FILE reads one of your own.")
+
+
+def _tables(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
+    """Make pages anew from files of numbers."""
+    from intel_study.pages import as_markdown, write_pages
+    from intel_study.results import Results
+
+    if not paths:
+        raise click.UsageError("name the files: intel study table STUDY.JSON...")
+    if out is not None and len(paths) > 1:
+        raise click.UsageError("--out goes with one file")
+    said = []
+    for path in map(Path, paths):
+        results = Results.read(path / "study.json" if path.is_dir() else path)
+        folder = out or (path if path.is_dir() else path.parent)
+        samples = path.parent / "samples"
+        written = write_pages(results, folder, samples=samples if samples.is_dir() else None)
+        said.append(_as_json(results, written))
+        if not as_json:
+            click.echo(as_markdown(results))
+    if as_json:
+        click.echo(json.dumps(said[0] if len(said) == 1 else said, indent=2, ensure_ascii=False))
+
+
+def _seconds(text: str | None) -> float | None:
+    """A time such as 90m, 2h or 1h30m in seconds."""
+    if text is None:
+        return None
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(min|[smhd])?", text.strip().lower())
+    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*(min|[smhd])?|\s", "", text.strip().lower()):
+        raise click.UsageError(f"--budget {text!r}: expected a time such as 45m, 2h or 1h30m")
+    if any(not unit for _, unit in parts):
+        raise click.UsageError(f"--budget {text!r} has no unit; say {parts[0][0]}s, {parts[0][0]}m or {parts[0][0]}h")
+    found = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if found <= 0:
+        raise click.UsageError(f"--budget {text!r}: expected more than nothing")
+    return found
+
+
+def _run(
+    word: str,
+    out: Path | None,
+    full: bool,
+    count: int | None,
+    first: int | None,
+    only: tuple[str, ...],
+    dry_run: bool,
+    budget: float | None,
+    at_once: int | None,
+    scheduler: str | None,
+    keep_runs: bool,
+    data_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Do a study, and return the exit code."""
+    from intel_study.choosing import chosen, with_seeds
+    from intel_study.reading import find_study, read_study
+
+    begun = time.time()
+    name, path = find_study(word)
+    whole = read_study(path)
+    if full:
+        whole = whole.in_full()
+    whole = with_seeds(whole, count, first)
+    wanted = chosen(whole, only)
+    folder = Path(os.path.abspath(out or Path("runs") / "studies" / (f"{name}-full" if full else name)))
+    if not quiet:
+        click.echo(f"{whole.title or name}: planning", err=True)
+    # What takes torch is imported after all that could be wrong without it.
+    from intel_study.crews import Cluster, LocalProcesses
+    from intel_study.planning import Planner
+    from intel_study.running import Costs, gather, require_folder, run_jobs
+    from intel_study.working import is_done
+
+    planner = Planner(whole, folder, path.parent, data_dir)
+    jobs = planner.jobs(whole.seeds, keep_runs=keep_runs)
+    left = [
+        job for job in jobs if (job.problem, job.arm) in wanted and not all(is_done(job, seed) for seed in job.seeds)
+    ]
+    timed = _Timed(planner, left) if dry_run or budget is not None else None
+    costs = Costs(jobs, timed.seconds) if timed is not None else Costs(jobs)
+    slots = at_once if at_once is not None else _cores()
+    if dry_run:
+        _plan(name, jobs, left, wanted, costs, slots, as_json=as_json)
+        return 0
+    require_folder(folder)
+    show = _Show(quiet)
+    ended = None
+    if left:
+        crew = Cluster(scheduler) if scheduler is not None else LocalProcesses(min(slots, len(left)) or 1)
+        cells = sum(len(job.seeds) for job in jobs if (job.problem, job.arm) in wanted)
+        ready = cells - sum(len(job.seeds) for job in left)
+        deadline = float("inf") if budget is None else begun + budget
+        ended = run_jobs(left, crew, folder, costs=costs, deadline=deadline, tell=show, total=(ready, cells))
+    show.clear()
+    results = gather(name, whole, jobs, whole.seeds, is_full=full)
+    written = _write(results, folder)
+    interrupted = ended is not None and ended.stopped
+    _report(results, written, folder, as_json=as_json)
+    if ended is not None and (ended.over or ended.stopped) and ended.unbegun:
+        _missing(ended.unbegun, costs, slots, over=ended.over)
+    return _code(results, interrupted)
+
+
+def _write(results: Results, folder: Path) -> list[Path]:
+    from intel_study.pages import write_pages
+
+    results.write(folder / "study.json")
+    written = write_pages(results, folder, samples=folder / "samples")
+    shutil.rmtree(folder / ".running", ignore_errors=True)
+    return [folder / "study.json", *written]
+
+
+def _code(results: Results, interrupted: bool) -> int:
+    if interrupted:
+        return _INTERRUPTED
+    if results.cells and all(cell.status != "measured" for cell in results.cells) and not results.missing:
+        return _DIVERGED if all(cell.status == "diverged" for cell in results.cells) else _UNMEASURED
+    return 0
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _report(results: Results, written: list[Path], folder: Path, *, as_json: bool) -> None:
+    from intel_study.pages import as_markdown
+
+    if as_json:
+        click.echo(json.dumps(_as_json(results, written), indent=2, ensure_ascii=False))
+        return
+    click.echo(as_markdown(results))
+    click.echo(f"Everything is in {folder}; begin with index.html.", err=True)
+
+
+def _as_json(results: Results, written: list[Path]) -> dict[str, Any]:
+    from intel_study.claims import verdicts
+    from intel_study.summary import tables
+
+    said = [
+        {**claim.model_dump(mode="json"), **{key: value for key, value in verdict._asdict().items() if key != "arm"}}
+        for claim, verdict in verdicts(results)
+    ]
+    shown = [
+        {
+            "problem": table.problem,
+            "tests": table.tests,
+            "arms": [
+                {
+                    "arm": row.arm,
+                    "seeds": row.seeds,
+                    "numbers": {
+                        name: None
+                        if entry is None
+                        else {"mean": entry.mean, "std": entry.std, "p": entry.p, "mark": entry.mark}
+                        for name, entry in row.entries.items()
+                    },
+                }
+                for row in table.rows
+            ],
+        }
+        for table in tables(results)
+    ]
+    return {**results.as_json(), "tables": shown, "verdicts": said, "files": [str(path) for path in written]}
+
+
+def _missing(unbegun: list[Job], costs: Costs, slots: int, *, over: bool) -> None:
+    """Say what was not done, and how long it would take."""
+    from intel_study.running import spoken
+
+    seeds = sum(len(job.seeds) for job in unbegun)
+    known = [seconds for job in unbegun if (seconds := costs.left(job)) is not None]
+    time_left = f", about {spoken(sum(known) / slots)} more" if len(known) == len(unbegun) else ""
+    why = "The budget does not reach further" if over else "Interrupted"
+    names = ", ".join(job.label for job in unbegun[:6]) + (f" and {len(unbegun) - 6} more" if len(unbegun) > 6 else "")
+    click.echo(f"{why}: {seeds} cells are missing{time_left}: {names}. The same command goes on.", err=True)
+
+
+class _Timed:
+    """How long jobs will take, by a few timed steps of each arm."""
+
+    def __init__(self, planner: Planner, jobs: list[Job]) -> None:
+        self.planner = planner
+
+    def seconds(self, job: Job) -> float | None:
+        from intel_study.costing import seconds_of
+
+        return seconds_of(self.planner, job)
+
+
+def _plan(
+    name: str,
+    jobs: list[Job],
+    left: list[Job],
+    wanted: set[tuple[str, str]],
+    costs: Costs,
+    slots: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the cells, which are done, and what the others will cost."""
+    from intel_study.running import spoken
+
+    todo = {job.name for job in left}
+    rows = []
+    for job in jobs:
+        if (job.problem, job.arm) not in wanted:
+            continue
+        seconds = costs.left(job) if job.name in todo else 0.0
+        how = "as finished ones took" if costs.is_measured(job) else "training only, by timed steps"
+        rows.append(
+            {
+                "problem": job.problem,
+                "arm": job.arm,
+                "seeds": list(job.seeds),
+                "done": job.name not in todo,
+                "seconds": seconds,
+                "how": "" if job.name not in todo else how,
+                "run_dir": str(job.run_dir),
+            }
+        )
+    known = [row["seconds"] for row in rows if not row["done"] and row["seconds"] is not None]
+    whole = sum(known)
+    if as_json:
+        said = {"name": name, "cells": rows, "seconds": whole, "jobs": slots, "wall_seconds": whole / slots}
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False))
+        return
+    width = max(len(f"{row['arm']}@{row['problem']}") for row in rows) if rows else 0
+    for row in rows:
+        where = f"{row['arm']}@{row['problem']}" if row["problem"] else row["arm"]
+        seeds = row["seeds"]
+        said_seeds = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
+        cost = "done" if row["done"] else "?" if row["seconds"] is None else f"{spoken(row['seconds'])}  ({row['how']})"
+        click.echo(f"{where:<{width}}  {said_seeds:<12}  {cost}")
+    ready = sum(row["done"] for row in rows)
+    more = f"; about {spoken(whole)} of one core, {spoken(whole / slots)} with {slots} at once" if known else ""
+    click.echo(f"{len(rows)} to be trained and measured, {ready} of them done{more}")
+
+
+class _Show:
+    """Tells how far a study is: one line that changes on a terminal, a line for each job elsewhere."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.is_terminal = quiet, sys.stderr is not None and sys.stderr.isatty()
+        self._width, self._next = 0, 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if self.quiet:
+            return
+        from intel_study.running import spoken
+
+        left = "" if progress.left is None or not progress.running else f", about {spoken(progress.left)} left"
+        count = f"{progress.done}/{progress.of}"
+        if progress.said:
+            self.clear()
+            click.echo(f"{count}  {progress.said}{left}", err=True)
+        if self.is_terminal and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.5
+            running = "; ".join(f"{label} {what} {share:.0%}" for label, what, share in progress.running)
+            room = max(20, shutil.get_terminal_size().columns - 1)
+            line = f"{count}{left}  {running}"[:room]
+            click.echo(f"\r{line:<{self._width}}", nl=False, err=True)
+            self._width = len(line)
+
+    def clear(self) -> None:
+        """Take the line away that changes."""
+        if self._width:
+            click.echo(f"\r{'':<{self._width}}\r", nl=False, err=True)
+            self._width = 0
