@@ -5,7 +5,7 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from intel_core.errors import SpecError, did_you_mean
 from intel_study.design import Study, consecutive
@@ -72,6 +72,6 @@ def chosen(study: Study, only: Sequence[str]) -> set[tuple[str, str]]:
     return found
 
 
-def _require(name: str, known: Sequence[str] | dict[str, object], what: str, word: str) -> None:
+def _require(name: str, known: Collection[str], what: str, word: str) -> None:
     if name not in known:
         raise SpecError(f"--only {word}: no {what} is called {name!r}{did_you_mean(name, known, say=f'{what}s')}")

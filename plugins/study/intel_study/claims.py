@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
 
 
 def one_sample(values: Sequence[float], expected: float) -> Difference | None:
-    r"""Student's two-sided test that the mean of a sample is `expected`; None where it does not vary, or has one number.
+    r"""Student's two-sided test that a mean is `expected`; None where the sample does not vary, or has one number.
 
     .. math:: t = \frac{\bar a - \mu}{s / \sqrt n}, \qquad \nu = n - 1
 
@@ -124,28 +124,24 @@ def judge(claim: Claim, values: Sequence[float], others: Sequence[float] | float
     >>> judge(claim, [3.0, 3.1, 2.9], [1.0, 1.1, 0.9]).outcome, judge(claim, [1.2, 1.3, 1.1], [1.0, 1.1, 0.9]).outcome
     ('confirmed', 'denied')
     """
-    is_value = isinstance(others, int | float)
     mine = _summary(values)
-    theirs = (float(others), None, 0) if is_value else _summary(others)  # type: ignore[arg-type]
-    known = {"arm": mine, "against": theirs}
+    theirs = (float(others), None, 0) if isinstance(others, int | float) else _summary(others)
+    known: dict[str, Any] = {"arm": mine, "against": theirs}
     if mine is None or theirs is None:
         return Verdict("cannot be told", "there are no numbers of it", **known)
     if claim.direction == "same" and claim.margin <= 0:
         return Verdict("cannot be told", "it names no margin within which two are the same", **known)
     sign = -1.0 if claim.direction == "below" else 1.0
     d = sign * (mine[0] - theirs[0])
-    known["difference"] = d  # type: ignore[assignment]
-    if is_value:
-        test = one_sample(values, float(others))  # type: ignore[arg-type]
-    else:
-        test = welch(others, values)  # type: ignore[arg-type]
+    known["difference"] = d
+    test = one_sample(values, theirs[0]) if isinstance(others, int | float) else welch(others, values)
     if test is None:
         return _without_noise(claim, values, others, d, known)
     reach = test.error * float(_t().ppf(1 - level / 2, test.freedom))
     low, high = d - reach, d + reach
-    known["interval"] = (low, high)  # type: ignore[assignment]
+    known["interval"] = (low, high)
     if claim.margin:
-        known["power"] = power(claim.margin, test.error, test.freedom, level)  # type: ignore[assignment]
+        known["power"] = power(claim.margin, test.error, test.freedom, level)
     outcome, why = _told(claim, d, low, high)
     return Verdict(outcome, why, **known)
 

@@ -14,7 +14,7 @@ def shares_of_classes(diagnosis: dict[str, Any]) -> dict[str, float]:
     r"""The learned and the true share of each class, from what a mapping with clusters says of the test data.
 
     Clusters and classes are matched one to one so that as many examples as possible lie in the cluster of their class.
-    ``share of class c`` is the mapping's share of its cluster, ``data in class c`` that of the class among the examples.
+    ``share of class c`` is the mapping's share of its cluster, ``data in class c`` that of the class among examples.
 
     Args:
         diagnosis: with ``contingency``, rows of clusters and columns of classes, and ``proportions``; without them

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intel_study.design import Study
     from intel_study.jobs import Job
     from intel_study.planning import Planner
     from intel_study.results import Results
@@ -56,9 +55,7 @@ that was done is kept, and the same command goes on.
     metavar="ARM|PROBLEM|ARM@PROBLEM",
     help="Train and measure only these; others are shown as far as they are there; may be repeated.",
 )
-@click.option(
-    "--dry-run", is_flag=True, help="Print the cells, which are done, and what each will cost; train nothing."
-)
+@click.option("--dry-run", is_flag=True, help="Print the cells, which are done, and what each costs; train nothing.")
 @click.option(
     "--budget",
     metavar="TIME",
@@ -66,7 +63,7 @@ that was done is kept, and the same command goes on.
 )
 @click.option("--jobs", type=int, metavar="N", help="Processes at once, each on one thread.  [default: one per core]")
 @click.option(
-    "--scheduler", metavar="ADDRESS", help="Hand the runs to a Dask cluster; its workers need the same files."
+    "--scheduler", metavar="ADDRESS", help="Hand the runs to a Dask cluster, whose workers see the same files."
 )
 @click.option(
     "--keep-runs/--no-keep-runs", default=True, show_default=True, help="Keep run directories after they are measured."
@@ -106,7 +103,13 @@ def study(
     if not words:
         _list(as_json=as_json)
         return
-    given = {"--full": full, "--seeds": seeds, "--first-seed": first_seed, "--only": only, "--dry-run": dry_run}
+    given: dict[str, object] = {
+        "--full": full,
+        "--seeds": seeds,
+        "--first-seed": first_seed,
+        "--only": only,
+        "--dry-run": dry_run,
+    }
     given |= {"--budget": budget, "--jobs": jobs, "--scheduler": scheduler}
     if words[0] == "table":
         if wrong := [name for name, value in given.items() if value]:
@@ -356,7 +359,7 @@ def _plan(
     from intel_study.running import spoken
 
     todo = {job.name for job in left}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for job in jobs:
         if (job.problem, job.arm) not in wanted:
             continue

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -167,11 +167,11 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         try:
-            from distributed import Client
+            distributed: Any = import_module("distributed")
         except ImportError:
             raise EnvironmentProblem("--scheduler needs distributed: pip install 'intelvae-study[dask]'") from None
         try:
-            self._client = Client(address, timeout="10s")
+            self._client = distributed.Client(address, timeout="10s")
         except (OSError, ValueError, TimeoutError) as error:
             said = " ".join(str(error).split())[:200]
             raise EnvironmentProblem(f"no Dask scheduler answers at {address!r}: {said}") from error

@@ -49,7 +49,12 @@ def _seeds(value: Any) -> Any:
         if unknown := [key for key in value if key not in ("first", "count")]:
             raise ValueError(f"seeds have no key {unknown[0]!r}{did_you_mean(str(unknown[0]), ('first', 'count'))}")
         first, count = value.get("first", 0), value.get("count")
-        if not all(isinstance(n, int) and not isinstance(n, bool) for n in (first, count)):
+        if (
+            isinstance(first, bool)
+            or isinstance(count, bool)
+            or not isinstance(first, int)
+            or not isinstance(count, int)
+        ):
             raise ValueError(_SEEDS)
         return consecutive(first, count)
     if not isinstance(value, list | tuple) or not value:
@@ -123,9 +128,7 @@ class Claim(_Part):
     problem: str | None = Field(None, description="the problem that it speaks of, where there are several")
     arm: str = Field(description="the arm that it speaks of")
     against: str | float = Field(description="the arm that it is compared with, or a value")
-    direction: Literal["above", "below", "same"] = Field(
-        description="the arm is above, below, or the same as the other"
-    )
+    direction: Literal["above", "below", "same"] = Field(description="above or below the other, or the same")
     margin: float = Field(0.0, ge=0, description="smallest difference that matters, in the number's unit")
 
     @field_validator("against", mode="before")
@@ -320,7 +323,7 @@ def _over(arm: Arm, new: Arm) -> Arm:
         name: layered(arm.by_problem.get(name, {}), new.by_problem.get(name, {}))
         for name in {**arm.by_problem, **new.by_problem}
     }
-    said = {key: getattr(new, key) for key in ("only", "label", "note") if key in new.model_fields_set}
+    said: dict[str, Any] = {key: getattr(new, key) for key in ("only", "label", "note") if key in new.model_fields_set}
     return arm.model_copy(update={"settings": layered(arm.settings, new.settings), "by_problem": by_problem, **said})
 
 

@@ -23,8 +23,10 @@ _MARKERS = "osD^vP*X"
 
 
 def draw(results: Results, folder: Path, samples: Path | None) -> dict[int, Path]:
-    """Draw what can be drawn, and return the pictures by their place in the study; those of samples that were drawn
-    before stay where the samples are not here."""
+    """Draw what can be drawn, and return the pictures by their place in the study.
+
+    Pictures of samples that were drawn before stay where the samples are not here.
+    """
     found: dict[int, Path] = {}
     for place, figure in enumerate(results.study.figures):
         path = folder / f"figure-{place + 1}-{slug(figure.title or figure.kind, longest=40).lower()}.png"

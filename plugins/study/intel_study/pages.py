@@ -55,16 +55,13 @@ def as_markdown(results: Results) -> str:
     parts = [f"# {results.study.title or results.name}"]
     if results.study.question:
         parts.append(results.study.question)
-    for table in tables(results):
+    found = tables(results)
+    for table in found:
         if table.problem:
             parts.append(f"## {table.problem}")
-        parts.append(_markdown(table, results))
-    if any(
-        entry is not None and entry.mark
-        for table in tables(results)
-        for row in table.rows
-        for entry in row.entries.values()
-    ):
+        parts.append(_markdown(table))
+    entries = [entry for table in found for row in table.rows for entry in row.entries.values()]
+    if any(entry is not None and entry.mark for entry in entries):
         parts.append(_LEGEND)
     if results.study.claims:
         parts.append("## Claims")
@@ -76,7 +73,7 @@ def as_markdown(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown(table: Table, results: Results) -> str:
+def _markdown(table: Table) -> str:
     heads = ["", *(_heading(column) for column in table.columns.values()), "seeds"]
     lines = [f"| {' | '.join(map(_cell, heads))} |", "|---|" + "---|" * (len(heads) - 1)]
     for row in table.rows:
@@ -175,15 +172,33 @@ def _tex(text: str) -> str:
 # --- HTML ----------------------------------------------------------------------------------------------------------
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-table { border-collapse: collapse; margin: .8rem 0 } th, td { padding: .25rem .8rem .25rem 0; text-align: right; vertical-align: top }
-th { border-bottom: 1px solid #1b1f24; font-weight: 600 } td { border-bottom: 1px solid #e3e6ea }
-th:first-child, td:first-child, .claims td, .claims th { text-align: left } .better { color: #0a6b2d } .worse { color: #a3261b }
-.differs { color: #7a4b00 } .scroll { overflow-x: auto } img { max-width: 100% } .confirmed { color: #0a6b2d } .denied { color: #a3261b }
-small, .quiet { color: #57606a } details { margin: .6rem 0 } pre { overflow-x: auto }
-@media (prefers-color-scheme: dark) { body { background: #14171a; color: #e4e7ea } th { border-color: #e4e7ea } td { border-color: #2b3036 }
-.better, .confirmed { color: #6fd08c } .worse, .denied { color: #ff8f84 } .differs { color: #e3b341 } img { background: #fff } small, .quiet { color: #9aa4ae } }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; margin: 2rem auto; max-width: 72rem;
+  padding: 0 1rem }
+h1 { font-size: 1.5rem }
+h2 { font-size: 1.15rem; margin-top: 2.2rem }
+table { border-collapse: collapse; margin: .8rem 0 }
+th, td { padding: .25rem .8rem .25rem 0; text-align: right; vertical-align: top }
+th { border-bottom: 1px solid #1b1f24; font-weight: 600 }
+td { border-bottom: 1px solid #e3e6ea }
+th:first-child, td:first-child, .claims td, .claims th { text-align: left }
+.better, .confirmed { color: #0a6b2d }
+.worse, .denied { color: #a3261b }
+.differs { color: #7a4b00 }
+.scroll { overflow-x: auto }
+img { max-width: 100% }
+small, .quiet { color: #57606a }
+details { margin: .6rem 0 }
+pre { overflow-x: auto }
+@media (prefers-color-scheme: dark) {
+  body { background: #14171a; color: #e4e7ea }
+  th { border-color: #e4e7ea }
+  td { border-color: #2b3036 }
+  .better, .confirmed { color: #6fd08c }
+  .worse, .denied { color: #ff8f84 }
+  .differs { color: #e3b341 }
+  img { background: #fff }
+  small, .quiet { color: #9aa4ae }
+}
 """
 
 
@@ -248,7 +263,8 @@ def _html_claims(results: Results) -> str:
         css = verdict.outcome if verdict.outcome != "cannot be told" else "quiet"
         rows.append(
             f"<tr><td>{html.escape(claim.sentence)}{where}</td><td>{html.escape(claim.paper or '–')}</td>"
-            f'<td>{html.escape(here)}</td><td><b class="{css}">{verdict.outcome}</b><br><small>{reason}</small></td></tr>'
+            f'<td>{html.escape(here)}</td><td><b class="{css}">{verdict.outcome}</b><br>'
+            f"<small>{reason}</small></td></tr>"
         )
     return f'<div class="scroll"><table class="claims">{"".join(rows)}</table></div>'
 

@@ -5,7 +5,7 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,7 +36,8 @@ class StudySpec(ComponentSpec):
         Raises:
             PluginError: if it is not there.
         """
-        package = cls.__module__.rpartition(".")[0] or cls.__module__
+        module = import_module(cls.__module__)
+        package = cls.__module__ if hasattr(module, "__path__") else cls.__module__.rpartition(".")[0]
         found = Path(str(resources.files(package).joinpath(cls.file)))
         if not cls.file or not found.is_file():
             raise PluginError(f"{cls.__name__} names the file {cls.file!r}, which {package} does not hold")

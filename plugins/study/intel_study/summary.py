@@ -116,14 +116,14 @@ def _described(results: Results, name: str) -> Column:
     """A column with what the numbers themselves say of their unit and better direction."""
     column = results.study.column(name)
     first = next((n for cell in results.cells if (n := cell.number(column.of)) is not None), None)
-    update = {"label": column.label or name}
+    update: dict[str, object] = {"label": column.label or name}
     if first is not None:
         update |= {"unit": column.unit or first.unit, "better": column.better or first.better}
     return column.model_copy(update=update)
 
 
 def decimals(column: Column, std: float | None, value: float) -> int:
-    """Decimals that are shown: those of the column, or so many that two digits of the spread, or four of the value, are.
+    """Decimals that are shown: those of the column, or so many that two digits of the spread, or four of a value, are.
 
     >>> decimals(Column(), 0.123, 5.0), decimals(Column(), None, 123.4), decimals(Column(digits=1), 0.123, 5.0)
     (2, 1, 1)
