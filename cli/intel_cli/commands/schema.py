@@ -23,7 +23,7 @@ Examples:
 def schema(kind: str, name: str | None) -> None:
     """Print the JSON Schema of a whole run, or of one component.
 
-    KIND is run or one of the installed kinds (@kind@). All but run need a NAME.
+    KIND is run or one of the installed kinds (@kind@). All but run and study need a NAME; study is a study's file.
     """
     if kind == "run":
         if name is not None:
@@ -41,9 +41,11 @@ def schema(kind: str, name: str | None) -> None:
         one_of = [plugins.singular(plural) for plural in plugins.kinds()]
         if kind not in (*plugins.kinds(), *one_of):
             raise click.UsageError(f"no schema is called {kind!r}{did_you_mean(kind, ['run', *one_of], say='kinds')}")
-        if name is None:
+        # Components of some kinds name files of one form, whose schema is that of the kind.
+        whole = getattr(loading.base_of(kind), "file_schema", None) if name is None else None
+        if name is None and whole is None:
             names = {component.name for component in plugins.available(kind)}
             which = plugins.singular(plugins.canonical_kind(kind))
             raise click.UsageError(f"name the {which} as well{did_you_mean('', names, say='names')}")
-        content = loading.load(kind, name).model_json_schema()
+        content = whole() if whole is not None else loading.load(kind, str(name)).model_json_schema()
     click.echo(json_text({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}))
