@@ -1,9 +1,13 @@
 """What all tests share: one thread per process, hypothesis profiles, made-up distributions, and environments."""
 
 import functools
+import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,6 +117,101 @@ def _no_switches(monkeypatch: pytest.MonkeyPatch) -> None:
         "INTEL_WORKERS",
     ):
         monkeypatch.delenv(variable, raising=False)
+
+
+class Forked:
+    """A process that was forked where torch is imported already; of `subprocess.Popen` what tests need of it."""
+
+    def __init__(self, server: socket.socket, words: list[str], cwd: Path, env: dict[str, str], session: bool) -> None:
+        self._server = server
+        self.returncode: int | None = None
+        pipes = [os.pipe() for _ in range(3)]
+        asked = {"words": words, "cwd": str(cwd), "env": env, "session": session}
+        socket.send_fds(server, [json.dumps(asked).encode()], [pipes[0][0], pipes[1][1], pipes[2][1]])
+        self.pid: int = json.loads(server.recv(64))
+        for file in (pipes[0][0], pipes[1][1], pipes[2][1]):
+            os.close(file)
+        self.stdin, self.stdout, self.stderr = (
+            os.fdopen(file, mode) for file, mode in ((pipes[0][1], "w"), (pipes[1][0], "r"), (pipes[2][0], "r"))
+        )
+
+    def poll(self) -> int | None:
+        """How it has ended, or None."""
+        if self.returncode is None:
+            self._server.send(json.dumps({"wait": self.pid}).encode())
+            self.returncode = json.loads(self._server.recv(64))
+        return self.returncode
+
+    def wait(self, timeout: float = 240) -> int:
+        """Wait for its end."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(9)
+
+    def communicate(self, timeout: float = 240) -> tuple[str, str]:
+        """What it still prints on both streams until its end."""
+        said = ["", ""]
+
+        def read(at: int, stream: Any) -> None:
+            said[at] = stream.read()
+
+        self.stdin.close()
+        readers = [threading.Thread(target=read, args=one) for one in enumerate((self.stdout, self.stderr))]
+        for reader in readers:
+            reader.start()
+        try:
+            self.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        finally:
+            for reader in readers:
+                reader.join(timeout)
+            self.stdout.close()
+            self.stderr.close()
+        return said[0], said[1]
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Callable[..., Any]]:
+    """Begins ``python WORDS`` as `subprocess.Popen` does, with pipes, but without waiting for torch to be imported.
+
+    ``forked(*words, cwd=…, env=…, start_new_session=…)``. Where nothing can be forked it is `subprocess.Popen`.
+    """
+    if sys.platform != "linux":
+
+        def popen(*words: str, cwd: Path, env: dict[str, str] | None = None, start_new_session: bool = False) -> Any:
+            pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+            options: Any = {"cwd": cwd, "env": env, "start_new_session": start_new_session, "text": True, **pipes}
+            return subprocess.Popen([sys.executable, *words], **options)
+
+        yield popen
+        return
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    script = str(Path(__file__).parent / "tests" / "forking.py")
+    process = subprocess.Popen(
+        [sys.executable, script, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+    )
+    theirs.close()
+
+    def fork(*words: str, cwd: Path, env: dict[str, str] | None = None, start_new_session: bool = False) -> Forked:
+        return Forked(ours, list(words), cwd, dict(os.environ if env is None else env), start_new_session)
+
+    yield fork
+    ours.close()
+    process.wait(timeout=60)
 
 
 _PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -373,7 +372,8 @@ def test_examples_that_are_no_tensor_say_so() -> None:
 # --- signals -------------------------------------------------------------------------------------------------------
 
 SCRIPT = """
-import sys, time
+import sys, time, warnings
+warnings.simplefilter("error")
 import torch
 sys.path.insert(0, {folder!r})
 from test_ahead import StreamSpec, TRAPS, SETTINGS
@@ -392,14 +392,11 @@ print(run.status, run.metrics["stop_reason"], flush=True)
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
+def start(forked: Callable[..., Any], folder: Path) -> tuple[Any, list[int]]:
     script = SCRIPT.format(folder=str(Path(__file__).parent))
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", script, str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env=os.environ | {"INTEL_WORKERS": "2"},
-    )  # fmt: skip
-    assert process.stdout is not None
+    process = forked(
+        "-c", script, str(folder), cwd=folder.parent, env=os.environ | {"INTEL_WORKERS": "2"}, start_new_session=True
+    )
     workers = [int(word) for word in process.stdout.readline().split()]
     assert len(workers) == 2, process.communicate()[1]
     return process, workers
@@ -422,8 +419,10 @@ def state(pid: int) -> str:
 
 @needs_fork
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_processes_saves_the_run_and_leaves_none(number: int, tmp_path: Path) -> None:
-    process, workers = start(tmp_path / "run")
+def test_a_signal_to_all_processes_saves_the_run_and_leaves_none(
+    number: int, forked: Callable[..., Any], tmp_path: Path
+) -> None:
+    process, workers = start(forked, tmp_path / "run")
     os.killpg(process.pid, number)
     printed, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
@@ -432,8 +431,10 @@ def test_a_signal_to_all_processes_saves_the_run_and_leaves_none(number: int, tm
 
 
 @needs_fork
-def test_workers_do_not_outlive_a_run_that_is_killed_nor_hold_its_lock(tmp_path: Path) -> None:
-    process, workers = start(tmp_path / "run")
+def test_workers_do_not_outlive_a_run_that_is_killed_nor_hold_its_lock(
+    forked: Callable[..., Any], tmp_path: Path
+) -> None:
+    process, workers = start(forked, tmp_path / "run")
     process.kill()
     process.wait(timeout=60)
     killed = time.monotonic()

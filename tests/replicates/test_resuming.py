@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -469,19 +466,17 @@ def kills() -> Iterator[dict[int, int]]:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("case", [*range(3), *(pytest.param(case, marks=pytest.mark.slow) for case in range(3, 20))])
 def test_kill_9_at_any_moment(
-    case: int, script: Path, stopping: Replicates, kills: dict[int, int], tmp_path: Path
+    case: int, script: Path, stopping: Replicates, kills: dict[int, int], tmp_path: Path, forked: Callable[..., Any]
 ) -> None:
     draw, folder = random.Random(case), tmp_path / "group"
     kills[case] = 0
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for attempt in range(6):
         at = 0 if attempt == 5 else draw.randrange(1, MOST_FILES)
-        done = subprocess.run(
-            [sys.executable, str(script), str(folder), str(at)], env=environment, timeout=240, check=False
-        )
-        if done.returncode == 0:
+        process = forked(str(script), str(folder), str(at), cwd=tmp_path)
+        _, errors = process.communicate()
+        if process.returncode == 0:
             break
-        assert done.returncode == -signal.SIGKILL
+        assert process.returncode == -signal.SIGKILL, errors
         kills[case] += (folder / "replicates.json").exists()
         if folder.exists() and not (folder / "replicates.json").exists():
             shutil.rmtree(folder)  # before there was a group at all

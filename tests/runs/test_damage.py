@@ -335,9 +335,7 @@ def test_a_log_that_cannot_grow(tmp_path: Path, whole: bytes) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
-def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
-    import subprocess
-
+def test_a_limit_on_the_size_of_files(tmp_path: Path, forked: Callable[..., Any]) -> None:
     code = (
         "import resource, sys, numpy as np\n"
         "from intel_core import RunError, fit\n"
@@ -348,10 +346,10 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
         "except RunError as error:\n"
         "    print(error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, check=True
-    )
-    assert "step-0000000010 cannot be written: File too large; older ones stay" in done.stdout
+    process = forked("-c", code, str(tmp_path / "run"), cwd=tmp_path)
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "step-0000000010 cannot be written: File too large; older ones stay" in printed
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
