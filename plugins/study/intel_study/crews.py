@@ -160,18 +160,19 @@ class Cluster:
 
     Args:
         address: of its scheduler, e.g. ``tcp://10.0.0.1:8786``.
+        patience: seconds for which an answer is waited for.
 
     Raises:
         EnvironmentProblem: if `distributed` is not installed, or nobody answers.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience: float = 10.0) -> None:
         try:
             distributed: Any = import_module("distributed")
         except ImportError:
             raise EnvironmentProblem("--scheduler needs distributed: pip install 'intelvae-study[dask]'") from None
         try:
-            self._client = distributed.Client(address, timeout="10s")
+            self._client = distributed.Client(address, timeout=patience)
         except (OSError, ValueError, TimeoutError) as error:
             said = " ".join(str(error).split())[:200]
             raise EnvironmentProblem(f"no Dask scheduler answers at {address!r}: {said}") from error

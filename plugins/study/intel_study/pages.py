@@ -47,6 +47,12 @@ def write_pages(results: Results, folder: Path, *, samples: Path | None = None) 
     return [*(folder / name for name in texts), *pictures.values()]
 
 
+def _filled(results: Results) -> list[Table]:
+    """The tables that have a number; all of them if none has."""
+    found = tables(results)
+    return [table for table in found if any(any(row.entries.values()) for row in table.rows)] or found
+
+
 # --- Markdown ------------------------------------------------------------------------------------------------------
 
 
@@ -55,7 +61,7 @@ def as_markdown(results: Results) -> str:
     parts = [f"# {results.study.title or results.name}"]
     if results.study.question:
         parts.append(results.study.question)
-    found = tables(results)
+    found = _filled(results)
     for table in found:
         if table.problem:
             parts.append(f"## {table.problem}")
@@ -137,7 +143,7 @@ def _verdict(claim: Claim, verdict: Verdict, results: Results) -> tuple[str, str
 
 def as_latex(results: Results) -> str:
     """Every table, with the rules of booktabs."""
-    parts = [_latex(table) for table in tables(results)]
+    parts = [_latex(table) for table in _filled(results)]
     legend = (
         "% \\usepackage{booktabs,amssymb}; "
         "triangles: better or worse than the reference by more than noise, asterisk: different"
@@ -210,7 +216,7 @@ def as_html(results: Results, pictures: dict[int, Path]) -> str:
         body.append(f"<p>{html.escape(study.question)}</p>")
     if study.claims:
         body += ["<h2>Claims</h2>", _html_claims(results)]
-    for table in tables(results):
+    for table in _filled(results):
         body.append(f"<h2>{html.escape(table.problem or 'Numbers')}</h2>")
         body.append(_html_table(table))
     for place, path in pictures.items():

@@ -13,7 +13,7 @@ from intel_core.evaluation.statistics import Difference, holm, welch
 from intel_study.design import Column
 from intel_study.results import Results
 
-__all__ = ["Entry", "Row", "Table", "decimals", "notes", "shown", "tables"]
+__all__ = ["Entry", "Row", "Table", "beside", "decimals", "notes", "shown", "tables"]
 
 Mark = Literal["", "better", "worse", "differs"]
 
@@ -182,6 +182,7 @@ def notes(results: Results) -> list[str]:
         f"{alias} is {status} for {', '.join(places)}: {reason}"
         for (alias, status, reason), places in by_reason.items()
     ]
+    found += beside(results)
     names = {name for cell in results.cells for name in cell.names()}
     if results.cells and any(cell.status == "measured" for cell in results.cells):
         from intel_core.errors import did_you_mean
@@ -193,6 +194,25 @@ def notes(results: Results) -> list[str]:
                 found.append(f"No run has a number {of!r}{said_near}")
     found += list(study.notes)
     return found
+
+
+def beside(results: Results) -> list[str]:
+    """What the numbers of each column are to be compared with, such as real data against real, in a sentence each."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for cell in results.cells:
+        for name in results.columns() if cell.status == "measured" else ():
+            number = cell.number(results.study.column(name).of)
+            for what, value in (number.beside if number is not None else {}).items():
+                found.setdefault((name, what), []).append(value)
+    said = []
+    for (name, what), values in found.items():
+        column = _described(results, name)
+        low, high = min(values), max(values)
+        digits = decimals(column, None, high)
+        ends = list(dict.fromkeys(f"{end:.{digits}f}" for end in (low, high)))
+        unit = f" {column.unit}" if column.unit else ""
+        said.append(f"Beside {column.label}: {what} {' to '.join(ends)}{unit}.")
+    return said
 
 
 def _place(problem: str, arm: str) -> str:
