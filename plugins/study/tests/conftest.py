@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from intel_study.design import Study
 from intel_study.reading import study_of
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from intel_study import Study, run_study
 from intel_study.crews import Cluster
 
@@ -22,8 +21,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of distributed and of what 
 
 def test_a_worker_that_is_killed_loses_nothing(study_with: Callable[..., Study], tmp_path: Path) -> None:
     base = {
-        **{"data": "circle:n=300", "latent": 2, "steps": 600, "network": "mlp:hidden=[4]", "batch_size": 20},
-        **{"save_every": 50, "log_every": 10},
+        "data": "circle:n=300",
+        "latent": 2,
+        "steps": 600,
+        "network": "mlp:hidden=[4]",
+        "batch_size": 20,
+        "save_every": 50,
+        "log_every": 10,
     }
     study = study_with(base=base, seeds=2, metrics=[])
     out = tmp_path / "cluster"
@@ -64,5 +68,5 @@ def test_a_worker_that_is_killed_loses_nothing(study_with: Callable[..., Study],
 def test_nobody_at_the_address_is_told_in_one_line() -> None:
     from intel_core import EnvironmentProblem
 
-    with pytest.raises(EnvironmentProblem, match="no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
+    with pytest.raises(EnvironmentProblem, match="no Dask scheduler answers"):
         Cluster("tcp://127.0.0.1:9", patience=0.3)

@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from intel_study import read_study, run_study, write_pages
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
 
 _LONG = {
     "base": {
-        **{"data": "circle:n=300", "latent": 2, "steps": 400, "network": "mlp:hidden=[4]", "batch_size": 20},
-        **{"save_every": 20, "log_every": 10},
+        "data": "circle:n=300",
+        "latent": 2,
+        "steps": 400,
+        "network": "mlp:hidden=[4]",
+        "batch_size": 20,
+        "save_every": 20,
+        "log_every": 10,
     },
     "arms": {"plain": {"settings": {"mapping": "identity"}}},
     "seeds": 2,
