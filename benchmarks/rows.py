@@ -25,21 +25,23 @@ def added(
     rows: list[Row],
     path: Path,
     jobs: Sequence[_Job],
-    compute: Callable[[_Job], Row],
+    compute: Callable[[_Job], Row | list[Row]],
     order: Callable[[Row], Any],
     processes: int,
 ) -> None:
-    """Compute a row for each job, in some processes, and write all rows after each.
+    """Compute a row, or several, for each job, in some processes, and write all rows after each.
 
-    An error is told at once, and not after all other jobs.
+    A row takes the place of one with the same `order`. An error is told at once, and not after all other jobs.
     """
     with concurrent.futures.ProcessPoolExecutor(processes) as pool:
         for future in concurrent.futures.as_completed([pool.submit(compute, job) for job in jobs]):
             if future.exception() is not None:
                 pool.shutdown(cancel_futures=True)
-            rows.append(future.result())
-            print(rows[-1], flush=True)
-            rows.sort(key=order)
+            found = future.result()
+            new = found if isinstance(found, list) else [found]
+            print(*new, sep="\n", flush=True)
+            replaced = {order(row) for row in new}
+            rows[:] = sorted([*(row for row in rows if order(row) not in replaced), *new], key=order)
             waiting = path.with_suffix(".part")
             waiting.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             waiting.replace(path)

@@ -14,6 +14,7 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import SpecError
 from intel_core.fitting.beginning import begin_at_data
 from intel_core.fitting.divergence import Investigator
+from intel_core.fitting.elbo_gradient import differentiated
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.fitting.starting import StartedObjective
 from intel_core.model.prior import FromEncoder
@@ -70,6 +71,8 @@ def make_trainer(
     with made_by(what):
         objective = spec.objective.build()
     check_objective(what, objective, model)
+    if processes.size == 1 and not spec.compile:
+        objective = differentiated(objective, model)
     if spec.start is not None and not spec.start.is_none:
         objective = StartedObjective(objective, spec.start, model)
     trainer = kind(

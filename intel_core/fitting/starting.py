@@ -86,16 +86,32 @@ class StartedObjective:
 
     def __call__(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         """As the objective's own; in training, with the pull in the loss."""
-        if self._trainer is None or not model.training or self._trainer.step < self.begins:
-            return self.objective(model, x, noise, weights)
-        if self.clusters is None:
-            self._find(self._trainer)
+        trainer, weight = self._pulled(model)
         terms = self.objective(model, x, noise, weights)
-        weight = self.start.pull_at(self._trainer.step, self._trainer.steps)
-        if weight == 0 and self._per_certain == 0:
+        if trainer is None:
             return terms
         y = terms.posterior.rsample(noise[0])
-        return terms._replace(loss=terms.loss + self._pull(self._trainer, y, weight))
+        return terms._replace(loss=terms.loss + self._pull(trainer, y, weight))
+
+    def differentiate(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
+        """The terms and their gradients, in the objective's own way where it has one and nothing is added to it."""
+        given = model, x, noise, weights
+        if self._pulled(model)[0] is None and (own := getattr(self.objective, "differentiate", None)) is not None:
+            told: Terms = own(*given)
+            return told
+        terms = self(*given)
+        torch.autograd.backward(terms.loss)
+        return terms
+
+    def _pulled(self, model: InteLVAE) -> tuple[Trainer | None, float]:
+        """The trainer whose step has a pull in its loss, if this one has, and the weight; finds the clusters first."""
+        trainer = self._trainer
+        if trainer is None or not model.training or trainer.step < self.begins:
+            return None, 0.0
+        if self.clusters is None:
+            self._find(trainer)
+        weight = self.start.pull_at(trainer.step, trainer.steps)
+        return (None if weight == 0 and self._per_certain == 0 else trainer), weight
 
     def _pull(self, trainer: Trainer, y: Tensor, weight: float) -> Tensor:
         """The weighted cross-entropy of this step's rows; rows without a cluster count as 0."""

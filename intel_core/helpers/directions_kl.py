@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -18,12 +18,32 @@ from torch import Tensor
 from intel_core.helpers.projected_normal import log_sphere_area, radial_table
 from intel_core.model.posterior import DiagonalGaussian
 
-__all__ = ["DirectionsKL"]
+__all__ = ["Differentiated", "DirectionsKL"]
 
 _TINY = {torch.float32: 1e-36, torch.float64: 1e-290}
 """Added to squares, so that a direction of length 0 has finite numbers; those of any other length lie far above."""
 
 Plain = Callable[[DiagonalGaussian, Tensor, Tensor | None], Tensor]
+
+
+class Differentiated(NamedTuple):
+    """One draw of y for each example, and a KL term with its gradients, the noise being held.
+
+    Attributes:
+        y: the draws, ``(n, y_dim)``.
+        std: the posterior's standard deviations.
+        kl: the term, the mean over examples: nats per example.
+        of_mean: gradient of the weighted term with respect to the means, ``(n, y_dim)``.
+        of_log_variance: the same with respect to the log-variances.
+        others: numbers to report beside the term.
+    """
+
+    y: Tensor
+    std: Tensor
+    kl: Tensor
+    of_mean: Tensor
+    of_log_variance: Tensor
+    others: dict[str, Tensor]
 
 
 class DirectionsKL:
@@ -73,6 +93,17 @@ class DirectionsKL:
         With ``noise`` of ``(..., n, y_dim)``, the shape of the posterior's mean.
         """
         return _Draw.apply(*posterior, noise, self, False)  # type: ignore[no-any-return, no-untyped-call]  # torch's own
+
+    def differentiated(self, posterior: DiagonalGaussian, noise: Tensor, weight: float) -> Differentiated:
+        """What `draw` gives, with the gradients of the weighted term as numbers; call it without autograd."""
+        std = posterior.std
+        y = torch.addcmul(posterior.mean, noise, std)
+        kl, in_y, *gradients = _evaluated(self, posterior, std, y, noise, sampled=False, slopes=True)
+        assert in_y is not None
+        of_mean, of_log_variance = (cast(Tensor, gradient) for gradient in gradients)
+        if weight != 1.0:
+            of_mean, of_log_variance = of_mean * weight, of_log_variance * weight
+        return Differentiated(y, std, kl, of_mean, of_log_variance, {"kl_y": in_y})
 
     def weigh(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Draws of y, and ``log q(z|x) - log p(z)`` of each, ``(..., n)``."""

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
-from intel_core.helpers.directions_kl import DirectionsKL
+from intel_core.helpers.directions_kl import Differentiated, DirectionsKL
 from intel_core.helpers.parts_of_mapping import elements
 from intel_core.mappings.contract import Mapping
 from intel_core.model.posterior import DiagonalFamily, DiagonalGaussian
@@ -124,6 +124,12 @@ class Image:
         with torch.no_grad():
             in_y = self.kl_in_y(posterior).mean(-1)
         return y, self.kl(posterior, y).mean(-1), in_y
+
+    def differentiated(self, posterior: DiagonalGaussian, noise: Tensor, weight: float) -> Differentiated | None:
+        """What `draw` gives with the gradients of the weighted `kl`, without autograd; None if they are not known."""
+        if self.at_once is None or not self.at_once.applies(posterior, noise):
+            return None
+        return self.at_once.differentiated(posterior, noise, weight)
 
     def weigh(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Draws of y as `rsample` makes them, and `log_ratio` of each."""

@@ -2,6 +2,7 @@ r"""How likely is an example given the decoder's output? Normalised densities of
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -31,6 +32,14 @@ class Bernoulli(Likelihood):
     def mean_log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """As in `Likelihood`, summed inside the kernel."""
         return F.binary_cross_entropy_with_logits(params, x, reduction="sum") / -x.shape[0]
+
+    def mean_log_prob_and_gradient(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        r"""The former, and its gradient with respect to the logits, :math:`(x - 1/(1 + e^{-\eta})) / n`.
+
+        >>> Bernoulli().mean_log_prob_and_gradient(torch.zeros(1, 1), torch.ones(1, 1))[1]
+        tensor([[0.5000]])
+        """
+        return self.mean_log_prob(params, x), (x - torch.sigmoid(params)).mul_(1 / x.shape[0])
 
     def mean(self, params: Tensor) -> Tensor:
         """The probability of a one."""
@@ -127,6 +136,34 @@ class Gaussian(Likelihood):
             return square * (-0.5 / self.scale**2) - (0.5 * _LOG_2PI + math.log(self.scale))
         return -0.5 * (square * torch.exp(-log_variance) + (log_variance + _LOG_2PI))
 
+    def mean_log_prob_and_gradient(self, params: Tensor, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        r"""`mean_log_prob`, and its gradient with respect to the parameters; None if the variance is shared.
+
+        With a decoded :math:`\log v = \log(f^2 + e^r)`, f the floor, it is :math:`(x - m) / n v` for the mean, and
+        :math:`((x - m)^2 / v - 1) e^r / 2 n v` for r.
+
+        >>> Gaussian("fixed", 2.0, 0.0).mean_log_prob_and_gradient(torch.zeros(1, 1), torch.ones(1, 1))[1]
+        tensor([[0.2500]])
+        """
+        if self.variance == "shared":
+            return None
+        n, event_dims = x.shape[0], x.dim() - 1
+        mean, log_variance = self._split(params, event_dims)
+        error = x - mean
+        square = error.square()
+        if log_variance is None:
+            factor = -0.5 / self.scale**2
+            value = (square * factor - (0.5 * _LOG_2PI + math.log(self.scale))).sum() / n
+            return value, error.mul_(_one_over(n, x.dtype) * factor * -2)
+        half, precision = _one_over(2 * n, x.dtype), torch.exp(-log_variance)
+        value = (-0.5 * (square * precision + (log_variance + _LOG_2PI))).sum() / n
+        of_mean = (precision * half).mul_(error.mul_(2.0))
+        of_log_variance = square.mul_(half).mul_(precision).sub_(half)
+        if self.floor > 0:
+            raw = params.chunk(2, dim=-event_dims)[1]
+            of_log_variance /= torch.exp(self.log_floor - raw).add_(1.0)
+        return value, torch.cat([of_mean, of_log_variance], dim=-event_dims)
+
     def mean(self, params: Tensor) -> Tensor:
         """The mean."""
         return self._split(params, _event_dims(params))[0]
@@ -137,6 +174,11 @@ class Gaussian(Likelihood):
         scale = self.scale if log_variance is None else torch.exp(0.5 * log_variance)
         noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return mean + scale * noise
+
+
+@functools.lru_cache(maxsize=64)
+def _one_over(n: int, dtype: torch.dtype) -> Tensor:
+    return torch.ones((), dtype=dtype) / n
 
 
 def _event_dims(params: Tensor) -> int:

@@ -13,14 +13,15 @@ from intel_core.model.likelihood import Likelihood
 from intel_core.model.posterior import DiagonalFamily, Posterior, PosteriorFamily
 from intel_core.model.prior import FromEncoder, Prior, StandardNormal
 
-__all__ = ["InteLVAE"]
+__all__ = ["InteLVAE", "plainly"]
 
 Network = Callable[[Tensor], Tensor]
 Apply = Callable[[Network, Tensor], Tensor]
 """A function that calls a network."""
 
 
-def _call(network: Network, x: Tensor) -> Tensor:
+def plainly(network: Network, x: Tensor) -> Tensor:
+    """The usual `Apply`."""
     return network(x)
 
 
@@ -61,7 +62,7 @@ class InteLVAE(nn.Module):
         family: PosteriorFamily | None = None,
     ) -> None:
         super().__init__()
-        self.apply_network = apply or _call
+        self.apply_network = apply or plainly
         self.x_shape = tuple(x_shape)
         self.y_dim = mapping.y_dim
         self.z_dim = mapping.z_dim
