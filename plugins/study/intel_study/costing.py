@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["seconds_of"]
 
-_WARM, _STEPS, _SECONDS = 3, 30, 1.0
+_WARM, _STEPS, _CHUNK, _SECONDS = 3, 60, 5, 1.5
 
 
 @torch_as_usual()
@@ -29,13 +30,15 @@ def seconds_of(planner: Planner, job: Job) -> float:
         steps = trainer.steps
         with trainer.batches:
             trainer.advance(min(_WARM, steps))
-            started, before = time.perf_counter(), trainer.step
-            until = min(steps, before + _STEPS)
+            # On a CPU the time that the process computed, which other processes do not lengthen.
+            clock = time.process_time if trainer.device.type == "cpu" else time.perf_counter
+            started, each = time.perf_counter(), list[float]()
+            until = min(steps, trainer.step + _STEPS)
             while trainer.step < until and time.perf_counter() - started < _SECONDS:
-                trainer.advance(min(until, trainer.step + 5))
-            taken = trainer.step - before
-            each = (time.perf_counter() - started) / taken if taken else 0.0
+                before, begun = trainer.step, clock()
+                trainer.advance(min(until, before + _CHUNK))
+                each.append((clock() - begun) / max(1, trainer.step - before))
     spec = job.spec
     restarts, trial = int(spec.get("restarts") or 1), float(spec.get("trial") or 0.2)
-    whole = steps * each * (1 + (restarts - 1) * trial if restarts > 1 else 1)
+    whole = steps * (statistics.median(each) if each else 0.0) * (1 + (restarts - 1) * trial if restarts > 1 else 1)
     return whole * len(job.seeds)

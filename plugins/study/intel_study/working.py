@@ -364,7 +364,7 @@ def _measured(job: Job, run: Run, watch: _Watch, training: float) -> None:
         training={
             **{name: metrics[name] for name in _NUMBERS if name in metrics},
             "test": _finite(metrics["test"]),
-            "mapping": _finite({**_plain(metrics["mapping"]), **shares_of_classes(metrics["mapping"])}),
+            "mapping": _finite({**_plain(metrics["mapping"]), **_shares(subject, metrics["mapping"])}),
         },
         metrics=found,
         seconds={
@@ -374,6 +374,13 @@ def _measured(job: Job, run: Run, watch: _Watch, training: float) -> None:
         },
     )
     write_cell(job.cell_path(run.seed), cell)
+
+
+def _shares(subject: Subject, diagnosis: dict[str, Any]) -> dict[str, float]:
+    """The shares of classes where the mapping has clusters; the names of classes are those of the data."""
+    if "contingency" not in diagnosis:
+        return {}
+    return shares_of_classes(diagnosis, subject.dataset.class_names)
 
 
 def _plain(numbers: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,142 @@
+"""Does the command do what its options say, and refuse what makes no sense in one line?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from intel_study import command as commands
+from intel_study import crews
+from intel_study.command import study
+
+from intel_core import IntelError
+
+
+@pytest.fixture
+def intel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, doing its jobs in this process."""
+    monkeypatch.setattr(crews, "LocalProcesses", lambda count: crews.Here())
+
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(study, [str(word) for word in words])
+
+    return run
+
+
+def told(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+def test_a_study_leaves_its_pages_and_numbers(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    found = told(intel(file_with(), "--out", tmp_path / "out", "--json"))
+    assert [cell["seed"] for cell in found["cells"]] == [0, 1, 0, 1]
+    assert [row["arm"] for row in found["tables"][0]["arms"]] == ["plain", "ring"]
+    written = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
+    assert written == {"study.json", "table.md", "table.tex", "index.html"}
+
+
+def test_a_dry_run_trains_nothing(intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = told(intel(file_with(), "--out", out, "--dry-run", "--json"))
+    assert not out.exists()
+    assert [cell["done"] for cell in plan["cells"]] == [False] * 4
+    assert all(cell["seconds"] > 0 for cell in plan["cells"])
+    assert plan["cells"][0]["how"] == "training only, by timed steps"
+    intel(file_with(), "--out", out, "--only", "plain", "--seeds", 1)
+    plan = told(intel(file_with(), "--out", out, "--dry-run", "--json"))
+    assert [(cell["arm"], cell["done"]) for cell in plan["cells"]] == [
+        *(("plain", True), ("ring", False)),
+        *(("plain", False), ("ring", False)),
+    ]
+    assert plan["cells"][2]["how"] == "as finished ones took"
+
+
+def test_only_some_arms_and_other_seeds_are_done(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = file_with(problems={"small": {}, "large": {"latent": 3}})
+    words = ("--out", tmp_path / "out", "--first-seed", 5, "--seeds", 1, "--json")
+    found = told(intel(path, "--only", "plain@large", *words))
+    assert [(cell["problem"], cell["arm"], cell["seed"]) for cell in found["cells"]] == [("large", "plain", 5)]
+    assert len(found["missing"]) == 3
+
+
+def test_nothing_is_begun_that_does_not_fit_the_budget(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = file_with(base={"data": "circle:n=300", "latent": 2, "steps": 10**7, "network": "mlp:hidden=[4]"})
+    begun = time.monotonic()
+    result = intel(path, "--out", tmp_path / "out", "--budget", "30s")
+    assert result.exit_code == 0
+    assert "The budget does not reach further: 4 cells are missing" in result.stderr
+    assert time.monotonic() - begun < 25
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_what_runs_at_the_end_of_the_budget_is_saved_and_goes_on(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from intel_study import running
+
+    monkeypatch.setattr(running.Costs, "left", lambda self, job, rough=True: 0.0)  # an estimate that is far too small
+    base = {"data": "circle:n=300", "latent": 2, "steps": 10**6, "network": "mlp:hidden=[4]", "log_every": 10}
+    path = file_with(base=base, arms={"plain": {}}, seeds=1)
+    result = intel(path, "--out", tmp_path / "out", "--budget", "6s")
+    assert result.exit_code == 0
+    assert "plain seed 0: stopped, and saved" in result.stderr
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    assert json.loads((run / "metrics.json").read_text(encoding="utf-8"))["status"] == "interrupted"
+    assert list((run / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("one.json", "two.json"), "one study at a time"),
+        (("table",), "name the files"),
+        (("table", "x.json", "--seeds", "3"), "table only makes pages anew; leave out --seeds"),
+        (("fig4", "--budget", "2"), "has no unit"),
+        (("fig4", "--budget", "soon"), "expected a time such as 45m"),
+        (("fig4", "--budget", "0s"), "expected more than nothing"),
+        (("fig4", "--scheduler", "tcp://x:1", "--jobs", "2"), "a cluster has workers of its own"),
+    ],
+)
+def test_nonsense_is_a_wrong_use(intel: Callable[..., Result], words: tuple[str, ...], expected: str) -> None:
+    result = intel(*words)
+    assert result.exit_code == 2
+    assert expected in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("fig44",), "no study is called 'fig44'; did you mean 'fig4'?"),
+        (("fig4", "--only", "vmap"), "--only vmap: no arm and no problem has that name; did you mean 'vamp'?"),
+        (("fig4", "--only", "vamp@cirle, ELBO"), "no problem is called 'cirle, ELBO'; did you mean 'circle, ELBO'?"),
+        (("fig4", "--only", "cluster, ours@circle, ELBO"), "that arm takes no part in that problem"),
+        (("fig3", "--full"), "no other protocol under full"),
+        (("fig4", "--seeds", "0"), "0 seeds, expected 1 to 1,000"),
+        (("fig4", "--first-seed", "-1"), "seeds begin at -1"),
+    ],
+)
+def test_nonsense_is_refused_before_torch_is_needed(
+    intel: Callable[..., Result], words: tuple[str, ...], expected: str
+) -> None:
+    result = intel(*words)
+    assert isinstance(result.exception, IntelError)
+    assert expected in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("45m", 2700), ("2h", 7200), ("1h30m", 5400), ("1.5 h", 5400), ("1d", 86400)]
+)
+def test_budgets_are_times(text: str, seconds: float) -> None:
+    assert commands._seconds(text) == seconds
