@@ -6,8 +6,9 @@ The same model on all sides: dense nets of 64-64 or 10-10 ReLU, latent 2, points
 variance is learned, batches of 100 shuffled rows, noise drawn at each step, Adam, float32, one thread. `ours` is the
 framework's trainer with its default logging. In JAX (with optax) a step is one compiled function, called from Python
 for each batch (`loop`), or the whole block is one compiled scan (`scan`), which nothing can watch on its way. `torch`
-is the loop one writes in PyTorch with its fused Adam. Blocks of steps alternate, so that whatever else the machine does
-falls on all sides; compiling is not counted. JAX is needed for this file alone: pip install jax optax.
+is the loop one writes in PyTorch with its fused Adam. Last, 100 seeds at once: our stack against `vmap` of the scan.
+Blocks of steps alternate, so that whatever else the machine does falls on all sides; compiling is not counted. JAX is
+needed for this file alone: pip install jax optax.
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax  # the variables come first
 import jax.numpy as jnp
 import optax
+import replicates
 import step_overhead
 import torch
 
-BLOCK = 300
+from intel_core.replicates.stacked_runs import StackedRuns
+from intel_core.training.hooks import hook_manager
+
+BLOCK, COUNT, BLOCK_OF_STACK = 300, 100, 10
 CASES = {"64-64": (64, 64), "10-10": (10, 10)}
 
 
@@ -81,7 +86,14 @@ def of_jax(hidden: tuple[int, ...], x: Any) -> dict[str, Callable[[int], object]
             now, loss = compiled(now, rows)
         return loss.block_until_ready()
 
-    return {"loop": loop, "scan": lambda n: scanned(state, order(n))[1].block_until_ready()}
+    many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (COUNT, *jnp.shape(leaf))), state)
+    stacked = jax.jit(jax.vmap(lambda state, order: jax.lax.scan(step, state, order)))
+
+    def vmap(n: int) -> object:
+        orders = jnp.stack([order(n) for _ in range(COUNT)])
+        return stacked(many, orders)[1].block_until_ready()
+
+    return {"loop": loop, "scan": lambda n: scanned(state, order(n))[1].block_until_ready(), "vmap": vmap}
 
 
 def measure(name: str, rounds: int) -> dict[str, Any]:
@@ -93,21 +105,29 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
     data = step_overhead.noise(case)
     trainer, model = step_overhead.trainer_of(case, data), step_overhead.trainer_of(case, data).model
     by_hand = step_overhead.ByHand(model.encoder, model.decoder, data.train.x, model.y_dim, fused=True)
-    sides = {
-        "ours": lambda n: trainer.advance(trainer.step + n),
-        "torch": by_hand.steps,
-        **of_jax(hidden, jnp.asarray(data.train.x.numpy())),
-    }
+    group = StackedRuns(replicates.replicates(case, data, COUNT), hook_manager())
+    for one in group.replicates:
+        one.begin()
+    theirs = of_jax(hidden, jnp.asarray(data.train.x.numpy()))
+    vmap = theirs.pop("vmap")
+    alone = {"ours": lambda n: trainer.advance(trainer.step + n), "torch": by_hand.steps, **theirs}
+    medians = timed(alone, BLOCK, rounds)
+    stacks = timed({"ours": lambda n: group.advance(group.step + n), "vmap": vmap}, BLOCK_OF_STACK, rounds)
+    medians |= {f"{side}, a run of {COUNT}": found / COUNT for side, found in stacks.items()}
+    speed = {f"{side} to ours": medians[side] / medians["ours"] for side in alone if side != "ours"}
+    return {"networks": name, "ms": medians, "speed": speed | {"vmap to ours": stacks["vmap"] / stacks["ours"]}}
+
+
+def timed(sides: dict[str, Callable[[int], object]], block: int, rounds: int) -> dict[str, float]:
+    """Median milliseconds a step of each side, in alternating blocks."""
     times: dict[str, list[float]] = {side: [] for side in sides}
     for turn in range(-1, rounds):  # the first is for warming up
         for side in sorted(sides, reverse=turn % 2 == 0):
             start = time.perf_counter()
-            sides[side](BLOCK)
+            sides[side](block)
             if turn >= 0:
-                times[side].append((time.perf_counter() - start) / BLOCK * 1e3)
-    medians = {side: statistics.median(found) for side, found in times.items()}
-    ratios = {f"{side} to ours": medians[side] / medians["ours"] for side in sides if side != "ours"}
-    return {"networks": name, "ms": medians, "speed": ratios}
+                times[side].append((time.perf_counter() - start) / block * 1e3)
+    return {side: statistics.median(found) for side, found in times.items()}
 
 
 def main() -> None:
