@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -80,13 +81,22 @@ class Costs:
         if key not in self._estimated:
             self._estimated[key] = self._estimate(job)
         if (estimated := self._estimated[key]) is not None:
-            return estimated
+            return estimated * self._slower()
         for place in (1, 0):
             like = [s for other, seconds in self._seconds.items() if other[place] == key[place] for s in seconds]
             if like and rough:
                 return _mean(like)
         others = [s for seconds in self._seconds.values() for s in seconds]
         return _mean(others) if others and rough else None
+
+    def _slower(self) -> float:
+        """How many times as long as estimated the jobs took that have ended: measuring, and other work of the machine."""
+        ratios = [
+            _mean(seconds) / estimated
+            for key, seconds in self._seconds.items()
+            if (estimated := self._estimated.get(key))
+        ]
+        return max(1.0, statistics.median(ratios)) if ratios else 1.0
 
     def is_measured(self, job: Job) -> bool:
         """Whether one like it has ended."""
