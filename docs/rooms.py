@@ -21,6 +21,7 @@ WINGS = (
 )
 OTHERS = {
     "intel_conformance": "plugins/conformance/intel_conformance",
+    "intel_study": "plugins/study/intel_study",
     "intel_cli": "cli/intel_cli",
 }
 

@@ -109,7 +109,7 @@ def _numbers(results: Results, figure: Figure) -> Any:
     from matplotlib.figure import Figure as Canvas
 
     problems, arms = _chosen(results, figure)
-    canvas = Canvas(figsize=(4.6 * len(problems), 3.8), layout="constrained")
+    canvas = Canvas(figsize=(4.6 * len(problems) + 2.2, 3.8), layout="constrained")
     grid = canvas.subplots(1, len(problems), squeeze=False)[0]
     drawn = False
     for axes, problem in zip(grid, problems, strict=True):
@@ -130,7 +130,8 @@ def _numbers(results: Results, figure: Figure) -> Any:
         axes.spines[["top", "right"]].set_visible(False)
     if not drawn:
         return None
-    grid[-1].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    canvas.legend(handles.values(), handles, fontsize=7, frameon=False, loc="outside center right")
     return canvas
 
 
@@ -140,7 +141,7 @@ def _problems(results: Results, figure: Figure) -> Any:
     problems, arms = _chosen(results, figure)
     problems = [problem for problem in problems if not figure.at or problem in figure.at]
     at = figure.at or {problem: float(i) for i, problem in enumerate(problems)}
-    canvas = Canvas(figsize=(6.4, 3.8), layout="constrained")
+    canvas = Canvas(figsize=(8.2, 3.8), layout="constrained")
     axes = canvas.subplots()
     drawn = False
     for place, arm in enumerate(arms):
@@ -163,7 +164,7 @@ def _problems(results: Results, figure: Figure) -> Any:
     if not figure.at:
         axes.set_xticks([at[problem] for problem in problems], problems, fontsize=7, rotation=20, ha="right")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    canvas.legend(fontsize=7, frameon=False, loc="outside center right")
     return canvas
 
 

@@ -90,7 +90,7 @@ class Costs:
         return _mean(others) if others and rough else None
 
     def _slower(self) -> float:
-        """How many times as long as estimated the jobs took that have ended: measuring, and other work of the machine."""
+        """How many times as long as estimated jobs took: they are measured, too, and the machine has other work."""
         ratios = [
             _mean(seconds) / estimated
             for key, seconds in self._seconds.items()
