@@ -9,18 +9,18 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from intel_study.telling import Show, as_json_object, list_published, show_plan, tell_missing
 
 if TYPE_CHECKING:
     from intel_study.jobs import Job
     from intel_study.planning import Planner
     from intel_study.results import Results
-    from intel_study.running import Costs, Progress
 
 __all__ = ["study"]
 
@@ -101,7 +101,7 @@ def study(
     pictures. "intel study table STUDY.JSON" makes these anew from study.json alone.
     """
     if not words:
-        _list(as_json=as_json)
+        list_published(as_json=as_json)
         return
     given: dict[str, object] = {
         "--full": full,
@@ -126,32 +126,6 @@ def study(
     )  # fmt: skip
 
 
-def _list(*, as_json: bool) -> None:
-    """Print the published studies; their first lines are read, no torch is imported."""
-    from intel_core.components import discovery as plugins
-    from intel_core.components import loading
-    from intel_core.errors import IntelError
-
-    rows = []
-    for component in plugins.available("studies"):
-        said = component.reason
-        if component.is_live:
-            name = component.qualified if component.status == "CONFLICT" else component.name
-            try:
-                said = (loading.load("studies", name).__doc__ or "").strip().partition("\n")[0]
-            except IntelError as error:
-                said = str(error)
-        rows.append({"name": component.name, "distribution": component.distribution, "about": said})
-    if as_json:
-        click.echo(json.dumps({"studies": rows}, indent=2, ensure_ascii=False))
-        return
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
-        click.echo(f"{row['name']:<{width}}  {row['about']}")
-    if not rows:
-        click.echo("No study is installed; intel study FILE reads one of your own.")
-
-
 def _tables(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
     """Make pages anew from files of numbers."""
     from intel_study.pages import as_markdown, write_pages
@@ -167,7 +141,7 @@ def _tables(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
         folder = out or (path if path.is_dir() else path.parent)
         samples = path.parent / "samples"
         written = write_pages(results, folder, samples=samples if samples.is_dir() else None)
-        said.append(_as_json(results, written))
+        said.append(as_json_object(results, written))
         if not as_json:
             click.echo(as_markdown(results))
     if as_json:
@@ -220,9 +194,11 @@ def _run(
     if not quiet:
         click.echo(f"{whole.title or name}: planning", err=True)
     # What takes torch is imported after all that could be wrong without it.
+    from intel_study.costs import Costs
     from intel_study.crews import Cluster, LocalProcesses
+    from intel_study.gathering import gather
     from intel_study.planning import Planner
-    from intel_study.running import Costs, gather, require_folder, run_jobs
+    from intel_study.running import require_folder, run_jobs
     from intel_study.working import is_done
 
     planner = Planner(whole, folder, path.parent, data_dir)
@@ -234,10 +210,10 @@ def _run(
     costs = Costs(jobs, timed.seconds) if timed is not None else Costs(jobs)
     slots = at_once if at_once is not None else _cores()
     if dry_run:
-        _plan(name, jobs, left, wanted, costs, slots, as_json=as_json)
+        show_plan(name, jobs, left, wanted, costs, slots, as_json=as_json)
         return 0
     require_folder(folder)
-    show = _Show(quiet)
+    show = Show(quiet)
     ended = None
     if left:
         crew = Cluster(scheduler) if scheduler is not None else LocalProcesses(min(slots, len(left)) or 1)
@@ -251,7 +227,7 @@ def _run(
     interrupted = ended is not None and ended.stopped
     _report(results, written, folder, as_json=as_json)
     if ended is not None and (ended.over or ended.stopped) and ended.unbegun:
-        _missing(ended.unbegun, costs, slots, over=ended.over)
+        tell_missing(ended.unbegun, costs, slots, over=ended.over)
     return _code(results, interrupted)
 
 
@@ -284,53 +260,10 @@ def _report(results: Results, written: list[Path], folder: Path, *, as_json: boo
     from intel_study.pages import as_markdown
 
     if as_json:
-        click.echo(json.dumps(_as_json(results, written), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_json_object(results, written), indent=2, ensure_ascii=False))
         return
     click.echo(as_markdown(results))
     click.echo(f"Everything is in {folder}; begin with index.html.", err=True)
-
-
-def _as_json(results: Results, written: list[Path]) -> dict[str, Any]:
-    from intel_study.claims import verdicts
-    from intel_study.summary import tables
-
-    said = [
-        {**claim.model_dump(mode="json"), **{key: value for key, value in verdict._asdict().items() if key != "arm"}}
-        for claim, verdict in verdicts(results)
-    ]
-    shown = [
-        {
-            "problem": table.problem,
-            "tests": table.tests,
-            "arms": [
-                {
-                    "arm": row.arm,
-                    "seeds": row.seeds,
-                    "numbers": {
-                        name: None
-                        if entry is None
-                        else {"mean": entry.mean, "std": entry.std, "p": entry.p, "mark": entry.mark}
-                        for name, entry in row.entries.items()
-                    },
-                }
-                for row in table.rows
-            ],
-        }
-        for table in tables(results)
-    ]
-    return {**results.as_json(), "tables": shown, "verdicts": said, "files": [str(path) for path in written]}
-
-
-def _missing(unbegun: list[Job], costs: Costs, slots: int, *, over: bool) -> None:
-    """Say what was not done, and how long it would take."""
-    from intel_study.running import spoken
-
-    seeds = sum(len(job.seeds) for job in unbegun)
-    known = [seconds for job in unbegun if (seconds := costs.left(job)) is not None]
-    time_left = f", about {spoken(sum(known) / slots)} more" if len(known) == len(unbegun) else ""
-    why = "The budget does not reach further" if over else "Interrupted"
-    names = ", ".join(job.label for job in unbegun[:6]) + (f" and {len(unbegun) - 6} more" if len(unbegun) > 6 else "")
-    click.echo(f"{why}: {seeds} cells are missing{time_left}: {names}. The same command goes on.", err=True)
 
 
 class _Timed:
@@ -343,84 +276,3 @@ class _Timed:
         from intel_study.costing import seconds_of
 
         return seconds_of(self.planner, job)
-
-
-def _plan(
-    name: str,
-    jobs: list[Job],
-    left: list[Job],
-    wanted: set[tuple[str, str]],
-    costs: Costs,
-    slots: int,
-    *,
-    as_json: bool,
-) -> None:
-    """Print the cells, which are done, and what the others will cost."""
-    from intel_study.running import spoken
-
-    todo = {job.name for job in left}
-    rows: list[dict[str, Any]] = []
-    for job in jobs:
-        if (job.problem, job.arm) not in wanted:
-            continue
-        seconds = costs.left(job) if job.name in todo else 0.0
-        how = "as finished ones took" if costs.is_measured(job) else "training only, by timed steps"
-        rows.append(
-            {
-                "problem": job.problem,
-                "arm": job.arm,
-                "seeds": list(job.seeds),
-                "done": job.name not in todo,
-                "seconds": seconds,
-                "how": "" if job.name not in todo else how,
-                "run_dir": str(job.run_dir),
-            }
-        )
-    known = [row["seconds"] for row in rows if not row["done"] and row["seconds"] is not None]
-    whole = sum(known)
-    if as_json:
-        said = {"name": name, "cells": rows, "seconds": whole, "jobs": slots, "wall_seconds": whole / slots}
-        click.echo(json.dumps(said, indent=2, ensure_ascii=False))
-        return
-    width = max(len(f"{row['arm']}@{row['problem']}") for row in rows) if rows else 0
-    for row in rows:
-        where = f"{row['arm']}@{row['problem']}" if row["problem"] else row["arm"]
-        seeds = row["seeds"]
-        said_seeds = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
-        cost = "done" if row["done"] else "?" if row["seconds"] is None else f"{spoken(row['seconds'])}  ({row['how']})"
-        click.echo(f"{where:<{width}}  {said_seeds:<12}  {cost}")
-    ready = sum(row["done"] for row in rows)
-    more = f"; about {spoken(whole)} of one core, {spoken(whole / slots)} with {slots} at once" if known else ""
-    click.echo(f"{len(rows)} to be trained and measured, {ready} of them done{more}")
-
-
-class _Show:
-    """Tells how far a study is: one line that changes on a terminal, a line for each job elsewhere."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet, self.is_terminal = quiet, sys.stderr is not None and sys.stderr.isatty()
-        self._width, self._next = 0, 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        if self.quiet:
-            return
-        from intel_study.running import spoken
-
-        left = "" if progress.left is None or not progress.running else f", about {spoken(progress.left)} left"
-        count = f"{progress.done}/{progress.of}"
-        if progress.said:
-            self.clear()
-            click.echo(f"{count}  {progress.said}{left}", err=True)
-        if self.is_terminal and time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.5
-            running = "; ".join(f"{label} {what} {share:.0%}" for label, what, share in progress.running)
-            room = max(20, shutil.get_terminal_size().columns - 1)
-            line = f"{count}{left}  {running}"[:room]
-            click.echo(f"\r{line:<{self._width}}", nl=False, err=True)
-            self._width = len(line)
-
-    def clear(self) -> None:
-        """Take the line away that changes."""
-        if self._width:
-            click.echo(f"\r{'':<{self._width}}\r", nl=False, err=True)
-            self._width = 0

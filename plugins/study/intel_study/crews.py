@@ -18,7 +18,8 @@ from intel_core.errors import EnvironmentProblem, SpecError
 
 if TYPE_CHECKING:
     from intel_study.jobs import Job
-    from intel_study.working import Report, Until
+    from intel_study.watching import Until
+    from intel_study.working import Report
 
 __all__ = ["Cluster", "Crew", "Here", "LocalProcesses", "do", "is_gone"]
 

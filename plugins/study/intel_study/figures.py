@@ -131,7 +131,7 @@ def _numbers(results: Results, figure: Figure) -> Any:
     if not drawn:
         return None
     handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    canvas.legend(handles.values(), handles, fontsize=7, frameon=False, loc="outside center right")
+    canvas.legend(handles.values(), handles, fontsize=7, frameon=False, loc="outside right center")
     return canvas
 
 
@@ -164,7 +164,7 @@ def _problems(results: Results, figure: Figure) -> Any:
     if not figure.at:
         axes.set_xticks([at[problem] for problem in problems], problems, fontsize=7, rotation=20, ha="right")
     axes.spines[["top", "right"]].set_visible(False)
-    canvas.legend(fontsize=7, frameon=False, loc="outside center right")
+    canvas.legend(fontsize=7, frameon=False, loc="outside right center")
     return canvas
 
 

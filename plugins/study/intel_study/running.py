@@ -5,26 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from intel_core.errors import RunError
+from intel_study.costs import Costs, spoken
 from intel_study.crews import Crew, Here, is_gone
+from intel_study.gathering import gather
 from intel_study.jobs import Job
-from intel_study.results import Cell, Missing, Results, read_cell, write_cell
+from intel_study.results import Cell, Results, read_cell, write_cell
 
 if TYPE_CHECKING:
     from intel_study.design import Study
     from intel_study.planning import Planner
-    from intel_study.working import Report, Until
+    from intel_study.watching import Until
+    from intel_study.working import Report
 
-__all__ = ["Costs", "Progress", "Run", "gather", "run_jobs", "run_study"]
+__all__ = ["Progress", "Run", "require_folder", "run_jobs", "run_study"]
 
 _TRIES = 3
 _LOOK = 0.25
@@ -50,78 +52,6 @@ class Progress:
 
 
 Tell = Callable[[Progress], None]
-
-
-class Costs:
-    """How long jobs take: as long as those of their arm and problem took, or else as was estimated, or as others took.
-
-    Args:
-        jobs: all jobs.
-        estimate: seconds of a job of which none like it has ended; None if it is not known.
-    """
-
-    def __init__(self, jobs: Sequence[Job], estimate: Callable[[Job], float | None] = lambda job: None) -> None:
-        self._seconds: dict[tuple[str, str], list[float]] = {}
-        self._estimate, self._estimated = estimate, dict[tuple[str, str], float | None]()
-        for job in jobs:
-            for seed in job.seeds:
-                cell = read_cell(job.cell_path(seed))
-                if cell is not None and "whole" in cell.seconds:
-                    self.add(job, cell.seconds["whole"] * len(job.seeds))
-
-    def add(self, job: Job, seconds: float) -> None:
-        """Take note of how long a job took."""
-        self._seconds.setdefault((job.problem, job.arm), []).append(seconds)
-
-    def of(self, job: Job, *, rough: bool = True) -> float | None:
-        """Seconds of a job; None if nothing like it is known. What others took counts if it may be `rough`."""
-        key = (job.problem, job.arm)
-        if key in self._seconds:
-            return _mean(self._seconds[key])
-        if key not in self._estimated:
-            self._estimated[key] = self._estimate(job)
-        if (estimated := self._estimated[key]) is not None:
-            return estimated * self._slower()
-        for place in (1, 0):
-            like = [s for other, seconds in self._seconds.items() if other[place] == key[place] for s in seconds]
-            if like and rough:
-                return _mean(like)
-        others = [s for seconds in self._seconds.values() for s in seconds]
-        return _mean(others) if others and rough else None
-
-    def _slower(self) -> float:
-        """How many times as long as estimated jobs took: they are measured, too, and the machine has other work."""
-        ratios = [
-            _mean(seconds) / estimated
-            for key, seconds in self._seconds.items()
-            if (estimated := self._estimated.get(key))
-        ]
-        return max(1.0, statistics.median(ratios)) if ratios else 1.0
-
-    def is_measured(self, job: Job) -> bool:
-        """Whether one like it has ended."""
-        return (job.problem, job.arm) in self._seconds
-
-    def left(self, job: Job, *, rough: bool = True) -> float | None:
-        """Seconds of what is left of a job that may have begun already."""
-        whole = self.of(job, rough=rough)
-        return None if whole is None else whole * (1 - _begun(job))
-
-
-def _begun(job: Job) -> float:
-    """The share of its steps that an interrupted run has taken, by its newest checkpoint."""
-    from intel_core.runs import opening
-
-    with contextlib.suppress(Exception):
-        steps = job.spec.get("steps") or 0
-        names = [path.name for path in opening.entries(job.run_dir / "checkpoints")]
-        taken = max((int(name.rpartition("-")[2]) for name in names if name.startswith("step-")), default=0)
-        return min(1.0, taken / steps) if steps else 0.0
-    return 0.0
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 @dataclass
@@ -164,7 +94,7 @@ def run_jobs(
 
     Ctrl-C lets what runs save itself; a second one ends it at once.
     """
-    from intel_study.working import Until
+    from intel_study.watching import Until
 
     out.mkdir(parents=True, exist_ok=True)
     stop = out / f".stop-{os.getpid()}-{time.time_ns()}"
@@ -318,59 +248,6 @@ def _outcome(job: Job) -> str:
         if one.status == "failed"
     ]
     return failed[0] if failed else "measured"
-
-
-def spoken(seconds: float) -> str:
-    """A time in words.
-
-    >>> spoken(3.21), spoken(75), spoken(4000), spoken(90_000)
-    ('3.2 s', '1 min 15 s', '1 h 6 min', '25 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-    hours, minutes = int(seconds) // 3600, int(seconds) % 3600 // 60
-    return f"{hours} h {minutes} min" if hours < 10 else f"{round(seconds / 3600)} h"
-
-
-def gather(name: str, study: Study, jobs: Sequence[Job], seeds: Sequence[int], *, is_full: bool = False) -> Results:
-    """Everything that is known of a study now."""
-    cells: list[Cell] = []
-    missing: list[Missing] = []
-    specs: dict[str, dict[str, dict[str, Any]]] = {}
-    order = {problem: i for i, problem in enumerate(study.problem_names)}
-    arms = {arm: i for i, arm in enumerate(study.arms)}
-    for job in sorted(jobs, key=lambda job: (order[job.problem], arms[job.arm])):
-        specs.setdefault(job.problem, {})[job.arm] = job.spec
-        for seed in job.seeds:
-            if seed not in seeds:
-                continue
-            cell = read_cell(job.cell_path(seed))
-            if cell is None:
-                missing.append(Missing(problem=job.problem, arm=job.arm, seed=seed))
-            else:
-                cells.append(_named_anew(job, cell))
-    return Results(
-        name=name,
-        study=study,
-        is_full=is_full,
-        seeds=tuple(seeds),
-        cells=tuple(cells),
-        missing=tuple(missing),
-        specs=specs,
-    )
-
-
-def _named_anew(job: Job, cell: Cell) -> Cell:
-    """With the metrics of the study only, under the names that it gives them now."""
-    wanted = {
-        alias: one
-        for alias, text in job.metrics.items()
-        for one in cell.metrics.values()
-        if (one.metric, one.version) == (text, job.versions[alias])
-    }
-    return cell.model_copy(update={"metrics": wanted})
 
 
 def run_study(

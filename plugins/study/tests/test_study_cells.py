@@ -70,9 +70,10 @@ def test_numbers_do_not_depend_on_which_seeds_of_a_stack_were_asked_for(
 
 
 def test_runs_need_not_be_kept(study_with: Callable[..., Study], tmp_path: Path, trained: list[int]) -> None:
+    from intel_study.costs import Costs
     from intel_study.crews import Here
     from intel_study.planning import Planner
-    from intel_study.running import Costs, run_jobs
+    from intel_study.running import run_jobs
 
     study, out = study_with(seeds=1), tmp_path / "out"
     jobs = Planner(study, out).jobs(study.seeds, keep_runs=False)

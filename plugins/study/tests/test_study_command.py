@@ -84,9 +84,9 @@ def test_nothing_is_begun_that_does_not_fit_the_budget(
 def test_what_runs_at_the_end_of_the_budget_is_saved_and_goes_on(
     intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from intel_study import running
+    from intel_study import costs
 
-    monkeypatch.setattr(running.Costs, "left", lambda self, job, rough=True: 0.0)  # an estimate that is far too small
+    monkeypatch.setattr(costs.Costs, "left", lambda self, job, rough=True: 0.0)  # an estimate that is far too small
     base = {"data": "circle:n=300", "latent": 2, "steps": 10**6, "network": "mlp:hidden=[4]", "log_every": 10}
     path = file_with(base=base, arms={"plain": {}}, seeds=1)
     result = intel(path, "--out", tmp_path / "out", "--budget", "6s")

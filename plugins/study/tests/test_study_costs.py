@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from intel_study import Study
+from intel_study.costs import Costs, spoken
 from intel_study.jobs import Job
 from intel_study.planning import Planner
-from intel_study.running import Costs, spoken
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""What is known of a study now? Its cells, and those that are missing.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from intel_study.jobs import Job
+from intel_study.results import Cell, Missing, Results, read_cell
+
+if TYPE_CHECKING:
+    from intel_study.design import Study
+
+__all__ = ["gather"]
+
+
+def gather(name: str, study: Study, jobs: Sequence[Job], seeds: Sequence[int], *, is_full: bool = False) -> Results:
+    """Everything that is known of a study now."""
+    cells: list[Cell] = []
+    missing: list[Missing] = []
+    specs: dict[str, dict[str, dict[str, Any]]] = {}
+    order = {problem: i for i, problem in enumerate(study.problem_names)}
+    arms = {arm: i for i, arm in enumerate(study.arms)}
+    for job in sorted(jobs, key=lambda job: (order[job.problem], arms[job.arm])):
+        specs.setdefault(job.problem, {})[job.arm] = job.spec
+        for seed in job.seeds:
+            if seed not in seeds:
+                continue
+            cell = read_cell(job.cell_path(seed))
+            if cell is None:
+                missing.append(Missing(problem=job.problem, arm=job.arm, seed=seed))
+            else:
+                cells.append(_named_anew(job, cell))
+    return Results(
+        name=name,
+        study=study,
+        is_full=is_full,
+        seeds=tuple(seeds),
+        cells=tuple(cells),
+        missing=tuple(missing),
+        specs=specs,
+    )
+
+
+def _named_anew(job: Job, cell: Cell) -> Cell:
+    """With the metrics of the study only, under the names that it gives them now."""
+    wanted = {
+        alias: one
+        for alias, text in job.metrics.items()
+        for one in cell.metrics.values()
+        if (one.metric, one.version) == (text, job.versions[alias])
+    }
+    return cell.model_copy(update={"metrics": wanted})
