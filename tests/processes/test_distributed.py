@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -201,11 +201,9 @@ TRAIN = [
 ]
 
 
-def test_a_signal_to_one_process_saves_the_run_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "intel_cli", *TRAIN, "--steps", "1000000", "--evaluate-every", "50"]
-    command += ["--run-dir", "run", "--devices", "2"]
-    options: dict[str, Any] = {"cwd": tmp_path, "env": environment(), "text": True}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+def test_a_signal_to_one_process_saves_the_run_once(tmp_path: Path, forked: Callable[..., Any]) -> None:
+    more = ["--steps", "1000000", "--evaluate-every", "50", "--run-dir", "run", "--devices", "2"]
+    process = forked("-m", "intel_cli", *TRAIN, *more, cwd=tmp_path, env=environment())
     try:
         deadline = time.monotonic() + 60
         while not list((tmp_path / "run" / "checkpoints").glob("step-*")) and time.monotonic() < deadline:

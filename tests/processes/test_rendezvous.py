@@ -7,11 +7,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,12 +47,11 @@ LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
 
 @needs_gloo
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc")
-def test_two_devices_listen_on_loopback_only_and_leave_nothing(tmp_path: Path) -> None:
+def test_two_devices_listen_on_loopback_only_and_leave_nothing(tmp_path: Path, forked: Callable[..., Any]) -> None:
     pytest.importorskip("lightning_fabric")
     words = "train --data digits --device cpu --latent 2 --steps 1000000 --evaluate-every 50 --devices 2 --run-dir run"
-    command = [sys.executable, "-m", "intel_cli", *words.split()]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "GLOO_SOCKET_IFNAME": "eth0"}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    process = forked("-m", "intel_cli", *words.split(), cwd=tmp_path, env=environment)
     try:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("run/checkpoints/step-*")) and time.monotonic() < deadline:

@@ -21,21 +21,16 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and 
 # the slow imports. Moments are counted at each step, in the middle of each file, and before and after each rename; at
 # the one that was asked for (0: at none) the process says so and waits for its end.
 SERVER = """
-import os, signal, sys, warnings
+import os, signal, sys, tempfile, warnings
 from pathlib import Path
 
 import torch
-from intel_core import fit, hookimpl, make_dataset, resume
+from intel_core import fit, hookimpl, resume
 from intel_core.runs import checkpoint
-from intel_core.recipe.building import build_model
-from intel_core.recipe.runspec import make_run_spec
-from intel_core.fitting.arguments import prepare
-
-import intel_starts.fits
 
 x = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))
-warm = make_run_spec(mapping="cluster:k=2", data="memory:examples=80,shape=[3]", latent=2, device="cpu")
-build_model(prepare(warm, None, make_dataset("x", x))[0], (3,))  # imports what the children need, once
+with tempfile.TemporaryDirectory() as warm:  # imports what the children need, once
+    fit(mapping="cluster:k=2", data=x, run_dir=warm, device="cpu", latent=2, steps=4, start="kmeans:fits=1")
 plain_write, plain_rename, plain_replace = checkpoint.write_synced, Path.rename, Path.replace
 passed = moment = 0
 
