@@ -60,7 +60,7 @@ def test_the_examples_of_plugins_show_can_be_parsed(ok, with_rotten):
             parse_spec(row["kind"], entry["example"].split()[-1].removeprefix("kl="))
 
 
-STUDIES = '''
+GALLERIES = '''
 """A kind of component that this project does not know."""
 
 from typing import ClassVar
@@ -69,52 +69,55 @@ from intel_core.components.spec import ComponentSpec
 from pydantic import Field
 
 
-class StudySpec(ComponentSpec):
-    """What describes a study."""
+class GallerySpec(ComponentSpec):
+    """What describes a gallery."""
 
-    kind: ClassVar[str] = "studies"
+    kind: ClassVar[str] = "galleries"
 
 
-class PilotSpec(StudySpec):
-    """A small study."""
+class RoomSpec(GallerySpec):
+    """A small gallery."""
 
-    size: int = Field(8, ge=1, description="how many take part")
+    size: int = Field(8, ge=1, description="how many rooms")
 '''
 
 
 @pytest.fixture
-def studies(site):
-    entries = {"intelvae.kinds": {"studies": "studies:StudySpec"}, "intelvae.studies": {"pilot": "studies:PilotSpec"}}
-    site.add_dist("intel-studies", entry_points=entries, modules={"studies.py": STUDIES})
+def galleries(site):
+    entries = {
+        "intelvae.kinds": {"galleries": "galleries:GallerySpec"},
+        "intelvae.galleries": {"room": "galleries:RoomSpec"},
+    }
+    site.add_dist("intel-galleries", entry_points=entries, modules={"galleries.py": GALLERIES})
 
 
-def test_the_kinds_themselves_are_listed(ok, studies):
+def test_the_kinds_themselves_are_listed(ok, galleries):
     rows = {row["name"]: row for row in json.loads(ok("plugins", "list", "kinds", "--json").stdout)}
-    assert {"mappings", "metrics", "studies"} <= set(rows)
+    assert {"mappings", "metrics", "galleries"} <= set(rows)
     assert {row["status"] for row in rows.values()} == {"OK"}
-    assert rows["studies"]["summary"] == "What describes a study."
+    assert rows["galleries"]["summary"] == "What describes a gallery."
 
 
-def test_a_kind_that_another_distribution_adds_is_like_any_other(ok, call, studies):
-    for kind in ("studies", "study"):
+def test_a_kind_that_another_distribution_adds_is_like_any_other(ok, call, galleries):
+    for kind in ("galleries", "gallery"):
         (row,) = json.loads(ok("plugins", "list", kind, "--json").stdout)
-        assert (row["kind"], row["name"], row["summary"]) == ("studies", "pilot", "A small study.")
-        assert json.loads(ok("schema", kind, "pilot").stdout)["properties"]["size"]["minimum"] == 1
-    text = ok("plugins", "show", "pilot").stdout
-    assert text.startswith("pilot  (study)\n")
-    assert text.endswith("Example: pilot:size=8\n")
-    assert "name the study as well" in call("schema", "study").stderr
-    assert "studies" in " ".join(ok("plugins", "list", "--help").stdout.split())
-    assert "study" in " ".join(ok("schema", "--help").stdout.split())
+        assert (row["kind"], row["name"], row["summary"]) == ("galleries", "room", "A small gallery.")
+        assert json.loads(ok("schema", kind, "room").stdout)["properties"]["size"]["minimum"] == 1
+    text = ok("plugins", "show", "room").stdout
+    assert text.startswith("room  (gallery)\n")
+    assert text.endswith("Example: room:size=8\n")
+    assert "name the gallery as well" in call("schema", "gallery").stderr
+    assert "galleries" in " ".join(ok("plugins", "list", "--help").stdout.split())
+    assert "gallery" in " ".join(ok("schema", "--help").stdout.split())
     assert "no schema is called 'commands'" in call("schema", "commands").stderr
 
 
 @pytest.mark.parametrize(
-    "words", [["plugins", "list"], ["plugins", "show", "pilot", "--kind"], ["schema"]], ids=" ".join
+    "words", [["plugins", "list"], ["plugins", "show", "room", "--kind"], ["schema"]], ids=" ".join
 )
-def test_kinds_are_completed(studies, words):
+def test_kinds_are_completed(galleries, words):
     from click.shell_completion import BashComplete
     from intel_cli.main import intel
 
-    items = BashComplete(intel, {}, "intel", "_INTEL_COMPLETE").get_completions(words, "stu")
-    assert [item.value for item in items] == ["studies"]
+    items = BashComplete(intel, {}, "intel", "_INTEL_COMPLETE").get_completions(words, "gal")
+    assert [item.value for item in items] == ["galleries"]
