@@ -1,7 +1,7 @@
 """Help, versions and completion import next to nothing, so that they answer at once."""
 
-import subprocess
 import re
+import subprocess
 import sys
 
 import pytest
