@@ -115,7 +115,7 @@ class DenseNetwork:
 
     def __init__(self, network: nn.Module, layers: list[_Layer], *, flattens: bool, shape: tuple[int, ...]) -> None:
         self._layers, self._flattens, self._shape = layers, flattens, shape
-        self._modules = list(network.modules())
+        self._modules, self._classes = list(network.modules()), [type(module) for module in network.modules()]
         self._sized_for: tuple[int, torch.dtype] | None = None
         self._gradients: list[tuple[Tensor, Tensor]] = []
         self._values: list[tuple[Tensor, Tensor]] = []
@@ -150,11 +150,19 @@ class DenseNetwork:
             return None
         return cls(network, layers, flattens=flattens, shape=shape)
 
-    def is_watched(self) -> bool:
-        """Whether somebody has hooked into a layer, who would not be called."""
-        return any(
-            module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-            for module in self._modules
+    def stands_for(self, network: nn.Module) -> bool:
+        """Whether it still computes what a network does: none of its layers is another one, or hooked into."""
+        modules = list(network.modules())
+        return (
+            modules == self._modules
+            and [type(module) for module in modules] == self._classes
+            and not any(
+                module._forward_hooks
+                or module._forward_pre_hooks
+                or module._backward_hooks
+                or module._backward_pre_hooks
+                for module in modules
+            )
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def differentiated(objective: Objective, model: InteLVAE) -> Objective:
     encoder, decoder = DenseNetwork.of(model.encoder), DenseNetwork.of(model.decoder)
     if encoder is None or decoder is None:
         return objective
-    return DenseELBO(objective.beta, encoder, decoder, _differentiated_kl(model))
+    return DenseELBO(objective.beta, model, encoder, decoder)
 
 
 _DifferentiatedKL = Callable[[DiagonalGaussian, Tensor, float], Differentiated | None]
@@ -63,19 +63,20 @@ class DenseELBO(ELBO):
 
     Args:
         beta: as of `ELBO`.
-        encoder: the model's encoder by hand.
-        decoder: the model's decoder by hand.
-        kl: the KL term by hand; None where it is left to autograd.
+        model: the model.
+        encoder: its encoder by hand.
+        decoder: its decoder by hand.
     """
 
-    def __init__(self, beta: float, encoder: DenseNetwork, decoder: DenseNetwork, kl: _DifferentiatedKL | None) -> None:
+    def __init__(self, beta: float, model: InteLVAE, encoder: DenseNetwork, decoder: DenseNetwork) -> None:
         super().__init__(beta)
-        self._encoder, self._decoder, self._kl = encoder, decoder, kl
+        self._encoder, self._decoder, self._latent = encoder, decoder, (model.family, model.prior)
+        self._kl = _differentiated_kl(model)  # by hand; None where it is left to autograd
 
     @torch.no_grad()
     def differentiate(self, model: InteLVAE, x: Tensor, noise: Tensor, weights: Dictionary[str, float]) -> Terms:
         """The terms, as of a call, and the gradient of the loss in ``grad`` of all parameters, where none was."""
-        if self._is_watched(model):
+        if not self._applies(model):
             with torch.enable_grad():
                 terms = self(model, x, noise, weights)
             torch.autograd.backward(terms.loss)
@@ -114,10 +115,16 @@ class DenseELBO(ELBO):
             loss = loss + factors[name] * term
         return Terms(loss, log_likelihood, kl, {**regularisers, **others}, posterior)
 
-    def _is_watched(self, model: InteLVAE) -> bool:
-        """Whether somebody watches a part, or has put another in its place, who must not be passed over."""
-        watched = self._encoder.is_watched() or self._decoder.is_watched()
-        return watched or bool(model.calls) or "map" in vars(model) or not model.training
+    def _applies(self, model: InteLVAE) -> bool:
+        """Whether nobody watches a part, or has put another in its place, who would be passed over."""
+        return (
+            model.training
+            and not model.calls
+            and "map" not in vars(model)
+            and (model.family, model.prior) == self._latent
+            and self._encoder.stands_for(model.encoder)
+            and self._decoder.stands_for(model.decoder)
+        )
 
     def _decoded(self, likelihood: Likelihood, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """``E_q log p(x|z)`` at z, and the gradient of its negative with respect to z; the decoder gets its own."""

@@ -108,13 +108,21 @@ def test_other_networks_are_left_to_autograd(net: nn.Module) -> None:
     assert DenseNetwork.of(net) is None
 
 
-def test_a_hook_on_any_layer_is_seen() -> None:
+def test_hooks_and_other_layers_are_seen() -> None:
     net = mlp_encoder((3,), (4,), 2, "relu")
     by_hand = DenseNetwork.of(net)
     assert by_hand is not None
-    assert not by_hand.is_watched()
+    assert by_hand.stands_for(net)
+    assert not by_hand.stands_for(mlp_encoder((3,), (4,), 2, "relu"))
     for register in (nn.Module.register_forward_hook, nn.Module.register_full_backward_hook):
         handle = register(net[1], lambda *_: None)
-        assert by_hand.is_watched()
+        assert not by_hand.stands_for(net)
         handle.remove()
-        assert not by_hand.is_watched()
+        assert by_hand.stands_for(net)
+    parametrizations.weight_norm(net[0])
+    assert not by_hand.stands_for(net)
+    net = mlp_encoder((3,), (4,), 2, "relu")
+    by_hand = DenseNetwork.of(net)
+    assert by_hand is not None
+    net[1] = nn.Tanh()
+    assert not by_hand.stands_for(net)

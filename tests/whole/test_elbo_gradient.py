@@ -146,9 +146,24 @@ def test_who_watches_a_layer_is_called() -> None:
     next(trainer.model.decoder.children()).register_forward_hook(
         lambda module, given, out: seen.append(tuple(out.shape))
     )
-    x, noise = (value.double() for value in trainer.draw())
-    trainer.take_step(x, noise)
+    trainer.take_step(*(value.double() for value in trainer.draw()))
     assert seen == [(16, 7)]
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder", "prior", "family", "map", "calls"])
+def test_parts_that_were_exchanged_after_the_start_are_used(part: str) -> None:
+    trainer, other = (trainer_of(data(), mapping="identity", seed=seed) for seed in (0, 1))
+    model = trainer.model
+    if part == "map":
+        model.map = lambda y: (3 * y, {})  # type: ignore[method-assign]
+    elif part == "calls":
+        model.calls = {"decoder": lambda z: 2 * other.model.decoder(z)}
+    else:
+        own = trainer_of(data(), mapping="identity", prior="mog:k=2", posterior="full", seed=1).model
+        setattr(model, part, getattr(other.model if part in ("encoder", "decoder") else own, part))
+    if part == "family":
+        model.encoder = own.encoder
+    require_same(trainer)
 
 
 class _ByAutograd:
