@@ -115,7 +115,8 @@ class DenseNetwork:
 
     def __init__(self, network: nn.Module, layers: list[_Layer], *, flattens: bool, shape: tuple[int, ...]) -> None:
         self._layers, self._flattens, self._shape = layers, flattens, shape
-        self._modules, self._classes = list(network.modules()), [type(module) for module in network.modules()]
+        self._modules: list[Any] = [network, *network._modules.values()]
+        self._classes = [type(module) for module in self._modules]
         self._sized_for: tuple[int, torch.dtype] | None = None
         self._gradients: list[tuple[Tensor, Tensor]] = []
         self._values: list[tuple[Tensor, Tensor]] = []
@@ -152,18 +153,18 @@ class DenseNetwork:
 
     def stands_for(self, network: nn.Module) -> bool:
         """Whether it still computes what a network does: none of its layers is another one, or hooked into."""
-        modules = list(network.modules())
-        return (
-            modules == self._modules
-            and [type(module) for module in modules] == self._classes
-            and not any(
+        modules = [network, *network._modules.values()]
+        if modules != self._modules or [type(module) for module in modules] != self._classes:
+            return False
+        for module in self._modules:
+            if (
                 module._forward_hooks
                 or module._forward_pre_hooks
                 or module._backward_hooks
                 or module._backward_pre_hooks
-                for module in modules
-            )
-        )
+            ):
+                return False
+        return True
 
     def forward(self, x: Tensor) -> Tensor:
         """The output, in memory of its own; call it, and `backward`, without autograd."""
