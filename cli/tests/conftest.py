@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -247,20 +248,13 @@ def refused(here: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def start(toys: Path, here: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Starts the command in a process of its own."""
+def start(toys: Path, here: Path, forked: Callable[..., Any]) -> Callable[..., Any]:
+    """Starts the command in a process of its own, which has torch in it already."""
 
     path = os.pathsep.join([str(toys), *filter(None, [os.environ.get("PYTHONPATH")])])
 
-    def begin(*args: str, **env: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "intel_cli.main", *args],
-            cwd=here,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def begin(*args: str, **env: str) -> Any:
+        return forked("-m", "intel_cli", *args, cwd=here, env={**os.environ, "PYTHONPATH": path, **env})
 
     return begin
 

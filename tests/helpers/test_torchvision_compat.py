@@ -1,18 +1,22 @@
 """Can torchvision be imported beside any build of torch, and is a complete one left alone?"""
 
-import subprocess
-import sys
-
 import pytest
 
 
-def run(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+@pytest.fixture
+def run(forked, tmp_path):
+    """What a process prints that has torch but not torchvision."""
+
+    def of(code):
+        process = forked("-c", f"import sys; assert 'torchvision' not in sys.modules; {code}", cwd=tmp_path)
+        printed, errors = process.communicate()
+        assert process.returncode == 0, errors
+        return printed.strip()
+
+    return of
 
 
-def test_data_sets_and_transforms_can_be_imported():
+def test_data_sets_and_transforms_can_be_imported(run):
     code = (
         "from intel_core.helpers.torchvision_compat import import_with_torchvision as get; "
         "print(get('torchvision.datasets').MNIST.__name__, get('torchvision.transforms').Resize(4).size)"
@@ -20,7 +24,7 @@ def test_data_sets_and_transforms_can_be_imported():
     assert run(code) == "MNIST 4"
 
 
-def test_it_also_works_after_somebody_declared_the_operators():
+def test_it_also_works_after_somebody_declared_the_operators(run):
     code = (
         "import torch; lib = torch.library.Library('torchvision', 'FRAGMENT')\n"
         "for op in ('nms', 'qnms'):\n"
@@ -33,7 +37,7 @@ def test_it_also_works_after_somebody_declared_the_operators():
     assert run(code) == "0"
 
 
-def test_a_torchvision_that_is_already_imported_is_left_alone():
+def test_a_torchvision_that_is_already_imported_is_left_alone(run):
     code = (
         "import sys, types; sys.modules['torchvision'] = types.ModuleType('torchvision')\n"
         "from intel_core.helpers import torchvision_compat as compat\n"
@@ -42,7 +46,7 @@ def test_a_torchvision_that_is_already_imported_is_left_alone():
     assert run(code) == "0"
 
 
-def test_without_torchvision_the_error_is_pythons_own():
+def test_without_torchvision_the_error_is_pythons_own(run):
     code = (
         "import sys; sys.modules['torchvision'] = None\n"
         "from intel_core.helpers.torchvision_compat import import_with_torchvision\n"

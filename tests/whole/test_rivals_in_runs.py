@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import runpy
-import subprocess
-import sys
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def test_replicates_are_the_runs_of_their_seeds(name: str, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def runs(tmp_path_factory: pytest.TempPathFactory, forked: Callable[..., Any]) -> Iterator[Path]:
     """A folder with every run by one process, in ``one``, and by two, in ``two``."""
     pytest.importorskip("lightning_fabric")
     if not torch.distributed.is_gloo_available():
@@ -90,11 +89,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("one", "two"):
         (folder / name).mkdir()
     MADE["make"](folder / "one", ALONE)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT, folder]
-    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
-    env = {key: value for key, value in os.environ.items() if key not in ours}
-    done = subprocess.run(list(map(str, command)), env=env, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = []
+    for rank in ("0", "1"):  # what torchrun sets
+        env = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "NODE_RANK": "0", "WORLD_SIZE": "2"}
+        env |= {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        both.append(forked(str(SCRIPT), str(folder), cwd=folder, env=os.environ | env))
+    told = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
     yield folder
     plugins.registered.clear()
     plugins.registered.update(before)

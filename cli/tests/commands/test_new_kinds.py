@@ -40,8 +40,11 @@ def test_it_is_listed_and_light(project, kind, installed, python):
 
 
 @each_kind
-def test_its_own_tests_pass(project, kind, installed, python):
-    last = python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", env=installed).strip().splitlines()[-1]
+def test_its_own_tests_pass(project, kind, installed, forked):
+    process = forked("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project, env=installed)
+    printed, errors = process.communicate()
+    assert process.returncode == 0, printed + errors
+    last = printed.strip().splitlines()[-1]
     assert " passed" in last
     assert "failed" not in last
 

@@ -61,7 +61,7 @@ def test_a_run_without_clusters_has_no_start_by_default(ok, here):
 
 
 def test_a_resumed_run_keeps_what_the_start_found_and_does_not_tell_it_again(start, ok, here):
-    words = (*HALVES, "--steps", "3000", "--log-every", "5", "--save-every", "10", "--start", "kmeans:after=0.01")
+    words = (*HALVES, "--steps", "1500", "--log-every", "5", "--save-every", "10", "--start", "kmeans:after=0.02")
     begun = start(*words, "--network", "mlp:hidden=[8]", "--run-dir", "run", "--no-pictures")
     assert any(line.startswith("Start: ") for line in iter(begun.stderr.readline, ""))
     begun.send_signal(2)
@@ -70,7 +70,7 @@ def test_a_resumed_run_keeps_what_the_start_found_and_does_not_tell_it_again(sta
     assert before["step"] == 30
     told = ok("train", "--resume", "run", "--no-pictures")
     assert "Start: " not in told.stderr
-    assert "Start: kmeans:after=0.01, after 30 steps: 2 clusters" in told.stdout
+    assert "Start: kmeans:after=0.02, after 30 steps: 2 clusters" in told.stdout
     assert found_in(here / "run") == before
 
 

@@ -62,13 +62,14 @@ def test_on_a_line_the_density_integrates_to_one_and_draws_follow_it(text):
 @pytest.mark.parametrize("text", PLANE)
 def test_in_a_plane_the_density_integrates_to_one_and_has_the_means_of_draws(text):
     prior = built(text, 2)
-    y = torch.linspace(-15, 15, 1201, dtype=torch.float64)
+    y = torch.linspace(-15, 15, 601, dtype=torch.float64)
     grid = torch.cartesian_prod(y, y)
-    mass = prior.log_prob(grid).exp() * float(y[1] - y[0]) ** 2
+    mass = torch.cat([prior.log_prob(rows) for rows in grid.split(20_000)]).exp() * float(y[1] - y[0]) ** 2
     assert float(mass.sum()) == pytest.approx(1, abs=2e-3)
     # Characteristic functions see the shape, which the mass alone does not.
     waves = torch.tensor([[0.5, 0.0], [0.0, 0.7], [1.0, 1.0], [-1.0, 1.5], [2.0, -0.5]], dtype=torch.float64)
-    expected = torch.exp(1j * (grid @ waves.T)).T @ mass.to(torch.complex128)
+    first, second = (torch.exp(1j * wave[:, None] * y) for wave in waves.T)
+    expected = torch.einsum("wi,ij,wj->w", first, mass.reshape(601, 601).to(torch.complex128), second)
     found = torch.exp(1j * (draws(prior, 40_000) @ waves.T)).mean(0)
     assert float((found - expected).abs().max()) < 5 / math.sqrt(40_000) + 2e-3
 
