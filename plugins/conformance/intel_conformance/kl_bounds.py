@@ -103,8 +103,8 @@ def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0) 
         raise ValueError(f"at least 4 rows of each sample are needed, not {n}")
     _check_alpha(alpha)
     fit = min(n // 2, _FIT_ROWS)  # the same rows of both, in case row i of q depends on row i of p
-    critic = _fit_critic(q[:fit], p[:fit], seed)
-    clip = min(_CLIP, float(torch.quantile(critic(torch.cat([q[:fit], p[:fit]])).abs(), 0.999)))
+    critic, on_first = _fit_critic(q[:fit], p[:fit], seed)
+    clip = min(_CLIP, float(torch.quantile(on_first.abs(), 0.999)))
     on_q = critic(q[fit:]).clamp(-clip, clip)
     # Subtracting 1 does not change a deviation, and keeps a mean near 1 precise.
     on_p = torch.expm1(critic(p[fit:]).clamp(-clip, clip))
@@ -137,8 +137,11 @@ def _deviation(values: Tensor, width: float, delta: float) -> float:
     return math.sqrt(2 * float(values.var()) * log_term / n) + 7 * width * log_term / (3 * (n - 1))
 
 
-def _fit_critic(q: Tensor, p: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
-    """``(n, d) -> (n,)``: the log-odds that a row is of `q` rather than of `p`, which estimate ``log dQ/dP``."""
+def _fit_critic(q: Tensor, p: Tensor, seed: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """``(n, d) -> (n,)``: the log-odds that a row is of `q` rather than of `p`, which estimate ``log dQ/dP``.
+
+    And what it gives for the rows that it was fitted to.
+    """
     both = torch.cat([q, p])
     generator = torch.Generator().manual_seed(stream(seed, "theorem1/critic"))
 
@@ -161,14 +164,14 @@ def _fit_critic(q: Tensor, p: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
     middle, spread = design.mean(0), design.std(0)
     # A feature that is constant here gets no weight; dividing by its tiny spread would amplify noise.
     factor = torch.where(spread > 1e-9, 1 / spread.clamp(min=1e-9), 0.0)
-    design = design.sub_(middle).mul_(factor)
-    intercept, weights = _logistic_regression(design, len(q))
+    design = design.sub_(middle)
+    intercept, weights = _logistic_regression(design * factor, len(q))
     weights = weights * factor
 
     def critic(z: Tensor) -> Tensor:
-        return torch.cat([(features(rows) - middle) @ weights + intercept for rows in torch.split(z, _ROWS)])
+        return torch.cat([features(rows).sub_(middle) @ weights + intercept for rows in torch.split(z, _ROWS)])
 
-    return critic
+    return critic, torch.cat([rows @ weights + intercept for rows in torch.split(design, _ROWS)])
 
 
 def _location_and_scale(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,13 +200,14 @@ def _logistic_regression(design: Tensor, positives: int) -> tuple[Tensor, Tensor
         fit = torch.nn.functional.softplus(odds) - target * odds
         return float(fit.mean() + 0.5 * ridge * weights.square().sum())
 
+    weighted = torch.empty_like(design)
     weights = torch.zeros(width, dtype=torch.float64)
     odds = torch.zeros(n, dtype=torch.float64)
     loss = loss_at(weights, odds)
     for _ in range(_NEWTON_STEPS):
         probability = torch.sigmoid(odds)
         gradient = design.T @ (probability - target) / n + ridge * weights
-        curvature = (design * (probability * (1 - probability)).unsqueeze(1)).T @ design / n
+        curvature = torch.mul(design, (probability * (1 - probability)).unsqueeze(1), out=weighted).T @ design / n
         step = torch.linalg.solve(curvature + ridge * torch.eye(width, dtype=torch.float64), gradient)
         if float(gradient @ step) < 1e-8:
             break

@@ -23,7 +23,8 @@ _FILLED = 7.0
 
 def _dense_part(z: Tensor, trimmed: float) -> Tensor:
     """All points but a share of them, those in the sparsest places."""
-    some = [torch.cdist(rows, z).kthvalue(min(_NEIGHBOUR, len(z)), dim=1).values for rows in torch.split(z, _ROWS)]
+    k = min(_NEIGHBOUR, len(z))
+    some = [torch.cdist(rows, z).topk(k, dim=1, largest=False).values[:, -1] for rows in torch.split(z, _ROWS)]
     nearest = torch.cat(some)
     return z[nearest.argsort()[: int(len(z) * (1 - trimmed))]]
 
@@ -104,21 +105,22 @@ def _root(parent: list[int], i: int) -> int:
 
 def _spanning_tree(z: Tensor) -> tuple[Tensor, list[tuple[int, int]]]:
     """The lengths and the ends of the edges of a minimum spanning tree, by Prim's algorithm."""
-    n = len(z)
-    distance = torch.linalg.vector_norm(z - z[0], dim=-1)
-    source = torch.zeros(n, dtype=torch.long)
-    free = torch.ones(n, dtype=torch.bool)
-    free[0] = False
+    number, points = torch.arange(1, len(z)), z[1:].clone()  # the rest, or soon some more
+    distance = torch.linalg.vector_norm(points - z[0], dim=-1)
+    source = torch.zeros_like(number)
     lengths, ends = [], []
-    for _ in range(n - 1):
-        i = int(torch.where(free, distance, torch.inf).argmin())
+    for _ in range(len(z) - 1):
+        i = int(distance.argmin())
+        new = int(number[i])
         lengths.append(float(distance[i]))
-        ends.append((int(source[i]), i))
-        free[i] = False
-        to_i = torch.linalg.vector_norm(z - z[i], dim=-1)
-        nearer = to_i < distance
-        distance = torch.where(nearer, to_i, distance)
-        source = torch.where(nearer, i, source)
+        ends.append((int(source[i]), new))
+        points[i] = distance[i] = torch.inf  # infinitely far from every other point, and never nearer
+        to_new = torch.linalg.vector_norm(points - z[new], dim=-1)
+        source = torch.where(to_new < distance, new, source)
+        distance = torch.minimum(to_new, distance)
+        if 2 * (len(z) - 1 - len(lengths)) < len(number):
+            free = distance < torch.inf
+            number, points, distance, source = number[free], points[free], distance[free], source[free]
     return torch.tensor(lengths, dtype=torch.float64), ends
 
 

@@ -119,11 +119,16 @@ def gaussians_inside(y: Tensor, log_p: Tensor, generator: torch.Generator) -> li
 def _most_even(places: list[tuple[Tensor, Tensor]], y: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor] | None:
     """The mean and the Cholesky factor with the most even ratios, of places as they are and narrower."""
     options = []
+    d = y.shape[1]
     for mean, covariance in places:
-        for factor in _NARROWER:
-            root, failed = torch.linalg.cholesky_ex(factor * covariance)
-            if not int(failed):
-                options.append((_effective(_ratio(y, log_p, mean, root)[1]), (mean, root)))
+        root, failed = torch.linalg.cholesky_ex(covariance)
+        if int(failed):
+            continue
+        squares = torch.linalg.solve_triangular(root, (y - mean).T, upper=False).square().sum(0)
+        log_p_and_size = log_p + root.diagonal().log().sum() + 0.5 * d * math.log(2 * math.pi)
+        for factor in _NARROWER:  # as `_ratio` with the covariance times the factor
+            ratio = (-0.5 / factor * squares - (log_p_and_size + 0.5 * d * math.log(factor))).exp()
+            options.append((_effective(ratio), (mean, math.sqrt(factor) * root)))
     effective, best = max(options, key=lambda option: option[0], default=(0.0, None))
     return best if effective > 0 else None
 
@@ -165,7 +170,7 @@ def _spread(rows: Tensor) -> tuple[Tensor, Tensor] | None:
 def _starts(rows: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Places to look at: where draws are densest, and any."""
     some = rows[:2000]
-    radius = torch.cdist(some, some).kthvalue(min(20, len(some))).values
+    radius = torch.cdist(some, some).topk(min(20, len(some)), largest=False).values[:, -1]
     anywhere = torch.randperm(len(some), generator=generator)[: _STARTS - 2]
     return list(some[torch.cat([radius.argsort()[[0, len(some) // 10]], anywhere])])
 
