@@ -16,7 +16,7 @@ from intel_study.claims import Verdict, verdicts
 from intel_study.design import Claim, Column
 from intel_study.figures import draw
 from intel_study.results import Results
-from intel_study.summary import Entry, Row, Table, notes, shown, tables
+from intel_study.summary import Entry, Row, Table, described, notes, shown, tables
 
 __all__ = ["as_html", "as_latex", "as_markdown", "claims_as_markdown", "write_pages"]
 
@@ -113,8 +113,7 @@ def claims_as_markdown(results: Results) -> str:
 
 def _verdict(claim: Claim, verdict: Verdict, results: Results) -> tuple[str, str]:
     """What was found, and the verdict with its reason, as texts."""
-    column = next(t for t in tables(results)).columns.get(claim.number) or results.study.column(claim.number)
-    column = column.model_copy(update={"label": column.label or claim.number})
+    column = described(results, claim.number)
     if verdict.arm is None:
         return "–", f"**{verdict.outcome}**: {verdict.why}"
     mine = shown(column, *verdict.arm[:2])

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from intel_core import files
 from intel_core.components.wording import describe_errors
 from intel_core.errors import RunError
+from intel_core.evaluation.matching import unordered_names
 from intel_core.evaluation.measurement import Number
 from intel_study.design import TRAINING, Study
 
@@ -23,6 +24,8 @@ __all__ = ["Cell", "MeasuredBy", "Results", "read_cell", "write_cell"]
 
 FORMAT = 1
 _MOST_BYTES = 2**28
+_SAID = ("unit", "better", "about", "unordered")
+"""What a metric says of a number, the same in every cell."""
 _TRAINED: dict[str, dict[str, Any]] = {
     "elbo": {"unit": "nats per example", "better": "higher", "about": "evidence lower bound on test data"},
     "log_likelihood": {"unit": "nats per example", "about": "E log p(x|z) on test data"},
@@ -172,7 +175,14 @@ class Results(_Kept):
         if self.study.numbers:
             return list(self.study.numbers)
         measured = [name for cell in self.cells for name in cell.names() if name.partition(".")[0] in cell.metrics]
-        return list(dict.fromkeys(["elbo", *measured]))
+        return [name for name in dict.fromkeys(["elbo", *measured]) if not self.is_unordered(name)]
+
+    def is_unordered(self, column: str) -> bool:
+        """Whether a column is of one of several things without an order, such as clusters, numbered anew by each seed."""
+        head, _, name = self.study.column(column).of.partition(".")
+        measured = (cell.metrics[head].numbers for cell in self.cells if head in cell.metrics)
+        first = next((numbers for numbers in measured if name in numbers), None)
+        return first is not None and name in unordered_names(first)
 
     def as_json(self) -> dict[str, Any]:
         """What ``study.json`` holds; protocols and settings that cells share are written once."""
@@ -182,6 +192,9 @@ class Results(_Kept):
             content = cell.model_dump(mode="json", exclude={"format"}, exclude_defaults=True)
             for measured in content.get("metrics", {}).values():
                 measured["protocol"] = _kept_once(protocols, measured.get("protocol", {}))
+                for number in measured.get("numbers", {}).values():
+                    said = {name: number.pop(name) for name in _SAID if name in number}
+                    number["is"] = _kept_once(protocols, said)
             for shared in ("versions", "machine"):
                 content[shared] = _kept_once(protocols, content.get(shared, {}))
             cells.append(content)
@@ -199,7 +212,15 @@ class Results(_Kept):
 
     def write(self, path: Path) -> None:
         """Keep everything in one file."""
-        files.write_text(path, json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        content = self.as_json()
+        lines = []
+        for key, value in content.items():
+            if key in ("cells", "missing") and value:
+                rows = ",\n".join(_compact(row) for row in value)
+                lines.append(f'"{key}": [\n{rows}\n]')
+            else:
+                lines.append(f'"{key}": {_compact(value)}')
+        files.write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
     @classmethod
     def read(cls, path: Path) -> Results:
@@ -224,6 +245,8 @@ class Results(_Kept):
             for cell in content["cells"]:
                 for measured in cell.get("metrics", {}).values():
                     measured["protocol"] = shared.get(measured.get("protocol"), {})
+                    for number in measured.get("numbers", {}).values():
+                        number.update(shared.get(number.pop("is", ""), {}))
                 for name in ("versions", "machine"):
                     cell[name] = shared.get(cell.get(name), {})
             return cls.model_validate(content)
@@ -231,6 +254,10 @@ class Results(_Kept):
             raise RunError(f"{path} is damaged: {describe_errors(error)}") from None
         except (AttributeError, TypeError) as error:
             raise RunError(f"{path} is damaged: {error}") from None
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _kept_once(kept: dict[str, JsonValue], value: Any) -> str:

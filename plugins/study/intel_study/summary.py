@@ -13,7 +13,7 @@ from intel_core.evaluation.statistics import Difference, holm, welch
 from intel_study.design import Column
 from intel_study.results import Results
 
-__all__ = ["Entry", "Row", "Table", "beside", "decimals", "notes", "shown", "tables"]
+__all__ = ["Entry", "Row", "Table", "beside", "decimals", "described", "notes", "shown", "tables"]
 
 Mark = Literal["", "better", "worse", "differs"]
 
@@ -74,7 +74,7 @@ def tables(results: Results) -> list[Table]:
 
 def _table(results: Results, problem: str) -> Table:
     study = results.study
-    columns = {name: _described(results, name) for name in results.columns()}
+    columns = {name: described(results, name) for name in results.columns()}
     values = {
         arm: {
             name: {seed: number.value for seed, number in results.values(problem, arm, name).items()}
@@ -86,7 +86,7 @@ def _table(results: Results, problem: str) -> Table:
     tested: dict[tuple[str, str], Difference] = {}
     for arm in values if reference is not None else ():
         for name in columns:
-            if arm != study.reference and reference is not None:
+            if arm != study.reference and reference is not None and not results.is_unordered(name):
                 found = welch(list(reference[name].values()), list(values[arm][name].values()))
                 if found is not None:
                     tested[arm, name] = found
@@ -112,7 +112,7 @@ def _table(results: Results, problem: str) -> Table:
     return Table(problem, columns, rows, len(tested))
 
 
-def _described(results: Results, name: str) -> Column:
+def described(results: Results, name: str) -> Column:
     """A column with what the numbers themselves say of their unit and better direction."""
     column = results.study.column(name)
     first = next((n for cell in results.cells if (n := cell.number(column.of)) is not None), None)
@@ -182,7 +182,11 @@ def notes(results: Results) -> list[str]:
         f"{alias} is {status} for {', '.join(places)}: {reason}"
         for (alias, status, reason), places in by_reason.items()
     ]
-    found += beside(results)
+    found += beside(results) if study.numbers else []
+    for name in results.columns():
+        if results.is_unordered(name):
+            label = study.column(name).label or name
+            found.append(f"{label} is numbered anew by every seed: its mean says little, and it is not tested.")
     names = {name for cell in results.cells for name in cell.names()}
     if results.cells and any(cell.status == "measured" for cell in results.cells):
         from intel_core.errors import did_you_mean
@@ -206,7 +210,7 @@ def beside(results: Results) -> list[str]:
                 found.setdefault((name, what), []).append(value)
     said = []
     for (name, what), values in found.items():
-        column = _described(results, name)
+        column = described(results, name)
         low, high = min(values), max(values)
         digits = decimals(column, None, high)
         ends = list(dict.fromkeys(f"{end:.{digits}f}" for end in (low, high)))

@@ -82,3 +82,28 @@ def test_cells_without_numbers_are_told(study_with: Callable[..., Study]) -> Non
     said = notes(results.model_copy(update={"cells": (*results.cells, lost)}))
     assert "plain, seed 9: diverged: loss is not finite" in said
     assert any("No run has a number 'kl_y'" in note for note in said)
+
+
+def test_single_clusters_are_neither_columns_by_themselves_nor_tested(study_with: Callable[..., Study]) -> None:
+    from intel_study.results import MeasuredBy
+
+    from intel_core import Number
+
+    cells = []
+    for place, arm in enumerate(("plain", "ring")):
+        for seed in range(3):
+            numbers = {
+                name: Number(value=place + seed / 100)
+                for name in ("data in cluster 0", "data in cluster 1", "nmi", "at 10")
+            }
+            measured = MeasuredBy(metric="clusters", version="1", status="measured", numbers=numbers)
+            cell = Cell(problem="", arm=arm, seed=seed, digest="d", data="x", status="measured")
+            cells.append(cell.model_copy(update={"metrics": {"clusters": measured}}))
+    study = study_with(metrics=["clusters"])
+    results = Results(name="n", study=study, seeds=(0, 1, 2), cells=tuple(cells))
+    assert results.columns() == ["elbo", "clusters.nmi", "clusters.at 10"]
+    asked = study_with(metrics=["clusters"], numbers={"clusters.data in cluster 0": None, "clusters.nmi": None})
+    results = results.model_copy(update={"study": asked})
+    (table,) = tables(results)
+    assert table.tests == 1
+    assert any("numbered anew by every seed" in note for note in notes(results))
