@@ -112,6 +112,14 @@ def test_a_kind_that_another_distribution_adds_is_like_any_other(ok, call, galle
     assert "no schema is called 'commands'" in call("schema", "commands").stderr
 
 
+def test_a_kind_whose_components_name_files_has_a_schema_of_its_own(site, ok):
+    said = '\n    @classmethod\n    def file_schema(cls):\n        return {"title": "Gallery"}\n'
+    source = GALLERIES.replace('"galleries"\n', '"galleries"\n' + said, 1)
+    entries = {"intelvae.kinds": {"galleries": "galleries:GallerySpec"}}
+    site.add_dist("intel-galleries", entry_points=entries, modules={"galleries.py": source})
+    assert json.loads(ok("schema", "gallery").stdout)["title"] == "Gallery"
+
+
 @pytest.mark.parametrize(
     "words", [["plugins", "list"], ["plugins", "show", "room", "--kind"], ["schema"]], ids=" ".join
 )

@@ -95,6 +95,7 @@ class Planner:
         seeds = list(seeds)
         pictured = max((figure.samples for figure in self.study.figures if figure.kind == "samples"), default=0)
         groups = blocks(seeds, self.study.stack)
+        where = data_dir_or_default(self.data_dir)  # said to every process, which may have another environment
         of_pair: list[list[Job]] = []
         for problem in self.study.problem_names:
             for arm in self.study.arm_names(problem):
@@ -116,7 +117,7 @@ class Planner:
                             metrics=self.metrics,
                             versions=self.versions,
                             out=str(self.out),
-                            data_dir=None if self.data_dir is None else str(self.data_dir),
+                            data_dir=None if where is None else os.path.abspath(where),
                             cwd=os.getcwd(),
                             pictured=pictured if seeds[0] in group else 0,
                             picture_seed=seeds[0],

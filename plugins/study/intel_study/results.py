@@ -178,7 +178,7 @@ class Results(_Kept):
         return [name for name in dict.fromkeys(["elbo", *measured]) if not self.is_unordered(name)]
 
     def is_unordered(self, column: str) -> bool:
-        """Whether a column is of one of several things without an order, such as clusters, numbered anew by each seed."""
+        """Whether a column is of one of several things without an order, such as clusters, which each seed numbers."""
         head, _, name = self.study.column(column).of.partition(".")
         measured = (cell.metrics[head].numbers for cell in self.cells if head in cell.metrics)
         first = next((numbers for numbers in measured if name in numbers), None)
