@@ -10,9 +10,11 @@ PACKAGES := intel_core cli/intel_cli plugins/circle/intel_circle plugins/cluster
 WORKERS ?= 2
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Each test worker has one core; torch would otherwise start a thread per core in each.
-test test-all: export OMP_NUM_THREADS ?= 1
+doctest test test-all: export OMP_NUM_THREADS ?= 1
+# The second worker begins in the middle, so that what a module's tests share is made once; who is done first takes over.
+TESTS = $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-all bench lint setup wheels clean
+.PHONY: demo test test-all bench lint doctest setup wheels clean
 
 ## set-up: an environment with everything, at the versions that constraints.txt pins
 setup: $(READY)
@@ -37,14 +39,17 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES)
 
-## every check but the long ones
-test: lint
+doctest: $(READY)
 	$(BIN)/python -m pytest --doctest-modules $(PACKAGES) -q
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
 
-test-all: lint
-	$(BIN)/python -m pytest --doctest-modules $(PACKAGES) -q
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+## every check but the long ones; the types and the examples in docstrings are checked at the same time
+test: $(READY)
+	$(MAKE) --no-print-directory -j2 lint doctest
+	$(TESTS) -m "not slow"
+
+test-all: $(READY)
+	$(MAKE) --no-print-directory -j2 lint doctest
+	$(TESTS)
 
 ## one table of every ratio; pythae is there for its speed to be compared with, nothing else needs it
 bench: $(READY)
