@@ -1,10 +1,13 @@
-"""What else may a mapping's spec advise? Small protocols, beside `MappingSpec.advised_schedules`."""
+"""What else may a mapping's or a likelihood's spec know? Small protocols, beside `MappingSpec.advised_schedules`."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-__all__ = ["AdvisesLatent", "SaysOfLatent"]
+if TYPE_CHECKING:
+    from intel_core.data.dataset import Dataset
+
+__all__ = ["AdvisesLatent", "ChecksData", "SaysOfLatent"]
 
 
 @runtime_checkable
@@ -27,4 +30,17 @@ class SaysOfLatent(Protocol):
 
     def said_of_latent(self, y_dim: int) -> str:
         """What a user should know of `y_dim` dimensions, in a line; empty if they are enough."""
+        ...
+
+
+@runtime_checkable
+class ChecksData(Protocol):
+    """A likelihood's spec that explains only some of the values of its `supports`: counts, for example."""
+
+    def check_data(self, dataset: Dataset) -> None:
+        """Look at all values before anything is trained.
+
+        Raises:
+            DataError: if it cannot explain them.
+        """
         ...

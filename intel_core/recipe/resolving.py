@@ -12,7 +12,7 @@ from intel_core.compute.precision import pick_precision
 from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
-from intel_core.helpers.advice import AdvisesLatent
+from intel_core.helpers.advice import AdvisesLatent, ChecksData
 from intel_core.helpers.own_prior import mixture_of
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.pushforward import image_of
@@ -90,6 +90,9 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             f"likelihood {likelihood} explains values in {' or '.join(_VALUES[s] for s in likelihood.supports)}, "
             f"but {dataset.name} has {_VALUES[dataset.support]}; use gaussian or laplace"
         )
+    if isinstance(likelihood, ChecksData):
+        with made_by(f"likelihood {likelihood}: check_data()"):
+            likelihood.check_data(dataset)
     decoder = spec.decoder or encoder
     examples = min(spec.batch_size, len(dataset.train))
     return spec.model_copy(
