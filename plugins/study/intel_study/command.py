@@ -34,6 +34,7 @@ Examples:
   intel study mine.yaml --only vamp@circle
   intel study mine.yaml --scheduler tcp://10.0.0.1:8786
   intel study table runs/studies/mine/study.json
+  intel study claims docs/results/*.json
   intel schema study > study.schema.json
 
 \b
@@ -44,7 +45,7 @@ that was done is kept, and the same command goes on.
 
 
 @click.command(epilog=_EPILOG, short_help="Compare arms over seeds as a file says: tables, figures and claims.")
-@click.argument("words", nargs=-1, metavar="[FILE|NAME | table STUDY.JSON...]")
+@click.argument("words", nargs=-1, metavar="[FILE|NAME | table|claims STUDY.JSON...]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for everything.  [default: runs/studies/NAME]")
 @click.option("--full", is_flag=True, help="The whole protocol, where the study is a reduced one.")
 @click.option("--seeds", type=int, metavar="N", help="Only so many seeds, or more of them.")
@@ -98,7 +99,8 @@ def study(
     model has been built once.
 
     The folder holds study.json (every number of every seed with its protocol), table.md, table.tex, index.html and
-    pictures. "intel study table STUDY.JSON" makes these anew from study.json alone.
+    pictures. "intel study table STUDY.JSON" makes these anew from study.json alone; "intel study claims STUDY.JSON..." is
+    one table of the claims of several studies.
     """
     if not words:
         list_published(as_json=as_json)
@@ -111,10 +113,15 @@ def study(
         "--dry-run": dry_run,
     }
     given |= {"--budget": budget, "--jobs": jobs, "--scheduler": scheduler}
-    if words[0] == "table":
+    if words[0] in ("table", "claims"):
         if wrong := [name for name, value in given.items() if value]:
-            raise click.UsageError(f"table only makes pages anew; leave out {', '.join(wrong)}")
-        _tables(words[1:], out, as_json=as_json)
+            raise click.UsageError(f"{words[0]} only reads numbers that are there; leave out {', '.join(wrong)}")
+        if not words[1:]:
+            raise click.UsageError(f"name the files: intel study {words[0]} STUDY.JSON...")
+        if words[0] == "claims":
+            _claims(words[1:], out, as_json=as_json)
+        else:
+            _tables(words[1:], out, as_json=as_json)
         return
     if len(words) > 1:
         raise click.UsageError(f"one study at a time; got {', '.join(words)}")
@@ -131,8 +138,6 @@ def _tables(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
     from intel_study.pages import as_markdown, write_pages
     from intel_study.results import Results
 
-    if not paths:
-        raise click.UsageError("name the files: intel study table STUDY.JSON...")
     if out is not None and len(paths) > 1:
         raise click.UsageError("--out goes with one file")
     said = []
@@ -146,6 +151,22 @@ def _tables(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
             click.echo(as_markdown(results))
     if as_json:
         click.echo(json.dumps(said[0] if len(said) == 1 else said, indent=2, ensure_ascii=False))
+
+
+def _claims(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
+    """Print the claims of several studies as one table, or write it to a file."""
+    from intel_core import files
+    from intel_study.pages import all_claims
+    from intel_study.results import Results
+
+    studies = [Results.read(path / "study.json" if path.is_dir() else path) for path in map(Path, paths)]
+    if as_json:
+        said = [{"study": one.name, **row} for one in studies for row in as_json_object(one, [])["verdicts"]]
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False))
+    elif out is not None:
+        files.write_text(out, all_claims(studies))
+    else:
+        click.echo(all_claims(studies), nl=False)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -188,7 +209,7 @@ def _run(
     whole = read_study(path)
     if full:
         whole = whole.in_full()
-    whole = with_seeds(whole, count, first)
+    said, whole = whole, with_seeds(whole, count, first)
     wanted = chosen(whole, only)
     folder = Path(os.path.abspath(out or Path("runs") / "studies" / (f"{name}-full" if full else name)))
     if not quiet:
@@ -222,7 +243,7 @@ def _run(
         deadline = float("inf") if budget is None else begun + budget
         ended = run_jobs(left, crew, folder, costs=costs, deadline=deadline, tell=show, total=(ready, cells))
     show.clear()
-    results = gather(name, whole, jobs, whole.seeds, is_full=full)
+    results = gather(name, said, jobs, whole.seeds, is_full=full)
     written = _write(results, folder)
     interrupted = ended is not None and ended.stopped
     _report(results, written, folder, as_json=as_json)

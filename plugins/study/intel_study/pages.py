@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from intel_core import files
@@ -18,7 +19,7 @@ from intel_study.figures import draw
 from intel_study.results import Results
 from intel_study.summary import Entry, Row, Table, described, notes, shown, tables
 
-__all__ = ["as_html", "as_latex", "as_markdown", "claims_as_markdown", "write_pages"]
+__all__ = ["all_claims", "as_html", "as_latex", "as_markdown", "claims_as_markdown", "command_of", "write_pages"]
 
 _MARKS = {"": "", "better": " ▲", "worse": " ▼", "differs": " ◆"}
 _LATEX = {"": "", "better": "$^{\\blacktriangle}$", "worse": "$^{\\blacktriangledown}$", "differs": "$^{\\ast}$"}
@@ -109,6 +110,31 @@ def claims_as_markdown(results: Results) -> str:
         where = f" ({claim.problem})" if claim.problem else ""
         lines.append(f"| {' | '.join(map(_cell, (claim.sentence + where, claim.paper or '–', *said)))} |")
     return "\n".join(lines)
+
+
+def all_claims(studies: Sequence[Results]) -> str:
+    """The claims of several studies as one Markdown table: sentence, paper, what was found, verdict and command."""
+    lines = ["| claim | the paper | here | verdict | command |", "|---|---|---|---|---|"]
+    counts: dict[str, int] = {}
+    for results in studies:
+        for claim, verdict in verdicts(results):
+            where = f" ({claim.problem})" if claim.problem else ""
+            said = (claim.sentence + where, claim.paper or "–", *_verdict(claim, verdict, results))
+            lines.append(f"| {' | '.join(map(_cell, said))} | `{command_of(results)}` |")
+            counts[verdict.outcome] = counts.get(verdict.outcome, 0) + 1
+    total = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    return "\n".join([*lines, "", f"{sum(counts.values())} claims: {total}." if counts else "No claims."]) + "\n"
+
+
+def command_of(results: Results) -> str:
+    """The command that gives these numbers."""
+    study, seeds = results.study, results.seeds
+    words = ["intel", "study", results.name, *(["--full"] if results.is_full else [])]
+    own = study.seeds
+    if seeds != own and seeds == tuple(range(seeds[0], seeds[0] + len(seeds))):
+        words += [] if seeds[0] == own[0] else ["--first-seed", str(seeds[0])]
+        words += [] if len(seeds) == len(own) else ["--seeds", str(len(seeds))]
+    return " ".join(words)
 
 
 def _verdict(claim: Claim, verdict: Verdict, results: Results) -> tuple[str, str]:

@@ -101,8 +101,9 @@ def test_what_runs_at_the_end_of_the_budget_is_saved_and_goes_on(
     ("words", "expected"),
     [
         (("one.json", "two.json"), "one study at a time"),
-        (("table",), "name the files"),
-        (("table", "x.json", "--seeds", "3"), "table only makes pages anew; leave out --seeds"),
+        (("table",), "name the files: intel study table"),
+        (("claims",), "name the files: intel study claims"),
+        (("table", "x.json", "--seeds", "3"), "table only reads numbers that are there; leave out --seeds"),
         (("fig4", "--budget", "2"), "has no unit"),
         (("fig4", "--budget", "soon"), "expected a time such as 45m"),
         (("fig4", "--budget", "0s"), "expected more than nothing"),

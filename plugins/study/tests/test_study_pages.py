@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from intel_study import Results, Study, run_study, write_pages
-from intel_study.pages import as_html, as_latex, as_markdown
+from intel_study.pages import all_claims, as_html, as_latex, as_markdown, command_of
 
 from intel_core import RunError
 
@@ -103,3 +103,13 @@ def test_a_file_that_holds_no_study_is_refused(tmp_path: Path, content: str | No
         path.write_text(content)
     with pytest.raises(RunError, match=re.escape(expected)):
         Results.read(path)
+
+
+def test_claims_of_several_studies_are_one_table(results: Results, tmp_path: Path) -> None:
+    fewer = results.model_copy(update={"seeds": (0,), "name": "fewer", "is_full": True})
+    text = all_claims([results, fewer])
+    assert text.count("The ring \\| covers more") == 2
+    assert "| `intel study rings` |" in text
+    assert "| `intel study fewer --full --seeds 1` |" in text
+    assert text.splitlines()[-1].startswith("2 claims: ")
+    assert command_of(results.model_copy(update={"seeds": (4, 5)})) == "intel study rings --first-seed 4"
