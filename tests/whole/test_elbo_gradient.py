@@ -21,7 +21,8 @@ from intel_core.training.hooks import hook_manager
 from intel_core.training.trainer import Trainer
 
 TABLE: dict[Any, int] = runpy.run_path(str(Path(__file__).with_name("test_every_mapping.py")))["TABLE"]
-LIKELIHOODS: dict[str, Literal["real", "unit"]] = {
+Values = Literal["real", "unit", "counts", "one-hot"]
+LIKELIHOODS: dict[str, Values] = {
     "gaussian": "real",
     "gaussian:variance=fixed,scale=0.3": "real",
     "gaussian:variance=shared": "real",
@@ -29,6 +30,13 @@ LIKELIHOODS: dict[str, Literal["real", "unit"]] = {
     "laplace": "real",
     "bernoulli": "unit",
     "continuous_bernoulli": "unit",
+    "poisson": "counts",
+    "poisson:mean=library": "counts",
+    "negative_binomial": "counts",
+    "negative_binomial:mean=library,dispersion=shared": "counts",
+    "categorical": "one-hot",
+    "student_t": "real",
+    "student_t:spread=shared,learn_df=true": "real",
 }
 RIVALS: dict[str, dict[str, Any]] = {
     "mog": {"prior": "mog:k=3,preset=learned"},
@@ -38,9 +46,14 @@ RIVALS: dict[str, dict[str, Any]] = {
 }
 
 
-def data(support: Literal["real", "unit"] = "real") -> Dataset:
+def data(values: Values = "real") -> Dataset:
     x = torch.rand(64, 1, 3, 4, generator=torch.Generator().manual_seed(0))
-    return make_dataset("noise", x if support == "unit" else 4 * x - 2, support=support)
+    if values == "one-hot":
+        x = x.reshape(64, 3, 2, 2)
+        return make_dataset("noise", (x == x.amax(1, keepdim=True)).float())
+    if values == "counts":
+        return make_dataset("noise", (4 * x).floor())
+    return make_dataset("noise", x if values == "unit" else 4 * x - 2, support=values)
 
 
 def trainer_of(dataset: Dataset, dtype: torch.dtype = torch.float64, **settings: Any) -> Trainer:
@@ -94,9 +107,9 @@ def test_of_every_mapping(row: Any, weights: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("text", LIKELIHOODS)
 def test_of_every_likelihood(text: str) -> None:
-    support = LIKELIHOODS[text]
     require_same(
-        trainer_of(data(support), mapping="cluster:k=3", likelihood=text, objective="elbo:beta=2"), {"kl": 0.7}
+        trainer_of(data(LIKELIHOODS[text]), mapping="cluster:k=3", likelihood=text, objective="elbo:beta=2"),
+        {"kl": 0.7},
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from intel_core import DataError, Dataset
+from intel_core.data.dataset import Dataset
 from intel_core.data.values import to_float
+from intel_core.errors import DataError
 from intel_likelihoods.categories import groups_of
 
 __all__ = ["require_counts", "require_one_hot"]

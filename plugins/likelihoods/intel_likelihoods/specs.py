@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, PositiveFloat, model_validator
 from typing_extensions import Self
 
-from intel_core import LikelihoodSpec
+from intel_core.model.contract import LikelihoodSpec
 
 if TYPE_CHECKING:
-    from intel_core import Dataset
-    from intel_core.data.dataset import Support
+    from intel_core.data.dataset import Dataset, Support
     from intel_core.model.likelihood import Likelihood
 
 __all__ = ["CategoricalSpec", "NegativeBinomialSpec", "PoissonSpec", "StudentTSpec"]
