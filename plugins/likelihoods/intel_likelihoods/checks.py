@@ -68,7 +68,7 @@ def _refuse_standardised(likelihood: str, dataset: Dataset, what: str) -> None:
     if dataset.scaling is not None:
         raise DataError(
             f"likelihood {likelihood} explains {what}, but the values of {dataset.name} were standardised; "
-            "standardize=False leaves them as they are"
+            "standardize=False, or a table's standardize=false, leaves them as they are"
         )
 
 
