@@ -99,8 +99,8 @@ def study(
     model has been built once.
 
     The folder holds study.json (every number of every seed with its protocol), table.md, table.tex, index.html and
-    pictures. "intel study table STUDY.JSON" makes these anew from study.json alone; "intel study claims STUDY.JSON..." is
-    one table of the claims of several studies.
+    pictures. "intel study table STUDY.JSON" makes these anew from study.json alone, "intel study claims STUDY.JSON..."
+    makes one table of the claims of several studies.
     """
     if not words:
         list_published(as_json=as_json)

@@ -49,9 +49,14 @@ def write_pages(results: Results, folder: Path, *, samples: Path | None = None) 
 
 
 def _filled(results: Results) -> list[Table]:
-    """The tables that have a number; all of them if none has."""
-    found = tables(results)
-    return [table for table in found if any(any(row.entries.values()) for row in table.rows)] or found
+    """The tables that have a number, all if none has, without columns that have none."""
+    found = []
+    whole = tables(results)
+    for table in whole:
+        names = [name for name in table.columns if any(row.entries[name] is not None for row in table.rows)]
+        if names:
+            found.append(table._replace(columns={name: table.columns[name] for name in names}))
+    return found or whole
 
 
 # --- Markdown ------------------------------------------------------------------------------------------------------

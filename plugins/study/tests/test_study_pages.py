@@ -113,3 +113,12 @@ def test_claims_of_several_studies_are_one_table(results: Results, tmp_path: Pat
     assert "| `intel study fewer --full --seeds 1` |" in text
     assert text.splitlines()[-1].startswith("2 claims: ")
     assert command_of(results.model_copy(update={"seeds": (4, 5)})) == "intel study rings --first-seed 4"
+
+
+def test_columns_and_problems_without_a_number_are_left_out(results: Results) -> None:
+    numbers = {"coverage": results.study.column("coverage"), "kl_y": results.study.column("kl_y")}
+    only_plain = tuple(cell for cell in results.cells if cell.arm == "plain")
+    study = results.study.model_copy(update={"numbers": numbers})
+    text = as_markdown(results.model_copy(update={"study": study, "cells": only_plain}))
+    assert "|  | coverage (%) | seeds |" in text
+    assert "No run has a number 'kl_y'" in text
