@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import os
 import platform
 import time
 from pathlib import Path
@@ -75,6 +76,7 @@ def measured(job: Job, run: Run, watch: Watch, training: float) -> None:
     subject = Subject(
         run,
         data_dir=None if job.data_dir is None else Path(job.data_dir),
+        cache_dir=_cache(),
         tell=lambda what, share: watch.tell(what, share),
     )
     found: dict[str, MeasuredBy] = {}
@@ -117,6 +119,12 @@ def measured(job: Job, run: Run, watch: Watch, training: float) -> None:
         },
     )
     write_cell(job.cell_path(run.seed), cell)
+
+
+def _cache() -> Path:
+    """Where metrics keep classifiers: apart from those that were trained on more threads, and so round otherwise."""
+    root = os.environ.get("INTEL_CACHE_DIR")
+    return (Path(root) if root else Path.home() / ".cache" / "intelvae") / "one-thread"
 
 
 def _shares(subject: Subject, diagnosis: dict[str, Any]) -> dict[str, float]:

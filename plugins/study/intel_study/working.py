@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from intel_core.compute.threads import on_threads
 from intel_core.errors import DivergenceError, EnvironmentProblem, IntelError, RunError
 from intel_core.evaluation.run import Run, load_run
 from intel_core.fitting.fit import fit
@@ -67,7 +68,8 @@ def work(job: Job, until: Until) -> Report:
     """
     started = time.perf_counter()
     begun = job.run_dir.is_dir()
-    with _in_folder(job.cwd), warnings.catch_warnings():
+    # On one thread everywhere, since each number of threads rounds otherwise; INTEL_THREADS gives trainings more.
+    with _in_folder(job.cwd), on_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what concerns the data was told when the study was planned
         try:
             with _alone(job, until):

@@ -167,3 +167,14 @@ def test_a_file_beside_the_study_is_its_data(
     shutil.copytree(folder, moved)
     (again, *_) = Planner(study, tmp_path / "out", moved).jobs([0])
     assert again.digest == job.digest
+
+
+def test_everything_is_computed_on_one_thread(study_with: Callable[..., Study], tmp_path: Path) -> None:
+    import torch
+
+    from intel_core.compute.threads import on_threads
+
+    with on_threads(2):
+        (cell, *_) = run_study(study_with(seeds=1), tmp_path / "out").cells
+        assert torch.get_num_threads() == 2
+    assert cell.machine["threads"] == 1
