@@ -74,7 +74,7 @@ def test_another_number_of_threads_gives_the_same_run(mapping: str, tmp_path: Pa
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         run = fit(
-            mapping=mapping, data=LARGE, encoder="mlp", steps=12, evaluate_every=4, device="cpu", restarts=2,
+            mapping=mapping, data=LARGE, encoder="mlp", steps=6, evaluate_every=3, device="cpu", restarts=2,
             run_dir=tmp_path / str(threads),
         )  # fmt: skip
         found.append(content(run))

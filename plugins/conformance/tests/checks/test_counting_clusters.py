@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -45,10 +46,14 @@ def test_what_draws_cannot_show_is_said_to_be_skipped(text: str, seed: int) -> N
     assert "30 clusters are too many" in str(report.results[0])
 
 
+@functools.cache
+def counted_right(sectors: int) -> list[str]:
+    return [result.status for result in check_mapping(Ring(sectors, sectors), seed=0, **COUNT).results]
+
+
 @pytest.mark.parametrize(("sectors", "declared"), [(2, 3), (3, 2), (5, 6), (8, 7), (12, 11), (20, 19), (20, 10)])
 def test_a_wrong_number_is_found(sectors: int, declared: int) -> None:
-    right = check_mapping(Ring(sectors, sectors), seed=0, **COUNT)
-    assert [result.status for result in right.results] == ["passed"]
+    assert counted_right(sectors) == ["passed"]
     wrong = check_mapping(Ring(sectors, declared), seed=0, **COUNT)
     assert [result.bad for result in wrong.results] == [True]
     assert f"fall into {sectors} clusters" in str(wrong.results[0])
