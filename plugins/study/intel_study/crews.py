@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from multiprocessing import get_context
@@ -59,7 +60,7 @@ def is_gone(error: BaseException) -> bool:
     >>> is_gone(BrokenProcessPool()), is_gone(ValueError())
     (True, False)
     """
-    return isinstance(error, BrokenProcessPool)
+    return isinstance(error, BrokenExecutor)
 
 
 class Here:
@@ -177,12 +178,29 @@ class Cluster:
         except (OSError, ValueError, TimeoutError) as error:
             said = " ".join(str(error).split())[:200]
             raise EnvironmentProblem(f"no Dask scheduler answers at {address!r}: {said}") from error
+        self._address = address
         self._executor: Executor = self._client.get_executor(pure=False)
         self._busy: list[Future[Any]] = []
 
+    @contextlib.contextmanager
+    def _there(self) -> Iterator[None]:
+        """What needs the scheduler.
+
+        Raises:
+            EnvironmentProblem: if it is gone.
+        """
+        try:
+            yield
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise EnvironmentProblem(
+                f"the Dask scheduler at {self._address!r} is gone; everything that was done is kept, and the same "
+                "command goes on with another, or without --scheduler"
+            ) from error
+
     def slots(self) -> int:
         """How many threads its workers have now."""
-        return sum(self._client.nthreads().values())
+        with self._there():
+            return sum(self._client.nthreads().values())
 
     def free(self) -> int:
         """How many jobs it takes now."""
@@ -191,7 +209,8 @@ class Cluster:
 
     def submit(self, job: Job, until: Until) -> Future[Report]:
         """Hand a job to the cluster, which gives it to another worker if its worker is gone."""
-        future: Future[Report] = self._executor.submit(do, job, until)
+        with self._there():
+            future: Future[Report] = self._executor.submit(do, job, until)
         self._busy.append(future)
         return future
 

@@ -191,7 +191,7 @@ class Study(_Part):
     metrics: tuple[str, ...] | dict[str, str] = Field(
         (), description="what is measured, as of intel evaluate --metric: a list, or by names of your own"
     )
-    numbers: dict[str, Annotated[Column, BeforeValidator(_column)]] = Field(
+    numbers: dict[str, Annotated[Column, BeforeValidator(_column, json_schema_input_type=Column | str | None)]] = Field(
         default_factory=dict, description="the columns of the tables; by default the ELBO and whatever was measured"
     )
     reference: str | None = Field(None, description="the arm with which all others are compared")

@@ -8,7 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +62,6 @@ class Run:
         stopped: whether somebody asked it to end.
         over: whether the time was over.
         unbegun: jobs that were not begun, or not ended.
-        cell_count: how many cells there are.
     """
 
     stopped: bool = False
@@ -136,6 +135,7 @@ class _Loop:
         self.tries: dict[str, int] = {}
         self.done, self.of = total
         self.found = Run()
+        self._told = False
 
     def run(self) -> None:
         """Until nothing is left, or the time is over."""
@@ -170,6 +170,11 @@ class _Loop:
         return False
 
     def _wait(self) -> None:
+        if not self.running:  # a cluster without a worker
+            time.sleep(_LOOK)
+            self._say("" if self._told else "nobody is there to do anything; waiting for a worker")
+            self._told = True
+            return
         done, _ = wait(self.running, timeout=_LOOK, return_when=FIRST_COMPLETED)
         for future in done:
             job, _ = self.running.pop(future)
@@ -178,7 +183,7 @@ class _Loop:
             self._say()
 
     def _ended(self, job: Job, future: Future[Report]) -> None:
-        error = future.exception()
+        error = BrokenExecutor("cancelled") if future.cancelled() else future.exception()
         if error is not None:
             if is_gone(error) and self.tries[job.name] < _TRIES and not self.found.stopped:
                 self.waiting.appendleft(job)
