@@ -161,8 +161,8 @@ def _matches(component: Component, words: Iterable[str]) -> bool:
 
 def _check_switches() -> None:
     """Refuse a misspelt name in a switch, which would silently do nothing."""
-    known = [c for kind in (*kinds(), *PLAIN) for c in _installed(kind)]
-    for variable in ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS"):
+    for variable in filter(_words, ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS")):
+        known = [c for kind in (*kinds(), *PLAIN) for c in _installed(kind)]
         for word in _words(variable):
             if word != "*" and not any(_matches(c, [word]) for c in known):
                 names = {c.distribution for c in known} | {c.name for c in known}
