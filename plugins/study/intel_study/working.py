@@ -86,7 +86,11 @@ def work(job: Job, until: Until) -> Report:
 
 @contextlib.contextmanager
 def _in_folder(cwd: str) -> Iterator[None]:
-    before = os.getcwd()
+    """Within it, paths are meant from a folder, where it is there."""
+    try:
+        before = os.getcwd()
+    except FileNotFoundError:  # it was removed, or made anew, since the process began
+        before = ""
     if before == cwd or not os.path.isdir(cwd):
         yield
         return
@@ -94,7 +98,8 @@ def _in_folder(cwd: str) -> Iterator[None]:
     try:
         yield
     finally:
-        os.chdir(before)
+        if before:
+            os.chdir(before)
 
 
 @contextlib.contextmanager
