@@ -18,12 +18,12 @@ from intel_conformance.places import is_pair, problem_of
 from intel_core.components.spec import parse_spec
 from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
-from intel_core.mappings.compose import MappingModule, as_module, properties_of
-from intel_core.mappings.contract import Mapping, MappingSpec
+from intel_core.mappings.compose import MappingModule, as_module, bare, properties_of
+from intel_core.mappings.contract import Annealed, Mapping, MappingSpec
 from intel_core.mappings.properties import Locus, Properties
 from intel_core.randomness import stream
 
-__all__ = ["Candidate", "Checkable"]
+__all__ = ["Candidate", "Checkable", "annealed"]
 
 Checkable = str | MappingSpec | Sequence[str | MappingSpec] | Mapping | Callable[[int], Mapping]
 """A spec or its text, several of these to be composed, a mapping that is already built, or what builds one."""
@@ -68,7 +68,9 @@ class Candidate(Examined):
         super().__init__(y_dim, seed, device, dtypes, level)
         self.specs, self._build = _recipe(what)
         self.given = what if self.specs is None and isinstance(what, Mapping) and not isinstance(what, type) else None
+        self.source = what if self.specs is None and self.given is None else None
         self._built: dict[bool, MappingModule] = {}
+        self.strength: float | None = None
         self.y_dim = self._choose_dims(y_dim)
         self.z_dim = self.fresh(moved=False).z_dim
         self.label = _label(what, self.specs)
@@ -104,10 +106,14 @@ class Candidate(Examined):
                 is never changed.
         """
         if self.given is not None:
-            return as_module(_copied(self.given))
-        mapping = as_module(self._build(self.y_dim, stream(self.seed, "mapping")))
-        if moved:
-            self.move(mapping)
+            mapping = as_module(_copied(self.given))
+        else:
+            mapping = as_module(self._build(self.y_dim, stream(self.seed, "mapping")))
+            if moved:
+                self.move(mapping)
+        if self.strength is not None:
+            for part in annealed(mapping):
+                part.set_strength(self.strength)
         return mapping
 
     def mapping(self, dtype: torch.dtype = torch.float64, *, moved: bool = True) -> MappingModule:
@@ -122,6 +128,33 @@ class Candidate(Examined):
                 raise Skipped(f"the mapping cannot be copied, so it is not tried in {dtype}") from error
             mapping = self.fresh(moved=moved)
         return mapping.to(device=self.device, dtype=dtype)
+
+    def at_strength(self, strength: float) -> Candidate:
+        """The same candidate whose parts that are `Annealed` have some strength."""
+        other = self._varied()
+        other.strength = strength
+        return other
+
+    def in_dims(self, y_dim: int) -> Candidate:
+        """The same candidate in another number of dimensions.
+
+        Raises:
+            SpecError: if it cannot be built there, or was given as an object.
+            PluginError: if it breaks its contract there.
+        """
+        if self.given is not None:
+            raise SpecError("the mapping was given as an object, with its number of dimensions")
+        other = self._varied()
+        other.y_dim = y_dim
+        other.z_dim = other.fresh(moved=False).z_dim
+        return other
+
+    def _varied(self) -> Candidate:
+        other = copy.copy(self)
+        other._built, other.level = {}, "quick"
+        for known in ("promised", "declared"):
+            other.__dict__.pop(known, None)
+        return other
 
     def another(self) -> MappingModule:
         """A mapping of the same kind whose parameters are drawn from another seed."""
@@ -206,6 +239,12 @@ class Candidate(Examined):
     def words(self) -> str:
         """Its texts, quoted for a shell."""
         return " ".join(_quoted(str(spec)) for spec in self.specs or ())
+
+
+def annealed(mapping: nn.Module) -> list[Any]:
+    """The parts of a mapping that have a strength, as a run finds them."""
+    parts = [bare(part) for part in mapping.modules()]
+    return list({id(part): part for part in parts if isinstance(part, Annealed)}.values())
 
 
 def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, int], Mapping]]:

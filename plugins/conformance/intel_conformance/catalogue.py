@@ -11,8 +11,8 @@ from intel_core.errors import SpecError, did_you_mean
 
 __all__ = ["all_checks", "choose", "names_of"]
 
-_MODULES = (*GROUPS, "capabilities", "image_densities")
-"""Of `intel_conformance.checks`: one for each group, and second ones for ``structure`` and ``image``."""
+_FURTHER = ("precision", "paths", "hidden", "variants", "capabilities", "calls", "assigning", "image_densities")
+"""Modules of `intel_conformance.checks` beside those of the groups, to which their checks belong."""
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -21,7 +21,7 @@ def all_checks() -> tuple[Check, ...]:
     >>> [check.id for check in all_checks()][:2]
     ['io.shape', 'io.dtype']
     """
-    for module in _MODULES:
+    for module in (*GROUPS, *_FURTHER):
         importlib.import_module(f"intel_conformance.checks.{module}")
     return tuple(sorted(registered.values(), key=lambda check: GROUPS.index(check.group)))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from intel_core.mappings.properties import Locus, Properties
 
-__all__ = ["away_from", "directions_of", "distance", "is_pair", "onto", "problem_of", "thinned"]
+__all__ = ["away_from", "directions_of", "distance", "is_pair", "onto", "problem_of", "thinned", "usual_rows"]
 
 
 _MOST = 64
@@ -73,6 +73,19 @@ def away_from(declared: Properties, y: Tensor, margin: float) -> Tensor:
     for place in (*declared.seams, *declared.centres):
         y = y[distance(place, y) > margin]
     return y
+
+
+def usual_rows(declared: Properties, y: Tensor, margin: float = 0.02) -> Tensor:
+    """Rows that are away from every declared seam and centre: by the margin, or by less where that leaves too few.
+
+    However many places are declared, at least nine tenths of the rows are kept: a declaration must not exclude what a
+    check is about.
+    """
+    least = torch.full_like(y[..., 0], torch.inf)
+    for place in (*declared.seams, *declared.centres):
+        least = torch.minimum(least, distance(place, y))
+    margin = min(margin, float(least.quantile(0.1))) if len(y) else margin
+    return y[least >= margin]
 
 
 def is_pair(plane: Sequence[int], y_dim: int) -> bool:

@@ -5,17 +5,32 @@ from __future__ import annotations
 import math
 
 import torch
-from intel_conformance.closeness import allowance, same_kernel, worst_difference
+from intel_conformance.closeness import beyond_rounding, same_kernel, sensitivity, worst_difference
+
+
+def cusp(y: torch.Tensor) -> torch.Tensor:
+    return (y[:, :1] - y[:, 1:]).abs() ** 0.2
+
+
+ROWS = torch.tensor([[1.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
 
 
 def test_a_steep_place_gets_a_larger_allowance() -> None:
-    def g(y: torch.Tensor) -> torch.Tensor:
-        return (y[:, :1] - y[:, 1:]).abs() ** 0.2
+    at_seam, elsewhere = (float(sensitivity(cusp, row, torch.Generator().manual_seed(0))) for row in ROWS)
+    assert at_seam > 1e-5
+    assert elsewhere < 1e-9
+    z = cusp(ROWS)
+    for off, row in ((torch.tensor([[1e-4], [0.0]]), None), (torch.tensor([[0.0], [1e-4]]), 1)):
+        worst = beyond_rounding(z + off, z, cusp, ROWS, torch.Generator().manual_seed(0))
+        assert (worst and worst[1][0]) == row
 
-    y = torch.tensor([[1.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
-    at_seam, elsewhere = allowance(g, y, g(y), torch.Generator().manual_seed(0)).flatten().tolist()
-    assert at_seam > 1e-4
-    assert elsewhere < 1e-8
+
+def test_what_the_batch_does_to_a_row_gives_it_no_allowance() -> None:
+    def centred(y: torch.Tensor) -> torch.Tensor:
+        return y + 1e3 * (y - y.mean(0))
+
+    generator = torch.Generator().manual_seed(0)
+    assert beyond_rounding(centred(ROWS), ROWS, centred, ROWS, generator) is not None
 
 
 def test_the_largest_excess_is_found() -> None:

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.closeness import allowance, worst_difference
+from intel_conformance.closeness import beyond_rounding
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
 from intel_core.errors import PluginError, SpecError
 from intel_core.mappings.building import build_mapping
@@ -116,7 +116,6 @@ def layout(candidate: Candidate) -> None:
         mapping = candidate.mapping(dtype)
         y = candidate.draw("layout", 6).to(dtype)
         z = candidate.call(mapping, y)
-        allowed = allowance(mapping, y, z, candidate.generator("allowance"))
         views = {
             "a transposed tensor": y.T.contiguous().T,
             "part of a wider tensor": torch.cat([y, y], -1)[:, : candidate.y_dim],
@@ -125,7 +124,7 @@ def layout(candidate: Candidate) -> None:
         }
         for name, view in views.items():
             found = candidate.call(mapping, view, doing=f"as {name}")
-            if (worst := worst_difference(found, z, allowed)) is not None:
+            if (worst := beyond_rounding(found, z, mapping, y, candidate.generator("allowance"))) is not None:
                 raise Broken(f"z{worst[1][1]} of row {worst[1][0]} is off by {worst[0]:.3g} if y is {name}")
 
 

@@ -49,7 +49,7 @@ def repeat(candidate: Candidate) -> None:
 def train_eval(candidate: Candidate) -> None:
     """Training mode and evaluation mode give the same z."""
     for dtype in candidate.dtypes:
-        y = candidate.draw("mode", 50).to(dtype)
+        y = candidate.draw("mode", 1100).to(dtype)
         training = candidate.call(candidate.mapping(dtype).train(), y)
         evaluation = candidate.call(candidate.mapping(dtype).eval(), y, doing="in evaluation mode")
         _same(evaluation, training, "differs between train() and eval() by", "BatchNorm, dropout, or self.training")
@@ -77,7 +77,7 @@ def state(candidate: Candidate) -> None:
 def grad_mode(candidate: Candidate) -> None:
     """Whether gradients are recorded makes no difference to z."""
     mapping = candidate.mapping()
-    y = candidate.draw("grad mode", 50)
+    y = candidate.draw("grad mode", 300)
     expected = candidate.call(mapping, y).detach()
     recorded = candidate.call(mapping, y.clone().requires_grad_(), doing="with gradients").detach()
     with torch.no_grad():

@@ -1,0 +1,79 @@
+"""Are the clusters of assign() those that g makes? The check belongs to the group ``structure``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intel_conformance.candidate import Candidate
+from intel_conformance.check import check
+from intel_conformance.jacobians import jacobian
+from intel_conformance.outcomes import Broken, NotApplicable, Skipped
+from intel_core.helpers.parts_of_mapping import clustering_of
+
+_LINES = 300
+_BESIDE = (0.12, 0.2, 0.3)
+"""How far from a border g is less steep: a border that lies further off than this is not that of g."""
+_INSIDE = (0.2, 0.4, 0.7, 1.0)
+"""How far from a border a cluster is denser."""
+_STEP = 1e-3
+
+
+@check("structure.assigned", "capability: Clustering")
+def assigned(candidate: Candidate) -> None:
+    """Where assign() changes, g is steeper than on either side, and the image of the prior is less dense."""
+    found = clustering_of(candidate.mapping())
+    if found is None:
+        raise NotApplicable("it is not a Clustering")
+    part: Any = found[0]
+    if not callable(part) or part.n_clusters < 2:
+        raise NotApplicable("it has one cluster only")
+    generator = candidate.generator("borders")
+    ends = torch.randn(2, _LINES, part.y_dim, generator=generator, dtype=torch.float64).to(candidate.device)
+    border, way = _borders(part, ends[0], ends[1])
+    if len(border) < 20:
+        raise Skipped("few lines cross a border between clusters")
+    steep, density, top = _measure(part, border, way)
+    steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
+    sparser = steeper.clone()
+    for distance in sorted({*_BESIDE, *_INSIDE}):
+        sides = [_measure(part, border + sign * distance * top, way) for sign in (1, -1)]
+        if distance in _BESIDE:
+            steeper |= steep > 1.01 * torch.maximum(sides[0][0], sides[1][0])
+        if distance in _INSIDE:
+            sparser |= density < 0.5 * (sides[0][1] + sides[1][1])  # their mean: the prior may fall across a border
+    for what, holds in (("steeper than on either side", steeper), ("less dense in z", sparser)):
+        share = float(holds.double().mean())
+        if share < 0.5:
+            raise Broken(
+                f"at {len(border)} borders between clusters of assign(), g is {what} at {share:.0%} only: the clusters "
+                "of assign() are not those of z",
+                likely="assign() cuts elsewhere than g, reads other dimensions, or g makes no clusters at all",
+                share=share,
+            )
+
+
+@torch.no_grad()
+def _borders(part: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Points at which assign() changes between some ends, by bisection, and the directions of the lines."""
+    index = part.assign(low)
+    crosses = index != part.assign(high)
+    low, high, index = low[crosses], high[crosses], index[crosses]
+    way = torch.nn.functional.normalize(high - low, dim=-1)
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        same = (part.assign(middle) == index)[:, None]
+        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
+    return 0.5 * (low + high), way
+
+
+def _measure(part: Any, y: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How steep g is, by its derivative and over a short distance; the log-density of z; the steepest direction."""
+    _, values, ways = torch.linalg.svd(jacobian(part, y).nan_to_num(0, 0, 0), full_matrices=False)
+    with torch.no_grad():
+        moved = torch.linalg.vector_norm(part(y + _STEP * way) - part(y - _STEP * way), dim=-1) / (2 * _STEP)
+    steep = torch.maximum(values[:, 0], moved)
+    volume = steep.clamp(min=1e-12).log() + values[:, 1:].clamp(min=1e-12).log().sum(-1)
+    return steep, -0.5 * y.square().sum(-1) - volume, ways[:, 0]

@@ -1,0 +1,136 @@
+"""Do capabilities keep the contract of g: any leading shape, each row alone, both precisions, both modes?
+
+The checks belong to the group ``structure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intel_conformance.candidate import Candidate
+from intel_conformance.check import check
+from intel_conformance.outcomes import Broken, NotApplicable
+from intel_conformance.places import usual_rows
+from intel_core.mappings.compose import bare
+from intel_core.mappings.contract import Clustering, Invertible, Regularised
+
+_ROWS = 120
+_RELATIVE = {torch.float64: 1e-7, torch.float32: 2e-3}
+_SHARE = 0.02
+"""Of the rows, so few may differ: next to a border, or where rounding counts for more."""
+
+Call = Callable[[Tensor], Tensor]
+
+
+@check("structure.calls", "capability: Invertible, Clustering, Regularised")
+def calls(candidate: Candidate) -> None:
+    """inverse, log_abs_det_jacobian, assign and map_with_regularisers take any leading shape, dtype and mode."""
+    reference = candidate.mapping(torch.float64)
+    offered = _offered(candidate, reference)
+    if not offered:
+        raise NotApplicable("it has none of these capabilities")
+    y = usual_rows(candidate.declared, candidate.draw("calls", 2 * _ROWS))[:_ROWS]
+    y = y.float().double()
+    z = candidate.call(reference, y).detach()
+    z = z.float().double()
+    expected = {name: call(z if name == "inverse" else y).detach() for name, call in offered.items()}
+    generator = candidate.generator("units in the last place")
+    spread = {name: _spread(call, z if name == "inverse" else y, generator) for name, call in offered.items()}
+    for dtype in candidate.dtypes:
+        for training in (True, False):
+            mapping = candidate.mapping(dtype).train(training)
+            for name, call in _offered(candidate, mapping).items():
+                rows = (z if name == "inverse" else y).to(dtype)
+                _try(name, call, rows, expected[name], spread[name], training)
+
+
+def _offered(candidate: Candidate, mapping: nn.Module) -> dict[str, Call]:
+    part: Any = bare(mapping)
+    found: dict[str, Call] = {}
+    if isinstance(part, Invertible):
+        found["inverse"] = part.inverse
+        if candidate.y_dim == candidate.z_dim:
+            found["log_abs_det_jacobian"] = part.log_abs_det_jacobian
+    if isinstance(part, Clustering):
+        found["assign"] = part.assign
+    if isinstance(part, Regularised) and part.regularisers:
+        found["map_with_regularisers"] = lambda y: part.map_with_regularisers(y)[0]
+    return found
+
+
+@torch.no_grad()
+def _spread(call: Call, rows: Tensor, generator: torch.Generator) -> Tensor:
+    """By how much the result changes when rows change by a few units in the last place of float32."""
+    exact = call(rows)
+    found = torch.zeros_like(exact, dtype=torch.float64)
+    for _ in range(8):
+        noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(rows)
+        moved = call(rows + 8 * torch.finfo(torch.float32).eps * rows.abs().amax(-1, keepdim=True) * noise)
+        found = torch.maximum(found, (moved - exact).abs().double().nan_to_num(torch.inf))
+    # Where that is a good part of the result itself, float32 cannot hold what is asked for.
+    return torch.where(found > 0.05 * exact.abs(), torch.inf, found) if exact.is_floating_point() else found
+
+
+def _try(name: str, call: Call, rows: Tensor, expected: Tensor, spread: Tensor, training: bool) -> None:
+    about = f"{str(rows.dtype).removeprefix('torch.')}, {'training' if training else 'evaluation'} mode"
+    order = torch.arange(len(rows) - 1, -1, -1, device=rows.device)
+    ways: dict[str, tuple[Tensor, Callable[[Tensor], Tensor]]] = {
+        "rows": (rows, lambda found: found),
+        "rows again": (rows, lambda found: found),
+        "rows in reverse order": (rows[order], lambda found: found[order]),
+        "a single row without a leading dimension": (rows[3], lambda found: found[None]),
+        "one row": (rows[3:4], lambda found: found),
+    }
+    n = len(rows)
+    if n % 6 == 0:
+        for leading in ((2, 3, n // 6), (n // 6, 6), (1, n), (n, 1)):
+            ways[f"leading shape {leading}"] = (
+                rows.reshape(*leading, -1),
+                lambda found, lead=leading: found.reshape(n, *found.shape[len(lead) :]),  # type: ignore[misc]
+            )
+    for way, (given, back) in ways.items():
+        before = given.clone()
+        alone = given.numel() == given.shape[-1] and len(rows) > 1
+        right, width = (expected[3:4], spread[3:4]) if alone else (expected, spread)
+        shape = (*given.shape[:-1], *expected.shape[1:])
+        try:
+            found = call(given)
+        except Exception as error:
+            said = str(error).strip().partition("\n")[0][:160]
+            raise Broken(
+                f"{name} raised {type(error).__name__} for {way} ({about}): {said}",
+                likely="y[:, i] where y[..., i] is meant, or a tensor of a fixed dtype",
+            ) from error
+        if not isinstance(found, Tensor) or tuple(found.shape) != shape:
+            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise Broken(f"{name} gives {got} for {way} ({about}), expected the shape {shape}")
+        if expected.is_floating_point() and found.dtype != rows.dtype:
+            raise Broken(f"{name} gives {found.dtype} for {rows.dtype}", likely="a tensor made with a fixed dtype")
+        if not torch.equal(given, before):
+            raise Broken(f"{name} changes its argument", likely="an in-place operation")
+        width = width if rows.dtype == torch.float32 else 1e-6 * width
+        _compare(name, back(found.detach()).to(right.dtype), right, width, f"for {way} ({about})", rows.dtype)
+
+
+def _compare(name: str, found: Tensor, right: Tensor, spread: Tensor, about: str, dtype: torch.dtype) -> None:
+    off = (found - right).abs().double()
+    finite = torch.isfinite(right)
+    if right.is_floating_point():
+        size = right.abs()[finite].median() if bool(finite.any()) else right.new_ones(())
+        allowed = _RELATIVE[dtype] * (right.abs() + size) + 64 * spread
+    else:
+        allowed = torch.full_like(off, 0.5)
+    wrong = ~(off <= allowed) & finite
+    wrong = wrong.reshape(len(wrong), -1).any(-1)
+    if int(wrong.sum()) > _SHARE * len(wrong):
+        worst = float(torch.where(finite, off, 0.0).nan_to_num(torch.inf).max())
+        raise Broken(
+            f"{name} is off by {worst:.3g} {about}, in {int(wrong.sum())} of {len(wrong)} rows",
+            likely="a statistic of the batch, self.training, a branch on the dtype or on the number of dimensions, or "
+            "sums that float32 cannot hold",
+            off=worst,
+        )

@@ -1,0 +1,204 @@
+"""Which faults show only in float32, only where y wants a gradient, or only after another call?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from specimens.mutant import Scaled, Sound, kills, norm_of
+
+ONCE = ("float64",)
+"""The check sets precisions of its own."""
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+@kills("io.float32", dtypes=ONCE)
+class JumpsInSingle(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        z = self.sound(y)
+        return z + 0.5 * (y[..., :1] > 1.5) if y.dtype == torch.float32 else z
+
+
+@kills("io.float32", dtypes=ONCE)
+class SquaresInSingle(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y).square() if y.dtype != torch.float64 else self.sound(y)
+
+
+@kills("io.float32", dtypes=ONCE)
+class NoiseInSingle(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + (0.01 * torch.sin(1e6 * y) if y.dtype == torch.float32 else 0.0)
+
+
+@kills("io.float32", dtypes=ONCE)
+class SumWithALargeConstant(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound((y + 1e4) - 1e4)
+
+
+@kills("io.float32", dtypes=ONCE)
+class VarianceBySquares(Sound):
+    """The mean of squares minus the square of the mean, of numbers far from 0."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        far = y + 300.0
+        variance = far.square().mean(-1, keepdim=True) - far.mean(-1, keepdim=True).square()
+        return torch.cat([y[..., 1:], variance], -1)
+
+
+@kills("io.float32", dtypes=ONCE)
+class OnlyInEvaluation(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        wrong = y.dtype == torch.float32 and not self.training
+        return self.sound(y) * (1.01 if wrong else 1.0)
+
+
+# --- gradients ---------------------------------------------------------------------------------------------------
+
+
+class _Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * (2.0 if gradient.dtype == torch.float32 else 1.0)
+
+
+@kills("grad.float32", dtypes=ONCE)
+class GradientOfSingleIsDoubled(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(_Doubled.apply(y))
+
+
+@kills("grad.float32", dtypes=ONCE)
+class ParameterOfSingleIsDoubled(Scaled):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * _Doubled.apply(self.log_scale).exp()
+
+
+@kills("grad.paths")
+class LearnsOnlyWithoutY(Scaled):
+    def forward(self, y: Tensor) -> Tensor:
+        scale = self.log_scale.detach() if y.requires_grad else self.log_scale
+        return self.sound(y) * scale.exp()
+
+
+@kills("grad.paths")
+class LearnsOnlyFromLeaves(Scaled):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * (self.log_scale if y.is_leaf else self.log_scale.detach()).exp()
+
+
+@kills("grad.paths")
+class HalfTheGradientOfWhatIsComputed(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y if y.is_leaf else 0.5 * y + 0.5 * y.detach())
+
+
+@kills("grad.paths")
+class KeepsWhatNoGradComputed(Scaled):
+    kept: tuple[int, Tensor] | None = None
+
+    def forward(self, y: Tensor) -> Tensor:
+        version = self.log_scale._version
+        if self.kept is None or self.kept[0] != version or self.kept[1].dtype != y.dtype:
+            self.kept = (version, self.log_scale.exp())
+        scale = self.kept[1] if not self.kept[1].requires_grad or not torch.is_grad_enabled() else self.log_scale.exp()
+        return self.sound(y) * scale
+
+
+@kills("grad.paths")
+class KeepsItsGraph(Scaled):
+    kept: Tensor | None = None
+
+    def forward(self, y: Tensor) -> Tensor:
+        if self.kept is None or self.kept.dtype != y.dtype:
+            self.kept = self.log_scale.exp()
+        return self.sound(y) * self.kept
+
+    def __deepcopy__(self, memo: Any) -> KeepsItsGraph:
+        other = KeepsItsGraph(self.y_dim)
+        other.log_scale = nn.Parameter(self.log_scale.detach().clone())
+        return other
+
+
+# --- what is hidden ----------------------------------------------------------------------------------------------
+
+
+@kills("mode.settings")
+class DependsOnThreads(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * (1 + 0.01 * torch.get_num_threads())
+
+
+@kills("mode.settings")
+class DependsOnTheSeed(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + (torch.initial_seed() % 97) / 97
+
+
+@kills("mode.settings")
+class DependsOnTheDefault(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + (0.1 if torch.get_default_dtype() == torch.float64 else 0.0)
+
+
+@kills("mode.converted", dtypes=ONCE)
+class KeepsTheFirstDtype(Sound):
+    kept: Tensor | None = None
+
+    def forward(self, y: Tensor) -> Tensor:
+        if self.kept is None:
+            self.kept = torch.full((self.y_dim,), 0.1, dtype=y.dtype)
+        return self.sound(y) + self.kept.to(y)
+
+
+@kills("mode.process")
+class DependsOnTheHash(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + hash("mapping") % 97 / 97
+
+
+@kills("mode.process")
+class OrderOfASet(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        order = [*{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}]
+        self.factor = 1 + 0.01 * order.index("a") + 0.1 * order.index("j") + 0.003 * order.index("d")
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * self.factor
+
+
+# --- elsewhere than in the fewest dimensions ---------------------------------------------------------------------
+
+
+@kills("io.more_dims")
+class JumpsInThree(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + (0.5 * (y[..., :1] > 0.3) if self.y_dim == 3 else 0.0)
+
+
+@kills("io.more_dims")
+class CentredInMany(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        z = self.sound(y)
+        return z - z.mean(0) if self.y_dim >= 8 and z.dim() > 1 else z
+
+
+@kills("io.more_dims")
+class UnusedInThree(Scaled):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * (self.log_scale if self.y_dim < 3 else self.log_scale.detach()).exp()
+
+
+@kills("io.more_dims")
+class NanInThree(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) if self.y_dim == 2 else y / norm_of(y)
