@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,28 +72,10 @@ def test_nothing_is_begun_that_does_not_fit_the_budget(
     intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = file_with(base={"data": "circle:n=300", "latent": 2, "steps": 10**7, "network": "mlp:hidden=[4]"})
-    begun = time.monotonic()
     result = intel(path, "--out", tmp_path / "out", "--budget", "30s")
     assert result.exit_code == 0
     assert "The budget does not reach further: 4 cells are missing" in result.stderr
-    assert time.monotonic() - begun < 25
     assert not (tmp_path / "out" / "runs").exists()
-
-
-def test_what_runs_at_the_end_of_the_budget_is_saved_and_goes_on(
-    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from intel_study import costs
-
-    monkeypatch.setattr(costs.Costs, "left", lambda self, job, rough=True: 0.0)  # an estimate that is far too small
-    base = {"data": "circle:n=300", "latent": 2, "steps": 10**6, "network": "mlp:hidden=[4]", "log_every": 10}
-    path = file_with(base=base, arms={"plain": {}}, seeds=1)
-    result = intel(path, "--out", tmp_path / "out", "--budget", "6s")
-    assert result.exit_code == 0
-    assert "plain seed 0: stopped, and saved" in result.stderr
-    (run,) = (tmp_path / "out" / "runs").iterdir()
-    assert json.loads((run / "metrics.json").read_text(encoding="utf-8"))["status"] == "interrupted"
-    assert list((run / "checkpoints").iterdir())
 
 
 @pytest.mark.parametrize(

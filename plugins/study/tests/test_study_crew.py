@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -11,8 +12,11 @@ from typing import Any
 import pytest
 from intel_study import Study, run_study
 from intel_study.crews import Here, LocalProcesses
+from intel_study.planning import Planner
+from intel_study.watching import Until
+from intel_study.working import work
 
-from intel_core import SpecError
+from intel_core import SpecError, load_run
 
 
 class Mortal(Here):
@@ -66,3 +70,23 @@ def test_an_error_of_a_job_is_not_the_end_of_the_study(
 def test_no_process_is_none_too_few() -> None:
     with pytest.raises(SpecError, match="0 jobs at once, expected 1 to 1,024"):
         LocalProcesses(0)
+
+
+def test_what_runs_when_the_time_is_over_is_saved_and_goes_on(study_with: Callable[..., Study], tmp_path: Path) -> None:
+    study = study_with(seeds=1)
+    job, _ = Planner(study, tmp_path / "out").jobs(study.seeds)
+    assert work(job, Until(str(tmp_path / "stop"), time=time.time())).status == "stopped"
+    assert load_run(job.run_dir).status == "interrupted"
+    assert not job.cell_path(0).exists()
+    found = work(job, Until(str(tmp_path / "stop")))
+    assert (found.status, found.resumed) == ("done", True)
+    whole = run_study(study, tmp_path / "whole").cells[0]
+    assert run_study(study, tmp_path / "out").cells[0].training == whole.training
+
+
+def test_a_file_stops_what_runs(study_with: Callable[..., Study], tmp_path: Path) -> None:
+    study = study_with(seeds=1)
+    job, _ = Planner(study, tmp_path / "out").jobs(study.seeds)
+    (tmp_path / "stop").touch()
+    assert work(job, Until(str(tmp_path / "stop"))).status == "stopped"
+    assert load_run(job.run_dir).status == "interrupted"
