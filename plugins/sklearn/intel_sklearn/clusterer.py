@@ -59,6 +59,8 @@ class InteLVAEClusterer(ClusterMixin, InteLVAEEstimator):  # type: ignore[misc]
 
     Attributes:
         labels_: the cluster of each row that was fitted, ``(n,)``.
+        clusters_: which of the run's clusters each number is, ``(K,)``: the run's own numbers, but clusters in which no
+            row lies come last, so that `labels_` has no gap.
         fitted_: the run as bytes, see `intel_sklearn.FittedRun`.
         run_: the run itself.
         n_steps_: steps that were taken.
@@ -151,8 +153,21 @@ class InteLVAEClusterer(ClusterMixin, InteLVAEEstimator):  # type: ignore[misc]
             ValueError: also if neither the mapping nor the prior makes clusters.
         """
         super().fit(X, y)
-        self.labels_ = self.predict(X)
+        found = self._memberships(X)
+        fullest = found.argmax(1)
+        is_empty = np.bincount(fullest, minlength=found.shape[1]) == 0
+        self.clusters_ = np.argsort(is_empty, kind="stable")
+        self.labels_ = np.argsort(self.clusters_)[fullest]
         return self
+
+    def _memberships(self, X: Any) -> np.ndarray:
+        """As `predict_proba`, in the run's own order; one column of ones for a single cluster."""
+        x = self._values(X)
+        with self._threads():
+            found = self.fitted_.memberships(x)
+        if found is None and self.n_clusters != 1:
+            raise ValueError("neither mapping nor prior makes clusters; mapping=None with n_clusters does")
+        return np.ones((len(x), 1)) if found is None else found.numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """How probable each cluster is for each row, ``(n, D) -> (n, K)``.
@@ -160,12 +175,8 @@ class InteLVAEClusterer(ClusterMixin, InteLVAEEstimator):  # type: ignore[misc]
         The mass of q(y|x) in each cell of a mapping, counted in 200 draws; for a mixture prior p(component|y) at the
         mean of q(y|x).
         """
-        x = self._values(X)
-        with self._threads():
-            found = self.fitted_.memberships(x)
-        if found is None and self.n_clusters != 1:
-            raise ValueError("neither mapping nor prior makes clusters; mapping=None with n_clusters does")
-        return np.ones((len(x), 1)) if found is None else found.numpy()
+        found = self._memberships(X)
+        return found[:, self.clusters_]
 
     def predict(self, X: Any) -> np.ndarray:
         """The number of the most probable cluster of each row, ``(n, D) -> (n,)``."""

@@ -1,9 +1,8 @@
 """Do the estimators pass scikit-learn's own checks, all of them?"""
 
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
-
 from intel_sklearn import InteLVAEClusterer, InteLVAETransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 pytest.importorskip("intel_cluster")
 pytest.importorskip("intel_starts")
