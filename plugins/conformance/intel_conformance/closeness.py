@@ -79,9 +79,10 @@ def _base(z: Tensor) -> Tensor:
 
 def worst_difference(found: Tensor, expected: Tensor, allowed: Tensor) -> tuple[float, tuple[int, ...]] | None:
     """The largest difference that exceeds what is allowed, and its index, or None. NaN equals only NaN."""
+    found, expected = found.detach(), expected.detach()
     difference = (found - expected).abs()
     alike = (found == expected) | (found.isnan() & expected.isnan())
-    excess = torch.where(alike, -torch.inf, torch.nan_to_num(difference, nan=torch.inf) - allowed)
+    excess = torch.where(alike, -torch.inf, torch.nan_to_num(difference, nan=torch.inf) - allowed.detach())
     if excess.numel() == 0 or float(excess.max()) <= 0:
         return None
     index = int(excess.argmax())

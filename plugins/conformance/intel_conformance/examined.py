@@ -16,6 +16,7 @@ from intel_core.randomness import stream
 __all__ = ["DTYPES", "Examined"]
 
 Own = TypeVar("Own", bound="Examined")
+Value = TypeVar("Value")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -68,8 +69,8 @@ class Examined:
         other.level = level
         return other
 
-    def size(self, quick: int, standard: int, deep: int) -> int:
-        """The one of three numbers that belongs to the level."""
+    def size(self, quick: Value, standard: Value, deep: Value) -> Value:
+        """The one of three values, numbers of draws for instance, that belongs to the level."""
         return (quick, standard, deep)[LEVELS.index(self.level)]
 
     def repro(self, id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,16 +47,29 @@ def _places(candidate: Candidate, dtype: torch.dtype) -> Iterator[tuple[str, Ten
         yield f"near a declared {name}", at + 1e-7 * base.to(dtype)
 
 
-def _tell(y: Tensor, bad: Tensor, what: str, where: str, likely: str) -> None:
-    rows = bad.reshape(len(y), -1).any(-1)
-    if bool(rows.any()):
-        row = y[int(rows.int().argmax())]
+class _Rows(NamedTuple):
+    """The rows of all places in one batch, and the place of each."""
+
+    y: Tensor
+    where: list[str]
+
+
+def _rows(candidate: Candidate, dtype: torch.dtype) -> _Rows:
+    places = list(_places(candidate, dtype))
+    return _Rows(torch.cat([y for _, y in places]), [name for name, y in places for _ in range(len(y))])
+
+
+def _tell(rows: _Rows, bad: Tensor, what: str, likely: str) -> None:
+    wrong = bad.reshape(len(rows.y), -1).any(-1)
+    if bool(wrong.any()):
+        index = int(wrong.int().argmax())
+        row = rows.y[index]
         point = ", ".join(f"{v:.3g}" for v in row.tolist()[:6]) + (", …" if len(row) > 6 else "")
         raise Broken(
-            f"{what} is not finite {where}: y = ({point}), {str(y.dtype).removeprefix('torch.')}",
+            f"{what} is not finite {rows.where[index]}: y = ({point}), {str(row.dtype).removeprefix('torch.')}",
             likely=likely,
             y=row.tolist(),
-            dtype=str(y.dtype).removeprefix("torch."),
+            dtype=str(row.dtype).removeprefix("torch."),
         )
 
 
@@ -63,43 +77,34 @@ def _tell(y: Tensor, bad: Tensor, what: str, where: str, likely: str) -> None:
 def values(candidate: Candidate) -> None:
     """Wherever y is finite, z is finite."""
     for dtype in candidate.dtypes:
+        rows = _rows(candidate, dtype)
         for moved in (True, False):
-            mapping = candidate.mapping(dtype, moved=moved)
-            for where, y in _places(candidate, dtype):
-                z = candidate.call(mapping, y, doing=where)
-                _tell(
-                    y,
-                    ~torch.isfinite(z),
-                    "z",
-                    where,
-                    "a division by a norm, acos or log at the end of its domain, an overflow of exp or a power",
-                )
+            z = candidate.call(candidate.mapping(dtype, moved=moved), rows.y, doing="at the origin and far out")
+            likely = "a division by a norm, acos or log at the end of its domain, an overflow of exp or a power"
+            _tell(rows, ~torch.isfinite(z), "z", likely)
 
 
 @check("finite.gradients", _CLAUSE)
 def gradients(candidate: Candidate) -> None:
     """The gradient with respect to y is finite wherever y is finite."""
     for dtype in candidate.dtypes:
+        rows = _rows(candidate, dtype)
         for moved in (True, False):
             mapping = candidate.mapping(dtype, moved=moved)
-            for where, y in _places(candidate, dtype):
-                y = y.clone().requires_grad_()
-                z = candidate.call(mapping, y, doing=where)
-                if not z.requires_grad:
-                    raise Broken(
-                        "z has no gradient with respect to y", likely="detach(), .data, torch.no_grad(), numpy"
-                    )
-                (gradient,) = torch.autograd.grad(_total(candidate, mapping, y), y, allow_unused=True)
-                if gradient is None:
-                    raise Broken("z has no gradient with respect to y", likely="detach(), .data, numpy")
-                _tell(
-                    y.detach(),
-                    ~torch.isfinite(gradient),
-                    "the gradient of z, or of an auxiliary loss,",
-                    where,
-                    "(y**2).sum()**0.5 at 0 (use torch.linalg.vector_norm, or add a small constant under the root), "
-                    "sign(t)*abs(t)**a at 0, or a torch.where with an infinite gradient in the branch not taken",
-                )
+            y = rows.y.clone().requires_grad_()
+            z = candidate.call(mapping, y, doing="at the origin and far out")
+            if not z.requires_grad:
+                raise Broken("z has no gradient with respect to y", likely="detach(), .data, torch.no_grad(), numpy")
+            (gradient,) = torch.autograd.grad(_total(candidate, mapping, y), y, allow_unused=True)
+            if gradient is None:
+                raise Broken("z has no gradient with respect to y", likely="detach(), .data, numpy")
+            _tell(
+                rows,
+                ~torch.isfinite(gradient),
+                "the gradient of z, or of an auxiliary loss,",
+                "(y**2).sum()**0.5 at 0 (use torch.linalg.vector_norm, or add a small constant under the root), "
+                "sign(t)*abs(t)**a at 0, or a torch.where with an infinite gradient in the branch not taken",
+            )
 
 
 def _total(candidate: Candidate, mapping: nn.Module, y: Tensor) -> Tensor:
@@ -123,7 +128,10 @@ def parameter_gradients(candidate: Candidate) -> None:
         for moved in (True, False):
             mapping = candidate.mapping(dtype, moved=moved)
             learned = {name: p for name, p in mapping.named_parameters() if p.requires_grad}
-            for where, y in _places(candidate, dtype):
+            everywhere = _rows(candidate, dtype).y
+            if not _spoiled(candidate, mapping, everywhere, learned):
+                continue
+            for where, y in _places(candidate, dtype):  # of a sum over all rows nothing can be told
                 z = candidate.call(mapping, y, doing=where)
                 if not z.requires_grad:
                     continue  # no parameter has a part in z; grad.reach checks that each has one in something
@@ -138,3 +146,12 @@ def parameter_gradients(candidate: Candidate) -> None:
                             parameter=name,
                             worst=math.inf,
                         )
+
+
+def _spoiled(candidate: Candidate, mapping: nn.Module, y: Tensor, learned: dict[str, nn.Parameter]) -> bool:
+    """Whether some parameter's gradient of a sum over all rows is not finite."""
+    total = _total(candidate, mapping, y)
+    if not total.requires_grad:
+        return False
+    found = torch.autograd.grad(total, list(learned.values()), allow_unused=True)
+    return not all(bool(torch.isfinite(gradient).all()) for gradient in found if gradient is not None)

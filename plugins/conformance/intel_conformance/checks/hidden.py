@@ -5,14 +5,12 @@ The checks belong to the group ``mode``.
 
 from __future__ import annotations
 
-import dis
 import json
 import os
 import pickle
 import random
 import subprocess
 import sys
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,13 +22,12 @@ from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.closeness import beyond_rounding, same_kernel, worst_difference
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
+from intel_conformance.unordered import suspects_in
 
 _CLAUSE = "contract, clause 2: a pure function of its parameters and the row"
 _ROWS = 40
-_SUSPECTS = {"hash", "set", "frozenset", "id", "environ", "getenv", "getpid", "getcwd", "uuid1", "uuid4", "urandom"}
-_SUSPECTS |= {"time", "time_ns", "perf_counter", "monotonic", "now", "gethostname", "argv", "SystemRandom", "secrets"}
-"""Names in code whose value may differ from one process to the next."""
 _OTHER_SEED = "271828"
+_TRUSTED = ("torch", "builtins", "intel_core", "pydantic")
 
 
 @check("mode.settings", _CLAUSE)
@@ -160,28 +157,8 @@ def _suspects(candidate: Candidate) -> set[str]:
     owners: list[Any] = [type(part) for part in mapping.modules()] + [type(spec) for spec in candidate.specs or ()]
     owners += [candidate.source] if candidate.source is not None else []
     found: set[str] = set()
-    seen: set[str] = set()
-    for owner in owners:
-        module = sys.modules.get(getattr(owner, "__module__", ""))
-        name = getattr(module, "__name__", "")
-        if name in seen or name.partition(".")[0] in ("torch", "builtins", "intel_core", "pydantic"):
-            continue
-        seen.add(name)
-        path = getattr(module, "__file__", None)
-        if path and Path(path).suffix == ".py":
-            found |= _in_code(compile(Path(path).read_text(encoding="utf-8"), path, "exec"))
-        else:
-            for value in vars(owner).values() if isinstance(owner, type) else [owner]:
-                code = getattr(getattr(value, "fget", value), "__code__", None)
-                found |= _in_code(code) if code else set()
-    return found
-
-
-def _in_code(code: types.CodeType) -> set[str]:
-    found = _SUSPECTS & {*code.co_names}
-    if any(step.opname in ("BUILD_SET", "SET_ADD", "SET_UPDATE") for step in dis.get_instructions(code)):
-        found.add("{…}")
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= _in_code(constant)
+    for name in dict.fromkeys(str(getattr(owner, "__module__", "")) for owner in owners):
+        path = Path(getattr(sys.modules.get(name), "__file__", None) or "")
+        if name.partition(".")[0] not in _TRUSTED and path.suffix == ".py" and path.exists():
+            found |= suspects_in(path.read_text(encoding="utf-8"))
     return found

@@ -17,10 +17,11 @@ _CLAUSE = "contract, clause 3: each row is mapped alone"
 _LIKELY = (
     "a statistic over dimension 0: BatchNorm in training mode, y.mean(0), y.max(), y.sort(0); or as mode.repeat says"
 )
-_SIZES = (33, 100, 1024)
-"""Rows in a batch: some code has a path of its own for many rows, for even numbers, or for the usual sizes."""
+_SIZES = ((33, 1024), (33, 100, 1024), (33, 100, 500, 1024))
+"""Rows in a batch, at each level: some code has a path of its own for many rows, or for the usual sizes."""
 _CROWD = 3033
 _ALONE = (2, 3, 8, 16, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, _CROWD)
+_ALONE_QUICKLY = (3, 16, 64, 100, 128, 512, 1000, 1024)
 _CHUNK = 33
 _RESHAPED = {24: ((4, 6), (6, 4), (2, 3, 4), (24, 1), (1, 24)), 1024: ((8, 128), (1, 1024), (2, 4, 128))}
 """Leading shapes of so many rows."""
@@ -38,7 +39,7 @@ def _modes(candidate: Candidate, n: int) -> Iterator[tuple[nn.Module, Tensor, st
 @check("rows.replace_others", _CLAUSE)
 def replace_others(candidate: Candidate) -> None:
     """A row's z stays the same when the other rows are replaced by anything, NaN included."""
-    for n in _SIZES:
+    for n in candidate.size(*_SIZES):
         for mapping, y, about in _modes(candidate, n):
             before = candidate.call(mapping, y)
             kept = torch.zeros(n, dtype=torch.bool, device=y.device)
@@ -75,7 +76,7 @@ def _takes_nan(mapping: nn.Module, y: Tensor) -> bool:
 @check("rows.permute", _CLAUSE)
 def permute(candidate: Candidate) -> None:
     """If the rows are permuted, their z are permuted in the same way."""
-    for n in _SIZES[:2]:
+    for n in (33, 100):
         for mapping, y, about in _modes(candidate, n):
             z = candidate.call(mapping, y)
             order = torch.randperm(n, generator=candidate.generator("order")).to(y.device)
@@ -93,10 +94,11 @@ def permute(candidate: Candidate) -> None:
 @check("rows.alone", _CLAUSE)
 def alone(candidate: Candidate) -> None:
     """A row has the same z alone, without a leading dimension, and in batches of two to thousands of rows."""
-    for mapping, y, about in _modes(candidate, _CROWD):
+    sizes = candidate.size(_ALONE_QUICKLY, _ALONE, _ALONE)
+    for mapping, y, about in _modes(candidate, max(sizes)):
         z = torch.cat([candidate.call(mapping, rows) for rows in torch.split(y, _CHUNK)])
-        for n in _ALONE:
-            first = (7 * n) % (_CROWD - n + 1)  # so that a row does not always have the same place
+        for n in sizes:
+            first = (7 * n) % (len(y) - n + 1)  # so that a row does not always have the same place
             rows, expected = y[first : first + n], z[first : first + n]
             found = candidate.call(mapping, rows)
             worst = beyond_rounding(found, expected, mapping, rows, candidate.generator("allowance"))

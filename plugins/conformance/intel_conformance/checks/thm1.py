@@ -101,7 +101,7 @@ def inequality(candidate: Candidate) -> None:
     probability of at most 1e-9 per posterior.
     """
     # With more dimensions the critic costs more and sees less.
-    n = max(20_000, candidate.size(20_000, 100_000, 300_000) * 8 // max(8, candidate.y_dim, candidate.z_dim))
+    n = max(20_000, candidate.size(20_000, 60_000, 300_000) * 8 // max(8, candidate.y_dim, candidate.z_dim))
     posteriors = _POSTERIORS[:1] if candidate.level == "quick" else _POSTERIORS
     dtype = candidate.dtypes[-1]
     model = _model(candidate, dtype)

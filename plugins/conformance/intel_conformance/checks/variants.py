@@ -19,7 +19,7 @@ _THOROUGH = (
     *("grad.parameters", "grad.reach", "grad.paths", "grad.float32", "deploy.state", "thm1.same_map", "thm1.injective"),
     *("structure.protocols", "structure.places", "structure.norm_bound", "structure.clusters"),
     *("structure.proportions", "structure.assigned", "structure.inverse", "structure.volume", "structure.levels"),
-    *("structure.calls", "structure.regularisers", "structure.strength", "structure.diagnose"),
+    *("structure.calls", "structure.regularisers", "structure.diagnose"),
     *("image.contract", "image.gradients", "image.same_z", "image.scale_free", "image.directions"),
 )
 """In a second number of dimensions."""
@@ -30,9 +30,10 @@ _LIGHT = (
 """In a third, larger one."""
 _MANY = 24
 """With more dimensions of y, the others are smaller ones."""
-_STRENGTHS = (0.5, 0.0, 0.07, 0.25, 0.75, 0.93)
+_STRENGTHS = (0.5, 0.0, 0.07, 0.25, 0.9)
 _AT_HALF = (
-    *("io.shape", "io.dtype", "io.device", "io.float64", "io.float32", "rows", "mode", "finite.values"),
+    *("io.shape", "io.dtype", "io.device", "io.float64", "io.float32", "rows", "finite.values"),
+    *("mode.repeat", "mode.train_eval", "mode.state", "mode.grad_mode", "mode.side_effects", "mode.settings"),
     *("finite.gradients", "cont.scan", "cont.centres", "grad.input", "grad.paths", "deploy.state"),
 )
 _BETWEEN = ("io.dtype", "rows.replace_others", "rows.alone", "mode.train_eval", "finite.values", "cont.scan")
