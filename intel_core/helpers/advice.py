@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
+    from intel_core.model.contract import NetworkSpec
 
-__all__ = ["AdvisesLatent", "ChecksData", "SaysOfLatent"]
+__all__ = ["AdvisesEncoder", "AdvisesLatent", "ChecksData", "SaysOfLatent"]
 
 
 @runtime_checkable
@@ -30,6 +31,19 @@ class SaysOfLatent(Protocol):
 
     def said_of_latent(self, y_dim: int) -> str:
         """What a user should know of `y_dim` dimensions, in a line; empty if they are enough."""
+        ...
+
+
+@runtime_checkable
+class AdvisesEncoder(Protocol):
+    """A likelihood's spec that knows which encoder reads its values well."""
+
+    def advised_encoder(self, usual: NetworkSpec) -> NetworkSpec:
+        """The encoder of a run whose user names no network.
+
+        Args:
+            usual: what it would be otherwise.
+        """
         ...
 
 

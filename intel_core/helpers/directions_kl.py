@@ -109,13 +109,6 @@ class DirectionsKL:
         """Draws of y, and ``log q(z|x) - log p(z)`` of each, ``(..., n)``."""
         return _Draw.apply(*posterior, noise, self, True)  # type: ignore[no-any-return, no-untyped-call]  # torch's own
 
-    def told(self, posterior: DiagonalGaussian, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The two means of `draw` at draws that there are, without gradients."""
-        std = posterior.std
-        found = _evaluated(self, posterior, std, y, (y - posterior.mean) / std, sampled=False, slopes=False)
-        assert found.in_y is not None
-        return found.ratio, found.in_y
-
 
 class _Draw(torch.autograd.Function):
     @staticmethod
@@ -191,7 +184,6 @@ class _Constants(NamedTuple):
         knots: as in the table of the radial integrals.
         rows: of that table, but for the last function; the logarithm of the sphere's area is added to the first.
         tiny: see `_TINY`.
-        minus_one: -1.
         weight: of an example.
         minus_half_weight: -1/2 times the weight.
         dims_weight: d times the weight.
@@ -201,7 +193,6 @@ class _Constants(NamedTuple):
     knots: Tensor
     rows: Tensor
     tiny: Tensor
-    minus_one: Tensor
     weight: Tensor
     minus_half_weight: Tensor
     dims_weight: Tensor
@@ -211,14 +202,14 @@ class _Constants(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def _constants(d: int, blocks: int, weight: float, dtype: torch.dtype, device: torch.device) -> _Constants:
     with torch.inference_mode(False), torch.no_grad():
-        numbers = _TINY[dtype], -1.0, weight, -0.5 * weight, d * weight, -0.5 * blocks * d * math.log(d)
+        numbers = _TINY[dtype], weight, -0.5 * weight, d * weight, -0.5 * blocks * d * math.log(d)
         scalars = (torch.tensor(number, dtype=dtype, device=device) for number in numbers)
         return _Constants(radial_table(d, dtype, device).knots, _rows(d, dtype, device), *scalars)
 
 
 @functools.lru_cache(maxsize=64)
 def _rows(d: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    rows: Tensor = radial_table(d, dtype, device).rows[..., :3].clone()
+    rows: Tensor = radial_table(d, dtype, device).rows[..., :2].clone()
     rows[:, 1, 0] += log_sphere_area(d)
     return rows
 
@@ -283,13 +274,17 @@ def _of_directions(
     sampled: bool,
     slopes: bool,
 ) -> _Part:
-    r"""With t = y and w = μ in units of σ, :math:`v = t / \|t\|`, D = v'w and :math:`h = w - D v`, the ratio is
+    r"""With t = y and w = μ in units of σ, so that :math:`t = w + \epsilon`, and
+    :math:`v = t / \|t\|, D = v'w, h = w - D v = (v'\epsilon) v - \epsilon`, the ratio is
 
     .. math:: \log a_d + \log I_d(D) - \tfrac{d-1}{2} \log 2\pi + d \log\frac{\|y\|}{\|t\|}
         - \tfrac12 \sum_i (h_i^2 + \log \sigma_i^2).
 
+    The second form of h has no digits to lose where a mean is millions of deviations long.
+
     Its derivative with respect to t, with the noise t - w held and without what the length of y adds, is
-    :math:`f = (R / \|t\| - 1) h + (R - D - d / \|t\|) v`, where R and R - D are the mean and the slope of the table;
+    :math:`f = (S - v'\epsilon) h / \|t\| + (S - d / \|t\|) v`, where S is the slope of the table, the derivative of
+    :math:`\log I_d`;
     that with respect to μ is :math:`g = f / \sigma + d y / \|y\|^2`, that with respect to the log-variance
     :math:`(d y_i^2 / \|y\|^2 - g_i \mu_i - 1) / 2`.
     """
@@ -301,27 +296,29 @@ def _of_directions(
     squares = torch.addcmul(c.tiny, t, t).sum(-1, keepdim=True)
     shrink = squares.rsqrt()
     v = t * shrink
-    D = (v * w).sum(-1, keepdim=True)
+    along_v = (v * noise).sum(-1, keepdim=True)
+    D = torch.addcmul(-along_v, squares, shrink)  # which is the length of t, less that
     # There is such a row whatever D is, NaN too.
     centre, *coefficients = c.rows.index_select(0, torch.bucketize(D.reshape(-1), c.knots)).unbind(1)
     away = (D if D.dim() == 2 else D.reshape(-1, 1)) - centre
     found = coefficients.pop()
     while coefficients:
         found = torch.addcmul(coefficients.pop(), found, away)
-    value, slope, radius = (found if D.dim() == 2 else found.view(*D.shape[:-1], 3)).unsqueeze(-1).unbind(-2)
-    h = torch.addcmul(w, v, D, value=-1)
+    value, slope = (found if D.dim() == 2 else found.view(*D.shape[:-1], 2)).unsqueeze(-1).unbind(-2)
+    minus_h = torch.addcmul(noise, v, along_v, value=-1)
     length = torch.addcmul(c.tiny, y, y).sum(-1, keepdim=True)
     value = _summed(value.add((length / squares).log(), alpha=d / 2), kept)
     if sampled:
-        ratio, in_y = value.sub(_summed(torch.addcmul(log_variance, h, h), kept), alpha=0.5), None
+        ratio, in_y = value.sub(_summed(torch.addcmul(log_variance, minus_h, minus_h), kept), alpha=0.5), None
     else:
         spread = _summed(log_variance, kept)
-        ratio = value.sub(_summed(h * h, kept) + spread, alpha=0.5) * c.weight
+        ratio = value.sub(_summed(minus_h * minus_h, kept) + spread, alpha=0.5) * c.weight
         sizes = torch.addcmul(std * std, mean, mean).sum(-1, keepdim=True)
         in_y = c.offset.add(_summed(sizes.log(), kept).sub(spread, alpha=1 / d), alpha=d * weight / 2)
     if not slopes:
         return _Part(ratio, in_y)
-    f = torch.addcmul(v * torch.sub(slope, shrink, alpha=d), h, torch.addcmul(c.minus_one, radius, shrink))
+    bent = (along_v - slope) * shrink
+    f = torch.addcmul(v * torch.sub(slope, shrink, alpha=d), minus_h, bent)
     along = y * (c.dims_weight / length)
     g = torch.addcdiv(along, f, std, value=weight)
     rest = torch.addcmul(torch.addcmul(c.minus_half_weight, along, y, value=0.5), g, mean, value=-0.5)

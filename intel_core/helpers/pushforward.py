@@ -138,13 +138,6 @@ class Image:
         y = posterior.rsample(noise)
         return y, self.log_ratio(posterior, y, noise)
 
-    @torch.no_grad()
-    def told(self, posterior: DiagonalGaussian, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The means over n of `kl` at draws that there are, and of `kl_in_y`, both without gradients."""
-        if self.at_once is not None and self.at_once.applies(posterior, y):
-            return self.at_once.told(posterior, y)
-        return self.kl(posterior, y).mean(-1), self.kl_in_y(posterior).mean(-1)
-
     def log_ratio(self, posterior: DiagonalGaussian, y: Tensor, noise: Tensor) -> Tensor:
         """``log q(z|x) - log p(z)`` at the draws ``y = mean + std * noise``, ``(..., n)``."""
         total: Tensor | float = 0.0

@@ -109,7 +109,8 @@ class IWAE:
         loss = _add_regularisers(-optimised, regularisers, model.regularisers, weights)
         with torch.no_grad():  # it is only told
             has = knows(prior, posterior)
-            kl, others = kl_terms(prior, posterior, y[0], None) if has else (-log_ratio.mean((0, -1)), {})
+            given = draw(prior, posterior, noise[0]) if has else None
+            kl, others = (-log_ratio.mean((0, -1)), {}) if given is None else kl_terms(prior, posterior, *given)
         return Terms(loss, log_likelihood.mean((0, -1)), kl, {"iwae": bound, **regularisers, **others}, posterior)
 
 

@@ -50,7 +50,6 @@ class Image(Protocol):
 
     def draw(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...  # noqa: D102
     def weigh(self, posterior: DiagonalGaussian, noise: Tensor) -> tuple[Tensor, Tensor]: ...  # noqa: D102
-    def told(self, posterior: DiagonalGaussian, y: Tensor) -> tuple[Tensor, Tensor]: ...  # noqa: D102
 
 
 @runtime_checkable

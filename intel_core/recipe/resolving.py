@@ -12,7 +12,7 @@ from intel_core.compute.precision import pick_precision
 from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
-from intel_core.helpers.advice import AdvisesLatent, ChecksData
+from intel_core.helpers.advice import AdvisesEncoder, AdvisesLatent, ChecksData
 from intel_core.helpers.own_prior import mixture_of
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.pushforward import image_of
@@ -61,7 +61,8 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     """
     refuse_contradictions(spec)
     shape = dataset.x_shape
-    encoder = spec.encoder or spec.decoder or _default_network(shape)
+    likelihood = spec.likelihood or _default_likelihood(dataset)
+    encoder = spec.encoder or spec.decoder or _default_encoder(shape, likelihood)
     per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
     steps = spec.steps or (spec.epochs * per_epoch if spec.epochs else DEFAULT_STEPS)
     if steps > MOST_STEPS:
@@ -84,7 +85,6 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
         schedules.setdefault(name, schedule)
     for name, schedule in _advised(spec.mapping, steps, schedules).items():
         schedules.setdefault(name, schedule)
-    likelihood = spec.likelihood or _default_likelihood(dataset)
     if dataset.support not in likelihood.supports:
         raise DataError(
             f"likelihood {likelihood} explains values in {' or '.join(_VALUES[s] for s in likelihood.supports)}, "
@@ -283,6 +283,15 @@ def _default_network(shape: tuple[int, ...]) -> NetworkSpec:
     if len(shape) == 3 and min(shape[1:]) >= 48:
         return ConvSpec(channels=(64, 128, 256), last_stride=2)
     return MLPSpec() if len(shape) == 3 or shape[0] > 16 else MLPSpec(hidden=(64, 64))
+
+
+def _default_encoder(shape: tuple[int, ...], likelihood: LikelihoodSpec) -> NetworkSpec:
+    """The usual one for the shape, or what the likelihood advises instead."""
+    usual = _default_network(shape)
+    if not isinstance(likelihood, AdvisesEncoder):
+        return usual
+    with made_by(f"likelihood {likelihood}: advised_encoder()"):
+        return likelihood.advised_encoder(usual)
 
 
 def _default_likelihood(dataset: Dataset) -> LikelihoodSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import pytest
@@ -95,11 +96,27 @@ def test_ratios_of_draws_are_those_of_the_densities(
 
 
 @each
-def test_what_is_told_without_gradients_is_the_same(layout: str) -> None:
-    one, (mean, log_variance, noise) = image(layout), given(layout, 7)
-    y, *expected = one.draw(DiagonalGaussian(mean, log_variance), noise)
-    for ours, theirs in zip(one.told(DiagonalGaussian(mean, log_variance), y), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+@pytest.mark.parametrize("ratio", [1e3, 1e6, 1e8, 1e12])
+@pytest.mark.parametrize("precise", ["one dimension", "all dimensions"])
+def test_float32_has_the_numbers_of_float64_where_means_are_many_deviations_long(
+    layout: str, ratio: float, precise: str
+) -> None:
+    """Nothing keeps the deviation along y from shrinking, and a wrong term would be followed to infinity."""
+    one, (mean, log_variance, noise) = image(layout), given(layout, 500)
+    if precise == "one dimension":
+        log_variance[:, 0] = -2 * math.log(ratio)
+    else:
+        log_variance = log_variance - 2 * math.log(ratio)
+    exact = one.differentiated(DiagonalGaussian(mean, log_variance), noise, 1.0)
+    found = one.differentiated(DiagonalGaussian(mean.float(), log_variance.float()), noise.float(), 1.0)
+    assert exact is not None
+    assert found is not None
+    assert float(found.kl) == pytest.approx(float(exact.kl), abs=2e-4)
+    for name in ("of_mean", "of_log_variance"):
+        ours, theirs = getattr(found, name).double() * 500, getattr(exact, name) * 500
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+    weighed = one.weigh(DiagonalGaussian(mean.float(), log_variance.float()), noise.float())[1].double()
+    torch.testing.assert_close(weighed, one.weigh(DiagonalGaussian(mean, log_variance), noise)[1], rtol=0, atol=2e-2)
 
 
 @pytest.mark.parametrize("layout", ["circle", "sphere", "torus", "two sizes"])
