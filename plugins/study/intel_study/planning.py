@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -126,6 +127,7 @@ class Planner:
                         for group in groups
                     ]
                 )
+        _tell_of_same([jobs[0] for jobs in of_pair])
         return [jobs[place] for place in range(len(groups)) for jobs in of_pair]
 
     def trainer(self, job: Job) -> Trainer:
@@ -197,6 +199,16 @@ class Planner:
             if folder is not None and (path := folder / Path(text).expanduser()).exists():
                 return Path(os.path.abspath(path))
         return None
+
+
+def _tell_of_same(jobs: list[Job]) -> None:
+    """Warn of arms that are the same runs, which is hardly meant."""
+    found: dict[tuple[str, str], str] = {}
+    for job in jobs:
+        first = found.setdefault((job.problem, job.digest), job.arm)
+        if first != job.arm:
+            where = f" of problem {job.problem}" if job.problem else ""
+            warnings.warn(f"arms {first!r} and {job.arm!r}{where} are the same settings", stacklevel=3)
 
 
 def _spec(settings: dict[str, Any], seed: int) -> RunSpec:

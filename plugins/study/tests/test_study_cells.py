@@ -178,3 +178,11 @@ def test_everything_is_computed_on_one_thread(study_with: Callable[..., Study], 
         (cell, *_) = run_study(study_with(seeds=1), tmp_path / "out").cells
         assert torch.get_num_threads() == 2
     assert cell.machine["threads"] == 1
+
+
+def test_arms_that_are_the_same_are_told(study_with: Callable[..., Study], tmp_path: Path) -> None:
+    from intel_study.planning import Planner
+
+    study = study_with(arms={"plain": {}, "twin": {"settings": {"mapping": "identity", "likelihood": "gaussian"}}})
+    with pytest.warns(UserWarning, match="arms 'plain' and 'twin' are the same settings"):
+        Planner(study, tmp_path).jobs(study.seeds)
