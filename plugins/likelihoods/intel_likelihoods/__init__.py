@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from intel_likelihoods.categories import Categorical as Categorical
     from intel_likelihoods.counts import NegativeBinomial as NegativeBinomial
     from intel_likelihoods.counts import Poisson as Poisson
+    from intel_likelihoods.networks import LogMLPSpec as LogMLPSpec
     from intel_likelihoods.specs import CategoricalSpec as CategoricalSpec
     from intel_likelihoods.specs import NegativeBinomialSpec as NegativeBinomialSpec
     from intel_likelihoods.specs import PoissonSpec as PoissonSpec
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "categories": ("Categorical",),
     "counts": ("NegativeBinomial", "Poisson"),
+    "networks": ("LogMLPSpec",),
     "specs": ("CategoricalSpec", "NegativeBinomialSpec", "PoissonSpec", "StudentTSpec"),
     "student": ("StudentT",),
 }

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, PositiveFloat, model_validator
 from typing_extensions import Self
 
-from intel_core.model.contract import LikelihoodSpec
+from intel_core.model.contract import LikelihoodSpec, NetworkSpec
+from intel_core.networks.specs import MLPSpec
+from intel_likelihoods.networks import LogMLPSpec
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset, Support
@@ -28,6 +30,10 @@ class _CountsSpec(LikelihoodSpec):
     size: PositiveFloat = Field(
         10_000.0, description="with mean=library, the total for which samples and reconstructions are given"
     )
+
+    def advised_encoder(self, usual: NetworkSpec) -> NetworkSpec:
+        """Dense layers that see logarithms in the place of those that see the counts themselves."""
+        return LogMLPSpec(**usual.model_dump()) if type(usual) is MLPSpec else usual
 
     def check_data(self, dataset: Dataset) -> None:
         """Refuse values that are no counts.

@@ -95,6 +95,58 @@ def test_the_bound_of_a_model_of_the_right_kind_is_above_that_of_another(tmp_pat
     assert elbo["negative_binomial"] > elbo["poisson"] + 1
 
 
+# --- networks -----------------------------------------------------------------------------------------------------
+
+LARGE = RNG.poisson(np.exp(9 + 0.5 * Z) * np.array([[0.1, 0.2, 0.3, 0.4]])).astype(np.float32)
+WITHOUT_NETWORK = {key: value for key, value in BASE.items() if key != "encoder"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "networks"),
+    [
+        ({}, ("log_mlp", "log_mlp")),
+        ({"encoder": "mlp:hidden=[6]"}, ("mlp", "mlp")),
+        ({"decoder": "mlp:hidden=[6]"}, ("mlp", "mlp")),
+        ({"network": "linear"}, ("linear", "linear")),
+    ],
+    ids=str,
+)
+def test_encoders_of_counts_see_logarithms_unless_a_network_is_named(settings, networks, tmp_path):
+    run = fit(
+        data=data_of("poisson"), likelihood="poisson", run_dir=tmp_path / "run", **{**WITHOUT_NETWORK, **settings}
+    )
+    assert tuple(str(part).partition(":")[0] for part in (run.spec.encoder, run.spec.decoder)) == networks
+    assert torch.equal(load_run(run.path).encode(COUNTS).mean, run.encode(COUNTS).mean)
+
+
+def test_an_encoder_of_reals_and_of_images_is_the_usual_one(tmp_path):
+    spec = parse_spec("likelihoods", "poisson")
+    assert str(spec.advised_encoder(parse_spec("networks", "conv"))) == str(parse_spec("networks", "conv"))
+    run = fit(data=data_of("student_t"), likelihood="student_t", run_dir=tmp_path / "run", **WITHOUT_NETWORK)
+    assert str(run.spec.encoder).startswith("mlp")
+
+
+def test_what_is_encoded_is_the_logarithm():
+    network = parse_spec("networks", "log_mlp:hidden=[5]").build_encoder((2, 3, 1), 4)
+    x = torch.tensor([0.0, 9.0, 1e6, -9.0, 1e30, 2.0]).reshape(1, 2, 3, 1)
+    torch.testing.assert_close(network(x), network[1](x.sign() * torch.log1p(x.abs())))
+
+
+@pytest.mark.parametrize("text", ["poisson", "negative_binomial", "negative_binomial:mean=library"])
+def test_thousands_of_counts_are_trained_on_resumed_and_stacked(text, tmp_path, stop_at):
+    dataset = make_dataset("large", LARGE, standardize=False)
+    settings = {**WITHOUT_NETWORK, "likelihood": text, "data": dataset, "seed": 4}
+    whole = fit(**settings, run_dir=tmp_path / "whole")
+    assert np.isfinite(whole.metrics["test"]["elbo"])
+    fit(**settings, run_dir=tmp_path / "parts", hooks=[stop_at(13)])
+    parts = resume(tmp_path / "parts", data=dataset)
+    group = fit_replicates(2, **settings, run_dir=tmp_path / "group")
+    assert group.summary["stacked"]
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(parts.model.state_dict()[name], value), name
+        torch.testing.assert_close(group.runs[0].model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
 # --- what cannot be explained --------------------------------------------------------------------------------------
 
 
