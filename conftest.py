@@ -116,10 +116,10 @@ def stop_at() -> type[StopAt]:
 
 @pytest.fixture(autouse=True)
 def _freed_memory_kept() -> None:
-    """A test does not wait for memory that the one before has returned to the system (the end of a run returns it)."""
+    """A test does not wait for memory that the one before has returned to the system, unless for blocks of 64 MiB."""
     if (library := heap._glibc()) is not None:
-        library.mallopt(heap._MMAP_MAX, 0)
-        library.mallopt(heap._TRIM_THRESHOLD, heap._NEVER)
+        library.mallopt(-3, 64 * 2**20)  # M_MMAP_THRESHOLD
+        library.mallopt(heap._TRIM_THRESHOLD, heap._NEVER)  # which the end of a run takes back
 
 
 @pytest.fixture(autouse=True)

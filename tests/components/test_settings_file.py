@@ -32,12 +32,12 @@ BOMBS = {
 def test_a_file_that_would_take_all_memory_is_refused_in_a_line(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(BOMBS[name])
-    began = time.monotonic()
+    began = time.process_time()
     for read in (lambda: read_settings(path), lambda: parse_spec("networks", f"mlp:@{path}")):
         with pytest.raises(SpecError, match=r"x\.yaml'? cannot be read: ") as caught:
             read()
         assert len(str(caught.value).splitlines()) == 1
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
 
 
 def test_an_alias_of_a_value_is_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import runpy
@@ -25,8 +26,10 @@ from intel_core.processes.peers import Peers
 from intel_core.processes.starting import process_count
 from intel_core.training.process_group import ALONE
 
-pytest.importorskip("lightning_fabric")
-pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("lightning_fabric") is None, reason="needs lightning_fabric"),
+    pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo"),
+]
 
 SCRIPT = Path(__file__).with_name("sharing_steps.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]

@@ -48,15 +48,11 @@ TRAINED = """
 
 
 def test_it_installs_beside_the_core(wheel_of, environment) -> None:
-    def run(code: str) -> str:
-        return environment.python("-W", "error::UserWarning", "-c", textwrap.dedent(code))
-
     environment.install(*map(wheel_of, INSTALLED))
-    run(FOUND)
-    ran, y_dim, z_dim = run(CHECKED).split()
+    code = textwrap.dedent(FOUND) + textwrap.dedent(CHECKED) + textwrap.dedent(TRAINED)
+    ran, y_dim, z_dim = environment.python("-W", "error::UserWarning", "-c", code).split()
     assert int(ran) > 25
     assert (y_dim, z_dim) == ("2", "3")
-    run(TRAINED)
 
 
 @pytest.mark.slow
