@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,23 @@ import numpy as np
 from sklearn.base import ClusterMixin
 from typing_extensions import Self
 
+from intel_core.errors import SpecError
+from intel_core.evaluation.clusters import clusters_of
 from intel_core.mappings.contract import MappingSpec
+from intel_core.training.hooks import Training, hookimpl
 from intel_sklearn.estimator import InteLVAEEstimator
 
 __all__ = ["InteLVAEClusterer"]
+
+
+class _NeedsClusters:
+    """A hook that ends a training at its beginning if it could find no clusters."""
+
+    @hookimpl
+    def run_start(self, trainer: Training) -> None:
+        """Look at the model."""
+        if clusters_of(trainer.model) is None:
+            raise SpecError("neither mapping nor prior makes clusters; mapping=None with n_clusters does")
 
 
 class InteLVAEClusterer(ClusterMixin, InteLVAEEstimator):  # type: ignore[misc]
@@ -63,6 +76,7 @@ class InteLVAEClusterer(ClusterMixin, InteLVAEEstimator):  # type: ignore[misc]
             row lies come last, so that `labels_` has no gap.
         fitted_: the run as bytes, see `intel_sklearn.FittedRun`.
         run_: the run itself.
+        run_path_: its directory, if `run_dir` was given.
         n_steps_: steps that were taken.
         n_features_in_: number of columns.
         feature_names_in_: their names, if they are all texts.
@@ -146,6 +160,9 @@ class InteLVAEClusterer(ClusterMixin, InteLVAEEstimator):  # type: ignore[misc]
             settings["mapping"] = "identity" if alone else f"cluster:k={self.n_clusters}"
         return settings
 
+    def _hooks(self) -> Iterable[object]:
+        return () if self.n_clusters == 1 else (_NeedsClusters(),)
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """As of `InteLVAEEstimator`; `labels_` are then the clusters of the rows.
 
@@ -165,8 +182,6 @@ class InteLVAEClusterer(ClusterMixin, InteLVAEEstimator):  # type: ignore[misc]
         x = self._values(X)
         with self._threads():
             found = self.fitted_.memberships(x)
-        if found is None and self.n_clusters != 1:
-            raise ValueError("neither mapping nor prior makes clusters; mapping=None with n_clusters does")
         return np.ones((len(x), 1)) if found is None else found.numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ class InteLVAEEstimator(BaseEstimator):  # type: ignore[misc]
     def _threads(self) -> contextlib.AbstractContextManager[None]:
         return on_threads(effective_n_jobs(self.n_jobs))
 
+    def _hooks(self) -> Iterable[object]:
+        """What is called in a training."""
+        return ()
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train a model on all rows, or all but a share `validation_fraction` with `patience`.
 
@@ -69,13 +74,18 @@ class InteLVAEEstimator(BaseEstimator):  # type: ignore[misc]
                 seed=seed,
                 columns=tuple(map(str, getattr(self, "feature_names_in_", ()))),
             )
-            self.fitted_ = trained(dataset, self.run_dir, {**settings, "seed": seed})
+            self.fitted_, kept = trained(dataset, self.run_dir, {**settings, "seed": seed}, self._hooks())
+        self.run_path_ = None if kept is None else str(kept)
         self.n_steps_ = int(self.fitted_.run.metrics["step"])
         return self
 
     @property
     def run_(self) -> Run:
-        """The run of the model that was fitted: `sample`, `encode`, `reconstruct`, `spec`, `metrics`."""
+        """The run of the model that was fitted: `sample`, `encode`, `reconstruct`, `spec`, `metrics`.
+
+        It has no directory. What is stored in one, such as measurements, needs ``run_dir=`` and then
+        ``intel_core.load_run(estimator.run_path_)``.
+        """
         check_is_fitted(self)
         return self.fitted_.run
 

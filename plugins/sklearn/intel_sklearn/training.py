@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,23 +83,27 @@ def dataset_of(
     return Dataset(_NAME, splits[0], splits[1], splits[1], support, (), scaling, columns if x.dim() == 2 else ())
 
 
-def trained(dataset: Dataset, run_dir: str | Path | None, settings: dict[str, Any]) -> FittedRun:
-    """A run on a data set.
+def trained(
+    dataset: Dataset, run_dir: str | Path | None, settings: dict[str, Any], hooks: Iterable[object] = ()
+) -> tuple[FittedRun, Path | None]:
+    """A run on a data set, and the directory in which it is kept, if it is.
 
     Args:
         dataset: its data.
         run_dir: a folder in which the run gets a new one that is kept; None for one that is removed.
         settings: of the run.
+        hooks: as of `intel_core.fit`.
 
     Raises:
         KeyboardInterrupt: if it was interrupted.
         IntelError: as `intel_core.fit`.
     """
     with _folder(run_dir) as folder:
-        run = fit(data=dataset, run_dir=folder, **settings)
+        run = fit(data=dataset, run_dir=folder, hooks=hooks, **settings)
         if run.status == "interrupted":
             raise KeyboardInterrupt(run.metrics.get("stop_reason"))
-        return FittedRun(run, str(run.model_device))
+        # As it was asked for: auto may be another device where the estimator is unpickled.
+        return FittedRun(run, str(settings["device"])), None if run_dir is None else folder
 
 
 @contextlib.contextmanager

@@ -60,6 +60,7 @@ class InteLVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Int
     Attributes:
         fitted_: the run as bytes, see `intel_sklearn.FittedRun`.
         run_: the run itself.
+        run_path_: its directory, if `run_dir` was given.
         n_steps_: steps that were taken.
         n_features_in_: number of columns.
         feature_names_in_: their names, if they are all texts.

@@ -141,7 +141,7 @@ def test_a_mixture_prior_makes_clusters():
 
 def test_what_makes_no_clusters_is_refused():
     with pytest.raises(ValueError, match="neither mapping nor prior makes clusters"):
-        InteLVAEClusterer(mapping="circle", **{**SMALL, "steps": 2}).fit(X)
+        InteLVAEClusterer(mapping="circle", **{**SMALL, "steps": 10**8}).fit(X)
     assert set(InteLVAEClusterer(1, **{**SMALL, "steps": 2}).fit_predict(X)) == {0}
 
 
@@ -212,10 +212,12 @@ def test_no_file_is_left_unless_a_folder_is_named(tmp_path, monkeypatch):
     model = InteLVAETransformer(**{**SMALL, "steps": 5}).fit(X)
     pickle.loads(pickle.dumps(model)).score(X)
     assert not [*(tmp_path / "temporary").iterdir(), *(tmp_path / "here").iterdir()]
+    assert model.run_path_ is None
     kept = clone(model).set_params(run_dir="runs")
     for number in (1, 2):
         z = kept.fit(X).transform(X)
-        run = load_run(f"runs/fit-{number}")
+        assert os.path.samefile(kept.run_path_, f"runs/fit-{number}")
+        run = load_run(kept.run_path_)
         np.testing.assert_allclose(run.encode(X).z_mean, z, atol=1e-4)
 
 
@@ -254,7 +256,7 @@ def test_an_interrupted_fit_is_an_interrupt(monkeypatch):
     import intel_sklearn.training as training
 
     fit = training.fit
-    monkeypatch.setattr(training, "fit", lambda **settings: fit(**settings, hooks=[_Interrupt()]))
+    monkeypatch.setattr(training, "fit", lambda hooks, **settings: fit(**settings, hooks=[_Interrupt()]))
     model = InteLVAETransformer(**SMALL)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X)
