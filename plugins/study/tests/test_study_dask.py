@@ -32,11 +32,11 @@ def test_a_worker_that_is_killed_loses_nothing(study_with: Callable[..., Study],
     study = study_with(base=base, seeds=2, metrics=[])
     out = tmp_path / "cluster"
     killed: list[int] = []
+    over = threading.Event()
 
     def kill() -> None:
         """The worker of the first run that has a checkpoint."""
-        until = time.monotonic() + 60
-        while not killed and time.monotonic() < until:
+        while not killed and not over.is_set():
             for path in out.glob("runs/*/checkpoints/step-*"):
                 progress = out / ".running" / f"{path.parents[1].name}.json"
                 with contextlib.suppress(OSError, ValueError):
@@ -51,8 +51,11 @@ def test_a_worker_that_is_killed_loses_nothing(study_with: Callable[..., Study],
     ) as cluster:
         killer = threading.Thread(target=kill)
         killer.start()
-        results = run_study(study, out, crew=Cluster(cluster.scheduler_address))
-        killer.join()
+        try:
+            results = run_study(study, out, crew=Cluster(cluster.scheduler_address, patience=60))
+        finally:
+            over.set()
+            killer.join()
     assert killed
     assert [cell.status for cell in results.cells] == ["measured"] * 4
     assert not results.missing
