@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn import config_context
 
 from intel_core.components.spec import parse_spec
 from intel_core.data.dataset import Dataset, Split, Support
@@ -98,7 +99,8 @@ def trained(
         KeyboardInterrupt: if it was interrupted.
         IntelError: as `intel_core.fit`.
     """
-    with _folder(run_dir) as folder:
+    # Starts use estimators of scikit-learn that take arrays of NumPy only.
+    with _folder(run_dir) as folder, config_context(array_api_dispatch=False):
         run = fit(data=dataset, run_dir=folder, hooks=hooks, **settings)
         if run.status == "interrupted":
             raise KeyboardInterrupt(run.metrics.get("stop_reason"))
