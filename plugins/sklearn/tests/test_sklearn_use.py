@@ -267,3 +267,10 @@ def test_fitting_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         InteLVAETransformer(**{**SMALL, "steps": 3}).fit(1e6 * X).transform(1e6 * X)
+
+
+def test_fits_in_threads_are_those_of_one():
+    model = InteLVAETransformer(**{**SMALL, "steps": 10})
+    alone = cross_val_score(model, X, cv=3)
+    with joblib.parallel_config("threading", n_jobs=3):
+        np.testing.assert_array_equal(cross_val_score(model, X, cv=3), alone)
