@@ -10,7 +10,7 @@ from torch import Tensor
 
 from intel_core.mappings.properties import Locus, Properties
 
-__all__ = ["away_from", "directions_of", "distance", "is_pair", "onto", "problem_of", "thinned", "usual_rows"]
+__all__ = ["directions_of", "distance", "is_pair", "onto", "problem_of", "share_near", "thinned", "usual_rows"]
 
 
 _MOST = 64
@@ -68,11 +68,16 @@ def onto(place: Locus, y: Tensor) -> Tensor:
     return y
 
 
-def away_from(declared: Properties, y: Tensor, margin: float) -> Tensor:
-    """Rows of y that are further than `margin` from every declared seam and centre; perhaps not all of them."""
-    for place in (*declared.seams, *declared.centres):
-        y = y[distance(place, y) > margin]
-    return y
+def share_near(places: Sequence[Locus], y: Tensor, margin: float) -> float:
+    """The share of the rows of y that are within the margin of some place.
+
+    >>> share_near([Locus((0,), (1.0,))], torch.tensor([[1.01], [3.0]]), 0.1)
+    0.5
+    """
+    near = torch.zeros(len(y), dtype=torch.bool, device=y.device)
+    for place in places:
+        near |= distance(place, y) <= margin
+    return float(near.double().mean())
 
 
 def usual_rows(declared: Properties, y: Tensor, margin: float = 0.02) -> Tensor:

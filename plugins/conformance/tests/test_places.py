@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from intel_conformance.places import away_from, distance, onto, problem_of
+from intel_conformance.places import distance, onto, problem_of, share_near, usual_rows
 
 from intel_core import Locus, Properties
 
@@ -46,8 +46,15 @@ def test_the_distance_from_a_cone_is_at_least_what_is_said_and_0_within() -> Non
 
 
 def test_rows_near_any_place_are_left_out() -> None:
-    y = torch.tensor([[1.0, 0.0, -1.0], [1.0, 0.51, 3.0], [5.0, 2.0, 5.0]])
-    assert away_from(Properties(seams=(SEAM,), centres=(CENTRE,)), y, 0.1).tolist() == [[5.0, 2.0, 5.0]]
+    y = torch.tensor([[1.0, 0.0, -1.0], *[[5.0, 2.0, 5.0]] * 20])
+    assert len(usual_rows(Properties(seams=(SEAM,), centres=(CENTRE,)), y, 0.1)) == 20
+    assert share_near((SEAM, CENTRE), y, 0.1) == pytest.approx(1 / 21)
+
+
+def test_no_declaration_leaves_out_most_rows() -> None:
+    y = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    everywhere = Properties(seams=tuple(Locus((0,), (i / 100 - 4,)) for i in range(800)))
+    assert 170 <= len(usual_rows(everywhere, y)) < 200
 
 
 @pytest.mark.parametrize(

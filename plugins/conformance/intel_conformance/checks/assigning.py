@@ -75,5 +75,6 @@ def _measure(part: Any, y: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]
     with torch.no_grad():
         moved = torch.linalg.vector_norm(part(y + _STEP * way) - part(y - _STEP * way), dim=-1) / (2 * _STEP)
     steep = torch.maximum(values[:, 0], moved)
+    top = torch.where((moved > 1.5 * values[:, 0])[:, None], way, ways[:, 0])  # a jump is not in the derivative
     volume = steep.clamp(min=1e-12).log() + values[:, 1:].clamp(min=1e-12).log().sum(-1)
-    return steep, -0.5 * y.square().sum(-1) - volume, ways[:, 0]
+    return steep, -0.5 * y.square().sum(-1) - volume, top

@@ -28,6 +28,8 @@ _CLAUSE = "contract, clause 4: continuous in y"
 _SLACK = 1e-5
 """Allowed relative excess: a constant of the mapping that was rounded to float32 is off by about 1e-7."""
 _WAYS = 8
+_FAR_OUT = (4.0, 10.0, 100.0)
+"""How far out, in deviations of the prior, a declared steepness is tried as well."""
 _FAR = 1e3
 """The distance up to which rays from a centre are followed."""
 
@@ -57,6 +59,12 @@ def _continuous(candidate: Candidate) -> None:
         raise NotApplicable("declared as not continuous")
 
 
+def _overall(candidate: Candidate, mapping: nn.Module) -> float:
+    """The size of z for draws of the prior: where z is 0 but for rounding, that is what rounding is of."""
+    with torch.no_grad():
+        return float(candidate.call(mapping, candidate.draw("overall", 200)).abs().amax().nan_to_num(0, 0, 0))
+
+
 def _segments(candidate: Candidate, n: int) -> tuple[Tensor, Tensor]:
     starts, ends = random_segments(n, candidate.y_dim, candidate.generator("segments"))
     # Most lie where the prior has its mass, some further out: a posterior during training can be anywhere.
@@ -73,7 +81,8 @@ def along_segments(candidate: Candidate) -> None:
     n = candidate.size(24, 64, 512)
     mapping = candidate.mapping()
     candidate.call(mapping, candidate.draw("try", 3))
-    _tell(scan(mapping, *_segments(candidate, n)), f"along {n} random segments")
+    floor = _overall(candidate, mapping)
+    _tell(scan(mapping, *_segments(candidate, n), floor=floor), f"along {n} random segments")
 
 
 @check("cont.seams", _CLAUSE)
@@ -88,7 +97,7 @@ def across_seams(candidate: Candidate) -> None:
     generator = candidate.generator("crossings")
     pairs = [crossing(place, each, candidate.y_dim, generator) for place in seams]
     starts, ends = (torch.cat([pair[i] for pair in pairs]).to(candidate.device) for i in (0, 1))
-    _tell(scan(mapping, starts, ends), f"across {len(seams)} declared seams")
+    _tell(scan(mapping, starts, ends, floor=_overall(candidate, mapping)), f"across {len(seams)} declared seams")
 
 
 @check("cont.centres", _CLAUSE)
@@ -98,14 +107,15 @@ def around_centres(candidate: Candidate) -> None:
     mapping = candidate.mapping()
     generator = candidate.generator("centres")
     origin = Locus(tuple(range(candidate.y_dim)), (0.0,) * candidate.y_dim)
+    floor = _overall(candidate, mapping)
     centres = (origin, *(place for place in thinned(candidate.declared.centres) if place != origin))
     for centre in itertools.islice(centres, candidate.size(4, 16, 64)):
         _tell([scan_around(mapping, centre, candidate.y_dim, generator)], f"around {_shown(centre)}")
-        _tell(_along_rays(candidate, mapping, centre, generator), f"on a ray from {_shown(centre)}")
+        _tell(_along_rays(candidate, mapping, centre, generator, floor), f"on a ray from {_shown(centre)}")
 
 
 def _along_rays(
-    candidate: Candidate, mapping: nn.Module, centre: Locus, generator: torch.Generator
+    candidate: Candidate, mapping: nn.Module, centre: Locus, generator: torch.Generator, floor: float
 ) -> list[Regularity]:
     """Scan rays in the logarithm of the distance from a centre: this finds guards such as ``if norm < 1e-12``."""
     pinned = list(centre.dims)
@@ -128,7 +138,7 @@ def _along_rays(
     ends = torch.stack([torch.full_like(numbers, math.log(_FAR)), numbers], -1)
     return [
         found._replace(where=base + math.exp(float(found.where[0])) * ways[found.segment])
-        for found in scan(outwards, starts, ends)
+        for found in scan(outwards, starts, ends, floor=floor)
     ]
 
 
@@ -151,6 +161,12 @@ def hoelder(candidate: Candidate) -> None:
         starts, ends = crossing(place, 2, candidate.y_dim, generator)
         pairs.append((starts.to(candidate.device), ends.to(candidate.device)))
     starts, ends = (torch.cat([pair[i] for pair in pairs]) for i in (0, 1))
+    # At most 1 apart, but anywhere: the promise is for all y.
+    sizes = torch.tensor(_FAR_OUT, dtype=starts.dtype, device=starts.device).repeat(n // len(_FAR_OUT))[:, None]
+    way = (ends - starts)[: len(sizes)]
+    way = way / torch.linalg.vector_norm(way, dim=-1, keepdim=True).clamp(min=1)
+    far = sizes * starts[: len(sizes)]
+    starts, ends = torch.cat([starts, far]), torch.cat([ends, far + way])
     worst = hoelder_excess(mapping, starts, ends, promise.constant, promise.exponent)
     if promise.exponent == 1:
         _lipschitz(candidate, mapping, promise.constant)
@@ -167,6 +183,7 @@ def hoelder(candidate: Candidate) -> None:
 def _lipschitz(candidate: Candidate, mapping: nn.Module, constant: float) -> None:
     """The steepest direction at some hundred draws: in many dimensions random segments hardly ever follow it."""
     y = candidate.draw_wide("steepest", candidate.size(100, 300, 2000))
+    y = torch.cat([y, *(size * y[:60] for size in _FAR_OUT)])
     _, values, ways = torch.linalg.svd(jacobian(mapping, y), full_matrices=False)
     top = values[:, 0].topk(min(8, len(y))).indices
     step = 1e-5 * ways[top, 0]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
+from intel_conformance.continuity.segments import crossing
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
-from intel_conformance.places import is_pair, onto, problem_of, thinned
+from intel_conformance.places import is_pair, onto, problem_of, share_near, thinned
 from intel_conformance.topology import clear_betti, clear_components, components_at
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.pushforward import KeepsDirections, Pushforward, ScaleFree
@@ -90,6 +91,43 @@ def places(candidate: Candidate) -> None:
         wrong.append(f"sparsity={declared.sparsity}: expected 0 <= low <= high <= 1")
     if wrong:
         raise Broken(wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
+
+
+_NEAR, _MOST = 1e-3, 0.03
+
+
+@check("structure.seams", "declared: seams, centres")
+def seams(candidate: Candidate) -> None:
+    """Where declared seams and centres take up more than 3 % of the draws, to 0.001, g bends at most of them."""
+    declared = candidate.declared
+    everything = (*declared.seams, *declared.centres)
+    if not everything:
+        raise NotApplicable("no seams or centres are declared")
+    share = share_near(everything, candidate.draw("near", 2000), _NEAR)
+    if share <= _MOST:
+        return
+    mapping = candidate.mapping()
+    tried = [*thinned(declared.seams), *thinned(declared.centres)]
+    generator = candidate.generator("across")
+    bent = sum(_bends(mapping, *crossing(place, 8, candidate.y_dim, generator)) for place in tried)
+    if bent < 0.5 * len(tried):
+        raise Broken(
+            f"{len(everything)} seams and centres are declared, {share:.0%} of the draws are within {_NEAR:g} of one, "
+            f"and g is smooth at {len(tried) - bent} of {len(tried)} of them",
+            likely="places where g does nothing special; checks look away from declared places",
+            share=share,
+            smooth=len(tried) - bent,
+        )
+
+
+@torch.no_grad()
+def _bends(mapping: torch.nn.Module, starts: Tensor, ends: Tensor) -> bool:
+    """Whether g has a kink or a jump on some of the segments: most of its bend in one or two of 2,000 cells."""
+    t = torch.linspace(0, 1, 2001, dtype=starts.dtype)[:, None]
+    z = mapping(starts[:, None] + t * (ends - starts)[:, None])
+    second = z.diff(n=2, dim=1).abs().amax(-1)
+    slope = z.diff(dim=1).abs().amax((1, 2))
+    return bool((second.amax(1) > 50 * second.median(1).values + 1e-6 * slope).any())
 
 
 @check("structure.norm_bound", "declared: norm_bound")

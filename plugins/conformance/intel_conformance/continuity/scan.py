@@ -20,7 +20,13 @@ __all__ = ["scan"]
 
 
 def scan(
-    g: Function, starts: Tensor, ends: Tensor, *, windows: int = 24, resolution: float = RESOLUTION
+    g: Function,
+    starts: Tensor,
+    ends: Tensor,
+    *,
+    windows: int = 24,
+    resolution: float = RESOLUTION,
+    floor: float = 0.0,
 ) -> list[Regularity]:
     r"""The worst place of g on each segment.
 
@@ -54,6 +60,8 @@ def scan(
         ends: where they end, shape ``(s, d)``, float64.
         windows: the largest number of candidates that are followed on each segment.
         resolution: differences below this share of the largest value of their coordinate count as none.
+        floor: the size of g elsewhere. A coordinate whose values on a segment are all below 1e-5 of it is measured on
+            that scale, since it may be nothing but rounding.
 
     Returns:
         For each segment the place with the worst kind of regularity, and the largest of that kind.
@@ -77,7 +85,7 @@ def scan(
             worst[found.segment] = found
 
     with torch.no_grad():
-        for level in walk(g, starts, ends, windows, resolution):
+        for level in walk(g, starts, ends, windows, resolution, floor):
             for row in (~level.finite).nonzero().flatten().tolist():
                 bad = ~torch.isfinite(level.values[row]).all(-1)
                 add(not_finite(level.points[row, bad][0], float(level.gap[row]), int(level.segment[row])))

@@ -60,7 +60,9 @@ class Windows(NamedTuple):
     ended: Tensor
 
 
-def walk(g: Function, starts: Tensor, ends: Tensor, windows: int, resolution: float) -> Iterator[Windows]:
+def walk(
+    g: Function, starts: Tensor, ends: Tensor, windows: int, resolution: float, floor: float = 0.0
+) -> Iterator[Windows]:
     """First each segment as one window of 256 cells, then level by level the windows in which a difference remains.
 
     Args:
@@ -69,6 +71,7 @@ def walk(g: Function, starts: Tensor, ends: Tensor, windows: int, resolution: fl
         ends: where they end, shape ``(s, d)``, float64.
         windows: the largest number of candidates on each segment.
         resolution: differences below this share of the largest value of their coordinate count as none.
+        floor: the size of g elsewhere, see `intel_conformance.continuity.scan.scan`.
     """
     if not len(starts):
         return
@@ -76,7 +79,7 @@ def walk(g: Function, starts: Tensor, ends: Tensor, windows: int, resolution: fl
     points = _grid(starts, ends, GRID)
     values = values_of(g, points)
     size = values.abs().amax(1)
-    scale = torch.maximum(size, LEAST_SCALE * size.amax(-1, keepdim=True)).clamp(min=TINY)
+    scale = torch.maximum(size, LEAST_SCALE * size.amax(-1, keepdim=True)).clamp(min=max(TINY, LEAST_SCALE * floor))
     scales = _Scales(scale, scale * resolution)
     first = _measure(points, values, segment, scales, last=False)
     best, index = _peaks(values, scales.least, windows)

@@ -1,0 +1,173 @@
+"""Which faults pass a look at values and gradients, and end a run or change its result?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from intel_core.mappings.contract import MappingSpec
+from intel_core.mappings.properties import Hoelder, Locus, Properties
+from intel_core.schedules import ConstantScheduleSpec
+from specimens.mutant import Scaled, Sound, kills, norm_of
+
+
+@kills("deploy.tensors")
+class HasExtraState(Scaled):
+    def get_extra_state(self) -> Any:
+        return {"version": 3}
+
+    def set_extra_state(self, state: Any) -> None:
+        assert state["version"] == 3
+
+
+@kills("deploy.tensors")
+class ComplexParameter(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.factor = nn.Parameter(torch.ones(y_dim, dtype=torch.complex64))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * self.factor.abs().to(y)
+
+
+_SHARED = nn.Parameter(torch.zeros(2))
+
+
+@kills("deploy.tensors")
+class SharesAParameter(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.shift = _SHARED
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + self.shift.to(y)
+
+
+class Regularised(Scaled):
+    """With a loss of the size of z."""
+
+    name = "size"
+
+    @property
+    def regularisers(self) -> dict[str, float]:
+        return {self.name: 1.0}
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z = self(y)
+        return z, {self.name: z.square().mean()}
+
+
+@kills("structure.schedules")
+class LossCalledKL(Regularised):
+    name = "kl"
+
+
+@kills("structure.schedules")
+class AdvisesTheRateSpec(MappingSpec):
+    """A spec that advises what is not its own."""
+
+    shift: float = Field(0.25, description="what is added")
+
+    def advised_schedules(self, steps: int, settled: Any) -> dict[str, Any]:
+        return {"lr": ConstantScheduleSpec()}
+
+    def build(self, y_dim: int) -> Any:
+        return Sound(y_dim)
+
+
+@kills("deploy.fit")
+class RaisesInTheThirdStep(Scaled):
+    """As what counts its calls, or has a buffer of a fixed length, does."""
+
+    calls = 0
+
+    def forward(self, y: Tensor) -> Tensor:
+        if self.training and torch.is_grad_enabled():
+            self.calls += 1
+            if self.calls > 2:
+                raise IndexError("no third value")
+        return self.sound(y) * self.log_scale.exp()
+
+
+@kills("deploy.fit")
+class LearnsOutsideItsState(Sound):
+    """Follows the data, in a number that no checkpoint holds."""
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.log_scale = nn.Parameter(torch.zeros(y_dim))
+        self.seen = 0
+
+    def forward(self, y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            self.seen += len(y)
+        return self.sound(y) * self.log_scale.exp() + 1e-4 * self.seen
+
+
+@kills("deploy.fit")
+class NoGradientOfItsLoss(Regularised):
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z, terms = super().map_with_regularisers(y)
+        return z, {name: term.expand(2) for name, term in terms.items()}
+
+
+# --- declarations that look away, and what is far out ------------------------------------------------------------
+
+
+@kills("structure.seams")
+class EightHundredDecoys(Sound):
+    @property
+    def properties(self) -> Properties:
+        return Properties(seams=tuple(Locus((0,), (i / 100 - 4,)) for i in range(800)))
+
+
+@kills("structure.seams")
+class DecoyRays(Sound):
+    @property
+    def properties(self) -> Properties:
+        ways = [(math.cos(i / 50), math.sin(i / 50)) for i in range(300)]
+        return Properties(seams=tuple(Locus((0, 1), (0.0, 0.0), (way,)) for way in ways))
+
+
+class HalfDetached(Sound):
+    """Among decoys, the gradients are wrong."""
+
+    @property
+    def properties(self) -> Properties:
+        return Properties(seams=tuple(Locus((0,), (i / 100 - 4,)) for i in range(800)))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(0.5 * y + 0.5 * y.detach())
+
+
+kills("grad.input")(HalfDetached)
+
+
+@kills("cont.hoelder")
+class CubicFarOut(Sound):
+    declared = Properties(hoelder=Hoelder(40.0))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + 0.01 * y**3
+
+
+@kills("thm1.injective")
+class FoldsAtSix(Sound):
+    declared = Properties(injective=True)
+
+    def forward(self, y: Tensor) -> Tensor:
+        far = (norm_of(y) - 6).clamp(min=0)
+        return y * (1 - far / 4)
+
+
+@kills("thm1.injective")
+class FoldsOneCoordinateAtFive(Sound):
+    declared = Properties(injective=True)
+
+    def forward(self, y: Tensor) -> Tensor:
+        first = y[..., :1]
+        return torch.cat([first - 2 * (first - 5).clamp(min=0), y[..., 1:]], -1)
