@@ -119,13 +119,31 @@ class Column(_Part):
     )
 
 
+_ONE_OR_SEVERAL: dict[str, Any] = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]
+}
+
+
+def _of_one_problem(claims: Any) -> Any:
+    """A claim that names several problems as one of each."""
+    if not isinstance(claims, list | tuple):
+        return claims
+    found: list[Any] = []
+    for claim in claims:
+        several = claim.get("problem") if isinstance(claim, dict) else None
+        found += [{**claim, "problem": one} for one in several] if several and isinstance(several, list) else [claim]
+    return found
+
+
 class Claim(_Part):
     """A sentence, and the difference of means on which it rests."""
 
     sentence: str = Field(min_length=1, max_length=1000, description="what is claimed")
     paper: str = Field("", max_length=1000, description="what the paper says, with its numbers and their place")
     number: str = Field(description="the column that it speaks of")
-    problem: str | None = Field(None, description="the problem that it speaks of, where there are several")
+    problem: Annotated[str | None, WithJsonSchema(_ONE_OR_SEVERAL)] = Field(
+        None, description="the problem that it speaks of, where there are several; a list makes a claim of each"
+    )
     arm: str = Field(description="the arm that it speaks of")
     against: str | float = Field(description="the arm that it is compared with, or a value")
     direction: Literal["above", "below", "same"] = Field(description="above or below the other, or the same")
@@ -198,7 +216,9 @@ class Study(_Part):
     level: float = Field(0.05, gt=0, lt=1, description="a difference counts if its adjusted p-value is below this")
     stack: int = Field(1, ge=1, le=1000, description="how many neighbouring seeds are trained as one stack")
     figures: tuple[Figure, ...] = Field((), description="pictures")
-    claims: tuple[Claim, ...] = Field((), description="what is confirmed or denied")
+    claims: Annotated[tuple[Claim, ...], BeforeValidator(_of_one_problem, json_schema_input_type=tuple[Claim, ...])] = (
+        Field((), description="what is confirmed or denied")
+    )
     full: Full | None = Field(None, description="the whole protocol, where what is above is a reduced one")
     notes: tuple[str, ...] = Field((), description="what a reader must know, in sentences; below the tables")
 

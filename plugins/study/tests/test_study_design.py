@@ -59,6 +59,15 @@ def test_what_is_wrong_is_named(small: dict[str, Any], said: dict[str, Any], exp
     assert "\n" not in str(error.value)
 
 
+def test_a_list_of_problems_makes_a_claim_of_each(study_with: Callable[..., Study]) -> None:
+    claims = [{**CLAIM, "problem": ["x", "y"]}, {**CLAIM, "problem": "y"}]
+    study = study_with(problems={"x": {}, "y": {}}, claims=claims)
+    assert [claim.problem for claim in study.claims] == ["x", "y", "y"]
+    assert Study.model_validate(study.model_dump(mode="json")).claims == study.claims
+    with pytest.raises(SpecError, match=r"claims\.1\.problem: no problem is called 'z'"):
+        study_with(problems={"x": {}, "y": {}}, claims=[{**CLAIM, "problem": ["x", "z"]}])
+
+
 def test_words_that_yaml_reads_as_truth_values_are_told(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("arms: {a: {}}\nmetrics: [manifold]\nnumbers: {off: manifold.off}\n")
