@@ -228,6 +228,11 @@ class Candidate(Examined):
         if not isinstance(z, Tensor):
             raise Broken(f"returned {type(z).__name__} for {about}{after}, expected a tensor")
         expected = (*y.shape[:-1], self.z_dim)
+        if z.shape[:-1] == y.shape[:-1] and z.dim() and z.shape[-1] != self.z_dim:
+            raise Broken(
+                f"z has {z.shape[-1]} dimensions for {about}{after}, but z_dim is {self.z_dim}",
+                likely="a wrong z_dim, set in __init__",
+            )
         if tuple(z.shape) != expected:
             raise Broken(
                 f"z has shape {tuple(z.shape)} for {about}{after}, expected {expected}",
@@ -296,6 +301,8 @@ def _built(factory: Callable[[int], Any], y_dim: int, seed: int) -> Mapping:
     except ValueError as error:
         raise SpecError(f"{_name(factory)}({y_dim}): {error}") from error
     except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:  # not by the call itself
+            raise PluginError(f"{_name(factory)}({y_dim}) raised TypeError: {error}") from error
         raise SpecError(
             f"{_name(factory)}({y_dim}) raised TypeError: {error}; give a mapping, or what builds one from y_dim"
         ) from error

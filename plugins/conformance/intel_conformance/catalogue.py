@@ -11,17 +11,7 @@ from intel_core.errors import SpecError, did_you_mean
 
 __all__ = ["all_checks", "choose", "names_of"]
 
-_FURTHER = (
-    "precision",
-    "paths",
-    "hidden",
-    "training",
-    "variants",
-    "capabilities",
-    "calls",
-    "assigning",
-    "image_densities",
-)
+_FURTHER = ("precision", "paths", "hidden", "training", "capabilities", "calls", "assigning", "image_densities")
 """Modules of `intel_conformance.checks` beside those of the groups, to which their checks belong."""
 
 
@@ -29,9 +19,9 @@ def all_checks() -> tuple[Check, ...]:
     """All checks, in the order in which they run.
 
     >>> [check.id for check in all_checks()][:2]
-    ['io.shape', 'io.dtype']
+    ['io.preflight', 'io.shape']
     """
-    for module in (*GROUPS, *_FURTHER):
+    for module in ("preflight", *GROUPS, *_FURTHER):
         importlib.import_module(f"intel_conformance.checks.{module}")
     return tuple(sorted(registered.values(), key=lambda check: GROUPS.index(check.group)))
 

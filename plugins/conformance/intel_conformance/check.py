@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # so that lists and completion of names import no torch
 
 __all__ = ["GROUPS", "Check", "check", "registered"]
 
-GROUPS = ("io", "rows", "mode", "finite", "cont", "grad", "deploy", "thm1", "structure", "image", "plugin")
+GROUPS = ("io", "rows", "mode", "finite", "cont", "grad", "deploy", "thm1", "structure", "image", "variants", "plugin")
 """The groups of checks in the order in which they run: a fault that would make other checks fail comes first."""
 
 

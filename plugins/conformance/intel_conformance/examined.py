@@ -49,6 +49,7 @@ class Examined:
         for name in dtypes:
             if name not in DTYPES:
                 raise SpecError(f"no dtype {name!r}; choices: {', '.join(DTYPES)}")
+        self.failed: set[str] = set()
         self.seed, self.device, self.level = seed, pick_device(device), level
         self.dtypes = tuple(DTYPES[name] for name in dtypes)
 

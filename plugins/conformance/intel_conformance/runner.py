@@ -22,7 +22,11 @@ from intel_core.components.discovery import find
 from intel_core.components.loading import name_of
 from intel_core.errors import SpecError
 
-__all__ = ["Planned", "check_mapping", "iter_checks", "plan", "reason_for", "run_all"]
+__all__ = ["PREFLIGHT", "Planned", "check_mapping", "iter_checks", "plan", "reason_for", "run_all"]
+
+
+PREFLIGHT = "io.preflight"
+"""The check without which all others would say the same."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Planned:
         except Exception as error:
             status, message = "error", f"{type(error).__name__}: {error}"
             evidence = {"traceback": traceback.format_exc(limit=-6)}
+        if status == "failed":
+            self.candidate.failed.add(self.id)
         if expected and status in ("failed", "error", "warned"):
             status, message = "xfailed", f"{expected} ({message})"
         elif expected and status == "passed":
@@ -139,7 +145,7 @@ def check_mapping(
 
     >>> report = check_mapping("identity", level="quick", only=["rows", "mode"])
     >>> report.ok, report.summary()
-    (True, '9 of 9 planned ran: 9 passed')
+    (True, '11 of 12 planned ran: 11 passed · 1 not applicable')
     """
     settings: dict[str, Any] = {"level": level, "y_dim": y_dim, "seed": seed, "device": device, "dtypes": dtypes}
     return run_all(
@@ -187,7 +193,7 @@ def run_all(
         results.append(result)
         if callback is not None:
             callback(result)
-        if result.bad and on_fail != "collect":
+        if result.bad and (on_fail != "collect" or one.id == PREFLIGHT):
             break
     report = Report(
         mapping=candidate.label,

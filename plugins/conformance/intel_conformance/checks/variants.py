@@ -1,4 +1,4 @@
-"""Is g right in other dimensions too, and while its strength grows? The checks belong to ``io`` and ``structure``."""
+"""Is g right in other dimensions too, and while its strength grows? Checks of ``variants`` and ``structure``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _AT_HALF = (
 _BETWEEN = ("io.dtype", "rows.replace_others", "rows.alone", "mode.train_eval", "finite.values", "cont.scan")
 
 
-@check("io.more_dims", "contract: a mapping for each number of dimensions in which it can be built")
+@check("variants.dims", "contract: a mapping for each number of dimensions in which it can be built")
 def more_dims(candidate: Candidate) -> None:
     """In a second and a third number of dimensions it passes most of the other checks as well, with fewer draws."""
     if candidate.given is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specimens.mutant import Scaled, Sound, kills, norm_of
+from specimens.mutant import Scaled, Sound, kills
 
 ONCE = ("float64",)
 """The check sets precisions of its own."""
@@ -174,31 +174,3 @@ class OrderOfASet(Sound):
 
     def forward(self, y: Tensor) -> Tensor:
         return self.sound(y) * self.factor
-
-
-# --- elsewhere than in the fewest dimensions ---------------------------------------------------------------------
-
-
-@kills("io.more_dims")
-class JumpsInThree(Sound):
-    def forward(self, y: Tensor) -> Tensor:
-        return self.sound(y) + (0.5 * (y[..., :1] > 0.3) if self.y_dim == 3 else 0.0)
-
-
-@kills("io.more_dims")
-class CentredInMany(Sound):
-    def forward(self, y: Tensor) -> Tensor:
-        z = self.sound(y)
-        return z - z.mean(0) if self.y_dim >= 8 and z.dim() > 1 else z
-
-
-@kills("io.more_dims")
-class UnusedInThree(Scaled):
-    def forward(self, y: Tensor) -> Tensor:
-        return self.sound(y) * (self.log_scale if self.y_dim < 3 else self.log_scale.detach()).exp()
-
-
-@kills("io.more_dims")
-class NanInThree(Sound):
-    def forward(self, y: Tensor) -> Tensor:
-        return self.sound(y) if self.y_dim == 2 else y / norm_of(y)

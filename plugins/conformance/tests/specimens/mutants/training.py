@@ -115,6 +115,32 @@ class NoGradientOfItsLoss(Regularised):
         return z, {name: term.expand(2) for name, term in terms.items()}
 
 
+# --- what cannot be checked --------------------------------------------------------------------------------------
+
+
+@kills("io.preflight")
+class WrongZDim(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.z_dim = y_dim + 1
+
+
+@kills("io.preflight")
+class PropertiesIsAMethod(Sound):
+    def properties(self) -> Properties:  # type: ignore[override]
+        return Properties()
+
+
+@kills("io.preflight")
+class SeamsAreNumbers(Sound):
+    declared = Properties(seams=(0.5,))  # type: ignore[arg-type]
+
+
+@kills("io.preflight")
+class ClustersIsAText(Sound):
+    declared = Properties(clusters="two")  # type: ignore[arg-type]
+
+
 # --- declarations that look away, and what is far out ------------------------------------------------------------
 
 
