@@ -19,6 +19,7 @@ _BESIDE = (0.12, 0.2, 0.3)
 _INSIDE = (0.2, 0.4, 0.7, 1.0)
 """How far from a border a cluster is denser."""
 _STEP = 1e-3
+_COST = 2000
 
 
 @check("structure.assigned", "capability: Clustering")
@@ -35,6 +36,8 @@ def assigned(candidate: Candidate) -> None:
     border, way = _borders(part, ends[0], ends[1])
     if len(border) < 20:
         raise Skipped("few lines cross a border between clusters")
+    few = max(24, _COST // part.y_dim)  # each takes a singular value decomposition at thirteen places
+    border, way = border[:few], way[:few]
     steep, density, top = _measure(part, border, way)
     steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
     sparser = steeper.clone()

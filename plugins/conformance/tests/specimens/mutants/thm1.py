@@ -47,6 +47,12 @@ class MuchLargerInTraining(Sound):
         return self.sound(y) * (1.5 if self.training else 1.0)
 
 
+@kills("thm1.inequality", 100)
+class LargerInTrainingOfMany(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * (1.3 if self.training else 1.0)
+
+
 @kills("thm1.injective")
 class Folds(Sound):
     declared = Properties(injective=True)
