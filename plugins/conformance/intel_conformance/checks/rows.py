@@ -94,7 +94,8 @@ def permute(candidate: Candidate) -> None:
 @check("rows.alone", _CLAUSE)
 def alone(candidate: Candidate) -> None:
     """A row has the same z alone, without a leading dimension, and in batches of two to thousands of rows."""
-    sizes = candidate.size(_ALONE_QUICKLY, _ALONE, _ALONE)
+    drawn = torch.randint(34, 1024, (6,), generator=candidate.generator("sizes")).tolist()
+    sizes = (*candidate.size(_ALONE_QUICKLY, _ALONE, _ALONE), *drawn)
     for mapping, y, about in _modes(candidate, max(sizes)):
         z = torch.cat([candidate.call(mapping, rows) for rows in torch.split(y, _CHUNK)])
         for n in sizes:

@@ -27,7 +27,7 @@ _LIGHT = (
     *("rows.alone", "rows.replace_others", "mode.train_eval", "io.float32", "finite.values", "grad.input"),
     *("grad.reach", "structure.places", "structure.inverse", "structure.volume"),
 )
-"""In a third, larger one."""
+"""In others."""
 _MANY = 24
 """With more dimensions of y, the others are smaller ones."""
 _STRENGTHS = (0.5, 0.0, 0.07, 0.25, 0.9)
@@ -41,20 +41,21 @@ _BETWEEN = ("io.dtype", "rows.replace_others", "rows.alone", "mode.train_eval", 
 
 @check("variants.dims", "contract: a mapping for each number of dimensions in which it can be built")
 def more_dims(candidate: Candidate) -> None:
-    """In a second and a third number of dimensions it passes most of the other checks as well, with fewer draws."""
+    """In other numbers of dimensions it passes most of the other checks as well, with fewer draws."""
     if candidate.given is not None:
         raise NotApplicable("the mapping was given as an object, with its number of dimensions")
-    for ids, other in zip((_THOROUGH, _LIGHT), _others(candidate), strict=False):
-        check_variant(other, ids, f"in {other.y_dim} dimensions of y")
+    for number, other in enumerate(_others(candidate)):
+        check_variant(other, _LIGHT if number else _THOROUGH, f"in {other.y_dim} dimensions of y")
 
 
 def _others(candidate: Candidate) -> Iterator[Candidate]:
-    """The mapping in the next larger number of dimensions that there is, and in one of 8 or more."""
+    """The mapping in the next three larger numbers of dimensions that there are, and in one of 8 or more."""
     d = candidate.y_dim
     if d > _MANY:
         ranges = [[*range(2, 9)], [*range(12, 20)]]
     else:
-        ranges = [[d + 1, d + 2, d + 3, d + 4, 2 * d, d - 1, d - 2], [n for n in (8, 9, 10, 12, 16, 32) if n > d + 1]]
+        near = [d + 1, d + 2, d + 3, d + 4, 2 * d, d - 1, d - 2]
+        ranges = [near, near[1:4], near[2:4], [n for n in (8, 9, 10, 12, 16, 32) if n > d + 1]]
     tried: set[int] = {d}
     for sizes in ranges:
         for y_dim in sizes:
@@ -93,6 +94,7 @@ def strength(candidate: Candidate) -> None:
             half = candidate.call(mapping, y)
             if worst_difference(candidate.call(other, y), half, same_kernel(half)) is not None:
                 raise Broken("load_state_dict does not restore the strength", likely="keep it in a buffer")
-    for value in _STRENGTHS:
+    drawn = float(torch.rand((), generator=candidate.generator("strengths")))
+    for value in (*_STRENGTHS, round(drawn, 3)):
         ids = _AT_HALF if value == 0.5 else _BETWEEN
         check_variant(candidate.at_strength(value), ids, f"at strength {value:g}")
