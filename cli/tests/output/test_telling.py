@@ -98,7 +98,7 @@ def test_debug_shows_the_traceback_of_a_user_error(call, monkeypatch, how):
 def test_no_command_shows_help(call):
     result = call()
     assert result.exit_code in (0, 2)
-    assert "Commands:" in result.output
+    assert "Commands of intelvae-cli:" in result.output
 
 
 def test_a_bug_keeps_its_traceback():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from intel_core.compute.threads import on_threads
 from intel_core.evaluation.run import Run
+from intel_sklearn.fitted import ALONE
 from intel_sklearn.training import dataset_of, trained
 
 __all__ = ["InteLVAEEstimator"]
@@ -40,8 +41,11 @@ class InteLVAEEstimator(BaseEstimator):  # type: ignore[misc]
             if value is not None
         }
 
-    def _threads(self) -> contextlib.AbstractContextManager[None]:
-        return on_threads(effective_n_jobs(self.n_jobs))
+    @contextlib.contextmanager
+    def _threads(self) -> Iterator[None]:
+        """On as many of torch's threads as are asked for, one estimator after another."""
+        with ALONE, on_threads(effective_n_jobs(self.n_jobs)):
+            yield
 
     def _hooks(self) -> Iterable[object]:
         """What is called in a training."""

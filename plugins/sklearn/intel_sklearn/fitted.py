@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.training.scoring import evaluate
 
-__all__ = ["FittedRun"]
+__all__ = ["ALONE", "FittedRun"]
 
+ALONE = threading.RLock()
+"""Held while a model is built or trained: torch's random state and number of threads belong to the whole process."""
 _FILES = ("run.json", "metrics.json", "metrics.jsonl", "start.json", "model.safetensors")
 _ROWS = 1000
 _DRAWS = 200
@@ -57,7 +60,7 @@ class FittedRun:
     def run(self) -> Run:
         """The run: `encode`, `reconstruct`, `sample` and its numbers. Its directory no longer exists."""
         if self._run is None:
-            with tempfile.TemporaryDirectory(prefix="intelvae-") as folder:
+            with ALONE, tempfile.TemporaryDirectory(prefix="intelvae-") as folder:
                 for name, content in self._files.items():
                     (Path(folder) / name).write_bytes(content)
                 run = load_run(folder, device=self._device)
