@@ -20,22 +20,20 @@ ELBO, KL: of the test part, with one draw for each example.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import math
 import os
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
+from cached import trained_together
 from intel_datasets.synthetic import distance_to_manifold, sample
 from matplotlib.figure import Figure
 from rows import added, kept, put_into, shown
 from scipy.spatial import cKDTree
 
-from intel_core import Run, fit_replicates, load_run
+from intel_core import Run
 from intel_core.data.values import to_float
 from intel_core.model.objectives import log_importance_weights
 
@@ -64,33 +62,28 @@ def train(job: Job) -> list[Run]:
     """The runs of these seeds, trained unless they are there already; a stack that was cut short begins again."""
     data, objective, arm, seeds, runs = job
     count, trial = STARTS.get(data, (1, 0.2)) if arm != "identity" else (1, 0.2)
-    settings: dict[str, Any] = {
-        "mapping": "identity" if arm == "identity" else MAPPINGS[data],
-        "start": "none",
-        "kl": "z" if arm == "z" else "y",
-        "data": f"{data}:n=20000" + (",standardize=true" if data in LOOPS else ""),
-        "restarts": count,
-        "trial": trial,
-        "latent": 2,
-        "objective": objective,
-        "encoder": "mlp:hidden=[64,64]",
-        "decoder": "mlp:hidden=[64,64]",
-        "likelihood": "gaussian:floor=1e-4",
-        "batch_size": 100,
-        "steps": STEPS,
-        "learning_rate": 1e-3,
-        "clip_norm": 50.0,
-        "schedules": {"kl": f"linear:steps={STEPS // 2}", "lr": f"cosine:start=1,end=0.001,steps={STEPS}"},
-        "evaluate_every": 10**9,
-        "seed": seeds[0],
-    }
-    digest = hashlib.sha256(json.dumps([settings, len(seeds)], sort_keys=True).encode()).hexdigest()[:12]
-    folder = runs / f"{data}-{objective.partition(':')[0]}-{arm}-seeds{seeds[0]}-{seeds[-1]}-{digest}"
-    members = [folder / f"seed-{seed}" for seed in seeds]
-    if all((member / "model.safetensors").exists() for member in members):
-        return [load_run(member) for member in members]
-    shutil.rmtree(folder, ignore_errors=True)
-    return fit_replicates(len(seeds), **settings, run_dir=folder).runs
+    return trained_together(
+        runs,
+        len(seeds),
+        mapping="identity" if arm == "identity" else MAPPINGS[data],
+        start="none",
+        kl="z" if arm == "z" else "y",
+        data=f"{data}:n=20000" + (",standardize=true" if data in LOOPS else ""),
+        restarts=count,
+        trial=trial,
+        latent=2,
+        objective=objective,
+        encoder="mlp:hidden=[64,64]",
+        decoder="mlp:hidden=[64,64]",
+        likelihood="gaussian:floor=1e-4",
+        batch_size=100,
+        steps=STEPS,
+        learning_rate=1e-3,
+        clip_norm=50.0,
+        schedules={"kl": f"linear:steps={STEPS // 2}", "lr": f"cosine:start=1,end=0.001,steps={STEPS}"},
+        evaluate_every=10**9,
+        seed=seeds[0],
+    )
 
 
 @torch.no_grad()

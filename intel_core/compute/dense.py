@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 __all__ = ["DenseNetwork"]
 
 _aten = torch.ops.aten
+_DTYPES = (torch.float32, torch.float64)
 
 
 class _Activation(NamedTuple):
@@ -214,6 +215,3 @@ class DenseNetwork:
             after = x.new_empty(len(x), len(layer["bias"]))
             self._values.append((torch.empty_like(after) if activation.kept else after, after))
             self._slopes.append(torch.empty_like(after))
-
-
-_DTYPES = (torch.float32, torch.float64)

@@ -6,7 +6,7 @@ same wherever clusters are spoken of: those that the mapping, or the prior, give
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.runs.stored_run import Encoding
 
-__all__ = ["ClusteredEncoding", "Members", "RunClusters", "clusters_of", "draws_within", "members"]
+__all__ = ["DRAWS", "ClusteredEncoding", "Members", "RunClusters", "clusters_of", "counted", "draws_within", "members"]
 
 DRAWS = 200
 """Draws of q(y|x) by which the mass in each cluster is counted: its standard error is at most 0.035."""
@@ -160,17 +160,28 @@ def members(model: InteLVAE, x: Tensor, mean: Tensor, seed: int = 0) -> Members 
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(stream(seed, "clusters"))
     noise = model.draw_noise(DRAWS, model.noise_dim, generator).unsqueeze(1)
-    rows = max(1, _NUMBERS // (DRAWS * max(model.noise_dim, clusters.n)))
-    found = []
-    for part in torch.split(x, rows):
-        y = model.encode(to_float(part.to(device))).rsample(noise.expand(-1, len(part), -1))
-        cluster = clusters.assign(y)
-        counts = torch.zeros(len(part), clusters.n)
-        counts.scatter_add_(1, cluster.T, torch.ones_like(cluster.T, dtype=counts.dtype))
-        found.append(counts.max(1))
+    found = [counts.max(1) for counts in counted(model, clusters, x, noise)]
     if not found:
         return Members(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     return Members(torch.cat([most.indices for most in found]), torch.cat([most.values for most in found]) / DRAWS)
+
+
+@torch.no_grad()
+def counted(model: InteLVAE, clusters: RunClusters, x: Tensor, noise: Tensor) -> Iterator[Tensor]:
+    """How many draws of q(y|x) lie in each cluster, ``(rows, K)``: of some examples after the others.
+
+    Args:
+        model: in evaluation mode.
+        clusters: its clusters, of the mapping.
+        x: examples as the model knows them, ``(n, *x_shape)``.
+        noise: of the draws, the same for all examples, ``(draws, 1, noise_dim)``.
+    """
+    like = next(model.parameters())
+    for part in torch.split(x, max(1, _NUMBERS // (len(noise) * max(model.noise_dim, clusters.n)))):
+        y = model.encode(to_float(part.to(like.device)).to(like.dtype)).rsample(noise.expand(-1, len(part), -1))
+        cluster = clusters.assign(y)
+        counts = torch.zeros(len(part), clusters.n)
+        yield counts.scatter_add_(1, cluster.T, torch.ones_like(cluster.T, dtype=counts.dtype))
 
 
 # --- how is y drawn within a cluster? --------------------------------------------------------------------------

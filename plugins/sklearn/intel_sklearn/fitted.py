@@ -19,7 +19,7 @@ from torch import Tensor
 from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Split
 from intel_core.data.values import to_float
-from intel_core.evaluation.clusters import clusters_of
+from intel_core.evaluation.clusters import DRAWS, clusters_of, counted
 from intel_core.evaluation.run import Run, load_run
 from intel_core.helpers.own_prior import own_prior
 from intel_core.model.objectives import ELBO, IWAE
@@ -33,10 +33,6 @@ ALONE = threading.RLock()
 """Held while a model is built or trained: torch's random state and number of threads belong to the whole process."""
 _FILES = ("run.json", "metrics.json", "metrics.jsonl", "start.json", "model.safetensors")
 _ROWS = 1000
-_DRAWS = 200
-"""Draws of q(y|x) by which the mass in each cluster is counted, as `Run.encode` counts it."""
-_NUMBERS = 2**21
-"""Numbers that are held at once while masses are counted."""
 
 
 class FittedRun:
@@ -125,14 +121,8 @@ class FittedRun:
         like = next(model.parameters())
         generator = torch.Generator(like.device).manual_seed(stream(0, "clusters"))
         # As `Run.encode` draws it.
-        noise = torch.randn(_DRAWS, model.noise_dim, generator=generator, device=like.device).to(like).unsqueeze(1)
-        found = []
-        for part in torch.split(x, max(1, _NUMBERS // (_DRAWS * max(model.noise_dim, clusters.n)))):
-            y = model.encode(_like(part, model)).rsample(noise.expand(-1, len(part), -1))
-            of_each = clusters.assign(y).T
-            counts = torch.zeros(len(part), clusters.n, dtype=torch.float64)
-            found.append(counts.scatter_add_(1, of_each, torch.ones_like(of_each, dtype=torch.float64)))
-        return torch.cat(found) / _DRAWS
+        noise = torch.randn(DRAWS, model.noise_dim, generator=generator, device=like.device).to(like).unsqueeze(1)
+        return torch.cat(list(counted(model, clusters, x, noise))).double() / DRAWS
 
     @torch_as_usual()
     def bound(self, x: Tensor, particles: int) -> float:
