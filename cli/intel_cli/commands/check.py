@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intel_cli.arguments.checks import kind_and_checks, names_in, reasons_in
 from intel_cli.arguments.completion import CheckLevel, CheckNames, MappingOrRun
-from intel_cli.arguments.numbers import Integer
+from intel_cli.arguments.numbers import Integer, Integers
 
 if TYPE_CHECKING:
-    from intel_conformance import Check, Report
+    from intel_conformance import Report, Reports
     from intel_conformance.candidate import Checkable
-    from intel_conformance.distributions.registry import Kind
 
     from intel_cli.arguments.mapping import Chosen
 
@@ -29,6 +29,7 @@ _DTYPES = ("float32", "float64")
 _EXAMPLES = (
     "intel check cluster:k=5",
     "intel check circle:dims=0-1 cluster:k=3,dims=2-3 --latent 4",
+    "intel check spiral --latent 2,3,8",
     "intel check prior:mog:k=3",
     "intel check spiral --only rows,mode.state -x",
     "intel check spiral --expect deploy.vmap='a branch on values' --junit spiral.xml",
@@ -68,8 +69,9 @@ class _WithLegend(click.Command):
 )
 @click.option(
     "--latent",
-    type=Integer(1, 4096),
-    help="Number of dimensions of y.  [default: the smallest that is accepted, at least 2]",
+    type=Integers(1, 4096),
+    metavar="N,...",
+    help="Number of dimensions of y, or several, e.g. 2,3,8.  [default: the smallest that is accepted, at least 2]",
 )
 @click.option(
     "--seed",
@@ -136,78 +138,19 @@ def check(
     For a run directory, or the name of a run in runs/, the trained mapping is tested. A prior or a posterior is named
     with its kind, e.g. prior:mog:k=3 or posterior:sylvester; with --list, prior or posterior lists its checks.
     """
-    only, skip = _names("--only", only), _names("--skip", skip)
+    only, skip = names_in("--only", only), names_in("--skip", skip)
     if listing:
         _list(mappings, level, only, skip, as_json=as_json)
         return
     if not mappings:
         raise click.MissingParameter(ctx=ctx, param=ctx.command.params[0])
-    report = _check(mappings, level or _LEVEL, only, skip, as_json=as_json, **options)
-    if not report.ran:
+    found = _check(mappings, level or _LEVEL, only, skip, as_json=as_json, **options)
+    if not found.ran:
         from intel_cli.output.telling import note
 
-        note(f"No check ran, so nothing is known about the {report.kind}.")
-    ctx.exit(report.exit_code)
-
-
-def _names(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """The names in some comma-separated lists.
-
-    Raises:
-        SpecError: if a list is empty, since that would select all checks.
-    """
-    from intel_core.errors import SpecError
-
-    chosen: list[str] = []
-    for text in texts:
-        names = [name.strip() for name in text.split(",") if name.strip()]
-        if not names:
-            raise SpecError(f"{option} {text!r} names no check")
-        chosen += names
-    return tuple(chosen)
-
-
-def _reasons(texts: Sequence[str], among: Sequence[Check] | None) -> dict[str, str]:
-    """Why which checks are expected to fail.
-
-    Raises:
-        SpecError: if a text is not CHECK=REASON, there is no such check, or one is named twice.
-    """
-    from intel_conformance.catalogue import names_of
-
-    from intel_core.errors import SpecError
-
-    reasons: dict[str, str] = {}
-    for text in texts:
-        name, equals, reason = (part.strip() for part in text.partition("="))
-        if not (name and equals and reason):
-            raise SpecError(f"--expect {text!r} is not CHECK=REASON, e.g. deploy.vmap='a branch on values'")
-        if name in reasons:
-            raise SpecError(f"--expect names {name!r} twice")
-        names_of([name], among)
-        reasons[name] = reason
-    return reasons
-
-
-def _checks_of(texts: Sequence[str]) -> tuple[Kind | None, tuple[Check, ...] | None]:
-    """Whether a prior or a posterior is meant, and its checks; None twice for mappings.
-
-    Raises:
-        SpecError: if one is named together with something else.
-    """
-    from intel_core.errors import SpecError
-
-    if not any(text.lstrip().startswith(("prior", "posterior")) for text in texts):
-        return None, None  # the usual case, without an import of torch
-    from intel_conformance.distributions.candidates import kind_of
-    from intel_conformance.distributions.registry import checks_of
-
-    for text in texts:
-        if kind := kind_of(text):
-            if len(texts) > 1:
-                raise SpecError(f"{text} is checked alone, as only mappings are composed")
-            return kind, checks_of(kind)
-    return None, None
+        kind = kind_and_checks(mappings)[0] or "mapping"
+        note(f"No check ran, so nothing is known about the {kind}.")
+    ctx.exit(found.exit_code)
 
 
 def _list(texts: Sequence[str], level: str | None, only: Sequence[str], skip: Sequence[str], *, as_json: bool) -> None:
@@ -217,7 +160,7 @@ def _list(texts: Sequence[str], level: str | None, only: Sequence[str], skip: Se
     from intel_cli.output.check_results import show_list
     from intel_cli.output.telling import json_text
 
-    checks = choose(level_of(level or LEVELS[-1]), only, skip, _checks_of(texts)[1])
+    checks = choose(level_of(level or LEVELS[-1]), only, skip, kind_and_checks(texts)[1])
     if not as_json:
         show_list(checks)
         return
@@ -231,7 +174,7 @@ def _check(
     only: tuple[str, ...],
     skip: tuple[str, ...],
     *,
-    latent: int | None,
+    latent: tuple[int, ...] | None,
     seed: int,
     expect: tuple[str, ...],
     device: str,
@@ -240,22 +183,22 @@ def _check(
     everything: bool,
     as_json: bool,
     junit: Path | None,
-) -> Report:
+) -> Report | Reports:
     """Run the checks and print their results; errors in the arguments are raised before the first check."""
     if junit is not None:
         _check_writable(junit)
-    kind, among = _checks_of(mappings)
+    kind, among = kind_and_checks(mappings)
     what, chosen = (mappings[0], None) if kind else _meant(mappings, latent, seed)
-    from intel_conformance import check_mapping, iter_checks
+    from intel_conformance import Reports, check_mapping, iter_checks
     from intel_conformance.distributions.running import check_distribution, iter_distribution_checks
     from intel_conformance.levels import level_of
 
-    from intel_cli.output.check_results import Marks, show_report, tell
+    from intel_cli.output.check_results import Marks, say, show_report, show_reports, tell
     from intel_cli.output.telling import json_text
     from intel_core.compute.device import pick_device
     from intel_core.files import write_text
 
-    reasons = _reasons(expect, among)
+    reasons = reasons_in(expect, among)
     device = str(pick_device(device))
     dtypes = dtypes or _DTYPES
     settings: dict[str, Any] = {
@@ -267,37 +210,46 @@ def _check(
         "dtypes": dtypes,
     }
     plan: Any = partial(iter_distribution_checks, kind) if kind else iter_checks
-    planned = list(plan(what, y_dim=latent, **settings))
-    marks = None
-    if planned and not as_json:
-        _show_header(planned[0].candidate, mappings, chosen, level, dtypes)
-        marks = Marks([one.id for one in planned])
-    began = time.perf_counter()
-    try:
-        run: Any = partial(check_distribution, kind) if kind else check_mapping
-        report = run(
-            what,
-            y_dim=planned[0].candidate.y_dim if planned else latent,
-            **settings,
-            expected_failures=reasons,
-            on_fail="stop" if stop else "collect",
-            callback=marks.add if marks else None,
-        )
-    except BaseException:  # interrupted, say: what was found until then is not lost
+    run: Any = partial(check_distribution, kind) if kind else check_mapping
+    plans = {y_dim: list(plan(what, y_dim=y_dim, **settings)) for y_dim in latent or (None,)}
+    reports: list[Report] = []
+    for y_dim, planned in plans.items():
+        marks = None
+        if planned and not as_json:
+            if reports:
+                say()
+            _show_header(planned[0].candidate, mappings, chosen, level, dtypes)
+            marks = Marks([one.id for one in planned])
+        began = time.perf_counter()
+        try:
+            report = run(
+                what,
+                y_dim=planned[0].candidate.y_dim if planned else y_dim,
+                **settings,
+                expected_failures=reasons,
+                on_fail="stop" if stop else "collect",
+                callback=marks.add if marks else None,
+            )
+        except BaseException:  # interrupted, say: what was found until then is not lost
+            if marks:
+                marks.close()
+                tell(marks.results)
+            raise
+        reports.append(_repeatable(report, mappings, chosen, y_dim, device, dtypes))
         if marks:
             marks.close()
-            tell(marks.results)
-        raise
-    report = _repeatable(report, mappings, chosen, latent, device, dtypes)
-    if marks:
-        marks.close()
-    if not as_json:
-        show_report(report, time.perf_counter() - began, everything=everything)
+        if not as_json:
+            show_report(reports[-1], time.perf_counter() - began, everything=everything)
+        if stop and not report.ok:
+            break
+    found = Reports(tuple(reports), latent) if latent and len(latent) > 1 else reports[0]
+    if isinstance(found, Reports) and not as_json:
+        show_reports(found)
     if junit is not None:
-        write_text(junit, report.to_junit())
+        write_text(junit, found.to_junit())
     if as_json:
-        click.echo(json_text(report.to_json()))
-    return report
+        click.echo(json_text(found.to_json()))
+    return found
 
 
 def _check_writable(path: Path) -> None:
@@ -324,7 +276,7 @@ def _check_writable(path: Path) -> None:
         raise RunError(f"{str(path)!r} cannot be written: {why}")
 
 
-def _meant(mappings: tuple[str, ...], latent: int | None, seed: int) -> tuple[Checkable, Chosen | None]:
+def _meant(mappings: tuple[str, ...], latent: tuple[int, ...] | None, seed: int) -> tuple[Checkable, Chosen | None]:
     """What to check: specs, which are built anew for each check, or the mapping of a run and where it is from.
 
     Raises:
@@ -338,7 +290,10 @@ def _meant(mappings: tuple[str, ...], latent: int | None, seed: int) -> tuple[Ch
     try:
         specs = [parse_spec("mappings", text) for text in mappings]
     except SpecError:
-        chosen = chosen_mapping(mappings, latent, seed)  # a run, or the same error
+        first, *others = latent or (None,)
+        chosen = chosen_mapping(mappings, first, seed)  # a run, or the same error
+        for y_dim in others:
+            chosen_mapping(mappings, y_dim, seed)  # a run has one number of dimensions
         return chosen.mapping, chosen
     return [spec for spec in specs if isinstance(spec, MappingSpec)], None
 

@@ -14,9 +14,9 @@ import click
 from intel_cli.output.terminal import is_terminal, unfiltered, visible
 
 if TYPE_CHECKING:
-    from intel_conformance import Check, Report, Result
+    from intel_conformance import Check, Report, Reports, Result
 
-__all__ = ["MEANINGS", "Marks", "mark", "say", "show_list", "show_report", "tell"]
+__all__ = ["MEANINGS", "Marks", "mark", "say", "show_list", "show_report", "show_reports", "tell"]
 
 MEANINGS = {
     "passed": "passed",
@@ -203,6 +203,17 @@ def show_report(report: Report, seconds: float, *, everything: bool) -> None:
     stopped = f" · stopped, {left} not taken up" if left else ""
     colour = "green" if report.ok else "red" if report.ran else "yellow"
     say(f"{report.summary()}{stopped} · {seconds:.1f} s", fg=colour, bold=True)
+
+
+def show_reports(found: Reports) -> None:
+    """One line of what all numbers of dimensions say together."""
+    good = [str(report.y_dim) for report in found.reports if report.ok]
+    bad = [str(report.y_dim) for report in found.reports if not report.ok]
+    left = [str(y_dim) for y_dim in found.dims[len(found.reports) :]]
+    parts = (("passed in", good), ("did not pass in", bad), ("not tried in", left))
+    say()
+    told = " · ".join(f"{what} {', '.join(dims)}" for what, dims in parts if dims)
+    say(f"Dimensions of y: {told}", fg="green" if found.ok else "red", bold=True)
 
 
 def _verdict(report: Report, *, everything: bool) -> str:

@@ -186,7 +186,11 @@ def test_what_repeats_a_failure_of_a_run(quick, trained, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("args", [("points", "--latent", "5"), ("points", "identity")], ids=["latent", "not alone"])
+@pytest.mark.parametrize(
+    "args",
+    [("points", "--latent", "5"), ("points", "--latent", "2,3"), ("points", "identity")],
+    ids=["latent", "latents", "not alone"],
+)
 def test_runs_are_checked_alone(quick, trained, here, args):
     (here / "runs").symlink_to(trained)
     result = quick(*args)
@@ -197,6 +201,33 @@ def test_runs_are_checked_alone(quick, trained, here, args):
 def test_one_dtype_and_a_seed(quick):
     header = quick("identity", "--only", "io.dtype", "--dtype", "float32", "--seed", 7).stdout.splitlines()[0]
     assert " · seed 7 · quick · float32 · " in header
+
+
+def test_several_numbers_of_dimensions(quick, here):
+    args = ["halves", "--only", "rows.permute,io.dtype"]
+    result = quick(*args, "--latent", "2,3, 8")
+    assert result.exit_code == 0, result.output
+    for y_dim in (2, 3, 8):
+        assert f" · {y_dim} dimensions of y, {y_dim} of z\n" in result.stdout
+    assert result.stdout.endswith("\nDimensions of y: passed in 2, 3, 8\n")
+    found = json.loads(quick(*args, "--latent", "2,3", "--json", "--junit", "x.xml").stdout)
+    assert (found["y_dims"], found["ok"], found["ran"]) == ([2, 3], True, 4)
+    assert [report["y_dim"] for report in found["reports"]] == [2, 3]
+    assert [s.get("name") for s in ElementTree.parse(here / "x.xml").getroot()] == [
+        "intel check halves in 2 dimensions",
+        "intel check halves in 3 dimensions",
+    ]
+    assert set(json.loads(quick(*args, "--latent", "2", "--json").stdout)) >= {"y_dim", "results"}  # as ever
+
+
+def test_one_of_several_numbers_of_dimensions_is_wrong(quick):
+    result = quick("leaky", "--only", "rows", "--latent", "2,3")
+    assert result.exit_code == 1
+    assert "did not pass in 2, 3" in result.stdout
+    assert "repro: intel check leaky --latent 3 --seed 0" in result.stdout
+    result = quick("leaky", "--only", "rows", "--latent", "2,3", "-x")
+    assert result.exit_code == 1
+    assert result.stdout.endswith("did not pass in 2 · not tried in 3\n")
 
 
 # --- forms of output ---------------------------------------------------------------------------------------------
@@ -263,6 +294,9 @@ NONSENSE = {
     "level": (["identity", "--level", "quik"], "did you mean 'quick'?"),
     "level of a list": (["--list", "--level", "depe"], "did you mean 'deep'?"),
     "latent": (["identity", "--latent", "0"], "--latent"),
+    "latent twice": (["identity", "--latent", "2,3,2"], "2 is named twice"),
+    "latent of nothing": (["identity", "--latent", "2,,3"], "'' is not a valid integer"),
+    "one latent of several": (["halves:dims=2", "--latent", "3,2"], "dims=[2]"),
     "seed": (["identity", "--seed", "-1"], "--seed"),
     "only": (["identity", "--only", "rows,rows.permut"], "did you mean 'rows.permute'?"),
     "only a group": (["identity", "--only", "rwos"], "did you mean 'rows'?"),

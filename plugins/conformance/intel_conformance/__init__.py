@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from intel_conformance.levels import LEVELS as LEVELS
     from intel_conformance.report import ConformanceError as ConformanceError
     from intel_conformance.report import Report as Report
+    from intel_conformance.report import Reports as Reports
     from intel_conformance.report import Result as Result
     from intel_conformance.runner import check_mapping as check_mapping
     from intel_conformance.runner import iter_checks as iter_checks
+    from intel_conformance.several import check_dims as check_dims
     from intel_conformance.testing import conformance as conformance
     from intel_conformance.testing import property_tests as property_tests
     from intel_conformance.theory import theorem1 as theorem1
@@ -41,8 +43,9 @@ _HOMES = {
     "check": ("GROUPS", "Check"),
     "distributions.running": ("check_posterior", "check_prior"),
     "levels": ("LEVELS",),
-    "report": ("ConformanceError", "Report", "Result"),
+    "report": ("ConformanceError", "Report", "Reports", "Result"),
     "runner": ("check_mapping", "iter_checks"),
+    "several": ("check_dims",),
     "testing": ("conformance", "property_tests"),
     "theory": ("theorem1",),
 }

@@ -1,14 +1,15 @@
-"""What did the checks find? The results, and a report of them as text, JSON and JUnit XML."""
+"""What did the checks find? The results, and reports of them as text, JSON and JUnit XML."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Mapping as Dictionary
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-__all__ = ["STATUSES", "ConformanceError", "Report", "Result", "Status"]
+__all__ = ["STATUSES", "ConformanceError", "Report", "Reports", "Result", "Status"]
 
 Status = Literal["passed", "failed", "error", "warned", "skipped", "not_applicable", "xfailed", "xpassed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -150,7 +151,10 @@ class Report:
 
     def to_junit(self) -> str:
         """The report as JUnit XML for continuous integration; if no check ran, that is an error of its own."""
-        suite = ElementTree.Element("testsuite", name=f"intel check {self.mapping}", tests=str(len(self.results)))
+        return _document([self._suite(f"intel check {self.mapping}")])
+
+    def _suite(self, name: str) -> ElementTree.Element:
+        suite = ElementTree.Element("testsuite", name=name, tests=str(len(self.results)))
         tags = {"failed": "failure", "xpassed": "failure", "error": "error"}
         for result in self.results:
             case = ElementTree.SubElement(
@@ -171,10 +175,70 @@ class Report:
             "skipped",
             str(sum(tags.get(r.status, "skipped") == "skipped" for r in self.results if r.status != "passed")),
         )
-        root = ElementTree.Element("testsuites")
-        root.append(suite)
-        ElementTree.indent(root)
-        return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(root, encoding='unicode')}\n"
+        return suite
+
+
+@dataclass(frozen=True)
+class Reports:
+    """The reports of one mapping in several numbers of dimensions; it passed if it passed in each of them.
+
+    Attributes:
+        reports: one for each number of dimensions, in the order in which they were asked for.
+        dims: these numbers; there are fewer reports if a failure stopped the checks.
+    """
+
+    reports: tuple[Report, ...]
+    dims: tuple[int, ...]
+
+    @property
+    def ran(self) -> int:
+        """The number of checks that ran, in all numbers of dimensions together."""
+        return sum(report.ran for report in self.reports)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was checked in each number of dimensions, and passed."""
+        return 0 < len(self.reports) == len(self.dims) and all(report.ok for report in self.reports)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if it passed in each number of dimensions, else 1."""
+        return 0 if self.ok else 1
+
+    def summary(self) -> str:
+        """The counts, one line for each number of dimensions."""
+        return "\n".join(f"{report.y_dim} dimensions: {report.summary()}" for report in self.reports)
+
+    def raise_if_failed(self) -> None:
+        """Raise unless `ok`.
+
+        Raises:
+            ConformanceError: with all failures and the summary of each number of dimensions that has some.
+        """
+        said = []
+        for report in self.reports:
+            try:
+                report.raise_if_failed()
+            except ConformanceError as error:
+                said.append(f"in {report.y_dim} dimensions, {error}")
+        if not self.ok:
+            raise ConformanceError("\n".join(said) or "nothing was checked")
+
+    def to_json(self) -> dict[str, Any]:
+        """All reports, as values that JSON can represent."""
+        told = [report.to_json() for report in self.reports]
+        return {"y_dims": list(self.dims), "ok": self.ok, "ran": self.ran, "reports": told}
+
+    def to_junit(self) -> str:
+        """All reports as JUnit XML, a suite for each number of dimensions."""
+        return _document(r._suite(f"intel check {r.mapping} in {r.y_dim} dimensions") for r in self.reports)
+
+
+def _document(suites: Iterable[ElementTree.Element]) -> str:
+    root = ElementTree.Element("testsuites")
+    root.extend(suites)
+    ElementTree.indent(root)
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(root, encoding='unicode')}\n"
 
 
 def _printable(text: str) -> str:

@@ -6,6 +6,7 @@ pytest and hypothesis are imported when these functions are called, not when thi
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dictionary
 from typing import Any, Literal, cast
@@ -20,13 +21,14 @@ from intel_conformance.distributions.registry import checks_of
 from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken
 from intel_conformance.runner import PREFLIGHT, Planned, reason_for
+from intel_conformance.several import distinct
 from intel_core.components.spec import ComponentSpec
 
 __all__ = ["conformance", "property_tests"]
 
 
 def conformance(
-    specs: Sequence[Any] | Dictionary[Any, int],
+    specs: Sequence[Any] | Dictionary[Any, int | Sequence[int]],
     *,
     level: Level = "standard",
     only: Sequence[str] = (),
@@ -34,7 +36,7 @@ def conformance(
     expected_failures: Dictionary[str, str] | None = None,
     strict: bool = True,
     warnings: Literal["skip", "fail"] = "skip",
-    y_dim: int | None = None,
+    y_dim: int | Sequence[int] | None = None,
     seed: int = 0,
 ) -> Callable[..., None]:
     """A pytest function with one case for each spec and check.
@@ -49,14 +51,15 @@ def conformance(
 
     Args:
         specs: a list of what `intel_conformance.check_mapping`, `check_prior` or `check_posterior` takes, or a
-            dictionary from such to the number of dimensions of y.
+            dictionary from such to the number of dimensions of y, or to several.
         level: ``quick``, ``standard`` or ``deep``.
         only: ids of checks or names of groups.
         skip: ids or groups to leave out.
         expected_failures: reasons by check id.
         strict: whether it is a failure if a check that is expected to fail passes.
         warnings: whether a case fails or is skipped if its check ends with a warning.
-        y_dim: number of dimensions of y for all specs; if None, for each the fewest in which it can be built.
+        y_dim: number of dimensions of y for all specs, or several, ``[2, 3, 8]``; if None, for each the fewest in which
+            it can be built.
         seed: of parameters and draws.
 
     Raises:
@@ -70,6 +73,7 @@ def conformance(
     wanted = _wanted("conformance", specs, y_dim)
     reasons = dict(expected_failures or {})
     kinds = [kind_of(spec) for spec, _ in wanted]
+    specs_named = Counter(_label(spec) for spec, _ in wanted)
     among = {kind: checks_of(kind) if kind else all_checks() for kind in dict.fromkeys(kinds)}
     everything = [check for checks in among.values() for check in checks]
     for names in (list(reasons), only, skip):
@@ -78,8 +82,8 @@ def conformance(
     if not all(chosen.values()):
         raise ValueError("no check is left to run")
     cases = [
-        pytest.param(i, check, id=f"{_label(spec)}-{check.id}")
-        for i, (spec, _) in enumerate(wanted)
+        pytest.param(i, check, id=f"{_label(spec)}{f'-{dims}d' if specs_named[_label(spec)] > 1 else ''}-{check.id}")
+        for i, (spec, dims) in enumerate(wanted)
         for check in chosen[kinds[i]]
     ]
     candidates: dict[int, Any] = {}
@@ -128,11 +132,12 @@ def _require(name: str) -> None:
 
 
 def _wanted(
-    name: str, specs: Sequence[Checkable] | Dictionary[Any, int], y_dim: int | None
+    name: str, specs: Sequence[Checkable] | Dictionary[Any, int | Sequence[int]], y_dim: int | Sequence[int] | None
 ) -> list[tuple[Checkable, int | None]]:
     if isinstance(specs, str | ComponentSpec) or not specs:
         raise ValueError(f"{name}() takes a list of one or more specs")
-    return list(specs.items()) if isinstance(specs, Dictionary) else [(spec, y_dim) for spec in specs]
+    pairs = specs.items() if isinstance(specs, Dictionary) else [(spec, y_dim) for spec in specs]
+    return [(spec, one) for spec, dims in pairs for one in (distinct(dims) if isinstance(dims, Sequence) else (dims,))]
 
 
 def _label(spec: Any) -> str:
@@ -146,7 +151,10 @@ def _label(spec: Any) -> str:
 
 
 def property_tests(
-    specs: Sequence[Checkable] | Dictionary[Any, int], *, y_dim: int | None = None, n: int = 20_000
+    specs: Sequence[Checkable] | Dictionary[Any, int | Sequence[int]],
+    *,
+    y_dim: int | Sequence[int] | None = None,
+    n: int = 20_000,
 ) -> tuple[Callable[..., None], Callable[..., None]]:
     """Two hypothesis tests, of continuity and of the inequality of Theorem 1, for the given mappings.
 
@@ -160,7 +168,7 @@ def property_tests(
 
     Args:
         specs: as for `conformance`.
-        y_dim: number of dimensions of y; if None, for each spec the fewest in which it can be built.
+        y_dim: number of dimensions of y, or several; if None, for each spec the fewest in which it can be built.
         n: number of draws from each distribution.
 
     Raises:

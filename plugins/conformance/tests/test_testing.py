@@ -26,6 +26,8 @@ test_fixed = conformance([Flow], only=["mode.repeat"], expected_failures={"mode.
 test_lenient = conformance([Flow], only=["mode.repeat"], expected_failures={"mode.repeat": "no longer"}, strict=False)
 test_continuity, test_theorem1 = property_tests([Flow, "circle"], n=2000)
 test_jump, _ = property_tests([JumpsAside])
+test_dims = conformance({"identity": [2, 3]}, level="quick", only=["io.dtype"])
+test_dim = conformance({"identity": 3}, level="quick", only=["io.dtype"])
 """
 
 
@@ -46,6 +48,11 @@ def test_one_line_in_a_test_file(tmp_path: Path) -> None:
     assert lines["test_fixed[Flow-mode.repeat]"] == "FAILED"
     assert lines["test_lenient[Flow-mode.repeat]"] == "PASSED"
     assert (lines["test_continuity"], lines["test_theorem1"], lines["test_jump"]) == ("PASSED", "PASSED", "FAILED")
+    assert {name for name in lines if "test_dim" in name} == {
+        "test_dims[identity-2d-io.dtype]",
+        "test_dims[identity-3d-io.dtype]",
+        "test_dim[identity-io.dtype]",
+    }
     assert "not applicable: no norm bound is declared" in out
     assert "likely: BatchNorm, dropout, or self.training" in out
     assert "runner.py" not in out  # a failure is its message, without the kit's own frames
