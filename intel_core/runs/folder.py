@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from intel_core.model.vae import InteLVAE
     from intel_core.recipe.runspec import RunSpec
 
-__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "is_group", "require_free", "versions"]
+__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "is_group", "named_run", "require_free", "versions"]
 
 FORMAT = contents.RunContent.FORMAT
 _LEFTOVER = ".*.tmp"
@@ -214,6 +214,12 @@ def is_group(folder: Path) -> bool:
     return (folder / GROUP_FILE).is_file() and not (folder / "run.json").is_file()
 
 
+def named_run(path: Path) -> Path:
+    """The path itself, or the run or the group of that name in ``runs/`` where the path is none."""
+    named = Path("runs") / path
+    return named if _is_any(named) and not _is_any(path) else path
+
+
 def _is_blank(folder: Path) -> bool:
     """Whether a folder holds only what was left by a process that was killed before its run began."""
     return all(path.name == lock.NAME or path.match(_LEFTOVER) for path in folder.iterdir())
@@ -233,9 +239,13 @@ def _nearby(path: Path) -> str:
 def _runs_in(folder: Path) -> list[Path]:
     """Runs and groups of runs in a folder; none if it cannot be read."""
     try:
-        return [path for path in folder.iterdir() if any((path / name).is_file() for name in ("run.json", GROUP_FILE))]
+        return [path for path in folder.iterdir() if _is_any(path)]
     except OSError:
         return []
+
+
+def _is_any(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("run.json", GROUP_FILE))
 
 
 def components_of(spec: RunSpec) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["CheckLevel", "CheckNames", "ComponentName", "MappingOrRun", "RunPath", "named_run"]
+__all__ = ["CheckLevel", "CheckNames", "ComponentName", "MappingOrRun", "RunPath"]
 
 if TYPE_CHECKING:
     _Text = click.ParamType[str]
@@ -48,19 +48,6 @@ class ComponentName(_Text):
         return items or ([CompletionItem(incomplete, type="file")] if self.files else [])
 
 
-def named_run(path: Path) -> Path:
-    """The path itself, or the run or the group of that name in ``runs/`` where the path is none."""
-    named = Path("runs") / path
-    if not named.is_dir():
-        return path
-    from intel_core.runs.contents import GROUP_FILE
-
-    def is_run(folder: Path) -> bool:
-        return any((folder / file).is_file() for file in ("run.json", GROUP_FILE))
-
-    return named if is_run(named) and not is_run(path) else path
-
-
 class RunPath(_Path):
     """A run directory, or the name of a run in ``runs/``."""
 
@@ -68,6 +55,8 @@ class RunPath(_Path):
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path itself, or the run of that name in ``runs/``; the core checks whether a run is there."""
+        from intel_core.runs.folder import named_run
+
         return named_run(Path(value))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intel_cli.arguments.completion import named_run
 from intel_core.components import discovery as plugins
 from intel_core.components.spec import parse_spec
 from intel_core.errors import RunError, SpecError
 from intel_core.mappings.contract import MappingSpec
-from intel_core.runs.folder import RunFolder
+from intel_core.runs.folder import RunFolder, named_run
 
 if TYPE_CHECKING:
     from intel_core.mappings.contract import Mapping
