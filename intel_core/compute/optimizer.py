@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "EagerAdam", "without_compiler"]
+
+_Class = TypeVar("_Class", bound="type[torch.optim.Optimizer]")
+_WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 
-class Adam(torch.optim.Adam):
+def without_compiler(kind: _Class) -> _Class:
+    """Decorate a subclass of one of torch's optimisers: it does not import torch's compiler, which takes 1.5 s.
+
+    torch wraps methods of its optimisers so that `torch.compile` passes over them, and imports the compiler when one of
+    them is first called. Nothing here compiles an optimiser; the methods below are those within the wrappers.
+
+    >>> @without_compiler
+    ... class Descent(torch.optim.SGD):
+    ...     pass
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> weight.grad = torch.ones(1)
+    >>> Descent([weight], lr=0.25).step()
+    >>> weight.item()
+    0.75
+    """
+    for name in _WRAPPED:
+        setattr(kind, name, inspect.unwrap(getattr(kind, name)))
+    kind.step = torch.no_grad()(inspect.unwrap(kind.step))  # type: ignore[method-assign]
+    return kind
+
+
+@without_compiler
+class EagerAdam(torch.optim.Adam):
+    """torch's Adam as it is, without its compiler."""
+
+
+class Adam(EagerAdam):
     """torch's fused Adam, bit for bit, with one parameter group and epsilon 1e-7 as in the authors' code.
 
     torch counts the steps of every parameter by a separate operation, and opens a record for its profiler: for a small

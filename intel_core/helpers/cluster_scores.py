@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from intel_core.compute.optimizer import without_compiler
 from intel_core.mappings.contract import Clustering
 
 __all__ = ["ClusterScores", "cluster_scores"]
@@ -30,6 +31,11 @@ _DECAY = 1e-4
 _ITERATIONS = 100
 SHARPNESS = 3 * math.sqrt(2)
 """Mean difference of the slopes of two scores: at distance t from the boundary of two clusters, log-odds of 4.2 t."""
+
+
+@without_compiler
+class _LBFGS(torch.optim.LBFGS):
+    pass
 
 
 class ClusterScores(NamedTuple):
@@ -83,7 +89,7 @@ def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
     y = y.double()
     weight = torch.zeros(clusters.n_clusters, dim, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(clusters.n_clusters, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+    optimizer = _LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
     whole = draws * clusters.n_clusters <= _SCORES_AT_ONCE
     at_once = draws if whole else max(1, _OF_A_BLOCK // clusters.n_clusters)

@@ -17,6 +17,7 @@ import pluggy
 import torch
 from torch import Tensor
 
+from intel_core.compute.optimizer import EagerAdam
 from intel_core.data.batches import Order
 from intel_core.evaluation.statistics import mean_and_std
 from intel_core.model.objectives import Terms
@@ -81,8 +82,8 @@ class StackedRuns:
         self._ways = ways(self._stack, first.objective)
         self._evaluate: Evaluate = self._ways[0]
         plain = first.optimizer
-        # torch's own Adam: its step counts are shared with the states of the replicates.
-        self._optimizer = torch.optim.Adam(self._stack.parameters, **plain.defaults)
+        # Its step counts are shared with the states of the replicates.
+        self._optimizer = EagerAdam(self._stack.parameters, **plain.defaults)
         own = [list(trainer.model.parameters()) for trainer in trainers]
         for index, parameter in enumerate(self._stack.parameters):
             states = [trainer.optimizer.state[of[index]] for trainer, of in zip(trainers, own, strict=True)]
@@ -219,7 +220,7 @@ class StackedRuns:
         for parameter in self._stack.parameters:
             parameter.grad = None
         terms = self._evaluate(x, noise, weights)
-        torch.autograd.backward(terms.loss, torch.ones_like(terms.loss))
+        torch.autograd.backward(terms.loss.sum())
         if self.settings.clip_norm is not None:
             _clip_each(self._stack.parameters, self.settings.clip_norm)
         self._optimizer.step()

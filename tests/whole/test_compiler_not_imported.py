@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +25,19 @@ def told() -> list[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_the_compiler_is_not_imported(module: str, told: list[str]) -> None:
     assert f"{module} []" in told
+
+
+TRAIN = """
+import sys
+from intel_core import fit, fit_replicates
+folder = sys.argv[1]
+fit(data="digits", mapping="cluster:k=3", start="none", steps=2, run_dir=folder + "/one")
+fit_replicates(2, data="circle:n=200", mapping="circle", steps=2, run_dir=folder + "/two")
+print([name for name in ("torch._dynamo", "sympy", "sklearn") if name in sys.modules])
+"""
+
+
+def test_nor_does_training(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TRAIN, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout
