@@ -17,14 +17,14 @@ from intel_study.results import Results
 
 __all__ = ["Verdict", "judge", "one_sample", "power", "verdicts"]
 
-Outcome = Literal["confirmed", "denied", "cannot be told"]
+Outcome = Literal["confirmed", "denied", "cannot be told", "not run"]
 
 
 class Verdict(NamedTuple):
     """What the seeds say of a claim.
 
     Attributes:
-        outcome: ``confirmed``, ``denied`` or ``cannot be told``.
+        outcome: ``confirmed``, ``denied``, ``cannot be told``, or ``not run`` where an arm has no numbers.
         why: in words.
         arm: mean, standard deviation (None for one seed) and number of seeds of the arm.
         against: the same of the arm that it is compared with; of a value, that value, None and 0.
@@ -128,7 +128,7 @@ def judge(claim: Claim, values: Sequence[float], others: Sequence[float] | float
     theirs = (float(others), None, 0) if isinstance(others, int | float) else _summary(others)
     known: dict[str, Any] = {"arm": mine, "against": theirs}
     if mine is None or theirs is None:
-        return Verdict("cannot be told", "there are no numbers of it", **known)
+        return Verdict("not run", "there are no numbers of it", **known)
     if claim.direction == "same" and claim.margin <= 0:
         return Verdict("cannot be told", "it names no margin within which two are the same", **known)
     sign = -1.0 if claim.direction == "below" else 1.0

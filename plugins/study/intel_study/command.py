@@ -100,7 +100,7 @@ def study(
 
     The folder holds study.json (every number of every seed with its protocol), table.md, table.tex, index.html and
     pictures. "intel study table STUDY.JSON" makes these anew from study.json alone, "intel study claims STUDY.JSON..."
-    makes one table of the claims of several studies.
+    makes one table of the claims of several studies; a study named there instead of its numbers is shown as not run.
     """
     if not words:
         list_published(as_json=as_json)
@@ -157,9 +157,8 @@ def _claims(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
     """Print the claims of several studies as one table, or write it to a file."""
     from intel_core import files
     from intel_study.pages import all_claims
-    from intel_study.results import Results
 
-    studies = [Results.read(path / "study.json" if path.is_dir() else path) for path in map(Path, paths)]
+    studies = [_numbers_or_study(path) for path in paths]
     if as_json:
         said = [{"study": one.name, **row} for one in studies for row in as_json_object(one, [])["verdicts"]]
         click.echo(json.dumps(said, indent=2, ensure_ascii=False))
@@ -167,6 +166,18 @@ def _claims(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
         files.write_text(out, all_claims(studies))
     else:
         click.echo(all_claims(studies), nl=False)
+
+
+def _numbers_or_study(word: str) -> Results:
+    """The numbers in a file or folder; of the name or the file of a study, that there are none."""
+    from intel_study.reading import find_study, read_study
+    from intel_study.results import Results
+
+    path = Path(word)
+    if path.is_dir() or (path.is_file() and path.suffix == ".json"):
+        return Results.read(path / "study.json" if path.is_dir() else path)
+    name, file = find_study(word)
+    return Results.of_nothing(name, read_study(file))
 
 
 def _seconds(text: str | None) -> float | None:

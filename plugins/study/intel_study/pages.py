@@ -118,7 +118,10 @@ def claims_as_markdown(results: Results) -> str:
 
 
 def all_claims(studies: Sequence[Results]) -> str:
-    """The claims of several studies as one Markdown table: sentence, paper, what was found, verdict and command."""
+    """The claims of several studies as one Markdown table: sentence, paper, what was found, verdict and command.
+
+    A study without numbers, `Results.of_nothing`, has its claims there too, as not run.
+    """
     lines = ["| claim | the paper | here | verdict | command |", "|---|---|---|---|---|"]
     counts: dict[str, int] = {}
     for results in studies:
@@ -145,8 +148,8 @@ def command_of(results: Results) -> str:
 def _verdict(claim: Claim, verdict: Verdict, results: Results) -> tuple[str, str]:
     """What was found, and the verdict with its reason, as texts."""
     column = described(results, claim.number)
-    if verdict.arm is None:
-        return "–", f"**{verdict.outcome}**: {verdict.why}"
+    if verdict.arm is None or verdict.outcome == "not run":
+        return "–", f"**{verdict.outcome}**"
     mine = shown(column, *verdict.arm[:2])
     label = results.study.label(claim.arm)
     here = f"{column.label}: {label} {mine}"
@@ -296,7 +299,7 @@ def _html_claims(results: Results) -> str:
         here, said = _verdict(claim, verdict, results)
         reason = html.escape(re.sub(r"^\*\*.*?\*\*: ", "", said))
         where = f"<br><small>{html.escape(claim.problem)}</small>" if claim.problem else ""
-        css = verdict.outcome if verdict.outcome != "cannot be told" else "quiet"
+        css = verdict.outcome if verdict.outcome in ("confirmed", "denied") else "quiet"
         rows.append(
             f"<tr><td>{html.escape(claim.sentence)}{where}</td><td>{html.escape(claim.paper or '–')}</td>"
             f'<td>{html.escape(here)}</td><td><b class="{css}">{verdict.outcome}</b><br>'

@@ -160,6 +160,11 @@ class Results(_Kept):
     missing: tuple[Missing, ...] = ()
     specs: dict[str, dict[str, dict[str, JsonValue]]] = Field(default_factory=dict)
 
+    @classmethod
+    def of_nothing(cls, name: str, study: Study) -> Results:
+        """Those of a study that was not run."""
+        return cls(name=name, study=study, seeds=study.seeds, cells=())
+
     def of(self, problem: str, arm: str) -> list[Cell]:
         """The cells of an arm in a problem, by seed."""
         return [cell for cell in self.cells if (cell.problem, cell.arm) == (problem, arm)]

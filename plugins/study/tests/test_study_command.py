@@ -122,3 +122,12 @@ def test_nonsense_is_refused_before_torch_is_needed(
 )
 def test_budgets_are_times(text: str, seconds: float) -> None:
     assert commands._seconds(text) == seconds
+
+
+def test_claims_of_a_study_without_numbers_are_told_as_not_run(intel: Callable[..., Result]) -> None:
+    result = intel("claims", "fig3")
+    assert result.exit_code == 0
+    rows = [line for line in result.stdout.splitlines() if line.endswith("| `intel study fig3` |")]
+    assert len(rows) == 2
+    assert all("| – | **not run** |" in row for row in rows)
+    assert "2 claims: 2 not run." in result.stdout
