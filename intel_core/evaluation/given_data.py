@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, RunError
 from intel_core.reading.arrays import make_dataset
-from intel_core.reading.values import can_be_values
+from intel_core.reading.inputs import options_like
 
 if TYPE_CHECKING:
     from intel_core.runs.stored_run import StoredRun
@@ -21,8 +21,9 @@ def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
 
     Args:
         run: a run that was trained on these data.
-        given: what `fit` takes as data, or a `Dataset`, with values as they were given to `fit` or standardised.
-        labels: integers ``(n,)`` beside an array.
+        given: what `fit` takes as data, read as it was then; or a `Dataset`, with values as they were given to `fit` or
+            standardised.
+        labels: as `fit` takes them.
 
     Raises:
         DataError: if these are no data.
@@ -30,9 +31,14 @@ def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
     """
     scaling = run.units.scaling
     if not isinstance(given, Dataset):
-        if not can_be_values(given):
-            raise DataError(f"data: a {type(given).__name__}; expected an array, or what make_dataset makes of one")
-        return make_dataset("data", given, labels, standardize=scaling is not None)
+        return make_dataset(
+            "data",
+            given,
+            labels,
+            standardize=scaling is not None,
+            missing=run.units.missing,
+            **options_like(given[0] if isinstance(given, tuple) and given else given, run.units.reader),
+        )
     if labels is not None:
         raise DataError("labels= goes with an array; a Dataset has its own: make_dataset(name, x, labels)")
     if scaling is None and given.scaling is not None:

@@ -16,8 +16,9 @@ from intel_core.errors import IntelError, SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
 from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.reading.given import is_readable, no_data
+from intel_core.reading.inputs import all_options
 from intel_core.reading.paths import READERS, path_in, refuse_missing
-from intel_core.reading.values import can_be_values
 from intel_core.recipe.contracts import check_dataset, check_schedules, check_texts, load_dataset
 from intel_core.recipe.contradictions import refuse_contradictions, refuse_what_no_data_mends
 from intel_core.recipe.resolving import resolve
@@ -38,34 +39,65 @@ def read_arguments(
         SpecError: if they contradict each other, or name a setting that no run has.
     """
     settings = dict(settings)
-    standardize = settings.pop("standardize", None)
-    if spec is not None and settings:
+    about_data = _reading(settings)
+    if spec is not None and len(settings) > len(about_data):
         raise SpecError("give fit() a whole spec or settings, not both")
     dataset = None
     if isinstance(data, str | os.PathLike):
         data = os.fspath(data)
         _refuse_path(data)
-    if can_be_values(data):
-        with on_threads(1):
-            dataset = make_dataset("data", data, labels, standardize="auto" if standardize is None else standardize)
-        data = _described(dataset)
+    if isinstance(data, str | DatasetSpec) or data is None:
+        _refuse_beside_a_name(data, labels, about_data)
     elif isinstance(data, Dataset):
-        if labels is not None or standardize is not None:
-            word = "labels" if labels is not None else "standardize"
-            raise SpecError(f"{word}= goes with data= as an array; a Dataset has it from make_dataset(…, {word}=…)")
+        _refuse_beside_a_dataset(labels, about_data)
         check_dataset("data", data)
         dataset, data = data, _described(data)
-    elif data is not None and not isinstance(data, str | DatasetSpec):
-        raise SpecError(_no_data(data))
-    elif standardize is not None:
-        raise SpecError(f"standardize= goes with data= as an array; a named data set says {_standardized(data)}")
-    elif labels is not None:
-        raise SpecError("labels= goes with data= as an array; a named data set brings its own")
+    elif is_readable(data):
+        reading = {"standardize": "auto", **{key: settings.pop(key) for key in about_data}}
+        with on_threads(1):
+            dataset = make_dataset("data", data, labels, **reading)
+        data = _described(dataset)
+    else:
+        raise SpecError(no_data("data", data))
     if spec is None:
         spec = make_run_spec(**settings, **({} if data is None else {"data": data}))
     elif data is not None:
         spec = spec.model_copy(update={"data": parse_spec("datasets", data) if isinstance(data, str) else data})
     return spec, dataset
+
+
+_OF_DATA = {"standardize": "true", "missing": "mean"}
+"""What `make_dataset` is told beside the object, whatever reads it, and how the text of a data set says it."""
+
+
+def _reading(settings: dict[str, Any]) -> list[str]:
+    """Which settings are about how an object is read, and none of a run."""
+    of_readers = all_options() - {*RunSpec.model_fields}
+    return [key for key in settings if key in _OF_DATA or key in of_readers]
+
+
+def _refuse_beside_a_name(data: str | DatasetSpec | None, labels: Any, about_data: list[str]) -> None:
+    """Refuse what goes with an object where a data set is named.
+
+    Raises:
+        SpecError: with how it is said of one that is named.
+    """
+    if about_data:
+        key = about_data[0]
+        said = _beside(data, f"{key}={_OF_DATA.get(key, '…')}")
+        raise SpecError(f"{key}= goes with data= as an array; a named data set says {said}")
+    if labels is not None:
+        raise SpecError("labels= goes with data= as an array; a named data set brings its own")
+
+
+def _refuse_beside_a_dataset(labels: Any, about_data: list[str]) -> None:
+    """Refuse what is said when a `Dataset` is made.
+
+    Raises:
+        SpecError: with how it is said there.
+    """
+    for word in ["labels"] * (labels is not None) + about_data:
+        raise SpecError(f"{word}= goes with data= as an array; a Dataset has it from make_dataset(…, {word}=…)")
 
 
 def _described(dataset: Dataset) -> MemorySpec:
@@ -78,27 +110,10 @@ def _described(dataset: Dataset) -> MemorySpec:
     )
 
 
-def _no_data(given: object) -> str:
-    """What is said of something that is no data, with what would make data of it."""
-    advice = ""
-    if isinstance(given, tuple):
-        advice = "; labels go beside the examples: data=x, labels=y"
-    elif isinstance(given, dict):
-        advice = "; pandas.DataFrame(data) makes columns of it"
-    elif hasattr(given, "__getitem__") and hasattr(given, "__len__"):
-        advice = "; give all its examples as one tensor: torch.stack([data[i][0] for i in range(len(data))])"
-    elif hasattr(given, "__iter__"):
-        advice = "; list(data) makes a list of it"
-    return (
-        f"data: a {type(given).__name__}; expected an array, a tensor, a data frame, a list of rows, a Dataset, or a "
-        f'text such as "digits"{advice}'
-    )
-
-
-def _standardized(data: Any) -> str:
-    """How the text of a data set says that it is to be standardised."""
+def _beside(data: Any, said: str) -> str:
+    """How the text of a data set says something."""
     text = data if isinstance(data, str) and data else "table:path=…"
-    return f"{text}{',' if ':' in text else ':'}standardize=true"
+    return f"{text}{',' if ':' in text else ':'}{said}"
 
 
 def _refuse_path(data: str) -> None:

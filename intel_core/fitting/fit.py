@@ -46,15 +46,18 @@ def fit(
 
     Args:
         spec: a whole run spec, instead of `settings`.
-        data: a text such as ``"digits"``, a data set's spec, an array or tensor ``(n, D)`` or ``(n, C, H, W)``, or a
-            data frame of numbers, or a `Dataset` that `make_dataset` has split; with `spec`, instead of its data.
-        labels: integers ``(n,)`` beside an array.
+        data: a text such as ``"digits"``, a data set's spec, an array or tensor ``(n, D)`` or ``(n, C, H, W)``, a data
+            frame, a data set or data loader of torch, whatever else an installed reader knows, three of these as
+            ``(train, validation, test)``, or a `Dataset` of `make_dataset`; with `spec`, instead of its data.
+        labels: whole numbers or words ``(n,)`` beside an array, or the name of a column.
         run_dir: a new directory for the run; by default ``runs/<name>``.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: objects with functions marked by `intel_core.hookimpl`.
         **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``; and, beside an
-            array, ``standardize``: True scales each column to mean 0 and variance 1, False leaves values as they are;
-            by default those are scaled that are far from the scale of about 1, which a warning says.
+            array or another object, how it is read. ``standardize``: True scales each column to mean 0 and variance 1,
+            False leaves values as they are; by default those are scaled that are far from the scale of about 1, which
+            a warning says. ``missing``: see `make_dataset`. ``columns``, ``drop`` and ``id`` of a data frame, ``layer``
+            of an AnnData, ``examples`` of a stream: what the reader of such objects takes.
 
     With ``devices=2`` two processes share each batch: this script is started once more, and both processes return the
     same run. The first one writes the directory and calls the hooks (see `intel_core.processes.starting`).

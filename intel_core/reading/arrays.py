@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +12,29 @@ from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
 from intel_core.errors import DataError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.given import drawn, gather
+from intel_core.reading.missing import (
+    GivenDataset,
+    Missing,
+    check_missing,
+    columns_with_gaps,
+    complete_rows,
+    fill_of,
+    filled,
+)
 from intel_core.reading.scale import Standardize, in_float32, require_float32, standardized
 from intel_core.reading.splitting import split_rows
-from intel_core.reading.values import as_array, names_of, read_values
+from intel_core.reading.values import read_exactly
 
 __all__ = [
     "MemorySpec",
     "check_examples",
-    "check_labels",
     "make_dataset",
     "support_of",
 ]
 
-_EXACT = {"bool", "int8", "int16", "uint16", "float16", "bfloat16", "float32"}
-"""Types of numbers that float32 holds as they are."""
 _LEAST_SIDE = 8
 """An array with a last dimension of 1, 3 or 4, and the two before it at least this large, has its channels last."""
 
@@ -76,15 +83,18 @@ def make_dataset(
     support: Support | None = None,
     class_names: tuple[str, ...] = (),
     standardize: Standardize = None,
+    missing: Missing = "refuse",
+    **reading: Any,
 ) -> Dataset:
-    """A data set from arrays, checked and split at random.
+    """A data set from whatever holds examples, checked and split at random.
 
     Args:
         name: for messages.
-        x: array, tensor or data frame ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images. A data frame's
-            columns keep their names. Real numbers are taken as they are; uint8 stands for ``x / 255``, or for a mask if
-            it holds only 0 and 1.
-        labels: integers ``(n,)``, or None.
+        x: array, tensor or data frame ``(n, D)``, ``(n, C, H, W)``, or ``(n, H, W)`` for grey images, a sparse matrix,
+            a data set or a data loader of torch, or what else an installed reader knows; or three of them, which are
+            the training, validation and test part. A data frame's columns keep their names. Real numbers are taken as
+            they are; uint8 stands for ``x / 255``, or for a mask if it holds only 0 and 1.
+        labels: whole numbers or words ``(n,)``; the name of a column; or None, and then the only column of words.
         validation: share of the examples held out for validation.
         test: share of the examples held out for testing.
         split_seed: seed of the split, independent of the run's seed so that all runs see the same split.
@@ -93,10 +103,15 @@ def make_dataset(
         standardize: scale each column of vectors, or all values of images alike, to mean 0 and variance 1, measured on
             the training rows; `Dataset.scaling` keeps how. ``"auto"``: only where the values are far from the scale
             that models are trained on, with a warning. If None such values are only warned of.
+        missing: what becomes of rows in which values are missing (NaN, or empty cells): ``"refuse"`` them, ``"drop"``
+            these rows, or fill them in by the ``"mean"`` or the ``"median"`` of the training rows.
+        **reading: what the reader of such objects is told: ``drop=``, ``columns=`` and ``id=`` of a data frame,
+            ``layer=`` of an AnnData; see ``intel plugins list inputs``.
 
     Raises:
         DataError: for values that are masked, missing or not finite, constant data, a wrong shape, too few examples, or
             shares that are not in [0, 1).
+        SpecError: for an option that the reader does not know.
 
     >>> import numpy as np
     >>> data = make_dataset("noise", np.random.default_rng(0).normal(size=(100, 3)))
@@ -105,18 +120,46 @@ def make_dataset(
     """
     import torch
 
-    columns = names_of(x)
-    x = _checked(name, x)
-    labels = check_labels(name, labels, len(x))
+    check_missing(missing)
+    given = gather(name, x, labels, reading)
+    found, parts = given.examples, given.rows
+    if not found.x.dim():
+        _check_values(name, found.x)
+    numbers = torch.arange(len(found.x))
+    if missing == "drop" and found.x.is_floating_point():
+        numbers = complete_rows(name, found.x)
+        parts = None if parts is None else tuple(_places(numbers, part) for part in parts)  # type: ignore[assignment]
+    x = found.x[numbers] if len(numbers) < len(found.x) else found.x
+    gaps = x.is_floating_point() and bool(x.isnan().any())
+    fills = missing in ("mean", "median") and x.is_floating_point() and (gaps or x.dim() < 3)
+    x = _check_values(name, x.unsqueeze(1) if x.dim() in (1, 3) else x, found.columns, gaps=gaps and fills)
+    columns = found.columns if x.dim() == 2 and len(found.columns) == x.shape[1] else ()
+    if parts is None:
+        rows = split_rows(name, len(x), validation, test, split_seed)
+    else:
+        rows = drawn(parts, (validation, test), split_seed, name)
+    fill = fill_of(name, x, rows[0], missing, columns) if fills else ()
+    x = filled(x, fill) if gaps else x
     if x.dtype != torch.uint8:
-        warn_of_codes(name, x, columns if x.dim() == 2 and len(columns) == x.shape[1] else ())
-    rows = split_rows(name, len(x), validation, test, split_seed)
+        warn_of_codes(name, x, columns)
     real = x.dtype != torch.uint8 and (support or support_of(x.float())) == "real"
     x, scaling = standardized(name, x, rows[0], standardize, real=real)
     x = in_float32(name, x)
-    train, held_out, last = (Split(x[r], None if labels is None else labels[r], numbers=r) for r in rows)
-    columns = columns if x.dim() == 2 and len(columns) == x.shape[1] else ()
-    return Dataset(name, train, held_out, last, support or support_of(x), class_names, scaling, columns)
+    classes = class_names or found.class_names
+    of = None if found.labels is None else found.labels[numbers]
+    train, held_out, last = (Split(x[r], None if of is None else of[r], numbers=numbers[r]) for r in rows)
+    kind = support or support_of(x)
+    dataset = Dataset(name, train, held_out, last, kind, classes, scaling, columns)
+    if not given.reader and missing == "refuse":
+        return dataset
+    return GivenDataset(**vars(dataset), reader=given.reader, missing=missing, fill=fill)
+
+
+def _places(kept: Tensor, part: Tensor) -> Tensor:
+    """Where the rows of a part are among those that are kept."""
+    import torch
+
+    return torch.isin(kept, part).nonzero().flatten()
 
 
 def check_examples(name: str, x: Any) -> Tensor:
@@ -125,19 +168,12 @@ def check_examples(name: str, x: Any) -> Tensor:
     Raises:
         DataError: for values or shapes that cannot be used; the message tells what is wrong, and in which row.
     """
-    return in_float32(name, _checked(name, x))
+    values = read_exactly(name, x).x
+    return in_float32(name, _check_values(name, values.unsqueeze(1) if values.dim() in (1, 3) else values))
 
 
-def _checked(name: str, x: Any) -> Tensor:
-    """As `check_examples`, but numbers that float32 would change are in float64."""
-    import torch
-
-    exact = str(getattr(x, "dtype", "")).removeprefix("torch.") in _EXACT
-    values = read_values(name, x, torch.float32 if exact else torch.float64).x
-    return _check_values(name, values.unsqueeze(1) if values.dim() in (1, 3) else values)
-
-
-def _check_values(name: str, x: Tensor) -> Tensor:
+def _check_values(name: str, x: Tensor, columns: Sequence[str] = (), *, gaps: bool = False) -> Tensor:
+    """Examples, checked; with `gaps` values may be missing."""
     import torch
 
     if x.dim() not in (2, 4):
@@ -153,38 +189,23 @@ def _check_values(name: str, x: Tensor) -> Tensor:
     if x[0].numel() == 0:
         raise DataError(f"{name}: examples of shape {tuple(x.shape[1:])} are empty")
     if x.dtype != torch.uint8:
-        bad = ~torch.isfinite(x).flatten(1).all(1)
+        bad = (x.isinf() if gaps else ~torch.isfinite(x)).flatten(1).any(1)
         if bool(bad.any()):
-            first = int(bad.nonzero()[0])
+            first, which = int(bad.nonzero()[0]), columns_with_gaps(x, columns)
             raise DataError(
-                f"{name}: {int(bad.sum())} of {len(x)} examples hold NaN or infinity, the first is row {first}"
+                f"{name}: {int(bad.sum())} of {len(x)} examples hold {'infinity' if gaps else 'NaN or infinity'}, the "
+                f"first is row {first}{_advice(x, which)}"
             )
         require_float32(name, x)
-    if bool((x == x.flatten()[0]).all()):
+    if not gaps and bool((x == x.flatten()[0]).all()):
         raise DataError(f"{name}: every value is {x.flatten()[0].item():g}; constant data cannot be modelled")
     # Bytes stand for x / 255, but bytes of only 0 and 1 are a mask, not an almost black image.
     return x * 255 if x.dtype == torch.uint8 and int(x.max()) == 1 else x
 
 
-def check_labels(name: str, labels: Any, n: int) -> torch.Tensor | None:
-    """Labels as an integer tensor ``(n,)``, or None if there are none.
-
-    Raises:
-        DataError: if there are not `n` of them, or they are not integers.
-    """
-    import numpy as np
-    import torch
-
-    if labels is None:
-        return None
-    if isinstance(labels, torch.Tensor):
-        labels = labels.detach().cpu()
-        array = (labels.double() if labels.is_floating_point() else labels).numpy()
-    else:
-        array = as_array(name, labels)
-    if array.shape != (n,):
-        raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
-    if array.dtype.kind not in "bui":
-        words = "; numpy.unique(labels, return_inverse=True)[1] makes them" if array.dtype.kind in "US" else ""
-        raise DataError(f"{name}: labels are of type {array.dtype}, expected integers{words}")
-    return torch.from_numpy(array.astype(np.int64))
+def _advice(x: Tensor, which: str) -> str:
+    """What can be done where values are missing."""
+    if x.dim() != 2 or not bool(x.isnan().any()):
+        return ""
+    where = f"; missing in {which}" if which else ""
+    return f"{where}; missing='drop' leaves these rows out, 'mean' or 'median' fills them in"

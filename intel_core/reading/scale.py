@@ -43,13 +43,18 @@ def standardized(
     >>> x.flatten().tolist(), scaling
     ([-1.0, 1.0, 7.0], ((2.0,), (1.0,)))
     """
+    import numpy as np
     import torch
 
     if standardize is False or (standardize is not True and not real):
         return x, None
     seen = x[train].to(torch.float64)
-    seen = seen.reshape(len(seen), -1) if seen.dim() == 2 else seen.reshape(-1, 1)
-    mean, std, still = seen.mean(0), seen.std(0, correction=0), seen.amin(0) == seen.amax(0)
+    if x.dim() == 2:  # by NumPy's sums, so that a table is scaled by the same numbers bit for bit, read from any source
+        mean, std = (torch.from_numpy(of(seen.numpy(), axis=0)) for of in (np.mean, np.std))
+    else:
+        seen = seen.reshape(-1, 1)
+        mean, std = seen.mean(0), seen.std(0, correction=0)
+    still = seen.amin(0) == seen.amax(0)
     if standardize is not True:
         scale = _far(mean, std, still)
         if not scale:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["Values", "as_array", "can_be_values", "names_of", "read_values"]
+__all__ = ["Values", "as_array", "can_be_values", "is_missing", "names_of", "read_exactly", "read_values"]
 
 
 _MOST_NAMES = 100_000
 """An index that is longer numbers the rows of a column, and names no values."""
 _MISSING = ("NoneType", "NAType", "NaTType", "MaskedConstant")
 """Types of what stands for a missing value in Python, in pandas, and in masked arrays."""
+_EXACT = {"bool", "int8", "int16", "uint16", "float16", "bfloat16", "float32"}
+"""Types of numbers that float32 holds as they are."""
 
 
 class Values(NamedTuple):
@@ -70,8 +72,24 @@ def _all(names: Sequence[str]) -> list[int] | None:
     return None
 
 
+def read_exactly(name: str, given: Any, choose: Callable[[Sequence[str]], list[int] | None] = _all) -> Values:
+    """As `read_values`, but numbers that float32 would change are in float64.
+
+    Raises:
+        DataError: as there.
+    """
+    import torch
+
+    exact = str(getattr(given, "dtype", "")).removeprefix("torch.") in _EXACT
+    return read_values(name, given, torch.float32 if exact else torch.float64, choose)
+
+
 def read_values(
-    name: str, given: Any, dtype: torch.dtype | None = None, choose: Callable[[Sequence[str]], list[int] | None] = _all
+    name: str,
+    given: Any,
+    dtype: torch.dtype | None = None,
+    choose: Callable[[Sequence[str]], list[int] | None] = _all,
+    names: tuple[str, ...] = (),
 ) -> Values:
     """Numbers as a tensor.
 
@@ -81,6 +99,7 @@ def read_values(
         dtype: of the numbers, float32 by default; bytes stay bytes.
         choose: of named columns, or of the named values in a row, tells which are wanted, by their positions; None for
             all. Others may hold anything.
+        names: of the columns, where what is given has none.
 
     Raises:
         DataError: if they are no real numbers, some are masked or missing, or the rows are of different lengths.
@@ -92,7 +111,7 @@ def read_values(
     import torch
 
     dtype = dtype or torch.float32
-    names = names_of(given)
+    names = names or names_of(given)
     if _is_arrow(given):
         given = given.to_pandas()
     if hasattr(given, "to_numpy"):
@@ -224,6 +243,15 @@ def _of_objects(name: str, array: np.ndarray[Any, Any], names: tuple[str, ...]) 
         return array.astype(np.float64)
     except OverflowError:
         raise DataError(f"{name}: a number is beyond what float64 holds, 1.8e308; divide the values first") from None
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value stands for one that is not there.
+
+    >>> is_missing(None), is_missing(float("nan")), is_missing(0.0)
+    (True, True, False)
+    """
+    return type(value).__name__ in _MISSING or (isinstance(value, float) and value != value)
 
 
 def _is_decimal(value: object) -> bool:

@@ -17,6 +17,9 @@ from intel_core.data.dataset import Split
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.given import examples_of
+from intel_core.reading.inputs import options_like
+from intel_core.reading.missing import Missing, columns_with_gaps, filled
 from intel_core.reading.values import read_values
 
 __all__ = ["Units"]
@@ -47,6 +50,17 @@ class Units:
         self.scaling: dict[str, list[float]] | None = data.get("scaling")
         self._data = data
 
+    @property
+    def reader(self) -> str:
+        """Who read the objects that were trained on, as text; empty if its defaults said everything."""
+        return str(self._data.get("reader", ""))
+
+    @property
+    def missing(self) -> Missing:
+        """What became of rows in which values were missing."""
+        by: Missing = (self._data.get("missing") or {}).get("by", "refuse")
+        return by
+
     def standardise(self, raw: Tensor) -> Tensor:
         """Values in their original units, standardised as the training data were; unchanged if those were not."""
         if self.scaling is None:
@@ -68,8 +82,10 @@ class Units:
         """Examples that a user holds, as the model knows them: ``(n, *shape)``, float32, or bytes for x / 255.
 
         Args:
-            given: whatever `fit` takes as data, in the units of the data: several examples or one. Columns of a data
-                frame are found by their names. A `Split` of a data set is taken as the data set holds it.
+            given: whatever `fit` takes as data, in the units of the data: several examples or one. It is read as the
+                training data were (the same layer, the same column of images), and columns are found by their names.
+                Missing values are filled in where those of the training data were. A `Split` of a data set is taken
+                as the data set holds it.
             standardised: whether the values are standardised already, as those of a data set are.
 
         Raises:
@@ -81,10 +97,10 @@ class Units:
         """
         if isinstance(given, Split):
             return self.check(given.read(torch.arange(len(given))))
-        dtype = None if self.scaling is None else torch.float64
-        x = self._shaped(read_values("examples", given, dtype, self._positions).x)
+        x = self._shaped(examples_of("examples", given, self._positions, options_like(given, self.reader)).x)
         if standardised:
             return self.check(x)
+        x = self._without_gaps(x)
         has_codes = self._warn_of_codes("examples", x, stacklevel=4)
         if self.scaling is not None:
             x = self.standardise(x.double()).float()
@@ -112,6 +128,7 @@ class Units:
         x = examples.x.unsqueeze(1) if examples.x.dim() == 1 else examples.x
         positions = self._positions(examples.columns)
         x = x if positions is None else x[:, positions]
+        x = self._without_gaps(x)
         if name and x.shape[1:] == self.shape:
             self._warn_of_codes(name, x, stacklevel=3)
         if self.scaling is not None and x.shape[1:] == self.shape:
@@ -136,11 +153,18 @@ class Units:
         if values.dtype != torch.uint8:
             bad = ~torch.isfinite(values).flatten(1).all(1)
             if bool(bad.any()):
+                which = columns_with_gaps(values, self._columns)
                 raise DataError(
                     f"examples hold NaN or infinity, or numbers too large for float32, in {int(bad.sum())} of "
-                    f"{len(bad)} rows, first in row {int(bad.nonzero()[0])}"
+                    f"{len(bad)} rows, first in row {int(bad.nonzero()[0])}{f'; missing in {which}' if which else ''}"
                 )
         return values
+
+    def _without_gaps(self, x: Tensor) -> Tensor:
+        """Missing values are what they were in the training data, if they were filled in there."""
+        values = (self._data.get("missing") or {}).get("values")
+        gaps = bool(values) and x.is_floating_point() and x.shape[1:] == self.shape and bool(x.isnan().any())
+        return filled(x, values) if values and gaps else x
 
     @property
     def _columns(self) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ def test_what_ships_with_the_core() -> None:
         "objectives": {"elbo", "iwae"},
         "schedules": {"constant", "linear", "cosine", "geometric"},
         "starts": {"none"},
+        "inputs": {"array", "frame", "parts", "sparse", "torch"},
         "metrics": set(),
     }
 

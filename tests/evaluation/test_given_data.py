@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from intel_core import DataError, RunError, SpecError, fit, load_run, make_dataset, resume
+from intel_core import DataError, IntelError, RunError, SpecError, fit, load_run, make_dataset, resume
 
 MEASURE = "likelihood:particles=2,limit=20"
 
@@ -58,7 +58,7 @@ def test_standardised_values_are_refused_where_the_run_has_seen_raw_ones(tmp_pat
 
 
 def test_something_else_than_data_is_refused(run):
-    with pytest.raises(DataError, match="data: a dict; expected an array"):
+    with pytest.raises(DataError, match="data: a dict with 'a'; expected its parts"):
         run.took(dataset={"a": 1})
 
 
@@ -77,13 +77,12 @@ def test_fit_takes_a_data_set_with_a_split_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("given", "advice"),
     [
-        ((np.ones((9, 2)), np.ones(9)), r"a tuple; .* labels go beside the examples: data=x, labels=y"),
-        ({"a": [1.0, 2.0]}, r"a dict; .* pandas.DataFrame\(data\)"),
-        (torch.utils.data.TensorDataset(torch.ones(9, 2)), r"a TensorDataset; .* torch.stack"),
+        ((np.ones((9, 2)), np.ones(9)), r"a tuple of 2; .* labels go beside the examples: data=x, labels=y"),
+        ({"a": [1.0, 2.0]}, r"a dict with 'a'; .* pandas.DataFrame\(data\)"),
         ((row for row in np.ones((9, 2))), r"a generator; .* list\(data\)"),
         (3.5, r"a float; expected an array.*or a text such as \"digits\"$"),
     ],
 )
 def test_what_is_no_data_is_named_with_what_would_make_data_of_it(given, advice, tmp_path):
-    with pytest.raises(SpecError, match=advice):
+    with pytest.raises(IntelError, match=advice):
         fit(data=given, run_dir=tmp_path / "run")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from intel_core import DataError, Dataset, DatasetSpec, PluginError, Split, make_dataset, parse_spec
 from intel_core.data.values import fingerprint, to_float
-from intel_core.reading.arrays import check_examples, check_labels, support_of
+from intel_core.reading.arrays import check_examples, support_of
+from intel_core.reading.labelling import labels_beside
 
 RNG = np.random.default_rng(0)
 REAL = RNG.normal(size=(20, 3))
@@ -57,7 +58,6 @@ def read_only(x: np.ndarray) -> np.ndarray:
         (np.zeros((0, 3)), "0 examples are too few to train on; at least 4 are needed"),
         ([], "0 examples are too few"),
         (REAL[:3], "3 examples are too few to train on; at least 4 are needed"),
-        (3.0, "shape (); expected (n, D) for vectors or (n, C, H, W) for images"),
         (np.zeros((5, 2, 2, 2, 2)), "shape (5, 2, 2, 2, 2); expected (n, D)"),
         (
             np.zeros((20, 9, 8, 3)),
@@ -67,14 +67,12 @@ def read_only(x: np.ndarray) -> np.ndarray:
         (np.zeros((20, 0)), "examples of shape (0,) are empty"),
         (np.zeros((20, 3, 0, 5)), "examples of shape (3, 0, 5) are empty"),
         (np.array([["a", "b"]] * 9), "values are of type <U1, expected numbers"),
-        ("abc", "values are of type <U3, expected numbers"),
         ([["1", "2"]] * 9, "values are of type <U1, expected numbers"),
         ([[1, None]] * 9, "row 0 holds no value, expected a number"),
         (REAL.astype(complex), "values are of type complex128, expected numbers"),
         (np.array(["2020-01-01"] * 9, "datetime64[D]"), "values are of type datetime64[D], expected numbers"),
         ([[1, 2], [3]] * 9, "no array of numbers; are the rows of different lengths?"),
         (torch.ones(9, 2, dtype=torch.complex64), "a torch.complex64 tensor of layout torch.strided; expected dense"),
-        (torch.eye(9).to_sparse(), "a torch.float32 tensor of layout torch.sparse_coo; expected dense real numbers"),
     ],
     ids=lambda value: value if isinstance(value, str) else "x",
 )
@@ -83,6 +81,14 @@ def test_examples_that_are_refused(x: Any, message: str) -> None:
     for call in (check_examples, make_dataset):
         with pytest.raises(DataError, match=f"^mine: {re.escape(message)}"):
             call("mine", x)
+
+
+def test_what_is_no_data_at_all_is_refused() -> None:
+    for x, message in ((3.0, "a float; expected an array"), ("abc", "a str; expected an array")):
+        with pytest.raises(DataError, match=f"^mine: {message}"):
+            make_dataset("mine", x)
+    with pytest.raises(DataError, match=r"^mine: shape \(\); expected \(n, D\)"):
+        check_examples("mine", 3.0)
 
 
 KINDS = [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.uint16, np.uint32, np.int64, np.uint64, bool]
@@ -247,9 +253,12 @@ def test_missing_values_of_a_nullable_column_are_refused_with_their_place() -> N
         make_dataset("mine", table)
 
 
-def test_a_sparse_matrix_is_told_how_to_become_dense() -> None:
+def test_a_sparse_matrix_is_the_dense_one() -> None:
+    dense = make_dataset("mine", np.eye(9))
+    for sparse in (scipy.sparse.csr_matrix(np.eye(9)), scipy.sparse.coo_array(np.eye(9)), torch.eye(9).to_sparse()):
+        assert make_dataset("mine", sparse).train.fingerprint() == dense.train.fingerprint()
     with pytest.raises(DataError, match=r"^mine: a sparse matrix; .*toarray"):
-        make_dataset("mine", scipy.sparse.csr_matrix(np.eye(9)))
+        check_examples("mine", scipy.sparse.csr_matrix(np.eye(9)))
 
 
 # --- labels ----------------------------------------------------------------------------------------------------
@@ -262,17 +271,16 @@ def test_a_sparse_matrix_is_told_how_to_become_dense() -> None:
         (np.zeros((20, 1), int), "labels of shape (20, 1) for 20 examples"),
         (3, "labels of shape () for 20 examples"),
         ([], "labels of shape (0,) for 20 examples"),
-        (["a"] * 20, "labels are of type <U1, expected integers; numpy.unique"),
-        ([0.0] * 20, "labels are of type float64, expected integers"),
-        (torch.zeros(20), "labels are of type float64, expected integers"),
-        (torch.zeros(20, dtype=torch.bfloat16), "labels are of type float64, expected integers"),
-        ([None] * 20, "labels are of type object, expected integers"),
+        ([0.0] * 20, "labels are of type float64, expected whole numbers or words"),
+        (torch.zeros(20), "labels are of type float64, expected whole numbers or words"),
+        (torch.zeros(20, dtype=torch.bfloat16), "labels are of type float64, expected whole numbers or words"),
+        ([None] * 20, "labels are of type object, expected whole numbers or words"),
         ([[1], [1, 2]] * 10, "no array of numbers; are the rows of different lengths?"),
     ],
     ids=lambda value: value if isinstance(value, str) else "labels",
 )
 def test_labels_that_are_refused(labels: Any, message: str) -> None:
-    for call in (lambda: check_labels("mine", labels, 20), lambda: make_dataset("mine", REAL, labels)):
+    for call in (lambda: labels_beside("mine", labels, 20), lambda: make_dataset("mine", REAL, labels)):
         with pytest.raises(DataError, match=f"^mine: {re.escape(message)}"):
             call()
 
@@ -281,14 +289,14 @@ def test_labels_that_are_refused(labels: Any, message: str) -> None:
 def test_labels_of_any_integer_type(dtype: Any) -> None:
     labels = (np.arange(20) % 2).astype(dtype)
     for given_labels in (labels, labels.tolist(), torch.tensor((np.arange(20) % 2), dtype=torch.int16)):
-        checked = check_labels("mine", given_labels, 20)
+        checked, _ = labels_beside("mine", given_labels, 20)
         assert checked is not None
         assert checked.dtype == torch.int64
         assert checked.tolist() == [0, 1] * 10
 
 
 def test_no_labels() -> None:
-    assert check_labels("mine", None, 20) is None
+    assert labels_beside("mine", None, 20) == (None, ())
     assert make_dataset("mine", REAL).train.labels is None
 
 

@@ -90,7 +90,7 @@ def test_metadata_of_a_wheel(wheel_of, project: Path) -> None:
         assert {part.operator for part in need.specifier} == {">="}, f"{need} should be a lower bound"
     installed = {need.name for need in needs if need.marker is None}
     if project == ROOT:
-        assert installed == {"torch", "numpy", "pydantic", "pluggy", "safetensors", "pyyaml"}
+        assert installed == {"torch", "narwhals", "numpy", "pydantic", "pluggy", "safetensors", "pyyaml"}
     else:
         ours = {other for other in installed if other.startswith("intelvae-")}
         assert ours == {"intelvae-core"} | ({"intelvae-conformance"} if project.name == "cli" else set())

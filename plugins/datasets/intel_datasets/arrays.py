@@ -14,9 +14,10 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import make_dataset
 from intel_core.reading.capabilities import Examples
+from intel_core.reading.labelling import encode_labels
 from intel_core.reading.scale import Standardize
 from intel_core.reading.values import read_values
-from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
+from intel_datasets.files import TENTHS, Shares, check_suffix, find_path
 
 __all__ = ["examples", "load", "names_in", "read_npy", "read_npz"]
 

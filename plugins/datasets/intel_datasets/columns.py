@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from intel_core.errors import DataError
-from intel_datasets.files import encode_labels
+from intel_core.reading.labelling import encode_labels
 
 __all__ = ["constant_columns", "labels_in", "moments", "named", "numbers_in", "refuse_constant"]
 

@@ -1,4 +1,4 @@
-"""Where is the user's file, how are its rows split, and what do its labels become?"""
+"""Where is the user's file, and how are its rows split?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.paths import READERS, deepest_existing, names_in
 from intel_core.reading.splitting import split_rows
 
-__all__ = ["TENTHS", "Shares", "check_suffix", "encode_labels", "find_path"]
+__all__ = ["TENTHS", "Shares", "check_suffix", "find_path"]
 
 Array = np.ndarray[Any, Any]
 
@@ -148,36 +148,3 @@ def check_suffix(name: str, path: Path, accepted: Sequence[str]) -> str:
         hint = _other_reader(path) if suffix in READERS else ""
         raise DataError(f"{name}: {path.name} ends in {suffix or 'nothing'}, expected {' or '.join(accepted)}{hint}")
     return suffix
-
-
-def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
-    """Class indices ``(n,)`` in the sorted order of the distinct labels, and the labels as names.
-
-    Args:
-        name: for messages.
-        values: ``(n,)`` whole numbers (of any type), booleans or words.
-        n: number of examples.
-
-    Raises:
-        DataError: if there are not `n` of them, or some are missing or fractions.
-
-    >>> encode_labels("x", np.array(["dog", "cat", "dog"]), 3)
-    (array([1, 0, 1]), ('cat', 'dog'))
-    """
-    array = np.asarray(values)
-    if array.shape != (n,):
-        raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
-    if array.dtype.kind == "f":
-        bad = np.flatnonzero(~np.isfinite(array) | (array != np.round(array)))
-        if len(bad):
-            raise DataError(
-                f"{name}: labels must be whole numbers or words, but {array[bad[0]]} is in row {bad[0]} "
-                f"({len(bad)} such rows)"
-            )
-        array = array.astype(np.int64)
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8", "replace")
-    if array.dtype.kind not in "buiU":
-        raise DataError(f"{name}: labels are of type {array.dtype}, expected whole numbers or words")
-    distinct, indices = np.unique(array, return_inverse=True)
-    return indices.reshape(-1), tuple(str(value) for value in distinct.tolist())

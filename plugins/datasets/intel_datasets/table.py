@@ -19,8 +19,9 @@ from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.labelling import encode_labels
 from intel_datasets.columns import constant_columns, labels_in, moments, named, numbers_in, refuse_constant
-from intel_datasets.files import TENTHS, Shares, check_suffix, encode_labels, find_path
+from intel_datasets.files import TENTHS, Shares, check_suffix, find_path
 from intel_datasets.folders import SPLITS
 from intel_datasets.headers import refuse_line_above, require_names
 from intel_datasets.written import refuse_empty_lines, refuse_wrong_groups

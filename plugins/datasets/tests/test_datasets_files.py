@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from intel_datasets.files import encode_labels, find_path
+from intel_datasets.files import find_path
 
 from intel_core import DataError
+from intel_core.reading.labelling import encode_labels
 
 
 @pytest.fixture

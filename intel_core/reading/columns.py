@@ -1,0 +1,230 @@
+"""Which of some named columns are examples, and which are labels?
+
+Numbers are examples: all columns of one number per row together, or one column that holds an image or a vector in each
+row. Words are labels: those of the column that is named, or of the only one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.capabilities import Examples
+from intel_core.reading.labelling import encode_labels
+from intel_core.reading.values import read_values
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from intel_core.reading.inputs import Choose
+
+__all__ = ["Column", "Columns", "examples_in"]
+
+Sort = Literal["numbers", "words", "rows", "other"]
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, whose values are fetched only if they are wanted.
+
+    Attributes:
+        name: its name.
+        sort: one number in each row, words, an array or an image in each row, or anything else.
+        values: fetches them: numbers ``(n,)`` with NaN where one is missing, words ``(n,)``, arrays ``(n, …)``.
+        said: what it holds, in a word, for messages.
+        classes: names of the numbers, if they stand for classes.
+    """
+
+    name: str
+    sort: Sort
+    values: Callable[[], Any]
+    said: str = ""
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is said about columns beside the data.
+
+    Attributes:
+        label: the column of labels.
+        columns: those that are modelled; all but the label if empty.
+        drop: those that are left out.
+        id: a column that names the rows.
+    """
+
+    label: str | None = None
+    columns: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    id: str | None = None
+
+
+def examples_in(
+    name: str, table: Sequence[Column], asked: Columns, choose: Choose, names: tuple[str, ...] = ()
+) -> Examples:
+    """Examples and labels.
+
+    Args:
+        name: of the data, for messages.
+        table: all columns.
+        asked: what is said about them.
+        choose: as of `InputSpec.read`.
+        names: of the rows, if they have some and no column is named for it.
+
+    Raises:
+        DataError: if a column is missing, or what is left is more than numbers.
+    """
+    if not table:
+        raise DataError(f"{name}: it has no columns; nothing to model")
+    by_name = {column.name: column for column in table}
+    positions = choose(list(by_name))
+    chosen = None if positions is None else [table[position] for position in positions]
+    # What a run was trained with need not be there where it is asked about other rows.
+    asked = asked if chosen is None else _as_far_as_there(asked, by_name)
+    _require(name, asked, by_name)
+    label = None if asked.label is None else by_name[asked.label]
+    if chosen is None:
+        left_out = {asked.id, asked.label, *asked.drop}
+        chosen = [by_name[c] for c in asked.columns] or [column for column in table if column.name not in left_out]
+        if label is None and not asked.columns:
+            label = _only_label(name, chosen)
+            chosen = [column for column in chosen if column is not label]
+    elif label is None:
+        others = [column for column in table if column not in chosen and column.name not in (asked.id, *asked.drop)]
+        label = _only_label(name, others, strict=False)
+    _refuse_others(name, chosen, [column.name for column in table])
+    x = _together(name, chosen)
+    if asked.id is not None:
+        names = tuple(str(value) for value in by_name[asked.id].values().tolist())
+    labels, classes = (None, ()) if label is None else _labels(name, label)
+    columns = tuple(column.name for column in chosen) if chosen[0].sort != "rows" else ()
+    return Examples(x, labels, classes, columns, names)
+
+
+def _as_far_as_there(asked: Columns, there: dict[str, Column]) -> Columns:
+    return Columns(asked.label if asked.label in there else None, (), (), asked.id if asked.id in there else None)
+
+
+def _require(name: str, asked: Columns, there: dict[str, Column]) -> None:
+    """Refuse names that no column has, or that say two things.
+
+    Raises:
+        DataError: with the nearest name.
+    """
+    wanted = {"label": [asked.label], "columns": asked.columns, "drop": asked.drop, "id": [asked.id]}
+    for key, names in wanted.items():
+        for column in names:
+            if column is not None and column not in there:
+                hint = did_you_mean(column, list(there), say="columns")
+                raise DataError(f"{name}: there is no column {column!r} ({key}){hint}")
+    for column in asked.columns:
+        if column in (asked.label, asked.id, *asked.drop):
+            raise DataError(f"{name}: {column!r} is among the columns to model, and is the label, the id, or dropped")
+
+
+def _only_label(name: str, columns: Sequence[Column], *, strict: bool = True) -> Column | None:
+    """The only column of classes among some; None if there is none, or several.
+
+    Raises:
+        DataError: if its words are different in each row, so that they are names of the rows and no classes.
+    """
+    words = [column for column in columns if column.sort == "words" or column.classes]
+    if len(words) != 1 or (strict and len(columns) == 1):
+        return None
+    if words[0].classes:
+        return words[0]
+    values = words[0].values()
+    if len(values) > 1 and len(set(values.tolist())) == len(values):
+        if strict:
+            raise DataError(
+                f"{name}: column {words[0].name!r} holds another word in each row; id={words[0].name!r} takes them as "
+                f"names of the rows, drop={words[0].name!r} leaves them out"
+            )
+        return None
+    return words[0]
+
+
+def _refuse_others(name: str, columns: Sequence[Column], everything: Sequence[str]) -> None:
+    """Refuse columns that hold no numbers, all of them at once.
+
+    Raises:
+        DataError: with what can be done about them.
+    """
+    if not columns:
+        raise DataError(f"{name}: no column is left to model; it has {', '.join(everything)}")
+    wide = [column for column in columns if column.sort == "rows"]
+    if wide and len(columns) > 1:
+        first, others = wide[0].name, [column.name for column in columns if column is not wide[0]]
+        raise DataError(
+            f"{name}: column {first!r} holds {wide[0].said or 'an array'} in each row, and {_named(others)} more than "
+            f"that; columns={first!r} takes it alone, label=… names the labels"
+        )
+    bad = [column for column in columns if column.sort in ("words", "other")]
+    if not bad:
+        return
+    names = [column.name for column in bad]
+    said = ", ".join(f"{column.name!r} ({column.said or 'words'})" for column in bad[:_MOST_NAMED])
+    more = f" and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
+    words = [column.name for column in bad if column.sort == "words"]
+    advice = f"drop={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)} leaves them out"
+    if words:
+        advice += f", labels={json.dumps(words[0], ensure_ascii=False)} takes one as classes"
+    raise DataError(f"{name}: no numbers are in column{'s' * (len(bad) > 1)} {said}{more}; {advice}")
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+    return f"column {shown} holds" if len(names) == 1 else f"columns {shown} hold"
+
+
+def _together(name: str, columns: Sequence[Column]) -> Tensor:
+    """Columns of numbers as one tensor, as exact as they are; bytes stay bytes if all are."""
+    import numpy as np
+    import torch
+
+    if columns[0].sort == "rows":
+        return read_values(f"{name}: column {columns[0].name!r}", columns[0].values(), torch.float64).x
+    arrays = [np.asarray(column.values()) for column in columns]
+    together = np.column_stack(arrays)
+    if together.dtype == np.uint8 and any(array.dtype != np.uint8 for array in arrays):
+        together = together.astype(np.int16)  # numbers, and not bytes that stand for x / 255
+    return read_values(name, together, torch.float64).x
+
+
+def _labels(name: str, column: Column) -> tuple[Tensor, tuple[str, ...]]:
+    """The classes of a column, numbered.
+
+    Raises:
+        DataError: if some are missing, or they are fractions.
+    """
+    import torch
+
+    values = column.values()
+    if column.classes:
+        if len(values) and not 0 <= values.min() <= values.max() < len(column.classes):
+            raise DataError(
+                f"{name}: the labels in column {column.name!r} go from {values.min()} to {values.max()}, but its "
+                f"{len(column.classes)} classes are 0 to {len(column.classes) - 1}; leave other rows out"
+            )
+        return torch.from_numpy(values.astype("int64")), column.classes
+    missing = [row for row, value in enumerate(values.tolist()) if value is None or value != value]
+    if missing:
+        raise DataError(
+            f"{name}: the labels in column {column.name!r} are missing in {len(missing)} of {len(values)} rows, the "
+            f"first is row {missing[0]}; remove these rows, or fill them in"
+        )
+    if column.sort not in ("words", "numbers"):
+        raise DataError(f"{name}: column {column.name!r} ({column.said}) holds neither whole numbers nor words")
+    numbers, names = encode_labels(f"{name}: column {column.name!r}", _as_written(values), len(values))
+    return torch.from_numpy(numbers), names
+
+
+def _as_written(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    return values.astype(np.str_) if values.dtype.kind == "O" else values

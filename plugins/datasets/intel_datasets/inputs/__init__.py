@@ -1,0 +1,1 @@
+"""Which objects of other libraries are read? AnnData, and Hugging Face's data sets; neither library is imported."""
