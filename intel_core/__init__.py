@@ -83,8 +83,10 @@ if TYPE_CHECKING:
     from intel_core.model.prior import Prior as Prior
     from intel_core.model.vae import InteLVAE as InteLVAE
     from intel_core.reading.arrays import make_dataset as make_dataset
+    from intel_core.reading.capabilities import Examples as Examples
     from intel_core.reading.capabilities import OnManifold as OnManifold
     from intel_core.reading.capabilities import Shaped as Shaped
+    from intel_core.reading.inputs import InputSpec as InputSpec
     from intel_core.recipe.runspec import RunSpec as RunSpec
     from intel_core.recipe.starts import FoundClusters as FoundClusters
     from intel_core.recipe.starts import StartData as StartData
@@ -112,7 +114,8 @@ _HOMES = {
         "parse_spec",
     ),
     "data.dataset": ("Dataset", "DatasetSpec", "Split"),
-    "reading.capabilities": ("OnManifold", "Shaped"),
+    "reading.capabilities": ("Examples", "OnManifold", "Shaped"),
+    "reading.inputs": ("InputSpec",),
     "errors": (
         "DataError",
         "DivergenceError",

@@ -6,7 +6,7 @@ same wherever clusters are spoken of: those that the mapping, or the prior, give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,11 +15,13 @@ from torch import Tensor
 
 from intel_core.data.values import to_float
 from intel_core.errors import RunError, SpecError
+from intel_core.evaluation.encoding_table import columns_of
 from intel_core.helpers.own_prior import UnderPrior, clusters_of_prior, own_prior
 from intel_core.helpers.parts_of_mapping import clusterings_of
 from intel_core.mappings.contract import Clustering
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
+from intel_core.reading.inputs import frame_of
 from intel_core.runs.stored_run import Encoding
 
 __all__ = ["DRAWS", "ClusteredEncoding", "Members", "RunClusters", "clusters_of", "counted", "draws_within", "members"]
@@ -113,6 +115,24 @@ class ClusteredEncoding(Encoding):
     """
 
     find: Callable[[], Members | None] = staticmethod(lambda: None)
+    frame: Callable[[Mapping[str, Any]], Any] = staticmethod(frame_of)
+
+    def to_frame(self) -> Any:
+        """A data frame with a row for each example, and the columns that ``intel encode`` writes.
+
+        They are ``mean0, …``, ``std0, …``, ``y0, …``, ``z0, …``, ``z_mean0, …``, and ``cluster`` and
+        ``cluster_probability`` where there are clusters.
+
+        It is of the library whose frame was encoded, with the same index; otherwise of pandas.
+
+        Raises:
+            EnvironmentProblem: if no library of data frames is installed.
+        """
+        arrays = {name: tensor.numpy() for name, tensor in self._asdict().items()}
+        if self._members is not None:
+            arrays |= {"cluster": self._members.cluster.numpy()}
+            arrays |= {"cluster_probability": self._members.probability.numpy()}
+        return self.frame(columns_of(arrays))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _found_before, (tuple(self), self._members)

@@ -17,6 +17,7 @@ from intel_core.errors import SpecError
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
 from intel_core.evaluation.clusters import ClusteredEncoding, clusters_of, draws_within, members
+from intel_core.evaluation.encoding_table import frame_maker
 from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.measuring import Measured, measure, usual_metrics
 from intel_core.evaluation.metric import MetricSpec
@@ -77,9 +78,11 @@ class Run(StoredRun):
         """Means and samples of q(y|x), and z, for examples in the units of the data; and the cluster of each example.
 
         The clusters, ``encoding.cluster`` and ``encoding.cluster_probability``, are computed when they are asked for.
+        ``encoding.to_frame()`` is everything as a data frame, with the index of the frame that was given.
 
         Args:
-            x: whatever `fit` takes as data, ``(n, *x_shape)`` or one example; or a `Split` of a data set.
+            x: whatever `fit` takes as data, ``(n, *x_shape)`` or one example, read as the training data were; columns
+                are found by their names. Or a `Split` of a data set.
             seed: of the samples, and of the draws by which the mass in a cluster is counted.
             standardised: whether the values are standardised already, as ``run.dataset().test.x`` is.
 
@@ -101,6 +104,7 @@ class Run(StoredRun):
         values = self.units.read(x, standardised=standardised)
         encoding = ClusteredEncoding(*super().encode(values, seed=seed, standardised=True))
         encoding.find = torch_as_usual()(lambda: members(self.model, values, encoding.mean, seed))
+        encoding.frame = frame_maker(x)
         return encoding
 
     @torch_as_usual()

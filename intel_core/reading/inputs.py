@@ -88,7 +88,7 @@ def frame_of(columns: Mapping[str, Any], index: Sequence[Any] | None = None) -> 
 
     Args:
         columns: arrays ``(n,)`` by name.
-        index: of the rows; lost in a library whose frames have none.
+        index: of the rows; lost in a library whose frames have none, or if it is of something else.
 
     Raises:
         EnvironmentProblem: if there is none.
@@ -98,7 +98,7 @@ def frame_of(columns: Mapping[str, Any], index: Sequence[Any] | None = None) -> 
     for library in ("pandas", "polars", "pyarrow"):
         with contextlib.suppress(ImportError):
             frame = narwhals.from_dict(dict(columns), backend=library).to_native()
-            if index is not None and hasattr(frame, "index"):
+            if index is not None and hasattr(frame, "index") and len(index) == len(frame):
                 frame.index = index
             return frame
     raise EnvironmentProblem("a data frame needs a library of them, such as pandas: pip install pandas")

@@ -113,6 +113,13 @@ class ScalingContent(Content):
     std: list[Positive]
 
 
+class MissingContent(Content):
+    """What became of missing values, and what they were filled in with."""
+
+    by: Literal["drop", "mean", "median"]
+    values: list[Finite] = []
+
+
 class DataContent(Content):
     """What is kept of the data."""
 
@@ -125,6 +132,8 @@ class DataContent(Content):
     classes: list[Text] = []
     scaling: ScalingContent | None = None
     columns: list[Text] = []
+    reader: Text = ""
+    missing: MissingContent | None = None
     fingerprint: Text
     fingerprints: dict[str, Text] = {}
 
@@ -133,6 +142,7 @@ class DataContent(Content):
         counts = {"columns": len(self.columns)} if self.columns else {}
         if self.scaling is not None:
             counts |= {"scaling.mean": len(self.scaling.mean), "scaling.std": len(self.scaling.std)}
+        counts |= {"missing.values": len(self.missing.values)} if self.missing and self.missing.values else {}
         expected = self.shape[0] if len(self.shape) == 1 else 1  # images have one scale for all of their values
         for what, count in counts.items():
             if count != expected:

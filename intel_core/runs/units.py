@@ -154,9 +154,10 @@ class Units:
             bad = ~torch.isfinite(values).flatten(1).all(1)
             if bool(bad.any()):
                 which = columns_with_gaps(values, self._columns)
+                advice = f"; missing in {which}: leave these out, or fill them in" if which else ""
                 raise DataError(
                     f"examples hold NaN or infinity, or numbers too large for float32, in {int(bad.sum())} of "
-                    f"{len(bad)} rows, first in row {int(bad.nonzero()[0])}{f'; missing in {which}' if which else ''}"
+                    f"{len(bad)} rows, first in row {int(bad.nonzero()[0])}{advice}"
                 )
         return values
 
