@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from intel_core.data.dataset import Split
+from intel_core.errors import EnvironmentProblem
 from intel_core.reading.inputs import frame_of, reader_of
 
-__all__ = ["columns_of", "frame_maker"]
+__all__ = ["columns_of", "frame_maker", "write_parquet"]
 
 Array = np.ndarray[Any, Any]
 
@@ -37,3 +39,22 @@ def frame_maker(given: Any) -> Callable[[Mapping[str, Any]], Any]:
     """
     reader = None if isinstance(given, Split) else reader_of(given)
     return frame_of if reader is None else lambda columns: reader.frame(given, columns)
+
+
+def write_parquet(columns: Mapping[str, Array], path: Path) -> None:
+    """Write columns of one length to a .parquet file.
+
+    Raises:
+        EnvironmentProblem: if no library that writes such files is installed.
+        OSError: if the file cannot be written.
+    """
+    import narwhals
+
+    for library in ("pyarrow", "polars"):
+        try:
+            frame = narwhals.from_dict(dict(columns), backend=library)
+        except ImportError:
+            continue
+        frame.write_parquet(str(path))
+        return
+    raise EnvironmentProblem("a .parquet file needs pyarrow or polars: pip install pyarrow")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["encode"]
 
 SPLITS = ("train", "validation", "test")
+ALL = "all"
 _EPILOG = """\b
 Examples:
   intel encode runs/digits-identity-seed0 --split train
   intel encode runs/digits-identity-seed0 --data other.npy -o other-latent.npz
   intel encode runs/photos-identity-seed0 --data new-photos -o latent.csv
+  intel encode runs/mydata-cluster-seed0 --split all -o latents.parquet
 """
 
 
@@ -36,13 +38,15 @@ Examples:
     help="Encode other data than the run's, given as for intel train; all examples unless --split is given.",
 )
 @click.option(
-    "--split", type=click.Choice(SPLITS), help="Which examples to encode.  [default: test, of the run's own data]"
+    "--split",
+    type=click.Choice((*SPLITS, ALL)),
+    help="Which examples to encode; all are those of the three parts.  [default: test, of the run's own data]",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="An .npz or .csv file.  [default: RUN/encoding-SPLIT.npz]",
+    help="An .npz, .csv or .parquet file.  [default: RUN/encoding-SPLIT.npz]",
 )
 @click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draws of y.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
@@ -56,7 +60,7 @@ def encode(
     data_dir: Path | None,
     device: str,
 ) -> None:
-    """Encode data into y and z.
+    """Encode data into y and z, with the cluster of each example.
 
     The file has the mean and std of q(y|x), a draw y from it, z = g(y) and z_mean = g(mean), and if they are known the
     labels and the names of the classes. If the mapping has clusters, cluster is the most probable one and
@@ -66,8 +70,11 @@ def encode(
 
     All examples of a data file are encoded, in their order; its columns are found by their names and standardised like
     the training data, and its classes get the same numbers. Images, a folder of them or one, are read as those that
-    the run was trained on, in the sorted order of the files; names of the files are written beside them, also with
-    --split.
+    the run was trained on, in the sorted order of the files.
+
+    What tells the examples apart is written beside them: names of image files or the ids of a table (id=COLUMN among
+    its settings), and with --split or of the run's own data the part of the split and the number of the row in the
+    data, from 0.
 
     RUN is a run directory, or the name of a run in runs/.
     """
@@ -88,15 +95,17 @@ def encode(
     from intel_core.reading.examples import read_like
 
     trained = load_run(run, device=str(pick_device(device)))
-    chosen = (split,) if split else SPLITS if data else ("test",)
-    source = chosen if data is None else ("other", *([split] if split else []))
+    parts = SPLITS if split == ALL else (split,) if split else ()
+    chosen = parts or (SPLITS if data else ("test",))
+    source = (split or "test",) if data is None else ("other", *([split] if split else []))
     target = output or trained.path / f"encoding-{'-'.join(source)}.npz"
-    suffix = suffix_of(target, (".npz", ".csv"))
+    suffix = suffix_of(target, (".npz", ".csv", ".parquet"))
     names: tuple[str, ...] = ()
+    beside: dict[str, Any] = {}
     if data is None:
         dataset = trained.dataset(data_dir)
         trained.require_its_data(dataset)
-        examples = _of_splits(dataset, chosen)
+        examples, beside = _of_splits(dataset, chosen), _places(dataset, chosen)
         names = _names(trained.spec.data, chosen, data_dir_or_default(data_dir))
     else:
         spec = parse_spec("datasets", data_spec(data))
@@ -109,7 +118,7 @@ def encode(
             names, named = examples.names, data
         else:
             dataset = spec.load(place)  # which tells of values that look like codes for missing ones
-            examples = _of_splits(dataset, chosen)
+            examples, beside = _of_splits(dataset, chosen), _places(dataset, chosen)
             names = _names(spec, chosen, place)
             if dataset.scaling is not None:
                 # It is standardised by its own rows; undone here, since the model needs the scale of its training data.
@@ -122,15 +131,16 @@ def encode(
     encoding = trained.encode(examples.x, seed=seed, standardised=True)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
     arrays |= of_clusters(encoding) | of_components(trained.model, encoding.mean)
+    arrays |= beside
     if names:
         arrays["names"] = np.array(names)
     if examples.labels is not None:
         arrays["labels"] = examples.labels.cpu().numpy()
         arrays |= {"class_names": np.array(examples.class_names)} if examples.class_names else {}
-    if suffix == ".csv":
-        save_rows(target, arrays)
-    else:
+    if suffix == ".npz":
         save_arrays(target, arrays)
+    else:
+        save_rows(target, arrays)
     click.echo(f"{len(arrays['mean']):,} examples of {' + '.join(chosen)} in {target}: {', '.join(arrays)}")
 
 
@@ -141,7 +151,18 @@ def _names(spec: DatasetSpec, parts: Sequence[str], data_dir: Path | None) -> tu
     if not isinstance(spec, Named):
         return ()
     names = spec.names_of_parts(data_dir)
-    return tuple(name for part in parts for name in names[part])
+    return tuple(name for part in parts for name in names.get(part, ()))
+
+
+def _places(dataset: Dataset, parts: Sequence[str]) -> dict[str, Any]:
+    """The part of the split of each example, and the numbers of the rows where they are known."""
+    import numpy as np
+
+    splits = [getattr(dataset, part) for part in parts]
+    places = {"splits": np.repeat(parts, [len(split) for split in splits])}
+    if all(split.numbers is not None for split in splits):
+        places["rows"] = np.concatenate([split.numbers.numpy() for split in splits])
+    return places
 
 
 def _of_splits(dataset: Dataset, names: Sequence[str]) -> Examples:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from intel_core.errors import DataError, RunError, SpecError, did_you_mean
+from intel_core.evaluation.encoding_table import columns_of, write_parquet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from intel_core.evaluation.run import Run
 
 __all__ = ["save_arrays", "save_examples", "save_rows", "suffix_of"]
+
+_OF_ROWS = ("names", "labels", "class_names", "splits", "rows")
+"""Arrays that say what the rows are, and come first in a table."""
 
 _MOST_PICTURED = 10_000
 
@@ -50,30 +54,51 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def save_rows(path: Path, arrays: dict[str, Any]) -> None:
-    """Write named arrays of one length to a .csv file, a column for each of their dimensions: ``mean0, mean1, …``.
+    """Write named arrays of one length to a .csv or .parquet file, a column for each of their dimensions: ``mean0, …``.
 
-    An array of one number for each row is one column of its own name. Names of the rows come first, then labels, as
-    the names of their classes where those are among the arrays.
+    An array of one number for each row is one column of its own name. Names of the rows come first, then their parts of
+    the split, their numbers in the data, and labels, as the names of their classes where those are among the arrays.
 
     Raises:
         RunError: if the file cannot be written.
+        EnvironmentProblem: if no library that writes .parquet files is installed.
     """
-    columns: dict[str, Any] = {"name": arrays["names"].tolist()} if "names" in arrays else {}
-    if "labels" in arrays:
-        classes, labels = arrays.get("class_names", ()), arrays["labels"].tolist()
-        columns["label"] = [classes[label] for label in labels] if len(classes) else labels
-    for name, array in arrays.items():
-        if name not in ("names", "labels", "class_names"):
-            flat = array.reshape(len(array), -1)
-            keys = [f"{name}{i}" for i in range(flat.shape[1])] if array.ndim > 1 else [name]
-            columns |= {key: [f"{value:.9g}" for value in flat[:, i]] for i, key in enumerate(keys)}
+    columns = _about_rows(arrays) | columns_of({name: of for name, of in arrays.items() if name not in _OF_ROWS})
     try:
-        with _whole(path) as place, place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+        with _whole(path) as place:
+            if path.suffix.lower() == ".parquet":
+                write_parquet({_utf8(name): _plain(column) for name, column in columns.items()}, place)
+                return
+            with place.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+                writer = csv.writer(stream, lineterminator="\n")
+                writer.writerow(columns)
+                writer.writerows(zip(*map(_cells, columns.values()), strict=True))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _about_rows(arrays: dict[str, Any]) -> dict[str, Any]:
+    """What the rows are, one column each."""
+    words = {"name": "names", "split": "splits", "row": "rows"}
+    columns = {word: arrays[name] for word, name in words.items() if name in arrays}
+    if "labels" in arrays:
+        classes, labels = arrays.get("class_names", ()), arrays["labels"]
+        columns["label"] = np.array([str(classes[label]) for label in labels]) if len(classes) else labels
+    return columns
+
+
+def _plain(column: Any) -> Any:
+    """A column whose words are in UTF-8."""
+    return np.array([_utf8(word) for word in column.tolist()]) if column.dtype.kind == "U" else column
+
+
+def _utf8(word: str) -> str:
+    return word.encode("utf-8", "backslashreplace").decode()
+
+
+def _cells(column: Any) -> list[str]:
+    """Numbers with nine digits, which float32 needs, and words as they are."""
+    return [f"{value:.9g}" for value in column] if column.dtype.kind == "f" else [str(value) for value in column]
 
 
 def save_examples(run: Run, x: Tensor, path: Path) -> None:

@@ -13,8 +13,9 @@ from intel_core import load_run
 def test_encode_a_split(ok, trained, split, n):
     result = ok("encode", trained / "points", *(["--split", split] if split else []))
     arrays = np.load(trained / "points" / f"encoding-{split or 'test'}.npz")
-    known = {"mean", "std", "y", "z", "z_mean", "labels", "class_names", "cluster", "cluster_probability"}
-    assert set(arrays) == known
+    known = {"mean", "std", "y", "z", "z_mean", "labels", "class_names", "cluster", "cluster_probability", "splits"}
+    assert set(arrays) - {"rows"} == known
+    assert set(arrays["splits"]) == {split or "test"}
     assert all(len(array) == n for name, array in arrays.items() if name != "class_names")
     assert arrays["class_names"].tolist() == ["class 0", "class 1"]
     assert (arrays["std"] > 0).all()
@@ -240,7 +241,7 @@ def test_no_component_is_written_where_there_are_not_several(ok, here, prior):
     pytest.importorskip("intel_priors")
     ok("train", "--data", "toy_points", "--prior", prior, *SMALL, "--run-dir", "run")
     ok("encode", "run", "-o", "e.npz")
-    assert set(np.load("e.npz")) == {"mean", "std", "y", "z", "z_mean", "labels", "class_names"}
+    assert set(np.load("e.npz")) - {"splits", "rows"} == {"mean", "std", "y", "z", "z_mean", "labels", "class_names"}
 
 
 def test_clusters_of_encodings_have_the_shares_that_evaluate_says(ok, here):

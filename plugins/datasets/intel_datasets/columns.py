@@ -13,7 +13,17 @@ import pandas as pd
 from intel_core.errors import DataError
 from intel_core.reading.labelling import encode_labels
 
-__all__ = ["constant_columns", "labels_in", "moments", "named", "numbers_in", "refuse_constant"]
+__all__ = [
+    "constant_columns",
+    "ids_in",
+    "labels_in",
+    "moments",
+    "named",
+    "numbers_in",
+    "refuse_all",
+    "refuse_constant",
+    "refuse_gaps",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,8 +43,17 @@ def named(columns: Sequence[str]) -> str:
     return ", ".join(repr(column) for column in columns[:_MOST_NAMED]) + (", …" if len(columns) > _MOST_NAMED else "")
 
 
+def as_list(columns: Sequence[str]) -> str:
+    """Columns as the text of a setting.
+
+    >>> as_list(["id"]), as_list(["id", "age, years"])
+    ('id', '["id","age, years"]')
+    """
+    return columns[0] if len(columns) == 1 else json.dumps(list(columns), ensure_ascii=False, separators=(",", ":"))
+
+
 def numbers_in(name: str, column: str, values: pd.Series[Any], *, separator: str = "", header: bool = True) -> Array:
-    """The values of a column, float64.
+    """The values of a column, float64, NaN where one is missing.
 
     Args:
         name: of the file, for messages.
@@ -44,7 +63,7 @@ def numbers_in(name: str, column: str, values: pd.Series[Any], *, separator: str
         header: whether the first line was taken as names.
 
     Raises:
-        DataError: if there is anything but numbers, a value is missing, or they differ by less than float64 can tell.
+        DataError: if there is anything but numbers, one is infinite, or they differ by less than float64 can tell.
 
     >>> numbers_in("t.csv", "a", pd.Series([1, 2])).tolist()
     [1.0, 2.0]
@@ -53,12 +72,13 @@ def numbers_in(name: str, column: str, values: pd.Series[Any], *, separator: str
     if not pd.api.types.is_numeric_dtype(values):
         numeric = _numbers_of_words(name, column, values, separator, header)
     array: Array = numeric.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(array))
+    bad = np.flatnonzero(np.isinf(array))
     if len(bad):
         raise DataError(
-            f"table: column {column!r} of {name} has {len(bad)} missing or infinite values, the first in row "
-            f"{bad[0] + 1}; fill them in, remove these rows, or drop={column}"
+            f"table: column {column!r} of {name} has {len(bad)} infinite values, the first in row {bad[0] + 1}; remove "
+            f"these rows, or drop={column}"
         )
+    whole, array = array, array[~np.isnan(array)]
     if len(array) and np.abs(array).max() > np.finfo(np.float32).max:
         raise DataError(
             f"table: column {column!r} of {name} has values beyond ±3.4e38, the largest that float32 holds, such as "
@@ -70,7 +90,73 @@ def numbers_in(name: str, column: str, values: pd.Series[Any], *, separator: str
             f"table: the values of column {column!r} of {name} differ, but not in their first 16 digits "
             f"({values.iloc[0]}, …), which is all that numbers are read to; subtract the smallest, or drop={column}"
         )
-    return array
+    return whole
+
+
+def refuse_all(name: str, errors: dict[str, DataError]) -> None:
+    """Refuse columns that hold something else than numbers, all of them in one line.
+
+    Args:
+        name: of the file.
+        errors: what is said of each such column.
+
+    Raises:
+        DataError: if there are some.
+    """
+    if not errors:
+        return
+    columns, first = list(errors), next(iter(errors.values()))
+    if len(columns) == 1:
+        raise first
+    raise DataError(
+        f"table: {len(columns):,} columns of {name} ({named(columns)}) cannot be modelled; drop={as_list(columns)} "
+        f"leaves them out; the first: {str(first).removeprefix('table: ')}"
+    )
+
+
+def refuse_gaps(name: str, x: Array, columns: Sequence[str]) -> None:
+    """Refuse missing values, in all columns at once.
+
+    Args:
+        name: of the file.
+        x: the numbers ``(n, D)``, NaN where one is missing.
+        columns: their names.
+
+    Raises:
+        DataError: with what can be done about them.
+    """
+    gaps = np.isnan(x)
+    counts = gaps.sum(0)
+    if not counts.any():
+        return
+    rows = np.flatnonzero(gaps.any(1))
+    bad = [(column, int(count)) for column, count in zip(columns, counts, strict=True) if count]
+    said = ", ".join(f"{column!r} ({count:,})" for column, count in bad[:_MOST_NAMED])
+    said += f" and {len(bad) - _MOST_NAMED:,} more" if len(bad) > _MOST_NAMED else ""
+    only = f"column {bad[0][0]!r} of {name} has {bad[0][1]:,} missing values"
+    what = only if len(bad) == 1 else f"{len(bad):,} columns of {name} have missing values: {said}"
+    raise DataError(
+        f"table: {what}, the first in row {rows[0] + 1}; missing=drop leaves out the {len(rows):,} rows, missing=mean "
+        f"or median fills them in, drop={as_list([column for column, _ in bad])} leaves out the columns"
+    )
+
+
+def ids_in(name: str, column: str, values: pd.Series[Any]) -> tuple[str, ...]:
+    """Names of the rows, as they are written.
+
+    Raises:
+        DataError: if some are missing.
+
+    >>> ids_in("t.csv", "id", pd.Series([7, 8]))
+    ('7', '8')
+    """
+    missing = np.flatnonzero(values.isna().to_numpy())
+    if len(missing):
+        raise DataError(
+            f"table: the column of ids {column!r} of {name} has {len(missing)} missing values, the first in row "
+            f"{missing[0] + 1}"
+        )
+    return tuple(str(value) for value in values.tolist())
 
 
 def _numbers_of_words(name: str, column: str, values: pd.Series[Any], separator: str, header: bool) -> pd.Series[Any]:
@@ -158,8 +244,8 @@ def refuse_constant(name: str, constant: Sequence[str], n: int) -> None:
     if not constant:
         return
     if len(constant) <= _MOST_NAMED:
-        drop = constant[0] if len(constant) == 1 else "[" + ",".join(f'"{column}"' for column in constant) + "]"
-        what, advice = f"{named(constant)} of {name} has", f"leave it out with drop={drop}, or with constant=drop"
+        what = f"{named(constant)} of {name} has"
+        advice = f"leave it out with drop={as_list(constant)}, or with constant=drop"
     else:
         what = f"{len(constant):,} of {n:,} columns of {name} ({named(constant)}) each have"
         advice = "constant=drop leaves them out"

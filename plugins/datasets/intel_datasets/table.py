@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 
 from intel_core.data.dataset import Dataset, Split
@@ -20,52 +16,46 @@ from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.labelling import encode_labels
-from intel_datasets.columns import constant_columns, labels_in, moments, named, numbers_in, refuse_constant
-from intel_datasets.files import TENTHS, Shares, check_suffix, find_path
+from intel_core.reading.missing import GivenDataset, Missing, complete_rows, fill_of, filled
+from intel_datasets.columns import (
+    constant_columns,
+    ids_in,
+    labels_in,
+    moments,
+    named,
+    numbers_in,
+    refuse_all,
+    refuse_constant,
+    refuse_gaps,
+)
+from intel_datasets.files import TENTHS, Shares, find_path
 from intel_datasets.folders import SPLITS
-from intel_datasets.headers import refuse_line_above, require_names
-from intel_datasets.written import refuse_empty_lines, refuse_wrong_groups
+from intel_datasets.table_file import (
+    LONGEST_LINE,
+    SUFFIXES,
+    USUAL,
+    Layout,
+    as_written,
+    chosen_columns,
+    read_table,
+    separator_of,
+)
 
-__all__ = ["Layout", "columns_of", "examples", "has_separator", "load", "read_table"]
+__all__ = ["Layout", "columns_of", "examples", "has_separator", "load", "names_of_parts"]
 
 Array = np.ndarray[Any, Any]
 
-_SUFFIXES = (".csv", ".tsv", ".parquet")
-_SEPARATORS = (";", "\t", "|", ",")
-_LONGEST_LINE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a table's file is written, and which of its columns are used.
-
-    Attributes:
-        label: column of labels, if any; it is not modelled.
-        columns: columns to model; all but the label if empty.
-        drop: columns to leave out.
-        header: whether the first line of a text file names the columns; ``"auto"``: it does, but is refused if it looks
-            like data.
-        separator: character between the columns of a text file; if None a comma, in .tsv files a tab.
-        decimal: character between the whole and the fractional part of numbers in a text file.
-        thousands: character between groups of three digits in numbers of a text file, if any.
-    """
-
-    label: str | None = None
-    columns: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    header: bool | Literal["auto"] = "auto"
-    separator: str | None = None
-    decimal: str = "."
-    thousands: str | None = None
+_PARTS = ("train", "validation", "test")
 
 
 def load(
     path: str,
     data_dir: Path | None = None,
-    layout: Layout = Layout(),
+    layout: Layout = USUAL,
     *,
     standardize: bool = True,
     constant: Literal["refuse", "drop"] = "refuse",
+    missing: Missing = "refuse",
     shares: Shares = TENTHS,
 ) -> Dataset:
     r"""The chosen columns of a table, checked, split and standardised.
@@ -78,6 +68,8 @@ def load(
         standardize: scale each column to mean 0 and variance 1, measured on the training rows.
         constant: what to do with columns that have one value in all training rows: ``"drop"`` leaves them out, with a
             warning that counts them; ``"refuse"``: they are an error where columns are standardised.
+        missing: what to do with rows in which a value is missing: ``"refuse"`` them, ``"drop"`` them, or fill them in
+            by the ``"mean"`` or the ``"median"`` of the training rows.
         shares: of the validation and test parts.
 
     Raises:
@@ -91,9 +83,12 @@ def load(
     >>> data.x_shape, data.class_names, round(float(data.train.x.std(0)[0]), 1)
     ((2,), ('x', 'y'), 1.0)
     """
-    name, raw, parts = _read(path, data_dir, layout)
-    values: Array = raw.x.numpy()
-    rows = _rows(name, parts, shares) if parts is not None else shares.split_rows(name, len(values))
+    name, raw, parts = _read(path, data_dir, layout, missing)
+    kept = _kept(name, raw.x, missing)
+    raw, parts = _only(raw, kept), parts if parts is None else parts[kept.numpy()]
+    rows = _rows(name, parts, shares) if parts is not None else shares.split_rows(name, len(raw.x))
+    fill = fill_of(f"table: {name}", raw.x, rows[0], missing, raw.columns) if missing in ("mean", "median") else ()
+    values: Array = (filled(raw.x, fill) if fill else raw.x).numpy()
     train, columns = rows[0].numpy(), raw.columns
     still = constant_columns(values, train)
     left_out = [column for column, is_still in zip(columns, still, strict=True) if is_still]
@@ -105,7 +100,7 @@ def load(
             f"and are left out: {named(left_out)}",
             stacklevel=3,
         )
-        values = values[:, ~still]
+        values, fill = values[:, ~still], tuple(np.array(fill)[~still].tolist()) if fill else ()
         columns = tuple(column for column, is_still in zip(columns, still, strict=True) if not is_still)
     elif standardize:
         refuse_constant(name, left_out, len(columns))
@@ -115,22 +110,68 @@ def load(
         scaling = moments(name, values, train)
         values = (values - np.array(scaling[0])) / np.array(scaling[1])
     x = check_examples(name, values)
-    first, second, third = (Split(x[r], None if raw.labels is None else raw.labels[r], numbers=r) for r in rows)
-    return Dataset(name, first, second, third, support_of(x), raw.class_names, scaling, columns)
+    first, second, third = (Split(x[r], None if raw.labels is None else raw.labels[r], numbers=kept[r]) for r in rows)
+    dataset = Dataset(name, first, second, third, support_of(x), raw.class_names, scaling, columns)
+    return dataset if missing == "refuse" else GivenDataset(**vars(dataset), missing=missing, fill=fill)
 
 
-def examples(path: str, data_dir: Path | None = None, layout: Layout = Layout()) -> Examples:
-    """The chosen columns in the file's order and units, float64.
+def examples(path: str, data_dir: Path | None = None, layout: Layout = USUAL, missing: Missing = "refuse") -> Examples:
+    """The chosen columns in the file's order and units, float64, and the names of the rows.
 
     Args:
         path: as in `load`.
         data_dir: as in `load`.
         layout: as in `load`.
+        missing: as in `load`; values that are to be filled in are NaN, since only the training rows tell by what. If
+            rows are left out and have no names, they are called by their numbers in the file, from 0.
 
     Raises:
         DataError: if the file cannot be read, or a column is missing, not numeric or incomplete.
     """
-    return _read(path, data_dir, layout)[1]
+    name, raw, _ = _read(path, data_dir, layout, missing)
+    kept = _kept(name, raw.x, missing)
+    if len(kept) < len(raw.x) and not raw.names:
+        raw = raw._replace(names=tuple(map(str, range(len(raw.x)))))
+    return _only(raw, kept)
+
+
+def names_of_parts(
+    path: str, data_dir: Path | None, layout: Layout, missing: Missing, shares: Shares
+) -> dict[str, tuple[str, ...]]:
+    """Names of the rows of each part, in its order; nothing without a column of ids.
+
+    Args:
+        path: as in `load`.
+        data_dir: as in `load`.
+        layout: as in `load`.
+        missing: as in `load`.
+        shares: as in `load`.
+
+    Raises:
+        DataError: as `load`.
+    """
+    if layout.id is None:
+        return {}
+    name, raw, parts = _read(path, data_dir, layout, missing)
+    kept = _kept(name, raw.x, missing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `load` has said what is drawn
+        rows = _rows(name, parts[kept.numpy()], shares) if parts is not None else shares.split_rows(name, len(kept))
+    ids = [raw.names[row] for row in kept.tolist()]
+    return {part: tuple(ids[row] for row in of.tolist()) for part, of in zip(_PARTS, rows, strict=True)}
+
+
+def _kept(name: str, x: torch.Tensor, missing: Missing) -> torch.Tensor:
+    """Row numbers of those that are not left out."""
+    return complete_rows(f"table: {name}", x) if missing == "drop" else torch.arange(len(x))
+
+
+def _only(raw: Examples, kept: torch.Tensor) -> Examples:
+    """Some of the rows."""
+    if len(kept) == len(raw.x):
+        return raw
+    names = tuple(raw.names[row] for row in kept.tolist()) if raw.names else ()
+    return raw._replace(x=raw.x[kept], labels=None if raw.labels is None else raw.labels[kept], names=names)
 
 
 def columns_of(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, ...]:
@@ -158,7 +199,7 @@ def has_separator(path: str, data_dir: Path | None, separator: str | None) -> bo
         return True
     file, _ = _files(find_path("table", path, data_dir, folder=None))[0]
     with file.open(encoding="utf-8", errors="replace") as stream:
-        return separator in stream.readline(_LONGEST_LINE)
+        return separator in stream.readline(LONGEST_LINE)
 
 
 def _files(place: Path) -> list[tuple[Path, int | None]]:
@@ -172,7 +213,7 @@ def _files(place: Path) -> list[tuple[Path, int | None]]:
     there = sorted(
         file
         for file in place.iterdir()
-        if file.suffix.lower() in _SUFFIXES and file.stem.casefold() in SPLITS and file.is_file()
+        if file.suffix.lower() in SUFFIXES and file.stem.casefold() in SPLITS and file.is_file()
     )
     files: list[tuple[Path, int | None]] = [(file, SPLITS[file.stem.casefold()]) for file in there]
     parts = [part for _, part in files]
@@ -185,14 +226,15 @@ def _files(place: Path) -> list[tuple[Path, int | None]]:
     return sorted(files, key=lambda entry: entry[1] or 0)
 
 
-def _read(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, Examples, Array | None]:
+def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) -> tuple[str, Examples, Array | None]:
     """The file's name, the chosen columns, and which part of the data each row is, where files say so."""
     place = find_path("table", path, data_dir, folder=None)
     columns: list[str] = []
+    ids: list[str] = []
     x, words, parts = [], [], []
     for file, part in _files(place):
         frame = read_table(file, layout)
-        columns = columns or _choose(file.name, list(frame.columns), layout)
+        columns = columns or chosen_columns(file.name, list(frame.columns), layout)
         for column in columns:
             if column not in frame.columns:
                 hint = did_you_mean(column, list(frame.columns), say="columns")
@@ -200,11 +242,23 @@ def _read(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, Exampl
         if layout.label is not None:
             if layout.label not in frame.columns:
                 raise DataError(f"table: {file.name} has no column {layout.label!r} (label)")
-            words.append(labels_in(file.name, layout.label, _codes(file, layout, frame)))
-        text = "" if file.suffix.lower() == ".parquet" else layout.separator or _separator(file)
+            words.append(labels_in(file.name, layout.label, as_written(file, layout, layout.label, frame)))
+        text = "" if file.suffix.lower() == ".parquet" else layout.separator or separator_of(file)
         named_by = layout.header is not False
-        values = [numbers_in(file.name, c, frame[c], separator=text, header=named_by) for c in columns]
+        if layout.id is not None:
+            if layout.id not in frame.columns:
+                raise DataError(f"table: {file.name} has no column {layout.id!r} (id)")
+            ids += ids_in(file.name, layout.id, as_written(file, layout, layout.id, frame))
+        values, errors = [], dict[str, DataError]()
+        for column in columns:
+            try:
+                values.append(numbers_in(file.name, column, frame[column], separator=text, header=named_by))
+            except DataError as error:
+                errors[column] = error
+        refuse_all(file.name, errors)
         x.append(np.column_stack(values))
+        if missing == "refuse":
+            refuse_gaps(file.name, x[-1], columns)
         parts.append(np.full(len(frame), -1 if part is None else part))
     labels: torch.Tensor | None = None
     names: tuple[str, ...] = ()
@@ -212,7 +266,7 @@ def _read(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, Exampl
         every = np.concatenate(words)
         numbers, names = encode_labels(f"table: column {layout.label!r} of {place.name}", every, len(every))
         labels = torch.from_numpy(numbers)
-    found = Examples(torch.from_numpy(np.concatenate(x)), labels, names, tuple(columns))
+    found = Examples(torch.from_numpy(np.concatenate(x)), labels, names, tuple(columns), tuple(ids))
     return place.name, found, np.concatenate(parts) if place.is_dir() else None
 
 
@@ -222,122 +276,3 @@ def _rows(name: str, parts: Array, shares: Shares) -> Sequence[torch.Tensor]:
     if drawn:
         warnings.warn(f"table: of {name}, {drawn}, which has no file", stacklevel=4)
     return [torch.from_numpy(part) for part in rows]
-
-
-def read_table(path: Path, layout: Layout = Layout()) -> pd.DataFrame:
-    """A .csv, .tsv or .parquet file; names of columns become texts.
-
-    Args:
-        path: the file.
-        layout: how it is written.
-
-    Raises:
-        DataError: if it cannot be read, is empty, or evidently has no line of names or another separator.
-    """
-    suffix = check_suffix("table", path, _SUFFIXES)
-    first: list[str] = []
-    try:
-        if suffix == ".parquet":
-            frame = pd.read_parquet(path, engine="pyarrow")
-        else:
-            refuse_line_above(path, layout.separator or "")
-            between = layout.separator or _separator(path)
-            with warnings.catch_warnings():
-                # Pandas drops the last values of rows that are longer than the line of names, and only warns.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                frame = pd.read_csv(
-                    path,
-                    sep=between,
-                    decimal=layout.decimal,
-                    thousands=layout.thousands,
-                    header=None if layout.header is False else 0,
-                    index_col=False,
-                    low_memory=False,
-                )
-                refuse_empty_lines(path, frame)
-                if layout.thousands is not None:
-                    refuse_wrong_groups(path.name, _texts(path, layout), layout.thousands, layout.decimal)
-                if layout.header is not False:
-                    line = pd.read_csv(path, sep=between, header=None, nrows=1, dtype=str, keep_default_na=False)
-                    first = [str(text) for text in line.iloc[0]]
-    except DataError:
-        raise
-    except (OSError, ValueError, MemoryError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        advice = "; save it in UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-        if reason.startswith("Length of header"):
-            reason = "its first line has fewer cells than the others"
-            advice = "; remove it if it is a title, and give every column a name, that of an index as well"
-        elif reason.startswith("Error tokenizing data. C error: Expected"):
-            advice = "; all lines must have as many cells as the first one, and what stands above it has to be removed"
-        raise DataError(f"table: {path.name} cannot be read as {suffix}: {reason}{advice}") from None
-    frame = frame.reset_index(drop=True)
-    frame.columns = [str(column) for column in frame.columns]
-    if first and layout.header == "auto":
-        require_names(path.name, first, frame)
-    names = pd.Index([text for text in first if text.strip()] or frame.columns)  # pandas numbers those that come twice
-    if names.has_duplicates:
-        twice = names[names.duplicated()][0]
-        raise DataError(f"table: {path.name} has two columns called {twice!r}; rename one")
-    if frame.empty:
-        raise DataError(f"table: {path.name} has {len(frame)} rows and {len(frame.columns)} columns; nothing to model")
-    return frame
-
-
-def _texts(path: Path, layout: Layout) -> pd.DataFrame:
-    """The cells of a text file as they are written."""
-    header = None if layout.header is False else 0
-    between = layout.separator or _separator(path)
-    frame = pd.read_csv(path, sep=between, header=header, index_col=False, dtype=str, keep_default_na=False)
-    frame.columns = [str(column) for column in frame.columns]
-    return frame
-
-
-def _codes(file: Path, layout: Layout, frame: pd.DataFrame) -> pd.Series[Any]:
-    """The label column; codes with leading zeros stay as they are written, or 01 and 1 would be one class."""
-    assert layout.label is not None
-    labels = frame[layout.label]
-    if file.suffix.lower() != ".parquet" and pd.api.types.is_integer_dtype(labels.dtype):
-        texts = _texts(file, layout)[layout.label].str.strip()
-        if texts.str.match(r"0\d").any():
-            return texts
-    return labels
-
-
-def _separator(path: Path) -> str:
-    """The usual separator for a file's suffix.
-
-    Raises:
-        DataError: if the first line evidently has another one, since the whole table would become a single column.
-    """
-    usual = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8", errors="replace") as file:
-        line, below = file.readline(_LONGEST_LINE), file.readline(_LONGEST_LINE)
-    likely = max(_SEPARATORS, key=line.count)
-    if usual not in line and likely in line:
-        written = json.dumps(likely) if likely in "\t," else likely
-        commas = likely != "," and re.search(r"\d,\d", below)
-        raise DataError(
-            f"table: {path.name} seems to have {likely!r} between columns, expected {usual!r}; say separator={written}"
-            + (' and, for numbers like 1,5, decimal=","' if commas else "")
-        )
-    return usual
-
-
-def _choose(name: str, present: Sequence[str], layout: Layout) -> list[str]:
-    """The columns to model, of those that are present."""
-    for key, wanted in (("label", (layout.label,)), ("columns", layout.columns), ("drop", layout.drop)):
-        for column in wanted:
-            if column is not None and column not in present:
-                hint = did_you_mean(column, present, say="columns")
-                raise DataError(f"table: {name} has no column {column!r} ({key}){hint}")
-    chosen = list(layout.columns) or [c for c in present if c not in layout.drop and c != layout.label]
-    if not chosen:
-        raise DataError(f"table: no column of {name} is left to model; it has {', '.join(present)}")
-    unnamed = [c for c in chosen if c.startswith("Unnamed: ") and c not in layout.columns]
-    if unnamed:
-        raise DataError(
-            f"table: a column of {name} has no name (a row index?); leave it out with drop={unnamed[0]}, "
-            "or name it in columns=[…]"
-        )
-    return chosen

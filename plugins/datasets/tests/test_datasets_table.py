@@ -326,9 +326,9 @@ def holes(column, row=4):
         (
             holes("weight"),
             "path=t.csv,label=kind",
-            r"'weight' of t.csv has 1 missing or infinite values, the first in row 5;.*drop=weight",
+            r"'weight' of t.csv has 1 missing values, the first in row 5;.*drop=weight",
         ),
-        (FRAME.assign(weight=np.inf), "path=t.csv,label=kind", r"'weight' of t.csv has 50 missing or infinite values"),
+        (FRAME.assign(weight=np.inf), "path=t.csv,label=kind", r"'weight' of t.csv has 50 infinite values"),
         (
             holes("kind"),
             "path=t.csv,label=kind",

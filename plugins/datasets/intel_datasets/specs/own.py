@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from intel_core.data.dataset import Dataset
     from intel_core.reading.capabilities import Examples
-    from intel_datasets.table import Layout
+    from intel_datasets.table_file import Layout
 
 __all__ = ["ArraysSpec", "ImagesSpec", "TableSpec"]
 
@@ -135,6 +135,12 @@ class TableSpec(DatasetSpec):
     constant: Literal["refuse", "drop"] = Field(
         "refuse", description="columns with one value in all training rows: refuse the table, or drop them"
     )
+    missing: Literal["refuse", "drop", "mean", "median"] = Field(
+        "refuse",
+        description="rows with missing values: refuse the table, drop them, or fill them in by the mean or the median "
+        "of the training rows",
+    )
+    id: Word | None = Field(None, description="column that names the rows, for files of encodings; it is not modelled")
     validation: Share = Field(0.1, description=VALIDATION)
     test: Share = Field(0.1, description=TEST)
     split_seed: Seed = Field(0, description=SPLIT_SEED)
@@ -146,8 +152,9 @@ class TableSpec(DatasetSpec):
                 raise ValueError(f"columns names {name!r} twice")
             if name in self.drop:
                 raise ValueError(f"{name!r} is in both columns and drop")
-            if name == self.label:
-                raise ValueError(f"{name!r} is both the label and one of the columns to model")
+            if name in (self.label, self.id):
+                word = "label" if name == self.label else "id"
+                raise ValueError(f"{name!r} is both the {word} and one of the columns to model")
         if self.thousands == self.decimal:
             raise ValueError(f"{self.decimal!r} cannot be both the decimal point and what stands between thousands")
         if (self.separator or ",") == self.decimal and not self.path.lower().endswith((".tsv", ".parquet")):
@@ -166,6 +173,7 @@ class TableSpec(DatasetSpec):
             self._layout(),
             standardize=self.standardize,
             constant=self.constant,
+            missing=self.missing,
             shares=shares,
         )
 
@@ -173,12 +181,21 @@ class TableSpec(DatasetSpec):
         """See `intel_datasets.table.examples`."""
         from intel_datasets import table
 
-        return table.examples(self.path, data_dir, self._layout())
+        return table.examples(self.path, data_dir, self._layout(), self.missing)
+
+    def names_of_parts(self, data_dir: Path | None) -> dict[str, tuple[str, ...]]:
+        """See `intel_datasets.table.names_of_parts`."""
+        from intel_datasets import table
+        from intel_datasets.files import Shares
+
+        shares = Shares(self.validation, self.test, self.split_seed)
+        return table.names_of_parts(self.path, data_dir, self._layout(), self.missing, shares)
 
     def _layout(self) -> Layout:
-        from intel_datasets.table import Layout
+        from intel_datasets.table_file import Layout
 
-        return Layout(self.label, self.columns, self.drop, self.header, self.separator, self.decimal, self.thousands)
+        written = (self.header, self.separator, self.decimal, self.thousands)
+        return Layout(self.label, self.columns, self.drop, *written, self.id)
 
     def like(self, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None) -> TableSpec:
         """The same table, of which the columns are read that a run was trained on, written as its table was.
@@ -197,8 +214,14 @@ class TableSpec(DatasetSpec):
         there = table.columns_of(new.path, data_dir, new._layout())
         if not said & {"columns", "drop"} and known and set(known) <= set(there):
             new = new.model_copy(update={"columns": known})
-        label = trained.label if isinstance(trained, TableSpec) and "label" not in said else None
-        return new.model_copy(update={"label": label}) if label in there and label not in new.columns else new
+        if not isinstance(trained, TableSpec):
+            return new
+        beside = {key: getattr(trained, key) for key in ("label", "id") if key not in said}
+        taken: dict[str, Any] = {
+            key: name for key, name in beside.items() if name in there and name not in (*new.columns, *new.drop)
+        }
+        taken |= {} if "missing" in said else {"missing": trained.missing}
+        return new.model_copy(update=taken)
 
 
 class ImagesSpec(DatasetSpec):
