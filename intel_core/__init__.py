@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from intel_core.reading.capabilities import OnManifold as OnManifold
     from intel_core.reading.capabilities import Shaped as Shaped
     from intel_core.reading.inputs import InputSpec as InputSpec
+    from intel_core.recipe.optimizers import OptimizerSpec as OptimizerSpec
     from intel_core.recipe.runspec import RunSpec as RunSpec
     from intel_core.recipe.starts import FoundClusters as FoundClusters
     from intel_core.recipe.starts import StartData as StartData
@@ -192,6 +193,7 @@ _HOMES = {
     "model.prior": ("ClosedForm", "FromEncoder", "Mixture", "Prior"),
     "model.vae": ("InteLVAE",),
     "reading.arrays": ("make_dataset",),
+    "recipe.optimizers": ("OptimizerSpec",),
     "recipe.runspec": ("RunSpec",),
     "recipe.starts": ("FoundClusters", "StartData", "StartSpec"),
     "replicates.fitting": ("fit_replicates",),

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import click
@@ -86,6 +87,15 @@ def _leave_out(ctx: click.Context, parameter: click.Parameter, names: tuple[str,
         ctx.call_on_close(lambda: _restore(before))
 
 
+def _import(ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> None:
+    """Make the components of files known before those of a command are looked up."""
+    if paths and not ctx.resilient_parsing:
+        from intel_cli.arguments.own_file import import_file
+
+        for path in paths:
+            ctx.call_on_close(import_file(path))
+
+
 def _restore(value: str | None) -> None:
     os.environ.pop(_SWITCH) if value is None else os.environ.__setitem__(_SWITCH, value)
 
@@ -104,6 +114,17 @@ def _restore(value: str | None) -> None:
     metavar="NAME",
     type=ComponentName(plain=True),
     help="Leave out a component, a command or a distribution, as INTEL_DISABLE_PLUGINS does; may be repeated.",
+)
+@click.option(
+    "--import",
+    "imported",
+    multiple=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_import,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Run a Python file first, which registers components of one's own; may be repeated.",
 )
 @click.option(
     "--debug",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from intel_core.components.spec import parse_spec
 from intel_core.compute.device import pick_device
 from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset
-from intel_core.errors import SpecError
+from intel_core.errors import DataError, SpecError
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
 from intel_core.evaluation.clusters import ClusteredEncoding, clusters_of, draws_within, members
@@ -22,6 +22,7 @@ from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.measuring import Measured, measure, usual_metrics
 from intel_core.evaluation.metric import MetricSpec
 from intel_core.evaluation.pooling import PRIOR, Sampler, sampler_of
+from intel_core.evaluation.run_as_html import as_html
 from intel_core.evaluation.sampler import SamplerSpec
 from intel_core.evaluation.subject import Subject
 from intel_core.model.prior import Prior
@@ -106,6 +107,45 @@ class Run(StoredRun):
         encoding.find = torch_as_usual()(lambda: members(self.model, values, encoding.mean, seed))
         encoding.frame = frame_maker(x)
         return encoding
+
+    def traverse(
+        self,
+        x: Any,
+        dims: Sequence[int] | None = None,
+        *,
+        values: Sequence[float] = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0),
+        standardised: bool = False,
+    ) -> Tensor:
+        """What single dimensions of y do: decodings in which one takes given values and the others stay.
+
+        They begin at the posterior means of examples, and pass through g: the mean of p(x|z) at z = g(y).
+
+        Args:
+            x: examples as for `encode`.
+            dims: dimensions of y; all by default.
+            values: of these dimensions; the prior N(0, I) has deviation 1.
+            standardised: as in `reconstruct`.
+
+        Returns:
+            ``(n, len(dims), len(values), *x_shape)``, in the units of the data.
+
+        Raises:
+            DataError: as `encode`, and if there is no such dimension.
+        """
+        mean = self.encode(x, standardised=standardised).mean
+        chosen = list(range(self.model.y_dim)) if dims is None else list(dims)
+        for dim in chosen:
+            if not 0 <= dim < self.model.y_dim:
+                raise DataError(f"dims: y has the dimensions 0 to {self.model.y_dim - 1}, not {dim}")
+        y = mean[:, None, None].repeat(1, len(chosen), len(values), 1)
+        for place, dim in enumerate(chosen):
+            y[:, place, :, dim] = torch.tensor(list(values), dtype=y.dtype)
+        z = self._by_rows(lambda part: (self.model.mapping(part),), y.flatten(0, 2))[0]
+        decoded = self.decode(z, standardised=standardised)
+        return decoded.view(*y.shape[:3], *decoded.shape[1:])
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @torch_as_usual()
     def sample(
@@ -225,15 +265,33 @@ def _metric(given: str | MetricSpec) -> MetricSpec:
     return spec
 
 
-def load_run(path: str | Path, *, device: str = "cpu") -> Run:
+def load_run(
+    path: str | Path,
+    *,
+    device: str = "cpu",
+    encoder: object = None,
+    decoder: object = None,
+    mapping: object = None,
+    likelihood: object = None,
+) -> Run:
     """A run from its directory.
 
     Args:
         path: the run directory.
         device: where to compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, as in `fit`.
+        encoder: for a run that was trained with a module of one's own: that module, or its class or a function that
+            makes it, whose weights become the trained ones.
+        decoder: as `encoder`.
+        mapping: as `encoder`; a list of them if there were several.
+        likelihood: as `encoder`.
 
     Raises:
         RunError: if it is not a run directory.
-        SpecError: if no device has such a name; `EnvironmentProblem`, if this machine has none.
+        SpecError: if no device has such a name; `EnvironmentProblem`, if this machine has none; if a part is given that
+            the run directory describes itself.
     """
-    return Run(RunFolder(Path(path)), device=str(pick_device(device)))
+    parts = {"encoder": encoder, "decoder": decoder, "mapping": mapping, "likelihood": likelihood}
+    run = Run(RunFolder(Path(path)), device=str(pick_device(device)), parts=parts)
+    if any(part is not None for part in parts.values()):
+        _ = run.spec  # so that a part that does not belong there is told at once
+    return run

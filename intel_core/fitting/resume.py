@@ -13,7 +13,7 @@ from intel_core.compute.memory import out_of_memory_told
 from intel_core.compute.precision import torch_as_usual
 from intel_core.compute.threads import on_threads, threads_to_go_on
 from intel_core.data.dataset import Dataset
-from intel_core.errors import RunError, SpecError
+from intel_core.errors import RunError, SpecError, did_you_mean
 from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.run import Run
 from intel_core.fitting.estimate import require_memory
@@ -22,6 +22,7 @@ from intel_core.fitting.resuming import go_on
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.fitting.starting import share_start
 from intel_core.processes.starting import joined
+from intel_core.recipe.given import PARTS
 from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
 from intel_core.training.process_group import ProcessGroup
 from intel_core.training.trainer import Trainer
@@ -44,6 +45,7 @@ def resume(
     hooks: Iterable[object] = (),
     devices: int | None = None,
     nodes: int | None = None,
+    **parts: object,
 ) -> Run:
     """Continue an interrupted run from its newest undamaged checkpoint, as if it had never stopped.
 
@@ -57,11 +59,15 @@ def resume(
         hooks: as in `fit`.
         devices: processes on each machine, if other than before; the result is the same up to rounding.
         nodes: machines, if other than before.
+        **parts: ``encoder``, ``decoder``, ``mapping`` and ``likelihood``, as in `load_run`, as far as `fit` got them as
+            objects.
 
     Raises:
         RunError: if the run is finished, in use by another process, has no usable checkpoint, or its data has changed.
         SpecError: if so many processes cannot be started here.
     """
+    if unknown := [name for name in parts if name not in PARTS]:
+        raise SpecError(f"resume() takes no {unknown[0]}{did_you_mean(unknown[0], PARTS, say='parts')}")
     folder = RunFolder(Path(path))
     if is_group(folder.path):
         raise RunError(f"{path} holds the runs of several seeds; resume_replicates({str(path)!r}) continues them all")
@@ -70,11 +76,12 @@ def resume(
     if min(counts) < 1:
         raise SpecError(f"devices={counts[0]}, nodes={counts[1]}: expected 1 or more of each")
     with joined(*counts, asked.get("device", "auto")) as processes:
-        return _resume(folder, data, labels, Path(data_dir) if data_dir else None, hooks, processes)
+        return _resume(folder, parts, data, labels, Path(data_dir) if data_dir else None, hooks, processes)
 
 
 def _resume(
     folder: RunFolder,
+    parts: dict[str, object],
     data: Any,
     labels: Any,
     data_dir: Path | None,
@@ -88,7 +95,7 @@ def _resume(
             if processes.is_first:
                 locks.enter_context(folder.locked())
                 _tell_of_stack(folder)
-            run = Run(folder)
+            run = Run(folder, parts=parts)
             if run.status == "finished":
                 raise RunError(
                     f"{path} is finished at step {run.spec.steps:,}; there is nothing to resume: for a longer "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pluggy
+import torch
 from torch import nn
 
 from intel_core.compute.device import pick_device
 from intel_core.compute.execution import execution
-from intel_core.compute.optimizer import Adam
 from intel_core.data.dataset import Dataset
-from intel_core.errors import SpecError
+from intel_core.errors import PluginError, SpecError
 from intel_core.fitting.beginning import begin_at_data
 from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.elbo_gradient import differentiated
@@ -81,13 +81,33 @@ def make_trainer(
         objective,
         spec,
         hooks=hooks,
-        optimizer=Adam(list(model.parameters()), lr=spec.learning_rate),
+        optimizer=_optimizer(spec, model),
         processes=processes,
         during=execution(model, compiled=spec.compile),
     )
     if isinstance(objective, StartedObjective):
         objective.serve(trainer)
     return trainer
+
+
+def _optimizer(spec: RunSpec, model: InteLVAE) -> torch.optim.Optimizer:
+    """What the spec's optimiser builds.
+
+    Raises:
+        SpecError: if it cannot be built with these settings.
+        PluginError: if it is no optimiser of all the model's parameters.
+    """
+    what, parameters = f"optimizer {spec.optimizer}", list(model.parameters())
+    with made_by(what):
+        try:
+            found = spec.optimizer.build(parameters, spec.learning_rate)
+        except ValueError as error:
+            raise SpecError(f"{what}: {error}") from error
+    if not isinstance(found, torch.optim.Optimizer):
+        raise PluginError(f"{what}: build() gave a {type(found).__name__}, expected a torch.optim.Optimizer")
+    if {id(p) for group in found.param_groups for p in group["params"]} != {id(p) for p in parameters}:
+        raise PluginError(f"{what}: it optimises other parameters than those it was given")
+    return found
 
 
 def _check_shared(spec: RunSpec, model: InteLVAE, processes: ProcessGroup) -> None:

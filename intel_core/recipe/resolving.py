@@ -12,7 +12,7 @@ from intel_core.compute.precision import pick_precision
 from intel_core.data.batches import steps_per_epoch
 from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, PluginError, SpecError
-from intel_core.helpers.advice import AdvisesEncoder, AdvisesLatent, ChecksData
+from intel_core.helpers.advice import AdvisesEncoder, AdvisesLatent, ChecksData, CompletedByData
 from intel_core.helpers.own_prior import mixture_of
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.pushforward import image_of
@@ -25,6 +25,7 @@ from intel_core.model.prior import Mixture
 from intel_core.networks.specs import ConvSpec, MLPSpec
 from intel_core.recipe.contracts import made_by
 from intel_core.recipe.contradictions import refuse_contradictions, refuse_unfit_start
+from intel_core.recipe.given import GivenNetworkSpec
 from intel_core.recipe.runspec import RunSpec
 from intel_core.recipe.starts import NoStartSpec, StartSpec
 from intel_core.schedules import ConstantScheduleSpec, LinearScheduleSpec, ScheduleSpec
@@ -62,7 +63,10 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     refuse_contradictions(spec)
     shape = dataset.x_shape
     likelihood = spec.likelihood or _default_likelihood(dataset)
-    encoder = spec.encoder or spec.decoder or _default_encoder(shape, likelihood)
+    if isinstance(likelihood, CompletedByData):
+        with made_by(f"likelihood {likelihood}: for_data()"):
+            likelihood = likelihood.for_data(dataset)
+    encoder = spec.encoder or _both_ways(spec.decoder) or _default_encoder(shape, likelihood)
     per_epoch = steps_per_epoch(len(dataset.train), spec.batch_size)
     steps = spec.steps or (spec.epochs * per_epoch if spec.epochs else DEFAULT_STEPS)
     if steps > MOST_STEPS:
@@ -93,7 +97,7 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
     if isinstance(likelihood, ChecksData):
         with made_by(f"likelihood {likelihood}: check_data()"):
             likelihood.check_data(dataset)
-    decoder = spec.decoder or encoder
+    decoder = spec.decoder or _both_ways(encoder) or _default_encoder(shape, likelihood)
     examples = min(spec.batch_size, len(dataset.train))
     return spec.model_copy(
         update={
@@ -112,6 +116,11 @@ def resolve(spec: RunSpec, dataset: Dataset) -> RunSpec:
             "name": spec.name or spec.label,
         }
     ).settled()
+
+
+def _both_ways(network: NetworkSpec | None) -> NetworkSpec | None:
+    """The network's spec if it describes encoders and decoders; a module of the caller's own is one of them."""
+    return None if isinstance(network, GivenNetworkSpec) else network
 
 
 def _default_latent(mapping: tuple[MappingSpec, ...], shape: tuple[int, ...]) -> int:

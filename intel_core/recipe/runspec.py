@@ -27,6 +27,8 @@ from intel_core.errors import DataError, IntelError, SpecError, did_you_mean
 from intel_core.mappings.building import IdentitySpec
 from intel_core.mappings.contract import MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec, ObjectiveSpec, PosteriorSpec, PriorSpec
+from intel_core.recipe.given import PARTS, as_given
+from intel_core.recipe.optimizers import OptimizerSpec
 from intel_core.recipe.start_files import start_text
 from intel_core.recipe.starts import StartSpec
 from intel_core.recipe.words import SHORT_WORDS, elsewhere, spelled_out
@@ -65,6 +67,7 @@ NetworkText = Annotated[InstanceOf[NetworkSpec], from_text("networks"), AS_TEXT,
 PriorText = Annotated[InstanceOf[PriorSpec], from_text("priors"), AS_TEXT, text_schema("priors")]
 PosteriorText = Annotated[InstanceOf[PosteriorSpec], from_text("posteriors"), AS_TEXT, text_schema("posteriors")]
 ObjectiveText = Annotated[InstanceOf[ObjectiveSpec], from_text("objectives"), AS_TEXT, text_schema("objectives")]
+OptimizerText = Annotated[InstanceOf[OptimizerSpec], from_text("optimizers"), AS_TEXT, text_schema("optimizers")]
 StartText = Annotated[
     InstanceOf[StartSpec],
     from_text("starts"),
@@ -97,6 +100,9 @@ class _Components(BaseModel):
     )
     objective: ObjectiveText = Field(
         default_factory=_default("objectives", "elbo"), description="bound that is maximised; elbo by default"
+    )
+    optimizer: OptimizerText = Field(
+        default_factory=_default("optimizers", "adam"), description="what takes the steps; adam by default"
     )
     kl: Literal["auto", "y", "z"] = Field(
         "auto",
@@ -183,7 +189,8 @@ class RunSpec(TrainingSettings, _Components):
     def components(self) -> list[ComponentSpec]:
         """Every component that takes part."""
         latent = [*self.mapping, self.prior, self.posterior]
-        parts = [*latent, self.data, self.likelihood, self.encoder, self.decoder, self.objective, self.start]
+        parts = [*latent, self.data, self.likelihood, self.encoder, self.decoder, self.objective]
+        parts += [self.optimizer, self.start]
         return [part for part in (*parts, *self.schedules.values()) if part is not None]
 
     @property
@@ -197,6 +204,8 @@ class RunSpec(TrainingSettings, _Components):
 
 def make_run_spec(**settings: Any) -> RunSpec:
     """A run spec from keyword arguments, texts or spec objects; see `intel_core.recipe.words` for short ones.
+
+    Encoder, decoder, mapping and likelihood may be objects of the caller's own (`intel_core.recipe.given`).
 
     Raises:
         SpecError: naming the field, what was expected and the nearest spelling; if the text of a component is wrong,
@@ -214,6 +223,7 @@ def make_run_spec(**settings: Any) -> RunSpec:
             known = [*RunSpec.model_fields, *SHORT_WORDS]
             raise SpecError(f"a run has no setting {key!r}{did_you_mean(key, known, say='settings')}")
     refuse_truths(RunSpec, settings)
+    settings |= {role: as_given(role, settings[role]) for role in PARTS if role in settings}
     try:
         return RunSpec.model_validate(settings)
     except ValidationError as error:

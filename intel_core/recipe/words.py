@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Dictionary
 from typing import Any
 
+from intel_core.components.spec import ComponentSpec
 from intel_core.errors import SpecError
 from intel_core.training.settings import MOST_STEPS
 
@@ -68,6 +69,8 @@ def spelled_out(settings: Dictionary[str, Any]) -> dict[str, Any]:
             raise SpecError("lr and learning_rate are one setting; give one of them")
         out["learning_rate"] = short["lr"]
     if "network" in short:
+        if not isinstance(short["network"], str | ComponentSpec):
+            raise SpecError("network is one text for both networks; give modules of your own as encoder= and decoder=")
         out |= {name: short["network"] for name in ("encoder", "decoder") if out.get(name) is None}
     schedules = dict(_schedules(short.get("schedule", ())))
     if "warmup" in short:

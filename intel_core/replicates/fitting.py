@@ -133,6 +133,8 @@ def stacked(
     """All replicates as one stack, before the first step; or why they cannot be stacked, in which case none changes."""
     if spec.compile:
         return "networks are compiled for one model"
+    if not spec.optimizer.is_stackable:
+        return f"optimizer {spec.optimizer} takes the steps of one model"
     if spec.start is not None and not spec.start.is_none:
         return "each seed starts from clusters of its own"
     if not fit_at_once(spec, dataset, len(trained)):

@@ -10,19 +10,18 @@ import contextlib
 import functools
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from intel_core.components import discovery as plugins
 from intel_core.compute.memory import require_bytes
 from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset
 from intel_core.data.values import to_float
-from intel_core.errors import DataError, IntelError, PluginError, RunError, SpecError
+from intel_core.errors import DataError, IntelError, RunError, SpecError
 from intel_core.model.prior import Prior
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
@@ -31,10 +30,12 @@ from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.values import read_values
 from intel_core.recipe.building import build_model
 from intel_core.recipe.contracts import load_dataset
+from intel_core.recipe.given import with_parts
 from intel_core.recipe.runspec import RunSpec, stored_run_spec
 from intel_core.recipe.size import require_room
 from intel_core.runs import checkpoint, opening
 from intel_core.runs.folder import RunFolder
+from intel_core.runs.needed import require_components
 from intel_core.runs.same_data import changed_part
 from intel_core.runs.tensors import most_bytes, require_weights
 from intel_core.runs.units import Units
@@ -76,6 +77,7 @@ class StoredRun:
         model: the model, if it is already in memory; otherwise it is read from the directory on first use.
         device: where to compute.
         info: the content of ``run.json``, if it is known.
+        parts: those that the run's maker gave as objects, by the names of `intel_core.recipe.given.PARTS`.
     """
 
     def __init__(
@@ -84,10 +86,12 @@ class StoredRun:
         model: InteLVAE | None = None,
         device: str = "cpu",
         info: dict[str, Any] | None = None,
+        parts: Mapping[str, object] | None = None,
     ) -> None:
         self._folder = folder
         self._info = folder.read_description() if info is None else info
         self._device = device
+        self._parts = parts or {}
         if model is not None:
             self.__dict__["model"] = model
 
@@ -122,29 +126,12 @@ class StoredRun:
         Raises:
             PluginError: naming the distribution and version that a missing component needs.
         """
-        self._require_components()
+        require_components(self.path, self._info["components"])
         try:
-            return stored_run_spec(self._info["spec"])
+            spec = stored_run_spec(self._info["spec"])
         except SpecError as error:
             raise RunError(f"{self.path}/run.json cannot be understood: {error}") from error
-
-    def _require_components(self) -> None:
-        for needed in self._info["components"]:
-            try:
-                plugins.find(needed["kind"], needed["name"])
-            except PluginError as error:
-                if any(needed["name"] == c.name for c in plugins.available(needed["kind"])):
-                    continue  # ambiguous or disabled: loading the spec gives the full error
-                if needed["distribution"] == plugins.THIS_PROCESS:
-                    raise PluginError(
-                        f"{self.path} needs {needed['kind'][:-1]} {needed['name']!r}, which was registered only in the "
-                        f"process that trained it; register it again: intel_core.register({needed['kind']!r}, "
-                        f"{needed['name']!r}, ITS_CLASS), or install a plugin that offers it"
-                    ) from error
-                raise PluginError(
-                    f"{self.path} needs {needed['kind'][:-1]} {needed['name']!r} of {needed['distribution']} "
-                    f"{needed['version']}, which is not installed: pip install {needed['distribution']}"
-                ) from error
+        return with_parts(spec, self._parts, str(self.path))
 
     @functools.cached_property
     def metrics(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class TrainingSettings(BaseModel):
 
     steps: PositiveInt | None = Field(None, le=MOST_STEPS, description=f"training steps; by default {DEFAULT_STEPS}")
     batch_size: PositiveInt = Field(100, le=10**6, description="examples per step, of all processes together")
-    learning_rate: PositiveFloat = Field(1e-3, le=100, description="step size of Adam")
+    learning_rate: PositiveFloat = Field(1e-3, le=100, description="step size of the optimiser")
     clip_norm: PositiveFloat | None = Field(None, description="largest norm of the whole gradient")
     schedules: dict[str, ScheduleText] = Field(
         default_factory=dict,

@@ -98,13 +98,14 @@ def test_what_ships_with_the_core() -> None:
     own = [c.name for c in available(plugins.KINDS) if c.distribution == "intelvae-core"]
     shipped = {kind: {c.name for c in available(kind) if c.distribution == "intelvae-core"} for kind in own}
     assert shipped == {
-        "mappings": {"identity"},
+        "mappings": {"identity", "given"},
         "priors": {"standard"},
         "posteriors": {"gaussian"},
         "samplers": set(),
         "datasets": {"memory"},
-        "likelihoods": {"bernoulli", "continuous_bernoulli", "gaussian", "laplace"},
-        "networks": {"mlp", "conv", "linear"},
+        "likelihoods": {"bernoulli", "continuous_bernoulli", "gaussian", "laplace", "given"},
+        "networks": {"mlp", "conv", "linear", "given"},
+        "optimizers": {"adam"},
         "objectives": {"elbo", "iwae"},
         "schedules": {"constant", "linear", "cosine", "geometric"},
         "starts": {"none"},

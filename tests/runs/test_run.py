@@ -328,6 +328,7 @@ def test_components_versions_and_data_are_recorded(kind, trained):
         ("likelihoods", likelihood): core,
         ("networks", network): core,
         ("objectives", "elbo"): core,
+        ("optimizers", "adam"): core,
         ("schedules", schedule): core,
         ("starts", "none"): core,
     }

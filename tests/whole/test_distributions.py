@@ -256,7 +256,8 @@ TRAIN = """
     from intel_core import Mapping, available, load_mapping
     assert intel_core.__file__.startswith(sys.prefix), intel_core.__file__
     assert [(c.name, c.distribution, c.version) for c in available("mappings")] == [
-        ("identity", "intelvae-core", intel_core.__version__), ("spiral", "intel-spiral", "0.2.1")]
+        ("given", "intelvae-core", intel_core.__version__), ("identity", "intelvae-core", intel_core.__version__),
+        ("spiral", "intel-spiral", "0.2.1")]
     assert "torch" not in sys.modules
     import torch
     from intel_core import fit, load_run

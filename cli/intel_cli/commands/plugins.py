@@ -30,6 +30,7 @@ _EXAMPLES = {
     "likelihoods": "intel train --likelihood {}",
     "networks": "intel train --network {}",
     "objectives": "intel train --objective {}",
+    "optimizers": "intel train --optimizer {}",
     "schedules": "intel train --schedule kl={}",
     "metrics": "intel evaluate RUN --metric {}",
     "samplers": "intel sample RUN --from {}",

@@ -54,21 +54,31 @@ def report(
     show: bool,
     as_json: bool,
 ) -> None:
-    """Write one self-contained HTML page about a run.
+    """Write one self-contained HTML page about a run, or about the seeds of a folder of replicates.
 
     It begins with the verdict whether the inductive bias took effect, and the numbers behind it. Settings, learning
     curves, samples, each cluster with its size, samples and data, the latent space before and after the mapping,
     sliders along single dimensions, and metrics follow.
 
-    RUN is a run directory, or the name of a run in runs/.
+    RUN is a run directory, or the name of a run in runs/. Of a folder of replicates the page has the verdicts of all
+    seeds side by side, and means and spreads; the page of each seed is written into its own directory.
     """
     from intel_cli.output.files import suffix_of
-    from intel_core.errors import RunError
+    from intel_core.errors import RunError, SpecError
+    from intel_core.runs.folder import is_group
 
     target = output or run / "report.html"
     suffix_of(target, (".html", ".htm"))
     if output is not None and not output.parent.is_dir():
         raise RunError(f"{output} cannot be written: there is no folder {str(output.parent)!r}; make it first")
+    if is_group(run):
+        if beside:
+            raise SpecError("--beside goes with one run; the seeds of a folder are compared with each other anyway")
+        require_runs([] if against is None else [against])
+        _report_seeds(run, against, target, data_dir, as_json=as_json)
+        if show:
+            click.launch(str(target.resolve()))
+        return
     require_runs([*([] if against is None else [against]), run, *beside])
     # What takes torch is imported after all that could be wrong without it.
     from intel_cli.output.telling import json_text
@@ -93,6 +103,41 @@ def report(
         _tell(page, target, len(html.encode()))
     if show:
         click.launch(str(target.resolve()))
+
+
+def _report_seeds(group: Path, against: Path | None, target: Path, data_dir: Path | None, *, as_json: bool) -> None:
+    """The page of a folder of replicates."""
+    from intel_core.errors import RunError
+    from intel_core.runs.folder import GROUP_FILE, RunFolder
+
+    folder = RunFolder(group)
+    summary = folder.read(GROUP_FILE)
+    if not any(entry["status"] == "finished" for entry in summary["runs"]):
+        raise RunError(f"no seed of {group} has ended; end them with: intel train --resume {group}")
+    from intel_cli.output.telling import json_text, note
+    from intel_cli.report.seeds import gather_seeds, render_seeds
+    from intel_core.evaluation.run import load_run
+    from intel_core.files import write_text
+    from intel_core.reading.data_dir import data_dir_or_default
+    from intel_core.replicates.summary import Group, Replicates
+
+    runs = [run for run in Group.read(folder).runs().values() if run is not None]
+    other = None if against is None else load_run(against)
+    page = gather_seeds(
+        Replicates(group, runs, summary),
+        other,
+        data_dir_or_default(data_dir),
+        (lambda seed: None) if as_json else (lambda seed: note(f"reading {seed}")),
+    )
+    html = render_seeds(page)
+    write_text(target, html)
+    if as_json:
+        click.echo(json_text({**page.to_dict(), "file": str(target)}))
+        return
+    click.echo(f"{page.headline}.")
+    for question in page.questions:
+        click.echo(f"  {question.text} {question.told}")
+    click.echo(f"{target} ({len(html.encode()) / 1e6:.2g} MB), and report.html of each seed in its own directory")
 
 
 def _verdict(page: Page, target: Path) -> dict[str, object]:

@@ -63,6 +63,7 @@ def _spec_option(
 @_spec_option("--posterior", "posteriors", _POSTERIOR)
 @_spec_option("--likelihood", "likelihoods", _LIKELIHOOD)
 @_spec_option("--objective", "objectives", "Bound to maximise, e.g. iwae:particles=8.  [default: elbo]")
+@_spec_option("--optimizer", "optimizers", "What takes the steps, e.g. adamw:weight_decay=0.01.  [default: adam]")
 @click.option(
     "--kl",
     type=click.Choice(["auto", "y", "z"]),
@@ -78,7 +79,7 @@ def _spec_option(
 @click.option("--steps", type=int, help="Training steps.  [default: 4000]")
 @click.option("--epochs", type=int, help="Training epochs, instead of --steps.")
 @click.option("--batch-size", type=int, help="Examples per step.  [default: 100]")
-@click.option("--learning-rate", "--lr", type=float, help="Step size of Adam.  [default: 0.001]")
+@click.option("--learning-rate", "--lr", type=float, help="Step size of the optimizer.  [default: 0.001]")
 @click.option("--clip-norm", type=float, help="Largest norm of the whole gradient.  [default: no limit]")
 @click.option(
     "--warmup",

@@ -19,9 +19,9 @@ from intel_cli.report.walks import STEPS
 if TYPE_CHECKING:
     from intel_cli.report.gather import Page
 
-__all__ = ["asset", "policy", "render"]
+__all__ = ["MARKS", "asset", "environment", "policy", "render"]
 
-_MARKS = {"took": "✓", "partly": "◐", "not": "✗", "unknown": "?"}
+MARKS = {"took": "✓", "partly": "◐", "not": "✗", "unknown": "?"}
 
 
 def asset(name: str, package: str = "intel_cli.report") -> str:
@@ -66,7 +66,7 @@ def render(page: Page) -> str:
         script=Markup(script),
         style=Markup(style),
         policy=policy(script),
-        marks=_MARKS,
+        marks=MARKS,
         steps=STEPS,
         data=_data(page),
     )

@@ -1,0 +1,59 @@
+"""How does a file of one's own make its components known to the command?"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from intel_core.components import discovery
+from intel_core.errors import SpecError
+
+__all__ = ["import_file"]
+
+
+def import_file(path: Path) -> Callable[[], None]:
+    """Run a Python file, which registers components by `intel_core.register`; what is returned takes them back.
+
+    Raises:
+        SpecError: if there is no such file, it fails, with its line, or it registers nothing.
+    """
+    if path.suffix != ".py" or not path.is_file():
+        raise SpecError(f"--import {path}: expected a Python file that registers components, such as my_nets.py")
+    name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"imported_{abs(hash(path))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = dict(discovery.registered)
+
+    def take_back() -> None:
+        discovery.registered.clear()
+        discovery.registered.update(before)
+        sys.modules.pop(name, None)
+
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        take_back()
+        raise SpecError(f"--import {path}{_line(error, path)}: {type(error).__name__}: {error}") from error
+    if discovery.registered == before:
+        take_back()
+        raise SpecError(
+            f"--import {path}: it registers no component; at its end, call "
+            'intel_core.register("networks", "my_net", MyNetSpec) for each'
+        )
+    return take_back
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Where in the file it failed, as ``:LINE``; nothing if not there."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f":{error.lineno}"
+    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == str(path)]
+    return f":{lines[-1]}" if lines else ""

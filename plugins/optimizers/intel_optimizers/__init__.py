@@ -1,0 +1,1 @@
+"""Which optimisers and schedules are there beside Adam and simple ramps?"""
