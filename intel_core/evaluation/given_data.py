@@ -9,6 +9,7 @@ from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, RunError
 from intel_core.reading.arrays import make_dataset
 from intel_core.reading.inputs import options_like
+from intel_core.reading.scale import scaled_columns
 
 if TYPE_CHECKING:
     from intel_core.runs.stored_run import StoredRun
@@ -35,7 +36,7 @@ def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
             "data",
             given,
             labels,
-            standardize=scaling is not None,
+            standardize=scaled_columns(None if scaling is None else (tuple(scaling["mean"]), tuple(scaling["std"]))),
             missing=run.units.missing,
             **options_like(given[0] if isinstance(given, tuple) and given else given, run.units.reader),
         )

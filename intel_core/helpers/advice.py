@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
-    from intel_core.model.contract import NetworkSpec
+    from intel_core.model.contract import LikelihoodSpec, NetworkSpec
 
-__all__ = ["AdvisesEncoder", "AdvisesLatent", "ChecksData", "SaysOfLatent"]
+__all__ = ["AdvisesEncoder", "AdvisesLatent", "ChecksData", "CompletedByData", "SaysOfLatent"]
 
 
 @runtime_checkable
@@ -43,6 +43,19 @@ class AdvisesEncoder(Protocol):
 
         Args:
             usual: what it would be otherwise.
+        """
+        ...
+
+
+@runtime_checkable
+class CompletedByData(Protocol):
+    """A likelihood's spec that says things by the names of columns, which only the data tell."""
+
+    def for_data(self, dataset: Dataset) -> LikelihoodSpec:
+        """The spec that a run keeps, which can be built without the data.
+
+        Raises:
+            DataError: if it does not fit them.
         """
         ...
 

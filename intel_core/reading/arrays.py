@@ -102,7 +102,8 @@ def make_dataset(
         class_names: names of the labels.
         standardize: scale each column of vectors, or all values of images alike, to mean 0 and variance 1, measured on
             the training rows; `Dataset.scaling` keeps how. ``"auto"``: only where the values are far from the scale
-            that models are trained on, with a warning. If None such values are only warned of.
+            that models are trained on, with a warning. If None such values are only warned of. A list of columns, by
+            name or position: only these, so that counts and categories beside them stay what they are.
         missing: what becomes of rows in which values are missing (NaN, or empty cells): ``"refuse"`` them, ``"drop"``
             these rows, or fill them in by the ``"mean"`` or the ``"median"`` of the training rows.
         **reading: what the reader of such objects is told: ``drop=``, ``columns=`` and ``id=`` of a data frame,
@@ -143,7 +144,7 @@ def make_dataset(
     if x.dtype != torch.uint8:
         warn_of_codes(name, x, columns)
     real = x.dtype != torch.uint8 and (support or support_of(x.float())) == "real"
-    x, scaling = standardized(name, x, rows[0], standardize, real=real)
+    x, scaling = standardized(name, x, rows[0], standardize, real=real, columns=columns)
     x = in_float32(name, x)
     classes = class_names or found.class_names
     of = None if found.labels is None else found.labels[numbers]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from intel_core.errors import DataError
+from intel_core.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Scaling", "Standardize", "in_float32", "require_float32", "standardized"]
+__all__ = ["Scaling", "Standardize", "in_float32", "positions_of", "require_float32", "scaled_columns", "standardized"]
 
-Standardize = bool | Literal["auto"] | None
+Standardize = bool | Literal["auto"] | Sequence[str | int] | None
+"""Whether values are standardised; a sequence names the columns that are."""
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
 
 FAR = 10.0
@@ -22,7 +24,7 @@ NARROW = 0.01
 
 
 def standardized(
-    name: str, x: Tensor, train: Tensor, standardize: Standardize, *, real: bool
+    name: str, x: Tensor, train: Tensor, standardize: Standardize, *, real: bool, columns: Sequence[str] = ()
 ) -> tuple[Tensor, Scaling | None]:
     """Numbers on the scale that is asked for, and the means and standard deviations by which they were scaled.
 
@@ -34,9 +36,14 @@ def standardized(
         name: for messages.
         x: finite numbers ``(n, D)`` or ``(n, C, H, W)``.
         train: row numbers of the training part.
-        standardize: ``"auto"``: if the numbers are far from the scale that models are trained on, with a warning that
-            says so; None: never, but such numbers are warned of; False: never.
+        standardize: columns, by name or position: only these; ``"auto"``: if the numbers are far from the scale that
+            models are trained on, with a warning that says so; None: never, but such numbers are warned of; False:
+            never.
         real: whether they may be any real numbers; others have a scale of their own.
+        columns: names of the columns, if they have some.
+
+    Raises:
+        DataError: if a column that is named is not there.
 
     >>> import torch
     >>> x, scaling = standardized("mine", torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0, 1]), True, real=True)
@@ -46,6 +53,9 @@ def standardized(
     import numpy as np
     import torch
 
+    only = None
+    if not isinstance(standardize, bool | str | None):
+        only, standardize = positions_of(name, standardize, x, columns), True
     if standardize is False or (standardize is not True and not real):
         return x, None
     seen = x[train].to(torch.float64)
@@ -75,8 +85,36 @@ def standardized(
             return x, None
     mean = torch.where(still, seen[0], mean)
     std = torch.where(still | (std == 0), torch.ones_like(std), std)
+    if only is not None:
+        others = torch.ones(len(mean), dtype=torch.bool)
+        others[only] = False
+        mean, std = mean.masked_fill(others, 0.0), std.masked_fill(others, 1.0)
     scaled = (x.to(torch.float64) - mean) / std
     return scaled, (tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def positions_of(name: str, wanted: Sequence[str | int], x: Tensor, columns: Sequence[str]) -> list[int]:
+    """Where columns are that are named, or given by position.
+
+    Raises:
+        DataError: if one is not there, or x holds no vectors.
+
+    >>> import torch
+    >>> positions_of("mine", ["b", 0], torch.zeros(5, 2), ["a", "b"])
+    [1, 0]
+    """
+    if x.dim() != 2:
+        raise DataError(f"{name}: images are standardised as a whole, by standardize=True, and not by columns")
+    found = []
+    for column in wanted:
+        if isinstance(column, str) and column not in columns:
+            hint = did_you_mean(column, list(columns), say="columns") if columns else "; columns have no names"
+            raise DataError(f"{name}: there is no column {column!r} (standardize){hint}")
+        position = list(columns).index(column) if isinstance(column, str) else column
+        if not 0 <= position < x.shape[1]:
+            raise DataError(f"{name}: there is no column {position} (standardize); they are 0 to {x.shape[1] - 1}")
+        found.append(position)
+    return found
 
 
 def _far(mean: Tensor, std: Tensor, still: Tensor) -> str:
@@ -97,6 +135,18 @@ def _grey(x: Tensor) -> str:
     if x.dim() != 4 or not (float(x.min()) >= 0 and 1 < float(x.max()) <= 255 and bool((x == x.round()).all())):
         return ""
     return "; grey values are best given as bytes, x.astype('uint8'), which stand for x / 255"
+
+
+def scaled_columns(scaling: Scaling | None) -> Standardize:
+    """How data must be standardised to be on the scale of others again: all, none, or some columns by position.
+
+    >>> scaled_columns(((0.0, 5.0), (1.0, 2.0))), scaled_columns(None), scaled_columns(((1.0,), (1.0,)))
+    ([1], False, True)
+    """
+    if scaling is None:
+        return False
+    plain = [mean == 0 and std == 1 for mean, std in zip(*scaling, strict=True)]
+    return [column for column, is_plain in enumerate(plain) if not is_plain] if any(plain) and not all(plain) else True
 
 
 def require_float32(name: str, x: Tensor) -> None:

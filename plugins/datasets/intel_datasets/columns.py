@@ -252,13 +252,16 @@ def refuse_constant(name: str, constant: Sequence[str], n: int) -> None:
     raise DataError(f"table: {what} the same value in all training rows, so it cannot be standardised; {advice}")
 
 
-def moments(name: str, x: Array, train: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def moments(
+    name: str, x: Array, train: Array, scaled: Sequence[bool] | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each column, measured on the training rows only: nothing leaks from the others.
 
     Args:
         name: of the file, for messages.
         x: numbers ``(n, D)``, float64, no column constant on the training rows.
         train: row numbers of the training part.
+        scaled: which columns are scaled; the others have mean 0 and deviation 1. All by default.
 
     Raises:
         DataError: if they differ by too little for a standard deviation.
@@ -267,6 +270,8 @@ def moments(name: str, x: Array, train: Array) -> tuple[tuple[float, ...], tuple
     ((1.0,), (1.0,))
     """
     mean, std = x[train].mean(0), x[train].std(0)
+    if scaled is not None:
+        mean, std = np.where(scaled, mean, 0.0), np.where(scaled, std, 1.0)
     if not (std > 0).all():
         raise DataError(f"table: values of {name} differ by too little for a standard deviation; rescale them")
     return tuple(mean.tolist()), tuple(std.tolist())

@@ -53,7 +53,7 @@ def load(
     data_dir: Path | None = None,
     layout: Layout = USUAL,
     *,
-    standardize: bool = True,
+    standardize: bool | Sequence[str] = True,
     constant: Literal["refuse", "drop"] = "refuse",
     missing: Missing = "refuse",
     shares: Shares = TENTHS,
@@ -65,7 +65,8 @@ def load(
             where a part without a file is drawn from the training rows by its share.
         data_dir: where a relative path is looked for, after the working directory.
         layout: how the file is written, and which columns are used.
-        standardize: scale each column to mean 0 and variance 1, measured on the training rows.
+        standardize: scale each column to mean 0 and variance 1, measured on the training rows; or the names of those
+            that are scaled, while others, such as counts and categories, stay as they are.
         constant: what to do with columns that have one value in all training rows: ``"drop"`` leaves them out, with a
             warning that counts them; ``"refuse"``: they are an error where columns are standardised.
         missing: what to do with rows in which a value is missing: ``"refuse"`` them, ``"drop"`` them, or fill them in
@@ -102,17 +103,33 @@ def load(
         )
         values, fill = values[:, ~still], tuple(np.array(fill)[~still].tolist()) if fill else ()
         columns = tuple(column for column, is_still in zip(columns, still, strict=True) if not is_still)
-    elif standardize:
-        refuse_constant(name, left_out, len(columns))
+    scaled = _scaled(name, columns, standardize)
+    if constant == "refuse":
+        refuse_constant(name, [column for column in left_out if column in scaled], len(columns))
     warn_of_codes(f"table: {name}", torch.from_numpy(values), columns)
     scaling = None
-    if standardize:
-        scaling = moments(name, values, train)
+    if scaled:
+        scaling = moments(name, values, train, [column in scaled for column in columns])
         values = (values - np.array(scaling[0])) / np.array(scaling[1])
     x = check_examples(name, values)
     first, second, third = (Split(x[r], None if raw.labels is None else raw.labels[r], numbers=kept[r]) for r in rows)
     dataset = Dataset(name, first, second, third, support_of(x), raw.class_names, scaling, columns)
     return dataset if missing == "refuse" else GivenDataset(**vars(dataset), missing=missing, fill=fill)
+
+
+def _scaled(name: str, columns: Sequence[str], standardize: bool | Sequence[str]) -> Sequence[str]:
+    """The columns that are standardised.
+
+    Raises:
+        DataError: if one that is named is not among those that are modelled.
+    """
+    if isinstance(standardize, bool):
+        return columns if standardize else ()
+    for column in standardize:
+        if column not in columns:
+            hint = did_you_mean(column, list(columns), say="columns")
+            raise DataError(f"table: {name} has no column {column!r} to standardise{hint}")
+    return standardize
 
 
 def examples(path: str, data_dir: Path | None = None, layout: Layout = USUAL, missing: Missing = "refuse") -> Examples:

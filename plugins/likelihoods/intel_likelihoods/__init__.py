@@ -1,4 +1,4 @@
-"""How likely are counts, categories, and values with outliers given the decoder's output?
+"""How likely are counts, categories, values with outliers, and tables of several kinds given the decoder's output?
 
 Names are loaded on first use, so that importing the package or its specs does not import torch.
 """
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from intel_likelihoods.categories import Categorical as Categorical
     from intel_likelihoods.counts import NegativeBinomial as NegativeBinomial
     from intel_likelihoods.counts import Poisson as Poisson
+    from intel_likelihoods.mixed import Mixed as Mixed
+    from intel_likelihoods.mixed_spec import MixedSpec as MixedSpec
     from intel_likelihoods.networks import LogMLPSpec as LogMLPSpec
     from intel_likelihoods.specs import CategoricalSpec as CategoricalSpec
     from intel_likelihoods.specs import NegativeBinomialSpec as NegativeBinomialSpec
@@ -25,6 +27,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "categories": ("Categorical",),
     "counts": ("NegativeBinomial", "Poisson"),
+    "mixed": ("Mixed",),
+    "mixed_spec": ("MixedSpec",),
     "networks": ("LogMLPSpec",),
     "specs": ("CategoricalSpec", "NegativeBinomialSpec", "PoissonSpec", "StudentTSpec"),
     "student": ("StudentT",),

@@ -29,6 +29,7 @@ __all__ = [
     "Word",
     "Words",
     "YesNoAuto",
+    "YesNoColumns",
     "as_before",
     "distinct",
 ]
@@ -59,6 +60,12 @@ def _yes_no_auto(value: Any) -> Any:
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
+def _yes_no_or_columns(value: Any) -> Any:
+    """Yes, no, or the columns that it is for."""
+    value = _yes_no_auto(value)
+    return value if isinstance(value, bool) else tuple(_name(one) for one in _one_as_list(value))
+
+
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Weight = Annotated[float, Field(ge=0)]
@@ -70,6 +77,7 @@ Pixels = Annotated[int, Field(ge=1, le=4096)]
 ImageSize = Annotated[tuple[Pixels, Pixels] | None, BeforeValidator(_pair)]
 Colours = Annotated[Literal[1, 3], BeforeValidator(_number)]
 YesNoAuto = Annotated[Literal[True, False, "auto"], BeforeValidator(_yes_no_auto)]
+YesNoColumns = Annotated[bool | tuple[str, ...], BeforeValidator(_yes_no_or_columns)]
 Stream = YesNoAuto
 Background = Annotated[str, Field(pattern=r"^(white|black|gr[ae]y|refuse|#[0-9a-fA-F]{6})$")]
 Folders = Literal["auto", "classes", "splits"]

@@ -25,6 +25,7 @@ from intel_datasets.specs.fields import (
     Word,
     Words,
     YesNoAuto,
+    YesNoColumns,
     as_before,
 )
 
@@ -129,8 +130,10 @@ class TableSpec(DatasetSpec):
         max_length=1,
         description="character between groups of three digits in numbers of a text file, e.g. the comma of 1,234",
     )
-    standardize: bool = Field(
-        True, description="scale each column to mean 0 and variance 1, measured on the training rows only"
+    standardize: YesNoColumns = Field(
+        True,
+        description="scale each column to mean 0 and variance 1, measured on the training rows only; or a list of the "
+        "columns that are scaled",
     )
     constant: Literal["refuse", "drop"] = Field(
         "refuse", description="columns with one value in all training rows: refuse the table, or drop them"
