@@ -23,7 +23,7 @@ from pydantic import (
 
 from intel_core.data.dataset import Support
 from intel_core.errors import RunError
-from intel_core.runs.opening import entries, has, parse_json, read_bytes, read_json, read_tail
+from intel_core.runs.opening import parse_json, read_bytes, read_json, read_tail
 
 __all__ = [
     "GROUP_FILE",
@@ -38,7 +38,6 @@ __all__ = [
     "read",
     "records",
     "require",
-    "seeds_of",
 ]
 
 GROUP_FILE = "replicates.json"
@@ -377,20 +376,6 @@ def _lines(log: bytes) -> list[dict[str, Any]]:
         if isinstance(record, dict) and not _problem(LineContent, record):
             found.append(record)
     return found
-
-
-def seeds_of(group: Path) -> list[Path]:
-    """The run directories in a folder of replicates, by seed; links are none.
-
-    Raises:
-        RunError: if it cannot be read.
-    """
-    found = {}
-    for path in entries(group.resolve()):
-        number = path.name.removeprefix("seed-")
-        if path.name.startswith("seed-") and number.isdecimal() and not path.is_symlink() and has(path, "run.json"):
-            found[int(number)] = group / path.name
-    return [path for _, path in sorted(found.items())]
 
 
 def _problem(content: type[Content], value: dict[str, Any]) -> str:

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from intel_core.model.vae import InteLVAE
     from intel_core.recipe.runspec import RunSpec
 
-__all__ = ["FORMAT", "GROUP_FILE", "RunFolder", "components_of", "is_group", "named_run", "require_free", "versions"]
+__all__ = [
+    "FORMAT",
+    "GROUP_FILE",
+    "RunFolder",
+    "components_of",
+    "is_group",
+    "named_run",
+    "require_free",
+    "seeds_of",
+    "versions",
+]
 
 FORMAT = contents.RunContent.FORMAT
 _LEFTOVER = ".*.tmp"
@@ -273,3 +283,22 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return {"python": platform.python_version(), **found}
+
+
+def seeds_of(group: Path) -> list[Path]:
+    """The run directories in a folder of replicates, by seed; links are none.
+
+    Raises:
+        RunError: if it cannot be read.
+    """
+    found = {}
+    for path in opening.entries(group.resolve()):
+        number = path.name.removeprefix("seed-")
+        if (
+            path.name.startswith("seed-")
+            and number.isdecimal()
+            and not path.is_symlink()
+            and opening.has(path, "run.json")
+        ):
+            found[int(number)] = group / path.name
+    return [path for _, path in sorted(found.items())]

@@ -15,7 +15,7 @@ from intel_core import RunError, SpecError, fit, fit_replicates, load_run
 from intel_core.components.spec import parse_spec, texts_as_data
 from intel_core.recipe.runspec import stored_settings
 from intel_core.runs import contents
-from intel_core.runs.folder import RunFolder
+from intel_core.runs.folder import RunFolder, seeds_of
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 SETTINGS: dict[str, Any] = {"data": X, "steps": 4, "batch_size": 10, "encoder": "mlp:hidden=[4]", "device": "cpu"}
@@ -139,7 +139,7 @@ def test_the_seeds_of_a_group_are_its_folders_and_no_links(tmp_path: Path, finis
         shutil.copytree(finished, tmp_path / "group" / f"seed-{seed}")
     (tmp_path / "group" / "seed-8").symlink_to(finished)
     (tmp_path / "group" / "seed-x").mkdir()
-    assert [path.name for path in contents.seeds_of(tmp_path / "group")] == ["seed-9", "seed-10"]
+    assert [path.name for path in seeds_of(tmp_path / "group")] == ["seed-9", "seed-10"]
 
 
 # --- texts in run.json are data ----------------------------------------------------------------------------------

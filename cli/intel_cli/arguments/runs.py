@@ -47,7 +47,7 @@ def gather(paths: Sequence[Path], device: str = "cpu", *, needs_first: bool = Fa
     """
     from intel_core.compute.device import pick_device
     from intel_core.evaluation.run import load_run
-    from intel_core.runs.contents import GROUP_FILE, seeds_of
+    from intel_core.runs.folder import GROUP_FILE, seeds_of
 
     chosen = str(pick_device(device))
     kept: dict[Path, Run] = {}

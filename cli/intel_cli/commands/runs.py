@@ -50,7 +50,7 @@ def runs(folder: Path | None, as_json: bool) -> None:
 def _inside(path: Path) -> list[Path]:
     """The folder itself, or the runs in it if it holds replicates."""
     from intel_core.errors import RunError
-    from intel_core.runs.contents import seeds_of
+    from intel_core.runs.folder import seeds_of
 
     if path.name.startswith("."):
         return []

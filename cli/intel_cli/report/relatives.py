@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from intel_core.errors import IntelError
 from intel_core.evaluation.grouping import differing
 from intel_core.evaluation.run import load_run
-from intel_core.runs.contents import seeds_of
-from intel_core.runs.folder import is_group
+from intel_core.runs.folder import is_group, seeds_of
 from intel_core.runs.opening import entries, has
 
 if TYPE_CHECKING:
