@@ -49,6 +49,11 @@ if TYPE_CHECKING:
     from intel_core.evaluation.subject import Subject as Subject
     from intel_core.fitting.fit import fit as fit
     from intel_core.fitting.resume import resume as resume
+    from intel_core.fitting.tracker import Ending as Ending
+    from intel_core.fitting.tracker import TrackedRun as TrackedRun
+    from intel_core.fitting.tracker import Tracker as Tracker
+    from intel_core.fitting.tracker import TrackerSpec as TrackerSpec
+    from intel_core.fitting.tracking import Tracking as Tracking
     from intel_core.mappings.building import build_mapping as build_mapping
     from intel_core.mappings.building import load_mapping as load_mapping
     from intel_core.mappings.compose import Compose as Compose
@@ -155,6 +160,8 @@ _HOMES = {
     ),
     "fitting.fit": ("fit",),
     "fitting.resume": ("resume",),
+    "fitting.tracker": ("Ending", "TrackedRun", "Tracker", "TrackerSpec"),
+    "fitting.tracking": ("Tracking",),
     "mappings.building": (
         "build_mapping",
         "load_mapping",

@@ -15,10 +15,12 @@ from intel_core.data.dataset import Dataset
 from intel_core.errors import RunError
 from intel_core.evaluation.run import Run
 from intel_core.fitting.arguments import prepare, read_arguments
+from intel_core.fitting.hook_plugins import hook_objects
 from intel_core.fitting.keeping import train_and_keep
 from intel_core.fitting.restarts import choose_start
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.fitting.signals import interrupt_on_signals
+from intel_core.fitting.tracking import Track, Tracking, tracked
 from intel_core.processes.starting import joined
 from intel_core.recipe.runspec import RunSpec
 from intel_core.runs.folder import RunFolder
@@ -40,6 +42,7 @@ def fit(
     run_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
     hooks: Iterable[object] = (),
+    track: Track | Tracking = (),
     **settings: Any,
 ) -> Run:
     """Train a model and keep it in a run directory.
@@ -53,6 +56,8 @@ def fit(
         run_dir: a new directory for the run; by default ``runs/<name>``.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: objects with functions marked by `intel_core.hookimpl`.
+        track: trackers that keep a record of the training, e.g. ``"tensorboard"`` or ``"tensorboard,mlflow"``; specs or
+            texts, or a list of them. One that fails ends no training. With a `Tracking`, its owner ends the record.
         **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``; and, beside an
             array or another object, how it is read. ``standardize``: True scales each column to mean 0 and variance 1,
             False leaves values as they are; by default those are scaled that are far from the scale of about 1, which
@@ -76,8 +81,13 @@ def fit(
     torch.Size([5, 2])
     """
     asked, given = read_arguments(spec, data, labels, settings)
-    with joined(asked.devices, asked.nodes, asked.device, asked.batch_size) as processes:
-        return _fit(asked, given, Path(run_dir) if run_dir is not None else None, data_dir, hooks, processes)
+    wanted = Path(run_dir) if run_dir is not None else None
+    called = hook_objects(hooks)
+    with (
+        tracked(track) as (tracking, ended),
+        joined(asked.devices, asked.nodes, asked.device, asked.batch_size) as processes,
+    ):
+        return ended(_fit(asked, given, wanted, data_dir, [*called, *tracking.hooks], processes))
 
 
 def _fit(

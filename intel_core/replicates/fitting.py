@@ -22,6 +22,7 @@ from intel_core.errors import DivergenceError, SpecError
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.estimate import fit_at_once
 from intel_core.fitting.hook_plugins import hook_objects, make_hooks
+from intel_core.fitting.tracking import Track, Tracking, tracked
 from intel_core.processes.starting import process_count
 from intel_core.recipe.runspec import RunSpec
 from intel_core.replicates.planned import Planned, train_in_turn, train_stack
@@ -46,6 +47,7 @@ def fit_replicates(
     data_dir: str | Path | None = None,
     hooks: Iterable[object] = (),
     watchers: Iterable[object] = (),
+    track: Track | Tracking = (),
     stack: bool = True,
     **settings: Any,
 ) -> Replicates:
@@ -69,6 +71,7 @@ def fit_replicates(
             them.
         watchers: objects whose hooks are called once for all replicates: with the means over a stack (and
             ``elbo_std``), otherwise with one run after another.
+        track: as in `intel_core.fit`: each seed is a run of its own.
         stack: False trains one seed after another.
         **settings: fields of `RunSpec`.
 
@@ -83,6 +86,27 @@ def fit_replicates(
     (['seed-0', 'seed-1', 'seed-2'], ['mean', 'std'])
     """
     asked, given = read_arguments(spec, data, labels, settings)
+    called = hook_objects(hooks)
+    with tracked(track) as (tracking, ended):
+        called += tracking.hooks
+        group = _fit_replicates(replicates, asked, given, run_dir, data_dir, called, watchers, stack=stack)
+        for run in group.runs:
+            ended(run)
+    return group
+
+
+def _fit_replicates(
+    replicates: int,
+    asked: RunSpec,
+    given: Dataset | None,
+    run_dir: str | Path | None,
+    data_dir: str | Path | None,
+    hooks: list[object],
+    watchers: Iterable[object],
+    *,
+    stack: bool,
+) -> Replicates:
+    """As `fit_replicates`, once it is clear what is asked for."""
     if process_count(asked.devices, asked.nodes) != (1, 1):
         raise SpecError(
             "replicates are trained in one process; leave out devices and nodes, or train one seed at a time"
@@ -92,7 +116,7 @@ def fit_replicates(
     trained = [Planned(asked, seed, dataset) for seed in seeds]
     watching = make_hooks(watchers, installed=False)
     for plan in trained:
-        plan.build(hook_objects(hooks), watching)
+        plan.build(hooks, watching)
         # One copy of the data on an accelerator.
         plan.trainer.batches = trained[0].trainer.batches.for_rows(plan.trainer.rows)
     descriptions = [plan.description() for plan in trained]

@@ -23,9 +23,10 @@ from intel_core.errors import DivergenceError, RunError
 from intel_core.evaluation.run import Run
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.estimate import fit_at_once
-from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.hook_plugins import hook_objects, make_hooks
 from intel_core.fitting.resume import data_of
 from intel_core.fitting.resuming import go_on, identity, load_checkpoint
+from intel_core.fitting.tracking import Track, Tracking, tracked
 from intel_core.recipe.runspec import FORMER, RunSpec, stored_run_spec
 from intel_core.replicates.fitting import stacked
 from intel_core.replicates.members import gone, require_own, tell_of_gone
@@ -51,6 +52,7 @@ def resume_replicates(
     data_dir: str | Path | None = None,
     hooks: Iterable[object] = (),
     watchers: Iterable[object] = (),
+    track: Track | Tracking = (),
 ) -> Replicates:
     """Continue all seeds of an interrupted group, as if it had never stopped: as the stack that it began as.
 
@@ -65,6 +67,7 @@ def resume_replicates(
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: as in `fit_replicates`.
         watchers: as in `fit_replicates`.
+        track: as in `fit_replicates`.
 
     Raises:
         RunError: if the group is finished, in use by another process, has no step from which it can go on, its data
@@ -87,7 +90,24 @@ def resume_replicates(
     >>> group.summary["status"], [run.metrics["step"] for run in group.runs]
     ('finished', [20, 20, 20])
     """
-    group = Group.read(RunFolder(Path(path)))
+    called = hook_objects(hooks)
+    with tracked(track) as (tracking, ended):
+        called += tracking.hooks
+        group = _resume_replicates(Group.read(RunFolder(Path(path))), data, labels, data_dir, called, list(watchers))
+        for run in group.runs:
+            ended(run)
+    return group
+
+
+def _resume_replicates(
+    group: Group,
+    data: Any,
+    labels: Any,
+    data_dir: str | Path | None,
+    hooks: list[object],
+    watchers: list[object],
+) -> Replicates:
+    """As `resume_replicates`, with all hooks."""
     with contextlib.ExitStack() as locks:
         for seed in group.seeds:
             if (group.one(seed).path / "run.json").is_file():
@@ -101,7 +121,7 @@ def resume_replicates(
         asked, dataset = _begun_with(group, runs, data, labels, Path(data_dir) if data_dir else None)
         lost = gone(group, runs)
         tell_of_gone(group, lost)
-        going_on = _GoingOn(group, runs, asked, dataset, list(hooks), list(watchers), locks)
+        going_on = _GoingOn(group, runs, asked, dataset, hooks, watchers, locks)
         going_on.lost = lost if len(lost) < len(runs) else []
         first = next((run for run in runs.values() if run is not None), None)
         model = going_on.plan(group.seeds[0]).trainer.model

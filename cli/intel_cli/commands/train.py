@@ -14,6 +14,7 @@ from intel_cli.output import telling
 if TYPE_CHECKING:
     from intel_cli.output.progress import Progress
     from intel_core.evaluation.run import Run
+    from intel_core.fitting.tracking import Tracking
     from intel_core.recipe.runspec import RunSpec
     from intel_core.replicates.summary import Replicates
 
@@ -32,6 +33,10 @@ _START = (
 )
 _LIKELIHOOD = "p(x|z).  [default: bernoulli for values in [0, 1], gaussian with learned variance otherwise]"
 _NETWORK = "Encoder and decoder network.  [default: conv for images of 48x48 or more, else mlp]"
+_TRACK = (
+    "Keep a record elsewhere too, e.g. tensorboard, wandb:project=NAME or mlflow; repeat the option, or put commas "
+    "between them. With --resume the record goes on."
+)
 _HOW = ("devices", "nodes")
 """Settings that a continued run may change, because its result stays the same."""
 _EPILOG = """\b
@@ -158,6 +163,7 @@ def _spec_option(
     type=click.Path(path_type=Path),
     help="Folder with data files.  [default: INTEL_DATA_DIR]",
 )
+@_spec_option("--track", "trackers", _TRACK, multiple=True)
 @click.option("--dry-run", is_flag=True, help="Print the complete settings and what would be done; train nothing.")
 @click.option(
     "--resume",
@@ -181,6 +187,7 @@ def train(
     quiet: bool,
     no_pictures: bool,
     replicates: int | None,
+    track: tuple[str, ...],
     **settings: Any,
 ) -> None:
     """Train a model and store it in a run directory.
@@ -195,9 +202,11 @@ def train(
             resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **others}
         )
     from intel_cli.arguments.settings import refuse_taken, run_spec
+    from intel_core.fitting.tracking import Tracking
     from intel_core.replicates.seeds import check_replicates
     from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
 
+    tracking = Tracking(track)
     spec = None if resume is not None else run_spec(config, settings)
     if resume is not None and not is_group(resume):
         RunFolder(resume).read_description()
@@ -214,25 +223,27 @@ def train(
         show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
         return
     if spec is not None and seeds:
-        _train_replicates(ctx, seeds, spec, run_dir, data_dir, _Output(as_json, quiet))
+        _train_replicates(ctx, seeds, spec, run_dir, data_dir, tracking, _Output(as_json, quiet))
         return
     if resume is not None and is_group(resume):
         _refuse_settings(resume, {key: settings[key] for key in _HOW})
-        _resume_replicates(ctx, resume, data_dir, _Output(as_json, quiet))
+        _resume_replicates(ctx, resume, data_dir, tracking, _Output(as_json, quiet))
         return
     progress = make_progress(quiet=quiet)
-    with first_alone(ctx), hard_interruption(ctx, progress), progress:
-        if resume is not None:
-            how = {key: settings[key] for key in _HOW}
-            run = continue_run(resume, data_dir=data_dir, hooks=[progress], **how)
-        else:
-            run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress])
-    if resume is not None and (run.path.parent / GROUP_FILE).is_file():
-        from intel_core.replicates.summary import summarise_again
+    with tracking:
+        with first_alone(ctx), hard_interruption(ctx, progress), progress:
+            if resume is not None:
+                how = {key: settings[key] for key in _HOW}
+                run = continue_run(resume, data_dir=data_dir, hooks=[progress], track=tracking, **how)
+            else:
+                run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress], track=tracking)
+        if resume is not None and (run.path.parent / GROUP_FILE).is_file():
+            from intel_core.replicates.summary import summarise_again
 
-        summarise_again(run.path.parent)
-    interrupted = run.status == "interrupted"
-    pictures = [] if interrupted or no_pictures else _draw(ctx, run, progress)
+            summarise_again(run.path.parent)
+        interrupted = run.status == "interrupted"
+        pictures = [] if interrupted or no_pictures else _draw(ctx, run, progress)
+        tracking.end(run, pictures)
     if as_json:
         click.echo(telling.json_text(summary_of(run, pictures)))
     elif not quiet and not interrupted:
@@ -251,6 +262,7 @@ def _train_replicates(
     spec: RunSpec,
     run_dir: Path | None,
     data_dir: Path | None,
+    tracking: Tracking,
     output: _Output,
 ) -> None:
     """Train a run with several seeds and show the results; no pictures are drawn."""
@@ -258,26 +270,39 @@ def _train_replicates(
 
     if not output.quiet:
         telling.note(f"{len(seeds)} replicates, seeds {seeds[0]} to {seeds[-1]}")
-    _show_group(
-        ctx, output, lambda hook: fit_replicates(len(seeds), spec, run_dir=run_dir, data_dir=data_dir, watchers=[hook])
-    )
+
+    def train_all(hook: Progress) -> Replicates:
+        return fit_replicates(len(seeds), spec, run_dir=run_dir, data_dir=data_dir, watchers=[hook], track=tracking)
+
+    _show_group(ctx, output, tracking, train_all)
 
 
-def _resume_replicates(ctx: click.Context, folder: Path, data_dir: Path | None, output: _Output) -> None:
+def _resume_replicates(
+    ctx: click.Context, folder: Path, data_dir: Path | None, tracking: Tracking, output: _Output
+) -> None:
     """Continue several seeds together and show the results."""
     from intel_core.replicates.resuming import resume_replicates
 
-    _show_group(ctx, output, lambda hook: resume_replicates(folder, data_dir=data_dir, watchers=[hook]))
+    _show_group(
+        ctx,
+        output,
+        tracking,
+        lambda hook: resume_replicates(folder, data_dir=data_dir, watchers=[hook], track=tracking),
+    )
 
 
-def _show_group(ctx: click.Context, output: _Output, train_all: Callable[[Progress], Replicates]) -> None:
+def _show_group(
+    ctx: click.Context, output: _Output, tracking: Tracking, train_all: Callable[[Progress], Replicates]
+) -> None:
     """Train several seeds, and show what became of them."""
     from intel_cli.output.progress import hard_interruption, make_progress
     from intel_cli.output.replicates import show_replicates
 
     progress = make_progress(quiet=output.quiet)
-    with hard_interruption(ctx, progress), progress:
+    with tracking, hard_interruption(ctx, progress), progress:
         group = train_all(progress)
+        for run in group.runs:
+            tracking.end(run)
     summary = {key: value for key, value in group.summary.items() if key != "asked"}
     if "why_not" in summary and len(summary["runs"]) > 1:
         telling.note(f"Trained one after another: {summary['why_not']}")
