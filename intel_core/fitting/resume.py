@@ -17,10 +17,12 @@ from intel_core.errors import RunError, SpecError, did_you_mean
 from intel_core.evaluation.given_data import as_its_data
 from intel_core.evaluation.run import Run
 from intel_core.fitting.estimate import require_memory
+from intel_core.fitting.hook_plugins import hook_objects
 from intel_core.fitting.keeping import train_and_keep
 from intel_core.fitting.resuming import go_on
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.fitting.starting import share_start
+from intel_core.fitting.tracking import Track, Tracking, tracked
 from intel_core.processes.starting import joined
 from intel_core.recipe.given import PARTS
 from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
@@ -43,6 +45,7 @@ def resume(
     labels: Any = None,
     data_dir: str | Path | None = None,
     hooks: Iterable[object] = (),
+    track: Track | Tracking = (),
     devices: int | None = None,
     nodes: int | None = None,
     **parts: object,
@@ -57,6 +60,7 @@ def resume(
         labels: as in `fit`.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: as in `fit`.
+        track: as in `fit`; a tracker that has a record of the run goes on with it.
         devices: processes on each machine, if other than before; the result is the same up to rounding.
         nodes: machines, if other than before.
         **parts: ``encoder``, ``decoder``, ``mapping`` and ``likelihood``, as in `load_run`, as far as `fit` got them as
@@ -75,8 +79,11 @@ def resume(
     counts = devices or asked.get("devices", 1), nodes or asked.get("nodes", 1)
     if min(counts) < 1:
         raise SpecError(f"devices={counts[0]}, nodes={counts[1]}: expected 1 or more of each")
-    with joined(*counts, asked.get("device", "auto")) as processes:
-        return _resume(folder, parts, data, labels, Path(data_dir) if data_dir else None, hooks, processes)
+    called = hook_objects(hooks)
+    with tracked(track) as (tracking, ended), joined(*counts, asked.get("device", "auto")) as processes:
+        tracking.tell_of_former(folder.path)
+        called += tracking.hooks
+        return ended(_resume(folder, parts, data, labels, Path(data_dir) if data_dir else None, called, processes))
 
 
 def _resume(
