@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,12 @@ from intel_core.compute.memory import out_of_memory_told
 from intel_core.compute.precision import torch_as_usual
 from intel_core.compute.threads import on_threads, threads_for
 from intel_core.data.dataset import Dataset
-from intel_core.errors import RunError
+from intel_core.errors import RunError, SpecError
 from intel_core.evaluation.run import Run
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.hook_plugins import hook_objects
 from intel_core.fitting.keeping import train_and_keep
+from intel_core.fitting.progress import Progress, progress_hooks
 from intel_core.fitting.restarts import choose_start
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.fitting.signals import interrupt_on_signals
@@ -43,6 +47,8 @@ def fit(
     data_dir: str | Path | None = None,
     hooks: Iterable[object] = (),
     track: Track | Tracking = (),
+    progress: Progress = "auto",
+    keep: bool = True,
     **settings: Any,
 ) -> Run:
     """Train a model and keep it in a run directory.
@@ -53,11 +59,14 @@ def fit(
             frame, a data set or data loader of torch, whatever else an installed reader knows, three of these as
             ``(train, validation, test)``, or a `Dataset` of `make_dataset`; with `spec`, instead of its data.
         labels: whole numbers or words ``(n,)`` beside an array, or the name of a column.
-        run_dir: a new directory for the run; by default ``runs/<name>``.
+        run_dir: a new directory for the run; by default ``runs/<name>``, below the current folder.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: objects with functions marked by `intel_core.hookimpl`.
         track: trackers that keep a record of the training, e.g. ``"tensorboard"`` or ``"tensorboard,mlflow"``; specs or
             texts, or a list of them. One that fails ends no training. With a `Tracking`, its owner ends the record.
+        progress: whether one line shows the step, the ELBO and the time left on standard error; ``"auto"``: on a
+            terminal and in a notebook.
+        keep: False keeps the run in a temporary directory, which goes with the run that is returned.
         **settings: fields of `RunSpec`, e.g. ``mapping="cluster:k=3", latent=2, epochs=20, seed=1``; and, beside an
             array or another object, how it is read. ``standardize``: True scales each column to mean 0 and variance 1,
             False leaves values as they are; by default those are scaled that are far from the scale of about 1, which
@@ -82,12 +91,24 @@ def fit(
     """
     asked, given = read_arguments(spec, data, labels, settings)
     wanted = Path(run_dir) if run_dir is not None else None
-    called = hook_objects(hooks)
+    called = [*hook_objects(hooks), *progress_hooks(progress)]
+    if not keep:
+        if wanted is not None:
+            raise SpecError("keep=False leaves no run directory; leave out run_dir=")
+        wanted = Path(tempfile.mkdtemp(prefix="intel-")) / "run"
     with (
         tracked(track) as (tracking, ended),
         joined(asked.devices, asked.nodes, asked.device, asked.batch_size) as processes,
     ):
-        return ended(_fit(asked, given, wanted, data_dir, [*called, *tracking.hooks], processes))
+        try:
+            run = ended(_fit(asked, given, wanted, data_dir, [*called, *tracking.hooks], processes))
+        except BaseException:
+            if not keep and wanted is not None:
+                shutil.rmtree(wanted.parent, ignore_errors=True)
+            raise
+    if not keep and wanted is not None:
+        weakref.finalize(run, shutil.rmtree, wanted.parent, ignore_errors=True)
+    return run
 
 
 def _fit(

@@ -22,6 +22,7 @@ from intel_core.errors import DivergenceError, SpecError
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.estimate import fit_at_once
 from intel_core.fitting.hook_plugins import hook_objects, make_hooks
+from intel_core.fitting.progress import Progress, progress_hooks
 from intel_core.fitting.tracking import Track, Tracking, tracked
 from intel_core.processes.starting import process_count
 from intel_core.recipe.runspec import RunSpec
@@ -48,6 +49,7 @@ def fit_replicates(
     hooks: Iterable[object] = (),
     watchers: Iterable[object] = (),
     track: Track | Tracking = (),
+    progress: Progress = "auto",
     stack: bool = True,
     **settings: Any,
 ) -> Replicates:
@@ -72,6 +74,7 @@ def fit_replicates(
         watchers: objects whose hooks are called once for all replicates: with the means over a stack (and
             ``elbo_std``), otherwise with one run after another.
         track: as in `intel_core.fit`: each seed is a run of its own.
+        progress: as in `intel_core.fit`; a stack of seeds has one line.
         stack: False trains one seed after another.
         **settings: fields of `RunSpec`.
 
@@ -89,7 +92,8 @@ def fit_replicates(
     called = hook_objects(hooks)
     with tracked(track) as (tracking, ended):
         called += tracking.hooks
-        group = _fit_replicates(replicates, asked, given, run_dir, data_dir, called, watchers, stack=stack)
+        watching = [*watchers, *progress_hooks(progress)]
+        group = _fit_replicates(replicates, asked, given, run_dir, data_dir, called, watching, stack=stack)
         for run in group.runs:
             ended(run)
     return group

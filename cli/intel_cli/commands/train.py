@@ -236,7 +236,7 @@ def train(
                 how = {key: settings[key] for key in _HOW}
                 run = continue_run(resume, data_dir=data_dir, hooks=[progress], track=tracking, **how)
             else:
-                run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress], track=tracking)
+                run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress], track=tracking, progress=False)
         if resume is not None and (run.path.parent / GROUP_FILE).is_file():
             from intel_core.replicates.summary import summarise_again
 
@@ -272,7 +272,8 @@ def _train_replicates(
         telling.note(f"{len(seeds)} replicates, seeds {seeds[0]} to {seeds[-1]}")
 
     def train_all(hook: Progress) -> Replicates:
-        return fit_replicates(len(seeds), spec, run_dir=run_dir, data_dir=data_dir, watchers=[hook], track=tracking)
+        how: dict[str, Any] = {"run_dir": run_dir, "data_dir": data_dir, "track": tracking, "progress": False}
+        return fit_replicates(len(seeds), spec, watchers=[hook], **how)
 
     _show_group(ctx, output, tracking, train_all)
 

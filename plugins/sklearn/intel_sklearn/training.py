@@ -101,7 +101,7 @@ def trained(
     """
     # Starts use estimators of scikit-learn that take arrays of NumPy only.
     with _folder(run_dir) as folder, config_context(array_api_dispatch=False):
-        run = fit(data=dataset, run_dir=folder, hooks=hooks, **settings)
+        run = fit(data=dataset, run_dir=folder, hooks=hooks, progress=False, **settings)
         if run.status == "interrupted":
             raise KeyboardInterrupt(run.metrics.get("stop_reason"))
         # As it was asked for: auto may be another device where the estimator is unpickled.

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from intel_core.compute.threads import on_threads
 from intel_core.errors import DivergenceError, EnvironmentProblem, IntelError, RunError
@@ -192,9 +192,10 @@ def _trained(job: Job, watch: Watch) -> dict[int, Run]:
 def _begun(job: Job, watch: Watch) -> dict[int, Run]:
     spec = make_run_spec(**job.settings, seed=job.seeds[0])
     if len(job.seeds) > 1:
-        group = fit_replicates(len(job.seeds), spec, run_dir=job.run_dir, data_dir=job.data_dir, watchers=[watch])
+        where: dict[str, Any] = {"run_dir": job.run_dir, "data_dir": job.data_dir}
+        group = fit_replicates(len(job.seeds), spec, watchers=[watch], progress=False, **where)
         return {run.seed: run for run in group.runs}
-    run = fit(spec, run_dir=job.run_dir, data_dir=job.data_dir, hooks=[watch])
+    run = fit(spec, run_dir=job.run_dir, data_dir=job.data_dir, hooks=[watch], progress=False)
     return {run.seed: run}
 
 
