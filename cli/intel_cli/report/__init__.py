@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from intel_cli.report.writing import write_report
+
+__all__ = ["write_report"]

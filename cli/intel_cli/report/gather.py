@@ -82,7 +82,14 @@ class Page:
 
 
 @torch.no_grad()
-def gather(run: Run, against: Run | None, data_dir: Path | None, beside: Sequence[Run] = ()) -> Page:
+def gather(
+    run: Run,
+    against: Run | None,
+    data_dir: Path | None,
+    beside: Sequence[Run] = (),
+    *,
+    dataset: Dataset | None = None,
+) -> Page:
     """Everything about a run.
 
     Args:
@@ -90,11 +97,12 @@ def gather(run: Run, against: Run | None, data_dir: Path | None, beside: Sequenc
         against: a run on the same data without the bias, if there is one.
         data_dir: where data files lie.
         beside: other runs on the same data, whose clusters are compared with those of the run.
+        dataset: the data, where they are in memory.
 
     Raises:
         RunError: if a run has no weights, or the two were trained on different data.
     """
-    seen = bias.gather(run, against, data_dir=data_dir)
+    seen = bias.gather(run, against, dataset=dataset, data_dir=data_dir)
     verdict, dataset = judge(seen.evidence), seen.dataset
     records = run.records()
     names = () if dataset is None else dataset.class_names
