@@ -10,7 +10,7 @@ import numpy as np
 
 from intel_core.data.dataset import Split
 from intel_core.errors import EnvironmentProblem
-from intel_core.reading.inputs import frame_of, reader_of
+from intel_core.reading.inputs import frame_of, options_like, reader_of
 
 __all__ = ["columns_of", "frame_maker", "write_parquet"]
 
@@ -31,13 +31,14 @@ def columns_of(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return columns
 
 
-def frame_maker(given: Any) -> Callable[[Mapping[str, Any]], Any]:
+def frame_maker(given: Any, like: str = "") -> Callable[[Mapping[str, Any]], Any]:
     """What makes a data frame of columns about the rows of an object: of its library and with its index, if it has any.
 
     Args:
         given: what was encoded.
+        like: the reader of the training data, as a run keeps it.
     """
-    reader = None if isinstance(given, Split) else reader_of(given)
+    reader = None if isinstance(given, Split) else reader_of(given, options_like(given, like))
     return frame_of if reader is None else lambda columns: reader.frame(given, columns)
 
 

@@ -105,7 +105,7 @@ class Run(StoredRun):
         values = self.units.read(x, standardised=standardised)
         encoding = ClusteredEncoding(*super().encode(values, seed=seed, standardised=True))
         encoding.find = torch_as_usual()(lambda: members(self.model, values, encoding.mean, seed))
-        encoding.frame = frame_maker(x)
+        encoding.frame = frame_maker(x, self.units.reader)
         return encoding
 
     def traverse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from intel_core.components.wording import one_line
 from intel_core.errors import DataError
 from intel_core.reading.columns import Column, Columns, examples_in
 from intel_core.reading.values import is_missing, read_values
@@ -47,12 +48,19 @@ def read_frame(name: str, frame: Any, asked: Columns, choose: Choose) -> Example
     return examples_in(name, columns_of_frame(name, table), asked, choose, names)
 
 
-def frame_like(frame: Any, columns: Mapping[str, Any]) -> Any:
-    """Columns as a frame of the same library as another one, whose rows have the same index."""
+def frame_like(frame: Any, columns: Mapping[str, Any], id: str | None = None) -> Any:
+    """Columns as a frame of the same library as another one, whose rows have the same index.
+
+    Args:
+        frame: the other one.
+        columns: arrays by name.
+        id: column of the other frame that names its rows, and comes first, if it is there.
+    """
     import narwhals as nw
 
     table = _eager("data", frame)
-    made = nw.from_dict(dict(columns), backend=table.implementation).to_native()
+    beside = {id: table.get_column(id).to_list()} if id in table.columns and id not in columns else {}
+    made = nw.from_dict({**beside, **columns}, backend=table.implementation).to_native()
     index = getattr(table.to_native(), "index", None)
     if index is not None:
         made.index = index
@@ -74,14 +82,18 @@ def _eager(name: str, frame: Any) -> nw.DataFrame[Any]:
             raise DataError(f"{name}: two columns are called {twice[0]!r}; rename one, or drop it")
         if labels != list(frame.columns):
             frame = frame.set_axis(labels, axis=1)
-    found = frame if isinstance(frame, nw.DataFrame | nw.LazyFrame) else nw.from_native(frame)
+    try:
+        found = frame if isinstance(frame, nw.DataFrame | nw.LazyFrame) else nw.from_native(frame)
+    except TypeError as error:
+        said = one_line(str(error))
+        raise DataError(f"{name}: a {type(frame).__name__} that is no data frame for narwhals: {said}") from None
     if isinstance(found, nw.DataFrame):
         return found
     try:
         collected: nw.DataFrame[Any] = found.collect()
     except Exception as error:  # whatever the library raises of a query of the user's
-        said = str(error).strip().partition("\n")[0][:200]
-        raise DataError(f"{name}: the lazy data frame cannot be computed: {type(error).__name__}: {said}") from None
+        said = one_line(f"{type(error).__name__}: {error}")
+        raise DataError(f"{name}: the lazy data frame cannot be computed: {said}") from None
     return collected
 
 
@@ -121,10 +133,13 @@ def _numbers(series: nw.Series[Any]) -> np.ndarray[Any, Any]:
 
 
 def _words(series: nw.Series[Any]) -> np.ndarray[Any, Any]:
-    """Texts, None where one is missing."""
+    """Texts, None where one is missing; categories that are whole numbers stay so, as in a file."""
     import numpy as np
 
-    return np.array([None if is_missing(value) else str(value) for value in series.to_list()], dtype=object)
+    values = series.to_list()
+    if values and all(type(value) is int for value in values):
+        return np.array(values)
+    return np.array([None if is_missing(value) else str(value) for value in values], dtype=object)
 
 
 def _of_objects(name: str, series: nw.Series[Any]) -> Column:

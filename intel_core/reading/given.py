@@ -243,6 +243,10 @@ def no_data(name: str, given: object) -> str:
     advice = ""
     if hasattr(given, "__next__") or (hasattr(given, "__iter__") and not hasattr(given, "__len__")):
         advice = "; it has no length: list(data) makes a list of it, if it ends"
+    elif hasattr(given, "train") and hasattr(given, "test"):
+        advice = (
+            f"; give one of its parts, such as .test, where a {type(given).__name__} of all of them is not asked for"
+        )
     elif hasattr(given, "__iter__"):
         advice = "; list(data) makes a list of it"
     return (

@@ -118,10 +118,10 @@ class FrameInput(ColumnsInput):
         return read_frame(name, given, self.asked(), choose)
 
     def frame(self, given: Any, columns: Mapping[str, Any]) -> Any:
-        """A frame of the same library, with the same index."""
+        """A frame of the same library, with the same index and the column that names the rows."""
         from intel_core.reading.frames import frame_like
 
-        return frame_like(given, columns)
+        return frame_like(given, columns, self.id)
 
 
 class TorchInput(ColumnsInput):

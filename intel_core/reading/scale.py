@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from intel_core.errors import DataError, did_you_mean
+from intel_core.errors import DataError, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +54,9 @@ def standardized(
     import torch
 
     only = None
-    if not isinstance(standardize, bool | str | None):
-        only, standardize = positions_of(name, standardize, x, columns), True
+    if not isinstance(standardize, bool | None) and standardize != "auto":
+        only = positions_of(name, standardize, x, columns)
+        standardize = bool(only)
     if standardize is False or (standardize is not True and not real):
         return x, None
     seen = x[train].to(torch.float64)
@@ -66,7 +67,7 @@ def standardized(
         mean, std = seen.mean(0), seen.std(0, correction=0)
     still = seen.amin(0) == seen.amax(0)
     if standardize is not True:
-        scale = _far(mean, std, still)
+        scale = _far(mean, std, still, columns)
         if not scale:
             return x, None
         far = f"{name}: {scale}, far from the scale of about 1 that models are trained on"
@@ -93,16 +94,20 @@ def standardized(
     return scaled, (tuple(mean.tolist()), tuple(std.tolist()))
 
 
-def positions_of(name: str, wanted: Sequence[str | int], x: Tensor, columns: Sequence[str]) -> list[int]:
+def positions_of(name: str, wanted: str | Sequence[str | int], x: Tensor, columns: Sequence[str]) -> list[int]:
     """Where columns are that are named, or given by position.
 
     Raises:
         DataError: if one is not there, or x holds no vectors.
+        SpecError: if these are no columns.
 
     >>> import torch
     >>> positions_of("mine", ["b", 0], torch.zeros(5, 2), ["a", "b"])
     [1, 0]
     """
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(wanted, Sequence) or not all(isinstance(one, str | int) for one in wanted):
+        raise SpecError(f'standardize={wanted!r}: expected True, False, "auto", or a list of columns')
     if x.dim() != 2:
         raise DataError(f"{name}: images are standardised as a whole, by standardize=True, and not by columns")
     found = []
@@ -117,7 +122,7 @@ def positions_of(name: str, wanted: Sequence[str | int], x: Tensor, columns: Seq
     return found
 
 
-def _far(mean: Tensor, std: Tensor, still: Tensor) -> str:
+def _far(mean: Tensor, std: Tensor, still: Tensor, columns: Sequence[str] = ()) -> str:
     """The scale of the column that is farthest from about 1, in words; empty if all are near it."""
     import torch
 
@@ -126,7 +131,7 @@ def _far(mean: Tensor, std: Tensor, still: Tensor) -> str:
     if float(size.max()) <= FAR and (bool(still.all()) or widest >= NARROW):
         return ""
     worst = int(size.argmax() if float(size.max()) > FAR else std.argmax())
-    what = "the values are" if len(mean) == 1 else f"column {worst} is"
+    what = "the values are" if len(mean) == 1 else f"column {repr(columns[worst]) if columns else worst} is"
     return f"{what} {float(mean[worst]):.4g} ± {float(std[worst]):.3g}"
 
 

@@ -112,18 +112,19 @@ def _items(given: Any, most: int | None) -> Iterator[Any]:
     elif isinstance(given, IterableDataset) or not hasattr(given, "__getitem__"):
         yield from given
     else:
-        for number in range(min(len(given), most or len(given))):
+        length = _length(given)
+        for number in range(min(one for one in (length, most) if one is not None)):
             yield given[number]
 
 
 def _in_order(loader: DataLoader[Any]) -> Iterable[Any]:
     """The loader as it is, or if it shuffles or leaves out the last batch, one like it that does not."""
     plain = type(loader.sampler) in (RandomSampler, SequentialSampler) and type(loader) is DataLoader
-    if not plain or isinstance(loader.dataset, IterableDataset):
+    if not plain or loader.batch_size is None or isinstance(loader.dataset, IterableDataset):
         return loader
     return DataLoader(
         loader.dataset,
-        batch_size=loader.batch_size or 1,
+        batch_size=loader.batch_size,
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         worker_init_fn=loader.worker_init_fn,

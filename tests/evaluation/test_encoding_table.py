@@ -50,6 +50,18 @@ def test_frames_of_other_libraries_stay_theirs(run):
     assert table.column_names == list(expected.columns)
 
 
+def test_the_column_that_names_the_rows_is_kept(tmp_path):
+    frame = FRAME.assign(who=[f"p{i}" for i in range(60)])
+    run = fit(data=frame, id="who", latent=2, run_dir=tmp_path / "run", **SMALL)
+    table = run.encode(frame[5:9]).to_frame()
+    assert list(table.columns) == ["who", *COLUMNS]
+    assert table["who"].tolist() == ["p5", "p6", "p7", "p8"]
+    assert table.index.equals(FRAME.index[5:9])
+    polars = pytest.importorskip("polars")
+    assert run.encode(polars.DataFrame(frame.to_dict("list"))).to_frame()["who"].to_list() == frame["who"].tolist()
+    assert list(run.encode(FRAME).to_frame().columns) == COLUMNS
+
+
 @pytest.mark.parametrize("given", [X, X[0], X.tolist(), FRAME.iloc[3]], ids=["array", "row", "list", "row of a frame"])
 def test_what_has_no_index_is_counted(given, run):
     table = run.encode(given).to_frame()

@@ -1,23 +1,17 @@
 """Whatever a user holds gives the run that the same array gives, bit for bit, and what cannot be taken is told."""
 
-import contextlib
-import subprocess
-import sys
-import types
-
 import numpy as np
 import pandas as pd
 import pyarrow
 import pytest
 import scipy.sparse
 import torch
-from pydantic import Field
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from intel_core import DataError, IntelError, SpecError, fit, make_dataset, parse_spec, register
-from intel_core.components import discovery
-from intel_core.reading.capabilities import Examples
-from intel_core.reading.inputs import InputSpec, reader_class
+from intel_core import DataError, IntelError, SpecError, fit, make_dataset, parse_spec
+from intel_core.reading.given import examples_of
 
 RNG = np.random.default_rng(0)
 X = np.round(RNG.normal(size=(60, 3)) * 1000 + 5000, 3)
@@ -142,6 +136,88 @@ def test_images_of_items_have_their_channels_first():
     assert torch.equal(make_dataset("x", items).train.x, make_dataset("x", np.moveaxis(x, 3, 1)).train.x)
     grey = Items(lambda row: image.fromarray(x[row, :, :, 0]))
     assert make_dataset("x", grey).x_shape == (1, 5, 6)
+
+
+NUMBER_TYPES = [
+    "float64",
+    "float32",
+    "float16",
+    "int64",
+    "int8",
+    "uint8",
+    "uint16",
+    "bool",
+    "Int32",
+    "Float64",
+    "boolean",
+]
+
+
+@given(types=st.lists(st.sampled_from(NUMBER_TYPES), min_size=1, max_size=4), seed=st.integers(0, 999))
+@settings(deadline=None, max_examples=60)
+def test_columns_of_all_types_of_numbers_are_the_numbers_in_every_library(types, seed):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({f"c{i}": pd.Series(rng.integers(0, 2, 9) + 0.0).astype(of) for i, of in enumerate(types)})
+    expected = np.column_stack([frame[name].astype("float64").to_numpy() for name in frame])
+    of_polars = pytest.importorskip("polars").from_pandas(frame)
+    for table in (frame, of_polars, pyarrow.table(frame), of_polars.lazy()):
+        x = examples_of("x", table).x
+        assert (x.dtype == torch.uint8) == (set(types) == {"uint8"})
+        assert np.array_equal(x.double().numpy(), expected)
+
+
+def test_whole_numbers_that_are_categories_are_numbered_as_in_a_file(tmp_path):
+    frame = FRAME.assign(kind=pd.Categorical(np.arange(60) % 11))
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    file = parse_spec("datasets", f"table:path={tmp_path / 't.csv'},label=kind").load(None)
+    data = make_dataset("x", frame, standardize=True)
+    assert data.class_names == file.class_names
+    assert torch.equal(data.train.labels, file.train.labels)
+
+
+def test_a_loader_with_an_order_of_its_own_is_read_in_it():
+    rows = [[5, 3], [1, 0, 2], [4]]
+    found = examples_of("x", DataLoader(tensors(), batch_sampler=rows))
+    assert torch.equal(found.x, torch.tensor(X)[[5, 3, 1, 0, 2, 4]])
+    odd = DataLoader(tensors(), batch_size=4, sampler=torch.utils.data.SubsetRandomSampler([7]))
+    assert torch.equal(examples_of("x", odd).x, torch.tensor(X)[[7]])
+
+
+def test_items_without_a_length_are_taken_as_far_as_is_said():
+    class Endless(torch.utils.data.Dataset):
+        def __getitem__(self, row):
+            return X[row % 60]
+
+    with pytest.raises(DataError, match=r"^x: a Endless has no length and may never end; examples=N"):
+        examples_of("x", Endless())
+    assert len(examples_of("x", Endless(), options={"examples": 70}).x) == 70
+
+
+@pytest.mark.parametrize(
+    ("standardize", "said"),
+    [
+        ("hight", r"^x: there is no column 'hight' \(standardize\); did you mean 'height'"),
+        ([0, 5], r"^x: there is no column 5 \(standardize\); they are 0 to 1$"),
+        (1, r'^standardize=1: expected True, False, "auto", or a list of columns$'),
+        ([None], r"^standardize=\[None\]: expected True"),
+    ],
+)
+def test_columns_to_standardise_that_are_none_are_told(standardize, said):
+    frame = pd.DataFrame({"height": 170 + RNG.normal(size=20), "count": RNG.integers(0, 5, 20)})
+    with pytest.raises(IntelError, match=said):
+        make_dataset("x", frame, standardize=standardize)
+    with pytest.raises(DataError, match=r"^x: images are standardised as a whole"):
+        make_dataset("x", RNG.normal(size=(20, 4, 4)), standardize=[0])
+
+
+def test_only_the_columns_that_are_named_are_standardised():
+    frame = pd.DataFrame({"height": 170 + 9 * RNG.normal(size=40), "count": RNG.integers(0, 5, 40)})
+    for columns in ("height", ["height"], [0]):
+        data = make_dataset("x", frame, standardize=columns)
+        assert (data.scaling[0][1], data.scaling[1][1]) == (0.0, 1.0)
+        assert set(data.train.x[:, 1].tolist()) <= set(range(5))
+        assert abs(float(data.train.x[:, 0].mean())) < 1e-5
+    assert make_dataset("x", frame[["count"]], standardize=[]).scaling is None
 
 
 # --- labels, ids, gaps -------------------------------------------------------------------------------------------
@@ -333,91 +409,4 @@ def test_what_cannot_be_taken_is_answered_with_the_way_that_works(given, options
     with pytest.raises(IntelError, match=said) as caught:
         fit(data=given, run_dir=tmp_path / "run", **options, **SMALL)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "run").exists()
-
-
-# --- readers of others -------------------------------------------------------------------------------------------
-
-
-class Crate:
-    """What a stranger's library holds data in."""
-
-    def __init__(self, x):
-        self.boxes = {"x": x, "twice": 2 * x}
-
-
-class CrateInput(InputSpec):
-    """Reads the boxes of a crate."""
-
-    types = (f"{Crate.__module__.partition('.')[0]}.Crate",)
-    box: str = Field("x", description="which one")
-
-    def read(self, name, given, choose=None):
-        return Examples(torch.tensor(given.boxes[self.box]))
-
-
-@pytest.fixture
-def crates(monkeypatch):
-    monkeypatch.setattr(discovery, "registered", dict(discovery.registered))
-    register("inputs", "crate", CrateInput)
-
-
-def test_a_stranger_adds_a_kind_of_object_and_its_options_are_kept_for_what_comes_later(crates, tmp_path):
-    run = fit(data=Crate(X), box="twice", standardize=True, run_dir=tmp_path / "run", **SMALL)
-    assert run.info["data"]["reader"] == "crate:box=twice"
-    assert torch.equal(run.encode(Crate(X)).mean, run.encode(2 * X).mean)
-    assert run.took(dataset=Crate(X)).headline
-
-
-def test_the_reader_of_the_nearest_class_is_taken_and_equal_ones_are_told(crates):
-    class Better(CrateInput):
-        """Reads crates as well."""
-
-    class Special(Crate):
-        """A crate of another library."""
-
-    register("inputs", "better", Better)
-    with pytest.raises(
-        SpecError, match=r"^data: a Crate is read by this-process/crate and by this-process/better; INTEL"
-    ):
-        reader_class(Crate(X))
-    Better.types = (f"{Special.__module__.partition('.')[0]}.{Special.__qualname__}",)
-    assert reader_class(Special(X)) is Better
-    assert reader_class(Crate(X)) is CrateInput
-
-
-@UNSCALED
-def test_a_reader_that_is_broken_keeps_no_other_from_reading(monkeypatch):
-    monkeypatch.setattr(discovery, "registered", dict(discovery.registered))
-    component = discovery.Component("inputs", "lost", "intel-lost", "1", "no_such_module:Lost")
-    monkeypatch.setattr(
-        discovery,
-        "_entries",
-        lambda path, found=discovery._entries: {**found(path), "inputs": (*found(path)["inputs"], component)},
-    )
-    assert make_dataset("x", FRAME).columns == ("a", "b", "c")
-
-
-def test_nothing_is_imported_that_was_not_given():
-    """An array, and an object whose class only has the name of another library's, import no library."""
-    code = (
-        "import sys, numpy as np; from intel_core import make_dataset;"
-        "make_dataset('x', np.random.default_rng(0).normal(size=(20, 2)));"
-        "heavy = ('pandas', 'polars', 'narwhals', 'anndata', 'datasets', 'sklearn', 'scipy');"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-@pytest.mark.parametrize("text", ['frame:label=kind,drop=["x"]', "torch:examples=3", "array", "sparse", "parts"])
-def test_readers_have_texts(text):
-    assert str(parse_spec("inputs", text)) == text
-
-
-def test_an_object_that_only_looks_like_a_frame_is_no_crash(tmp_path):
-    module = types.ModuleType("polars")
-    made = type("DataFrame", (), {"__module__": "polars"})
-    module.DataFrame = made
-    with contextlib.suppress(DataError, SpecError, TypeError):
-        fit(data=made(), run_dir=tmp_path / "run", **SMALL)
     assert not (tmp_path / "run").exists()
