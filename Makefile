@@ -14,7 +14,7 @@ doctest test test-all: export OMP_NUM_THREADS ?= 1
 # The second worker begins in the middle, so that what a module's tests share is made once; who is done first takes over.
 TESTS = $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-all bench lint doctest setup wheels clean
+.PHONY: demo test test-all bench lint doctest site setup wheels clean
 
 ## set-up: an environment with everything, at the versions that constraints.txt pins
 setup: $(READY)
@@ -23,7 +23,7 @@ $(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) hatchling editables
 	$(INSTALL) torch
-	$(INSTALL) --no-build-isolation -e '.[dev]'
+	$(INSTALL) --no-build-isolation -e '.[dev,docs]'
 	$(INSTALL) --no-build-isolation $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project))
 	touch $(READY)
 
@@ -42,13 +42,17 @@ lint: $(READY)
 doctest: $(READY)
 	$(BIN)/python -m pytest --doctest-modules $(PACKAGES) -q
 
+## the site, in build/site: a link that leads nowhere ends it; no network is used
+site: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 ## every check but the long ones; the types and the examples in docstrings are checked at the same time
 test: $(READY)
-	$(MAKE) --no-print-directory -j2 lint doctest
+	$(MAKE) --no-print-directory -j2 lint doctest site
 	$(TESTS) -m "not slow"
 
 test-all: $(READY)
-	$(MAKE) --no-print-directory -j2 lint doctest
+	$(MAKE) --no-print-directory -j2 lint doctest site
 	$(TESTS)
 
 ## one table of every ratio; pythae is there for its speed to be compared with, nothing else needs it
