@@ -109,7 +109,7 @@ def test_what_ships_with_the_core() -> None:
         "objectives": {"elbo", "iwae"},
         "schedules": {"constant", "linear", "cosine", "geometric"},
         "starts": {"none"},
-        "inputs": {"array", "frame", "parts", "sparse", "torch"},
+        "inputs": {"array", "frame", "parts", "sparse_matrix", "torch"},
         "metrics": set(),
     }
 

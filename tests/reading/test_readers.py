@@ -87,7 +87,7 @@ def test_nothing_is_imported_that_was_not_given():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("text", ['frame:label=kind,drop=["x"]', "torch:examples=3", "array", "sparse", "parts"])
+@pytest.mark.parametrize("text", ['frame:label=kind,drop=["x"]', "torch:examples=3", "array", "sparse_matrix", "parts"])
 def test_readers_have_texts(text):
     assert str(parse_spec("inputs", text)) == text
 

@@ -34,6 +34,7 @@ _EXAMPLES = {
     "schedules": "intel train --schedule kl={}",
     "metrics": "intel evaluate RUN --metric {}",
     "samplers": "intel sample RUN --from {}",
+    "inputs": "in Python, fit(data=…), where the object is read as {}",
 }
 """How a component of a kind is used; for a kind that another distribution has added the spec alone is shown."""
 
