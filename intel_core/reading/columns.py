@@ -97,7 +97,7 @@ def examples_in(
     elif label is None:
         others = [column for column in table if column not in chosen and column.name not in (asked.id, *asked.drop)]
         label = _only_label(name, others, strict=False)
-    _refuse_others(name, chosen, [column.name for column in table])
+    _refuse_others(name, chosen, [column.name for column in table], known=positions is not None)
     x = _together(name, chosen)
     if asked.id is not None:
         names = tuple(str(value) for value in by_name[asked.id].values().tolist())
@@ -149,8 +149,8 @@ def _only_label(name: str, columns: Sequence[Column], *, strict: bool = True) ->
     return words[0]
 
 
-def _refuse_others(name: str, columns: Sequence[Column], everything: Sequence[str]) -> None:
-    """Refuse columns that hold no numbers, all of them at once.
+def _refuse_others(name: str, columns: Sequence[Column], everything: Sequence[str], *, known: bool) -> None:
+    """Refuse columns that hold no numbers, all of them at once; `known` ones are those that a run was trained on.
 
     Raises:
         DataError: with what can be done about them.
@@ -170,6 +170,10 @@ def _refuse_others(name: str, columns: Sequence[Column], everything: Sequence[st
     names = [column.name for column in bad]
     said = ", ".join(f"{column.name!r} ({column.said or 'words'})" for column in bad[:_MOST_NAMED])
     more = f" and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
+    if known:
+        raise DataError(
+            f"{name}: no numbers are in column{'s' * (len(bad) > 1)} {said}{more}, as there were in training"
+        )
     words = [column.name for column in bad if column.sort == "words"]
     advice = f"drop={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)} leaves them out"
     if words:

@@ -64,8 +64,12 @@ def examples_of(
     """
     reader = reader_of(given, options)
     if reader is None:
-        raise DataError(no_data(name, given))
-    if reader.parts(given) is not None:
+        raise DataError(no_data(name, given, whole=False))
+    try:
+        parts = reader.parts(given)
+    except DataError:
+        raise DataError(no_data(name, given, whole=False)) from None
+    if parts is not None:
         raise DataError(f"{name}: a {type(given).__name__} of several parts; give one of them")
     return reader.read(name, given, choose)
 
@@ -238,18 +242,23 @@ def drawn(rows: Sequence[Tensor], shares: Sequence[float], seed: int, name: str)
 # --- what is none ------------------------------------------------------------------------------------------------
 
 
-def no_data(name: str, given: object) -> str:
-    """What is said of something that nothing reads, with what would make data of it."""
+def no_data(name: str, given: object, *, whole: bool = True) -> str:
+    """What is said of something that nothing reads, with what would make data of it.
+
+    Args:
+        name: of the data.
+        given: the object.
+        whole: whether a data set is asked for, which may be split and have a name, and not only examples.
+    """
     advice = ""
     if hasattr(given, "__next__") or (hasattr(given, "__iter__") and not hasattr(given, "__len__")):
         advice = "; it has no length: list(data) makes a list of it, if it ends"
     elif hasattr(given, "train") and hasattr(given, "test"):
-        advice = (
-            f"; give one of its parts, such as .test, where a {type(given).__name__} of all of them is not asked for"
-        )
-    elif hasattr(given, "__iter__"):
+        advice = "; give one of its parts, such as .test"
+    elif hasattr(given, "__iter__") and not isinstance(given, str | bytes | dict):
         advice = "; list(data) makes a list of it"
+    more = ', (train, validation, test), a Dataset, or a text such as "digits"' if whole else ""
     return (
         f"{name}: a {type(given).__name__}; expected an array, a tensor, a data frame, a list of rows, a data set or "
-        f'data loader of torch, (train, validation, test), a Dataset, or a text such as "digits"{advice}'
+        f"data loader of torch{more}{advice}"
     )

@@ -192,3 +192,28 @@ def test_large_offsets_keep_their_digits_in_every_form(tmp_path):
     assert len(expected[:, 0].unique()) == 300
     for given in (times.tolist(), times.astype(np.int64), pd.DataFrame(times), times.astype(object)):
         assert torch.equal(run.units.read(given), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (TABLE.assign(press="low"), r"^examples: no numbers are in column 'press' \(words\), as there were in trai"),
+        (TABLE.iloc[:0], "^examples: a data frame without rows; nothing to model$"),
+        ((1, 2), "^examples: a tuple; expected an array, a tensor, .* data loader of torch; list"),
+        ({"temp": [1.0]}, "^examples: a dict; expected an array"),
+        (None, "^examples: a NoneType; expected an array"),
+        ("t.csv", "^examples: a str; expected an array.* data loader of torch$"),
+        (iter(RAW), r"^examples: a .*; it has no length: list\(data\) makes a list of it"),
+    ],
+    ids=["words", "no rows", "tuple", "dict", "nothing", "text", "no length"],
+)
+@pytest.mark.parametrize("method", ["encode", "reconstruct"])
+def test_what_is_asked_about_something_else_is_told_in_a_line(given, said, method, table):
+    with pytest.raises(DataError, match=said) as caught:
+        getattr(table, method)(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_whole_data_set_is_to_be_asked_about_by_its_parts(table):
+    with pytest.raises(DataError, match=r"^examples: a Dataset; .*; give one of its parts, such as \.test$"):
+        table.encode(table.dataset())
