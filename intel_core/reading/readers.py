@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from intel_core.reading.capabilities import Examples
     from intel_core.reading.columns import Columns
 
-__all__ = ["ArrayInput", "ColumnsInput", "FrameInput", "PartsInput", "SparseInput", "TorchInput", "Words"]
+__all__ = ["ArrayInput", "ColumnsInput", "FrameInput", "PartsInput", "SparseInput", "TorchInput", "Word", "Words"]
 
 PARTS = {
     **dict.fromkeys(("train", "training"), 0),
