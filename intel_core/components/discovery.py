@@ -47,6 +47,7 @@ __all__ = [
 API_LEVEL = 1
 """Level of the plugin API that this core speaks; plugins of this level and of the one before it load."""
 
+SWITCHES = ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS")
 CORE = "intelvae-core"
 THIS_PROCESS = "this-process"
 GROUP_PREFIX = "intelvae."
@@ -152,7 +153,13 @@ def _installed(kind: str) -> tuple[Component, ...]:
 def refresh() -> None:
     """Forget what was read, e.g. after an installation within this process."""
     importlib.invalidate_caches()
-    _entries.cache_clear()
+    for cached in (_entries, _available, _kinds):
+        cached.cache_clear()
+
+
+def _state() -> tuple[object, ...]:
+    """All that decides what is there, beside the distributions themselves."""
+    return (*sys.path, *map(os.environ.get, SWITCHES), *(component for component, _ in registered.values()))
 
 
 def _matches(component: Component, words: Iterable[str]) -> bool:
@@ -161,7 +168,7 @@ def _matches(component: Component, words: Iterable[str]) -> bool:
 
 def _check_switches() -> None:
     """Refuse a misspelt name in a switch, which would silently do nothing."""
-    for variable in filter(_words, ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS")):
+    for variable in filter(_words, SWITCHES):
         known = [c for kind in (*kinds(), *PLAIN) for c in _installed(kind)]
         for word in _words(variable):
             if word != "*" and not any(_matches(c, [word]) for c in known):
@@ -171,7 +178,7 @@ def _check_switches() -> None:
 
 def _judge(component: Component) -> Component:
     """The status that follows from metadata and switches, before anything is imported."""
-    allow, deny = _words("INTEL_PLUGINS"), _words("INTEL_DISABLE_PLUGINS")
+    allow, deny = map(_words, SWITCHES)
     is_kept = component.distribution == CORE or component.kind == COMMANDS
     if _matches(component, deny) or ("*" in deny and not is_kept):
         return replace(component, status="DISABLED", reason="by INTEL_DISABLE_PLUGINS or --no-plugin")
@@ -192,7 +199,10 @@ def kinds() -> tuple[str, ...]:
     >>> {"mappings", "datasets", "metrics"} <= set(kinds())
     True
     """
-    return tuple(sorted({component.name for component in _installed(KINDS)}))
+    return _kinds(_state())
+
+
+_kinds = functools.lru_cache(16)(lambda _: tuple(sorted({component.name for component in _installed(KINDS)})))
 
 
 def singular(kind: str) -> str:
@@ -214,9 +224,9 @@ def canonical_kind(kind: str) -> str:
         SpecError: for a kind that does not exist.
     """
     known = (*kinds(), *PLAIN)
-    aliases = {singular(one): one for one in known} | {"data": "datasets"}
     if kind in known:
         return kind
+    aliases = {singular(one): one for one in known} | {"data": "datasets"}
     if kind in aliases:
         return aliases[kind]
     raise SpecError(f"no kind of component is called {kind!r}{did_you_mean(kind, known)}")
@@ -235,19 +245,23 @@ def available(kind: str) -> list[Component]:
     >>> [c.distribution for c in available("mappings") if c.name == "identity"]
     ['intelvae-core']
     """
-    kind = canonical_kind(kind)
+    return list(_available(canonical_kind(kind), _state()))
+
+
+@functools.lru_cache(maxsize=256)
+def _available(kind: str, state: tuple[object, ...]) -> tuple[Component, ...]:
     _check_switches()
     judged = [_judge(component) for component in _installed(kind)]
     live: dict[str, list[str]] = {}
     for component in judged:
         if component.status == "OK":
             live.setdefault(component.name, []).append(component.qualified)
-    return [
+    return tuple(
         replace(c, status="CONFLICT", reason=f"say {' or '.join(live[c.name])}")
         if c.status == "OK" and kind != "hooks" and len(live[c.name]) > 1
         else c
         for c in judged
-    ]
+    )
 
 
 def find(kind: str, name: str) -> Component:

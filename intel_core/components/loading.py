@@ -7,7 +7,6 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -16,7 +15,6 @@ from intel_core.components import discovery
 from intel_core.components.discovery import (
     CORE,
     KINDS,
-    PLAIN,
     Component,
     available,
     broken,
@@ -25,7 +23,7 @@ from intel_core.components.discovery import (
 )
 from intel_core.errors import PluginError, SpecError
 
-__all__ = ["base_of", "import_value", "load", "name_of", "probe", "register", "told_as_broken"]
+__all__ = ["base_of", "import_value", "load", "load_component", "name_of", "register", "told_as_broken"]
 
 
 def base_of(kind: str) -> type[BaseModel]:
@@ -84,10 +82,11 @@ def load(kind: str, name: str) -> type[BaseModel]:
         PluginError: as `find`, and if the plugin cannot be imported or is not a spec of this kind; the cause
             is chained.
     """
-    return _load(find(kind, name))
+    return load_component(find(kind, name))
 
 
-def _load(component: Component) -> type[BaseModel]:
+def load_component(component: Component) -> type[BaseModel]:
+    """As `load`, of a component that was found."""
     with told_as_broken(component):
         return _check_class(component, _value_of(component))
 
@@ -124,40 +123,6 @@ def _check_class(component: Component, spec_class: object) -> type[BaseModel]:
     return spec_class
 
 
-class _NoTorch:
-    """A finder that refuses to import torch, so that listing plugins stays quick."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "torch" or name.startswith("torch."):
-            raise ImportError(
-                "importing a spec must not import torch; import what needs it in its methods, or under TYPE_CHECKING",
-                name="torch",
-            )
-
-
-def probe(component: Component) -> Component:
-    """Try to import one component and tell its status; torch is not imported, even if the plugin asks for it.
-
-    >>> probe(find("mappings", "identity")).status
-    'OK'
-    """
-    if component.status not in ("OK", "CONFLICT"):
-        return component
-    guard = _NoTorch()
-    sys.meta_path.insert(0, guard)
-    try:
-        with told_as_broken(component):
-            import_value(component.value) if component.kind in PLAIN else _check_class(component, _value_of(component))
-    except PluginError as error:
-        cause = error.__cause__
-        if component.kind in PLAIN and isinstance(cause, ImportError) and cause.name == "torch":
-            return component  # only specs are promised to be light
-        return replace(component, status="BROKEN", reason=f"{type(cause).__name__}: {cause}")
-    finally:
-        sys.meta_path.remove(guard)
-    return component
-
-
 def name_of(kind: str, spec_class: type[BaseModel]) -> str:
     """The name under which a spec class is registered, ``distribution/name`` where the bare name is ambiguous.
 
@@ -172,7 +137,7 @@ def name_of(kind: str, spec_class: type[BaseModel]) -> str:
     live = [c for c in available(kind) if c.is_live and _may_hold(c, home)]
     for component in sorted(live, key=lambda c: c.value != value):
         try:
-            found = _load(component)
+            found = load_component(component)
         except PluginError:
             continue  # another component that is broken is no reason to refuse this one
         if found is spec_class:

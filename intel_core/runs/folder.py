@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import json
 import platform
 from collections.abc import Sequence
@@ -274,15 +275,19 @@ def components_of(spec: RunSpec) -> list[dict[str, str]]:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of the numerical libraries, and of every InteL-VAE distribution that is installed."""
-    names = {"torch", "numpy", "pydantic", "intelvae-core"}
-    names |= {c.distribution for kind in (*plugins.kinds(), "commands", "hooks") for c in plugins.available(kind)}
-    found = {}
-    for name in sorted(names - {plugins.THIS_PROCESS}):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {"python": platform.python_version(), **found}
+    found = {name: _version(name) for name in ("torch", "numpy", "pydantic", plugins.CORE)}
+    for kind in (*plugins.kinds(), "commands", "hooks"):
+        found |= {c.distribution: c.version for c in plugins.available(kind) if c.distribution != plugins.THIS_PROCESS}
+    return {"python": platform.python_version(), **{name: found[name] for name in sorted(found) if found[name]}}
+
+
+@functools.lru_cache(maxsize=16)
+def _version(name: str) -> str:
+    """The version of a library; empty if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def seeds_of(group: Path) -> list[Path]:

@@ -24,8 +24,9 @@ from intel_core import (
 )
 from intel_core.components import discovery as plugins
 from intel_core.components.discovery import Component, canonical_kind, find
-from intel_core.components.loading import load, name_of, probe
+from intel_core.components.loading import load, name_of
 from intel_core.mappings.building import IdentitySpec
+from intel_core.recipe.probing import probe
 
 GOOD = """
 from intel_core import MappingSpec
@@ -106,6 +107,7 @@ def test_what_ships_with_the_core() -> None:
         "likelihoods": {"bernoulli", "continuous_bernoulli", "gaussian", "laplace", "given"},
         "networks": {"mlp", "conv", "linear", "given"},
         "optimizers": {"adam"},
+        "trackers": set(),
         "objectives": {"elbo", "iwae"},
         "schedules": {"constant", "linear", "cosine", "geometric"},
         "starts": {"none"},
@@ -474,7 +476,7 @@ def test_parsing_imports_the_one_spec_and_probing_keeps_torch_out(site) -> None:
         """
         import sys
         from intel_core import available, parse_spec
-        from intel_core.components.loading import probe
+        from intel_core.recipe.probing import probe
         parse_spec("mappings", "good:k=2")
         print([name for name in ("torch", "made_good.spec", "made_rude") if name in sys.modules])
         probed = {c.name: probe(c) for c in available("mappings")}
@@ -500,7 +502,7 @@ def test_the_metric_in_the_documentation_is_a_light_spec(site) -> None:
         """
         from intel_core import parse_spec
         from intel_core.components.discovery import find
-        from intel_core.components.loading import probe
+        from intel_core.recipe.probing import probe
         print(probe(find("metrics", "balance")).status)
         from intel_core import Subject, fit
         run = fit(mapping="identity", data="circle:n=40", steps=2, latent=2, run_dir="run")

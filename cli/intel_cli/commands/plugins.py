@@ -73,7 +73,8 @@ def _row(component: Component) -> dict[str, Any]:
     """A component with its status after an attempt to import it without torch."""
     from intel_cli.output.short_help import short_help
     from intel_core.components.discovery import PLAIN
-    from intel_core.components.loading import load, probe
+    from intel_core.components.loading import load
+    from intel_core.recipe.probing import probe
 
     tried = probe(component)
     if tried.kind in PLAIN:
