@@ -54,7 +54,7 @@ def notebook_page(path: Path) -> str:
         text = "".join(cell["source"])
         parts.append(f"```python\n{text}\n```" if cell["cell_type"] == "code" else text)
     title, _, rest = "\n\n".join(parts).partition("\n")
-    return f"{title}\n\n*A notebook: [{path.name}]({path.name}).*\n{rest}\n"
+    return f'{title}\n\n<a href="{path.name}" download>Download this notebook</a>\n{rest}\n'
 
 
 def public_names(package: Path) -> dict[str, list[str]]:
@@ -140,7 +140,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Turn links to files of the repository into links to pages of the site."""
     uri = page.file.src_uri
     made = sources()
-    return relinked(markdown, made.get(uri, DOCS / uri), uri, {path: place for place, path in made.items()}, files)
+    places = {path: place for place, path in made.items()} | {ROOT / "intel_core" / "__init__.py": "reference/index.md"}
+    return relinked(markdown, made.get(uri, DOCS / uri), uri, places, files)
 
 
 def relinked(text: str, source: Path, uri: str, places: dict[Path, str], files: Files) -> str:
