@@ -3,9 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PROJECTS := . cli plugins/circle plugins/cluster plugins/conformance plugins/datasets plugins/export plugins/hierarchy plugins/holes plugins/likelihoods plugins/metrics plugins/optimizers plugins/posteriors plugins/priors plugins/sklearn plugins/sparse plugins/starts plugins/study plugins/trackers
+PROJECTS := . cli plugins/circle plugins/cluster plugins/conformance plugins/datasets plugins/export plugins/hierarchy plugins/holes plugins/hub plugins/likelihoods plugins/metrics plugins/optimizers plugins/posteriors plugins/priors plugins/sklearn plugins/sparse plugins/starts plugins/study plugins/trackers
 PACKAGES := intel_core cli/intel_cli plugins/circle/intel_circle plugins/cluster/intel_cluster \
-	plugins/conformance/intel_conformance plugins/datasets/intel_datasets plugins/export/intel_export plugins/hierarchy/intel_hierarchy plugins/holes/intel_holes plugins/likelihoods/intel_likelihoods plugins/metrics/intel_metrics plugins/optimizers/intel_optimizers plugins/posteriors/intel_posteriors plugins/priors/intel_priors \
+	plugins/conformance/intel_conformance plugins/datasets/intel_datasets plugins/export/intel_export plugins/hierarchy/intel_hierarchy plugins/holes/intel_holes plugins/hub/intel_hub plugins/likelihoods/intel_likelihoods plugins/metrics/intel_metrics plugins/optimizers/intel_optimizers plugins/posteriors/intel_posteriors plugins/priors/intel_priors \
 	plugins/sklearn/intel_sklearn plugins/sparse/intel_sparse plugins/starts/intel_starts plugins/study/intel_study plugins/trackers/intel_trackers
 WORKERS ?= 2
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt

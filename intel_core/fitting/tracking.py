@@ -128,7 +128,7 @@ class Tracking:
             return
         folder, settings = trainer.folder, cast(Any, trainer.settings)
         known = _known(folder) or {"id": uuid.uuid4().hex, "trackers": []}
-        name = RunFolder(folder).read_description()["name"]
+        name = str(settings.name or settings.label)
         guarded = []
         for spec in self._specs:
             is_new = _name(spec) not in known["trackers"]

@@ -6,12 +6,9 @@ import math
 import time
 from collections.abc import Mapping as Dictionary
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from intel_core.fitting.tracker import Ending, TrackedRun
-
-if TYPE_CHECKING:
-    from intel_trackers.specs import MlflowSpec
 
 __all__ = ["MlflowTracker"]
 
@@ -26,24 +23,25 @@ class MlflowTracker:
     """Numbers as metrics, settings as parameters, verdict as a tag and a text, pictures as artifacts.
 
     Args:
-        spec: the store and the experiment.
         run: the run, which is found again by the tag ``intelvae.id``.
+        experiment: its experiment, which is made if it is not there.
+        uri: the tracking store; by default that of mlflow.
     """
 
-    def __init__(self, spec: MlflowSpec, run: TrackedRun) -> None:
+    def __init__(self, run: TrackedRun, experiment: str, uri: str | None = None) -> None:
         from mlflow import MlflowClient
         from mlflow.entities import Metric, Param
 
-        self._client: Any = MlflowClient(tracking_uri=spec.uri)
+        self._client: Any = MlflowClient(tracking_uri=uri)
         self._metric: Any = Metric
-        known = self._client.get_experiment_by_name(spec.experiment)
-        experiment = known.experiment_id if known is not None else self._client.create_experiment(spec.experiment)
-        found = self._client.search_runs([experiment], f"tags.`{_TAG}` = '{run.id}'", max_results=1)
+        known = self._client.get_experiment_by_name(experiment)
+        number = known.experiment_id if known is not None else self._client.create_experiment(experiment)
+        found = self._client.search_runs([number], f"tags.`{_TAG}` = '{run.id}'", max_results=1)
         if found:
             self._id = found[0].info.run_id
             self._client.update_run(self._id, status="RUNNING")
             return
-        self._id = self._client.create_run(experiment, run_name=run.name, tags={_TAG: run.id}).info.run_id
+        self._id = self._client.create_run(number, run_name=run.name, tags={_TAG: run.id}).info.run_id
         params = (Param(name, str(value)[:6000]) for name, value in run.settings.items())
         while batch := list(islice(params, _AT_ONCE)):
             self._client.log_batch(self._id, params=batch)

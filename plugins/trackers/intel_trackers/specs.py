@@ -25,7 +25,7 @@ class TensorBoardSpec(TrackerSpec):
         _require("tensorboard", "tensorboard")
         from intel_trackers.tensorboard import TensorBoardTracker
 
-        return TensorBoardTracker(self, run)
+        return TensorBoardTracker(run, self.folder)
 
 
 class WandbSpec(TrackerSpec):
@@ -43,7 +43,7 @@ class WandbSpec(TrackerSpec):
         _require("wandb", "wandb")
         from intel_trackers.weights_and_biases import WandbTracker
 
-        return WandbTracker(self, run)
+        return WandbTracker(run, project=self.project, entity=self.entity, group=self.group, mode=self.mode)
 
 
 class MlflowSpec(TrackerSpec):
@@ -59,7 +59,7 @@ class MlflowSpec(TrackerSpec):
         _require("mlflow", "mlflow")
         from intel_trackers.mlflow import MlflowTracker
 
-        return MlflowTracker(self, run)
+        return MlflowTracker(run, self.experiment, self.uri)
 
 
 def _require(package: str, extra: str) -> None:

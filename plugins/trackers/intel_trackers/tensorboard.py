@@ -5,12 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping as Dictionary
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from intel_core.fitting.tracker import Ending, TrackedRun
-
-if TYPE_CHECKING:
-    from intel_trackers.specs import TensorBoardSpec
 
 __all__ = ["TensorBoardTracker"]
 
@@ -22,15 +19,15 @@ class TensorBoardTracker:
     """Scalars by their names, settings and verdict as texts, pictures as images.
 
     Args:
-        spec: where the files go.
         run: the run. When it goes on, events of later steps than the one it goes on from are purged, as TensorBoard
             does for a run that was killed.
+        within: folder for a folder of the run; by default in the run's own.
     """
 
-    def __init__(self, spec: TensorBoardSpec, run: TrackedRun) -> None:
+    def __init__(self, run: TrackedRun, within: str | None = None) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        folder = run.folder / "tensorboard" if spec.folder is None else Path(spec.folder) / f"{run.name}-{run.id[:8]}"
+        folder = run.folder / "tensorboard" if within is None else Path(within) / f"{run.name}-{run.id[:8]}"
         purge = None if run.is_new else run.step + 1
         self._writer: Any = SummaryWriter(str(folder), purge_step=purge, flush_secs=_SECONDS)
         if run.is_new:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Dictionary
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from intel_core.fitting.tracker import Ending, TrackedRun
-
-if TYPE_CHECKING:
-    from intel_trackers.specs import WandbSpec
 
 __all__ = ["WandbTracker"]
 
@@ -17,23 +14,34 @@ class WandbTracker:
     """Numbers over ``step``, settings as the config, verdict and final numbers in the summary, pictures as images.
 
     Args:
-        spec: project, entity, group and mode.
         run: the run, whose id is also that of the run there.
+        project: its project.
+        entity: user or team; by default that of the login.
+        group: group of runs.
+        mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online.
     """
 
-    def __init__(self, spec: WandbSpec, run: TrackedRun) -> None:
+    def __init__(
+        self,
+        run: TrackedRun,
+        *,
+        project: str,
+        entity: str | None = None,
+        group: str | None = None,
+        mode: Literal["online", "offline", "disabled"] | None = None,
+    ) -> None:
         import wandb
 
         self._wandb: Any = wandb
         self._run = wandb.init(
-            project=spec.project,
-            entity=spec.entity,
-            group=spec.group,
+            project=project,
+            entity=entity,
+            group=group,
             name=run.name,
             id=run.id,
             resume="allow",
             reinit="create_new",  # several seeds may be trained at once
-            mode=spec.mode,
+            mode=mode,
             dir=str(run.folder),
             config=dict(run.settings) if run.is_new else None,
             settings=wandb.Settings(console="off"),  # what is printed is the command's own matter
