@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, Field, PrivateAttr
 
 from intel_core.components.spec import ComponentSpec
-from intel_core.errors import SpecError
+from intel_core.errors import PluginError, SpecError
 from intel_core.mappings.contract import Mapping, MappingSpec
 from intel_core.model.contract import LikelihoodSpec, NetworkSpec
 
@@ -43,7 +43,7 @@ class _GivenSpec(ComponentSpec):
     def _made(self, role: str) -> Any:
         """A copy of the part, so that the caller's own is not trained; or what its class or function makes."""
         if self._part is None:
-            raise SpecError(
+            raise PluginError(
                 f"the {role}, {self.of}, was given to fit() as an object, which no text and no run directory holds; in "
                 f"Python, give it again: load_run(path, {role}=…), resume(path, {role}=…) or fit({role}=…)"
             )
