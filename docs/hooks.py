@@ -25,8 +25,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PACKAGES = {"intel_cli": ROOT / "cli" / "intel_cli"}
-PACKAGES |= {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/intel_*/__init__.py"))}
+PACKAGES = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/intel_*/__init__.py"))}
 _INHERITED = "\n    options:\n      inherited_members: true"
 WHOLE = dict.fromkeys(("intel_core.evaluation.run.Run", "intel_core.recipe.runspec.RunSpec"), _INHERITED)
 _FENCED = re.compile(r"^([ ]*)(`{3,}|~{3,}).*?^\1\2[ ]*$", re.MULTILINE | re.DOTALL)
@@ -60,10 +59,17 @@ def notebook_page(path: Path) -> str:
 def public_names(package: Path) -> dict[str, list[str]]:
     """The names that a package offers, by the modules that they come from, read from its source text."""
     homes: dict[str, list[str]] = {}
-    for node in ast.walk(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package.name:
-            homes.setdefault(node.module, []).extend(alias.asname or alias.name for alias in node.names)
+    for node in ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body:
+        for inner in node.body if isinstance(node, ast.If) else ():  # if TYPE_CHECKING, see intel_core.lazy
+            if isinstance(inner, ast.ImportFrom) and inner.module:
+                homes.setdefault(inner.module, []).extend(alias.name for alias in inner.names)
     return homes
+
+
+def registered(package: Path) -> list[str]:
+    """The specs that a distribution registers, if its package offers no names itself."""
+    text = (package.parent / "pyproject.toml").read_text(encoding="utf-8")
+    return [f"{module}.{name}" for module, name in re.findall(rf'= "({package.name}[\w.]*):(\w+)"', text)]
 
 
 def question(package: Path) -> str:
@@ -87,7 +93,7 @@ def reference_pages() -> dict[str, str]:
     pages["reference/core/helpers.md"] = reference_page("intel_core: helpers", about, helpers)
     for name, package in PACKAGES.items():
         homes = public_names(package)
-        names = [f"{home}.{each}" for home in homes for each in homes[home]]
+        names = [f"{home}.{each}" for home in homes for each in homes[home]] or registered(package)
         if names:
             pages[f"reference/plugins/{name}.md"] = reference_page(name, question(package), names)
     links = [f"- [{text.partition(chr(10))[0][2:]}]({uri[10:]})" for uri, text in pages.items()]
@@ -106,7 +112,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Tell griffe where the packages are, Markdown how docstrings are written, and the menu which pages there are."""
     handler = config.plugins["mkdocstrings"].config.handlers["python"]
     handler["paths"] = [str(ROOT), *(str(package.parent) for package in PACKAGES.values())]
-    config.markdown_extensions.append(DocstringsInMarkdown())  # type: ignore[arg-type]
+    config.markdown_extensions.append(DocstringsInMarkdown())
     there = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md"))]
     config.nav = expanded(config.nav, sorted({*there, *sources(), *reference_pages()}))
     return config
