@@ -164,14 +164,20 @@ class Candidate(Examined):
         """Change the parameters of a mapping, as `fresh` does."""
         generator = self.generator("moved")
         with torch.no_grad():
-            for parameter in mapping.parameters():
+            for name, parameter in mapping.named_parameters():
                 if isinstance(parameter, nn.parameter.UninitializedParameter):
                     raise PluginError(
                         f"{type(mapping).__name__} has parameters without a shape; give its layers their sizes"
                     )
                 if parameter.requires_grad and parameter.is_floating_point():
                     noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
-                    parameter.add_(_MOVED * (1 + parameter.abs()) * noise)
+                    try:
+                        parameter.add_(_MOVED * (1 + parameter.abs()) * noise)
+                    except RuntimeError as error:
+                        raise Broken(
+                            f"the parameter {name} cannot be changed in place, as a step does: {str(error)[:120]}",
+                            likely="expand() of a smaller tensor; clone() it, or keep the smaller one as the parameter",
+                        ) from error
 
     @cached_property
     def promised(self) -> Properties:

@@ -51,11 +51,11 @@ class KLBound(NamedTuple):
 
 
 @torch.no_grad()
-def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0) -> KLBound:
+def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0, fit_rows: int = _FIT_ROWS) -> KLBound:
     r"""A lower confidence bound of KL(Q ‖ P) from samples: held-out Donsker-Varadhan and empirical Bernstein.
 
-    A critic f is fitted to the first rows of both samples (half of them, 50,000 at most) and clipped to [-M, M], M the
-    99.9 % quantile of the absolute values there, 4 at most. On the remaining rows, with sample variances V,
+    A critic f is fitted to the first rows of both samples (half of them, `fit_rows` at most) and clipped to [-M, M], M
+    the 99.9 % quantile of the absolute values there, 4 at most. On the remaining rows, with sample variances V,
 
     .. math:: lower = [mean_q f - dev(f)] - \log[mean_p e^f + dev(e^f)], \quad
               dev = \sqrt{2 V \ln(2/δ) / n} + 7 (b - a) \ln(2/δ) / (3 (n - 1)), \quad δ = α/2,
@@ -82,6 +82,7 @@ def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0) 
         p: draws of P, shape ``(m, d)``, m ≥ 4.
         alpha: α.
         seed: of the cosines; the same seed gives the same result.
+        fit_rows: for how many rows the critic is fitted at most; fewer take less time and leave more to the bound.
 
     Raises:
         ValueError: if the shapes do not fit, there are fewer than 4 rows, a value is not finite or not real, or α is
@@ -102,7 +103,7 @@ def kl_lower_bound(q: Tensor, p: Tensor, *, alpha: float = 1e-9, seed: int = 0) 
     if n < 4:
         raise ValueError(f"at least 4 rows of each sample are needed, not {n}")
     _check_alpha(alpha)
-    fit = min(n // 2, _FIT_ROWS)  # the same rows of both, in case row i of q depends on row i of p
+    fit = min(n // 2, fit_rows)  # the same rows of both, in case row i of q depends on row i of p
     critic, on_first = _fit_critic(q[:fit], p[:fit], seed)
     clip = min(_CLIP, float(torch.quantile(on_first.abs(), 0.999)))
     on_q = critic(q[fit:]).clamp(-clip, clip)

@@ -30,12 +30,14 @@ _IN_ORDER |= {"next", "chain", "fromkeys", "extend", "pop"}
 
 
 def suspects_in(source: str) -> set[str]:
-    """What in a module's code may differ from one process to the next, in words.
+    r"""What in a module's code may differ from one process to the next, in words.
 
     A set that is only asked for its members, its size, or in sorted order is none.
 
     >>> sorted(suspects_in("def f(x): return hash(x)"))
     ['hash']
+    >>> sorted(suspects_in("class A:\n  def f(self, x): A.first = x"))
+    ['a value that a call keeps for all instances']
     >>> sorted(suspects_in("for name in {'a', 'b'}: print(name)"))
     ['the order of a set']
     >>> suspects_in("known = {'a', 'b'}; print(sorted(known), 'a' in known)")
@@ -49,6 +51,8 @@ def suspects_in(source: str) -> set[str]:
         if more <= known:
             break
         known |= more
+    if any(_kept_for_all(node) for node in ast.walk(tree)):
+        found.add("a value that a call keeps for all instances")
     if any(_is_set(node, known) for parent in ast.walk(tree) for node in _taken_in_order(parent)):
         found.add("the order of a set")
     return found
@@ -56,6 +60,26 @@ def suspects_in(source: str) -> set[str]:
 
 def _name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _kept_for_all(node: ast.AST) -> bool:
+    """Whether a function changes a name of its module, or an attribute of a class."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Global):
+            return True
+        targets = inner.targets if isinstance(inner, ast.Assign) else []
+        targets = [inner.target] if isinstance(inner, ast.AugAssign | ast.AnnAssign) else targets
+        for target in targets:
+            owner = target.value if isinstance(target, ast.Attribute | ast.Subscript) else None
+            while isinstance(owner, ast.Attribute | ast.Subscript) and _name(owner) != "__class__":
+                owner = owner.value
+            called = isinstance(owner, ast.Call) and _name(owner.func) == "type"
+            of_class = owner is not None and (_name(owner) in ("cls", "__class__") or _name(owner)[:1].isupper())
+            if called or of_class:
+                return True
+    return False
 
 
 def _is_set(node: ast.AST, known: set[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ _BESIDE = (0.12, 0.2, 0.3)
 """How far from a border g is less steep: a border that lies further off than this is not that of g."""
 _INSIDE = (0.2, 0.4, 0.7, 1.0)
 """How far from a border a cluster is denser."""
+_ENOUGH = 16
+"""From so many borders on two clusters are looked at alone."""
 _STEP = 1e-3
 _COST = 2000
 
@@ -33,11 +36,11 @@ def assigned(candidate: Candidate) -> None:
         raise NotApplicable("it has one cluster only")
     generator = candidate.generator("borders")
     ends = torch.randn(2, _LINES, part.y_dim, generator=generator, dtype=torch.float64).to(candidate.device)
-    border, way = _borders(part, ends[0], ends[1])
+    border, way, pair = _borders(part, ends[0], ends[1])
     if len(border) < 20:
         raise Skipped("few lines cross a border between clusters")
     few = max(24, _COST // part.y_dim)  # each takes a singular value decomposition at thirteen places
-    border, way = border[:few], way[:few]
+    border, way, pair = border[:few], way[:few], pair[:few]
     steep, density, top = _measure(part, border, way)
     steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
     sparser = steeper.clone()
@@ -47,20 +50,30 @@ def assigned(candidate: Candidate) -> None:
             steeper |= steep > 1.01 * torch.maximum(sides[0][0], sides[1][0])
         if distance in _INSIDE:
             sparser |= density < 0.5 * (sides[0][1] + sides[1][1])  # their mean: the prior may fall across a border
-    for what, holds in (("steeper than on either side", steeper), ("less dense in z", sparser)):
-        share = float(holds.double().mean())
-        if share < 0.5:
-            raise Broken(
-                f"at {len(border)} borders between clusters of assign(), g is {what} at {share:.0%} only: the clusters "
-                "of assign() are not those of z",
-                likely="assign() cuts elsewhere than g, reads other dimensions, or g makes no clusters at all",
-                share=share,
-            )
+    for about, some in _parts(border, pair):
+        for what, holds in (("steeper than on either side", steeper), ("less dense in z", sparser)):
+            share = float(holds[some].double().mean())
+            if share < 0.5:
+                raise Broken(
+                    f"at {len(holds[some])} borders between clusters of assign(){about}, g is {what} at {share:.0%} "
+                    "only: the clusters of assign() are not those of z",
+                    likely="assign() cuts elsewhere than g, reads other dimensions, or g makes no clusters at all",
+                    share=share,
+                )
+
+
+def _parts(border: Tensor, pair: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """All borders, and those between two clusters each."""
+    yield "", torch.ones(len(border), dtype=torch.bool, device=border.device)
+    for low, high in sorted({(int(low), int(high)) for low, high in pair}):
+        between = (pair == pair.new_tensor([low, high])).all(-1)
+        if int(between.sum()) >= _ENOUGH:
+            yield f" {low} and {high}", between
 
 
 @torch.no_grad()
-def _borders(part: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Points at which assign() changes between some ends, by bisection, and the directions of the lines."""
+def _borders(part: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points at which assign() changes between some ends, by bisection; directions of the lines; the two clusters."""
     index = part.assign(low)
     crosses = index != part.assign(high)
     low, high, index = low[crosses], high[crosses], index[crosses]
@@ -69,7 +82,8 @@ def _borders(part: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         middle = 0.5 * (low + high)
         same = (part.assign(middle) == index)[:, None]
         low, high = torch.where(same, middle, low), torch.where(same, high, middle)
-    return 0.5 * (low + high), way
+    pair = torch.stack([part.assign(low), part.assign(high)], -1).sort(-1).values
+    return 0.5 * (low + high), way, pair
 
 
 def _measure(part: Any, y: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]:

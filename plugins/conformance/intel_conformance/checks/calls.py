@@ -19,6 +19,8 @@ from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Clustering, Invertible, Regularised
 
 _ROWS = 120
+_TIMES = 10
+"""A path for many rows is tried with so many times as many."""
 _RELATIVE = {torch.float64: 1e-7, torch.float32: 2e-3}
 _SHARE = 0.02
 """Of the rows, so few may differ: next to a border, or where rounding counts for more."""
@@ -43,9 +45,73 @@ def calls(candidate: Candidate) -> None:
     for dtype in candidate.dtypes:
         for training in (True, False):
             mapping = candidate.mapping(dtype).train(training)
+            before = {name: value.clone() for name, value in _tensors(mapping).items()}
             for name, call in _offered(candidate, mapping).items():
                 rows = (z if name == "inverse" else y).to(dtype)
+                random = torch.get_rng_state()
                 _try(name, call, rows, expected[name], spread[name], training)
+                if training:
+                    _try_many(name, call, rows, expected[name], spread[name])
+                changed = [key for key, value in before.items() if not torch.equal(value, _tensors(mapping)[key])]
+                if changed or mapping.training != training or not torch.equal(random, torch.get_rng_state()):
+                    torch.set_rng_state(random)
+                    what = changed[0] if changed else "the mode" if mapping.training != training else "the random state"
+                    raise Broken(
+                        f"a call of {name} changes {what}",
+                        likely="a cache in a buffer, eval() that is not undone, or a random number",
+                    )
+
+
+@check("structure.fresh", "capability: Invertible, Clustering, Regularised")
+def fresh(candidate: Candidate) -> None:
+    """After parameters have changed, as each step changes them, capabilities are those of the changed mapping."""
+    used = candidate.mapping(torch.float64)
+    offered = _offered(candidate, used)
+    if not offered:
+        raise NotApplicable("it has none of these capabilities")
+    learned = [name for name, p in used.named_parameters() if p.requires_grad and p.is_floating_point()]
+    if not learned:
+        raise NotApplicable("it has no parameters to be learned")
+    y = usual_rows(candidate.declared, candidate.draw("fresh calls", 2 * _ROWS))[:_ROWS]
+    new = candidate.mapping(torch.float64)  # never called before its parameters are as they stay
+    _call_all(offered, candidate, used, y)
+    with torch.no_grad():
+        for name, parameter in used.named_parameters():
+            if name in learned:
+                generator = candidate.generator(f"changed {name}")
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
+                parameter.add_(0.1 * (1 + parameter.abs()) * noise)
+        for name, parameter in new.named_parameters():
+            parameter.copy_(used.get_parameter(name))
+    found = _call_all(offered, candidate, used, y)
+    expected = _call_all(_offered(candidate, new), candidate, new, y)
+    for name, right in expected.items():
+        off = (found[name] - right).abs().double()
+        off = torch.where(found[name] == right, 0.0, off)
+        if float(off.max()) > 1e-6 * float(right.abs().double().nan_to_num(0, 0, 0).max()):
+            raise Broken(
+                f"after the parameters were changed, {name} is off by {float(off.max()):.3g}: it is that of parameters "
+                "before, as it was called before",
+                likely="a value that __init__ or an earlier call computed from a parameter, and kept",
+                off=float(off.max()),
+            )
+
+
+def _call_all(offered: dict[str, Call], candidate: Candidate, mapping: nn.Module, y: Tensor) -> dict[str, Tensor]:
+    """What all capabilities give, those of the whole mapping among them."""
+    part: Any = bare(mapping)
+    with torch.no_grad():
+        z = candidate.call(mapping, y)
+        found = {name: call(z if name == "inverse" else y).detach() for name, call in offered.items()}
+        if isinstance(part, Clustering):
+            found["proportions"] = part.proportions().detach()
+        if isinstance(part, Regularised):
+            found |= {f"the loss {name!r}": term.detach() for name, term in part.map_with_regularisers(y)[1].items()}
+    return found
+
+
+def _tensors(mapping: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in mapping.state_dict().items() if isinstance(value, Tensor)}
 
 
 def _offered(candidate: Candidate, mapping: nn.Module) -> dict[str, Call]:
@@ -76,7 +142,7 @@ def _spread(call: Call, rows: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _try(name: str, call: Call, rows: Tensor, expected: Tensor, spread: Tensor, training: bool) -> None:
-    about = f"{str(rows.dtype).removeprefix('torch.')}, {'training' if training else 'evaluation'} mode"
+    about = _about(rows.dtype, training)
     order = torch.arange(len(rows) - 1, -1, -1, device=rows.device)
     ways: dict[str, tuple[Tensor, Callable[[Tensor], Tensor]]] = {
         "rows": (rows, lambda found: found),
@@ -114,6 +180,17 @@ def _try(name: str, call: Call, rows: Tensor, expected: Tensor, spread: Tensor, 
             raise Broken(f"{name} changes its argument", likely="an in-place operation")
         width = width if rows.dtype == torch.float32 else 1e-6 * width
         _compare(name, back(found.detach()).to(right.dtype), right, width, f"for {way} ({about})", rows.dtype)
+
+
+def _try_many(name: str, call: Call, rows: Tensor, expected: Tensor, spread: Tensor) -> None:
+    many, right, width = (part.repeat(_TIMES, *(1,) * (part.dim() - 1)) for part in (rows, expected, spread))
+    found = call(many).detach().to(right.dtype)
+    width = width if rows.dtype == torch.float32 else 1e-6 * width
+    _compare(name, found, right, width, f"for {len(many)} rows ({_about(rows.dtype, True)})", rows.dtype)
+
+
+def _about(dtype: torch.dtype, training: bool) -> str:
+    return f"{str(dtype).removeprefix('torch.')}, {'training' if training else 'evaluation'} mode"
 
 
 def _compare(name: str, found: Tensor, right: Tensor, spread: Tensor, about: str, dtype: torch.dtype) -> None:

@@ -132,6 +132,12 @@ def regularisers(candidate: Candidate) -> None:
     if not isinstance(part, Regularised) or not part.regularisers:
         raise NotApplicable("it has no auxiliary losses")
     weights = dict(part.regularisers)
+    in_evaluation: Any = bare(candidate.mapping().eval())
+    if dict(in_evaluation.regularisers) != weights:
+        raise Broken(
+            f"regularisers is {weights} in training mode, {dict(in_evaluation.regularisers)} in evaluation mode",
+            likely="self.training",
+        )
     bad = [name for name, weight in weights.items() if not 0 <= weight < math.inf]
     if bad:
         raise Broken(f"the weight of {bad[0]!r} is {weights[bad[0]]}, expected 0 or more")
@@ -155,18 +161,39 @@ def regularisers(candidate: Candidate) -> None:
                 )
             if term.shape != () or not bool(torch.isfinite(term)):
                 raise Broken(f"the auxiliary loss {name!r} of {n} rows is {term!r:.80}, expected a finite scalar")
+        again, other = part.map_with_regularisers(y)[1], in_evaluation.map_with_regularisers(y)[1]
+        for name, term in terms.items():
+            if torch.equal(again[name], term) and not torch.allclose(other[name], term, 1e-6, 1e-12):
+                raise Broken(
+                    f"the auxiliary loss {name!r} is {float(term):.6g} in training mode, {float(other[name]):.6g} in "
+                    "evaluation mode",
+                    likely="self.training: what a run reports of its held-out data is then another loss",
+                )
+    y = candidate.draw("losses", 64)
+    once, twice = (part.map_with_regularisers(rows)[1] for rows in (y, torch.cat([y, y])))
+    for name, term in once.items():
+        if abs(float(term)) > 1e-9 and abs(float(twice[name] / term) - 2) < 1e-6:
+            raise Unsupported(
+                f"the auxiliary loss {name!r} is twice as large for a batch in which each row is twice: it grows with "
+                "the batch, while the ELBO is a mean over the batch",
+                likely="sum() where mean() is meant",
+            )
 
 
 @check("structure.diagnose", "capability: Diagnosable")
 def diagnose(candidate: Candidate) -> None:
-    """A diagnosis, with labels and without, of few rows and of many, can be written as JSON, which has no NaN."""
-    part = bare(candidate.mapping(torch.float32))
+    """A diagnosis, with labels and without, of one row and of many, is JSON without NaN, and changes nothing."""
+    mapping = candidate.mapping(torch.float32)
+    part = bare(mapping)
     if not isinstance(part, Diagnosable):
         raise NotApplicable("it is not Diagnosable")
+    state = {name: value.clone() for name, value in mapping.state_dict().items() if isinstance(value, torch.Tensor)}
+    random = torch.get_rng_state()
     for n in (60, 1):
         y = candidate.draw("diagnose", n).float()
         for labels in (None, torch.arange(n, device=y.device) % 3, torch.zeros(n, dtype=torch.long, device=y.device)):
             about = f"of {n} row{'s' * (n > 1)} {'without' if labels is None else 'with'} labels"
+            kept = y.clone()
             try:
                 found: Any = part.diagnose(y, labels)
                 json.dumps(found, allow_nan=False)
@@ -175,3 +202,14 @@ def diagnose(candidate: Candidate) -> None:
                 raise Broken(f"diagnose {about} raised {type(error).__name__}: {said}") from error
             if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
                 raise Broken(f"diagnose gives {type(found).__name__}, expected a dict of numbers by name")
+            changed = [name for name, value in state.items() if not torch.equal(value, mapping.state_dict()[name])]
+            changed += [] if mapping.training else ["the mode: it is in evaluation mode afterwards"]
+            changed += [] if torch.equal(y, kept) else ["y"]
+            if not torch.equal(torch.get_rng_state(), random):
+                torch.set_rng_state(random)
+                changed.append("torch's random state, so that a run goes on with other draws")
+            if changed:
+                raise Broken(
+                    f"diagnose {about} changes {changed[0]}",
+                    likely="eval() that is not undone, an operation in place, or a random number",
+                )

@@ -169,7 +169,7 @@ def seeded(candidate: Candidate) -> None:
 
 @check("deploy.vmap", "transforms: torch.func.vmap")
 def vmap(candidate: Candidate) -> None:
-    """torch.func.vmap over single rows gives the same z as the batch."""
+    """torch.func.vmap gives the same z over single rows, and over the parameters of two replicates."""
     for dtype in candidate.dtypes:
         for training in (True, False):
             mapping = candidate.mapping(dtype).train(training)
@@ -178,6 +178,43 @@ def vmap(candidate: Candidate) -> None:
             found = _tried("torch.func.vmap", torch.func.vmap(mapping), y)
             likely = "an operation over dimension 0, which is not the batch under vmap"
             _compare_up_to_rounding(candidate, mapping, y, found, z, "z under vmap", likely)
+    _stacked(candidate)
+
+
+def _stacked(candidate: Candidate) -> None:
+    """Two replicates as one stack, as `intel train --replicates` trains them."""
+    first = candidate.mapping()
+    second = first if candidate.given is not None else candidate.another().to(candidate.device, torch.float64)
+    if not dict(first.named_parameters()) and not dict(first.named_buffers()):
+        return
+    y = candidate.draw("stacked", 2, 9)
+    try:
+        parameters, buffers = torch.func.stack_module_state([first, second])
+        expected = torch.stack([candidate.call(part, rows) for part, rows in zip((first, second), y, strict=True)])
+
+        def one(p: dict[str, Tensor], b: dict[str, Tensor], rows: Tensor) -> Tensor:
+            found: Tensor = torch.func.functional_call(first, (p, b), (rows,))
+            return found
+
+        found = torch.func.vmap(one)(parameters, buffers, y)
+    except Broken:
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0][:160]
+        raise Unsupported(
+            f"replicates cannot be stacked: {type(error).__name__}: {said}",
+            likely=".item(), a branch on values, an operation in place; replicates then run one after another",
+        ) from error
+    for number, (part, rows) in enumerate(zip((first, second), y, strict=True)):
+        _compare_up_to_rounding(
+            candidate,
+            part,
+            rows,
+            found[number],
+            expected[number],
+            "z of stacked replicates",
+            "a value outside the state",
+        )
 
 
 @check("deploy.compile", "transforms: torch.compile", level="standard")

@@ -109,6 +109,7 @@ def process(candidate: Candidate) -> None:
     except Exception as error:
         raise Skipped(f"what builds it cannot be sent to another process: {str(error)[:120]}") from error
     y = candidate.draw("process", _ROWS)
+    candidate.fresh().to(y)(3 * candidate.draw("in this process only", _ROWS))
     expected = candidate.fresh(moved=False).to(y)(y).detach()
     found = _elsewhere(sent, y)
     if isinstance(found, str):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
+import numpy as np
 import torch
 
 from intel_conformance.candidate import Candidate
@@ -57,8 +61,9 @@ def train_eval(candidate: Candidate) -> None:
 
 @check("mode.state", _CLAUSE)
 def state(candidate: Candidate) -> None:
-    """A call leaves parameters and buffers unchanged."""
+    """A call leaves parameters and buffers unchanged, and parameters the same objects, learned or not."""
     mapping = candidate.mapping().train()
+    learned = [(name, parameter, parameter.requires_grad) for name, parameter in mapping.named_parameters()]
     state = mapping.state_dict()
     before = {name: value.clone() for name, value in state.items() if isinstance(value, torch.Tensor)}
     for size in (2, 40):
@@ -71,6 +76,14 @@ def state(candidate: Candidate) -> None:
             f"a call changed the state {', '.join(changed[:4])}",
             likely="running statistics, a counter, or a cache in a buffer",
         )
+    now = dict(mapping.named_parameters())
+    for name, parameter, wanted in learned:
+        if now.get(name) is not parameter or parameter.requires_grad != wanted:
+            what = "sets requires_grad of" if now.get(name) is parameter else "replaces"
+            raise Broken(
+                f"a call {what} the parameter {name}: an optimiser no longer trains it",
+                likely="requires_grad_() or nn.Parameter(...) in forward",
+            )
 
 
 @check("mode.grad_mode", _CLAUSE)
@@ -90,25 +103,46 @@ def grad_mode(candidate: Candidate) -> None:
 
 @check("mode.side_effects", _CLAUSE)
 def side_effects(candidate: Candidate) -> None:
-    """A call changes neither torch's random state nor the default dtype nor the gradient mode."""
+    """A call changes no random state, not the default dtype, not the gradient mode, and leaves no gradients behind."""
     mapping = candidate.mapping()
-    y = candidate.draw("effects", 10)
-    random, dtype, grad = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
+    y = candidate.draw("effects", 10).requires_grad_()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    before = _random_states()
     try:
+        # Not the state in which an earlier call may have left them.
+        seed = int(torch.randint(2**31, (), generator=candidate.generator("effects on seeds")))
+        torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - the state that a mapping should not touch
+        kept = _random_states()
         candidate.call(mapping, y)
-        changed = []
-        if not torch.equal(torch.get_rng_state(), random):
-            changed.append("torch's random state")
+        changed = [f"{name} random state" for name, state in _random_states().items() if not _alike(state, kept[name])]
+        left = [name for name, parameter in [*mapping.named_parameters(), ("y", y)] if parameter.grad is not None]
+        if left:
+            changed.append(f"the gradient of {left[0]}, to which a step adds its own")
         if torch.get_default_dtype() != dtype:
             changed.append("the default dtype")
         if torch.is_grad_enabled() != grad:
             changed.append("the gradient mode")
     finally:
-        torch.set_rng_state(random)
+        random.setstate(before["Python's"])
+        np.random.set_state(before["numpy's"])  # noqa: NPY002
+        torch.set_rng_state(before["torch's"])
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
     if changed:
         raise Broken(
             f"a call changed {' and '.join(changed)}",
-            likely="a random number that is drawn in forward, or a global setting that is changed",
+            likely="a random number that is drawn in forward, a global setting that is changed, or backward()",
         )
+
+
+def _random_states() -> dict[str, Any]:
+    numpys = np.random.get_state()  # noqa: NPY002
+    return {"torch's": torch.get_rng_state(), "Python's": random.getstate(), "numpy's": numpys}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

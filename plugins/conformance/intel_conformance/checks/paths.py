@@ -14,6 +14,10 @@ from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
 _LEAST = {torch.float64: 1e-7, torch.float32: 1e-3}
+_MANY, _FEW = 1024, 128
+_SHARE = 0.05
+"""Of the rows of a large batch, and of the gradients of its parts: next to a kink rounding decides, and it depends on
+the number of rows."""
 
 Gradients = dict[str, Tensor]
 
@@ -32,6 +36,7 @@ def paths(candidate: Candidate) -> None:
             expected = _gradients(mapping, mapping, _leaf(y), weight)
             for doing, found in _ways(candidate, dtype, training, y, weight):
                 _compare(found, expected, doing, about)
+            _compare_with_parts(candidate, mapping, dtype, about)
             mapping = candidate.mapping(dtype).train(training)
             if isinstance(part := bare(mapping), Regularised):
                 # A parameter may be held constant in g on purpose, and learned through a loss: only y's is the same.
@@ -50,10 +55,38 @@ def _compare(found: Gradients, expected: Gradients, doing: str, about: str) -> N
             raise Broken(
                 f"the gradient of {what} is up to {float(found[name].abs().max()):.4g} {doing}, and up to {size:.4g} "
                 f"in a plain step, off by {off:.3g} ({about})",
-                likely="a branch on y.requires_grad, y.is_leaf or the gradient mode; or a value that is kept from one "
-                "call to the next, without its gradient",
+                likely="a branch on y.requires_grad, y.is_leaf, y.dim() or the gradient mode; clipped gradients; "
+                "or a value that is kept from one call to the next, without its gradient",
                 parameter=what,
                 off=off,
+            )
+
+
+def _compare_with_parts(candidate: Candidate, mapping: nn.Module, dtype: torch.dtype, about: str) -> None:
+    """The gradient of a large batch is the sum of those of its parts."""
+    y = candidate.draw("many", _MANY).to(dtype)
+    generator = candidate.generator("many weights")
+    weight = torch.randn(_MANY, candidate.z_dim, generator=generator, dtype=torch.float64).to(y)
+    whole = _gradients(mapping, mapping, _leaf(y), weight)
+    pairs = zip(torch.split(y, _FEW), torch.split(weight, _FEW), strict=True)
+    parts = [_gradients(mapping, mapping, _leaf(some), of_some) for some, of_some in pairs]
+    for name, found in whole.items():
+        if name == "":
+            right = torch.cat([part[name] for part in parts])
+            off = (found - right).abs().amax(-1)
+            wrong = float((off > _SHARE * right.abs().amax(-1)).double().mean()) > _SHARE
+        else:
+            right = torch.stack([part[name] for part in parts]).sum(0)
+            size = torch.stack([part[name].abs() for part in parts]).sum(0)
+            off = (found - right).abs()
+            wrong = bool(size.any()) and not float(off.max()) <= _SHARE * float(size.max())
+        if wrong:
+            what = "y" if name == "" else name
+            raise Broken(
+                f"the gradient of {what} in a batch of {_MANY} rows is off by {float(off.max()):.3g} from that of the "
+                f"same rows in batches of {_FEW} ({about})",
+                likely="detach() or no_grad() in a path for many rows, or a custom backward that looks at the batch",
+                parameter=what,
             )
 
 
@@ -87,11 +120,22 @@ def _ways(
     candidate.call(mapping.eval(), y, doing="in evaluation mode")
     mapping.train(training)
     yield "after evaluation", _gradients(mapping, mapping, _leaf(y), weight)
-    doing = "for y of shape (2, 4, 16, y_dim)"
-    yield (
-        doing,
-        _gradients(mapping, lambda leaf: mapping(leaf.reshape(2, 4, 16, -1)).reshape(weight.shape), _leaf(y), weight),
-    )
+    for leading in ((2, 4, 16), (4, 32)):
+        shape = ", ".join(map(str, leading))
+        yield (
+            f"for y of shape ({shape}, y_dim)",
+            _gradients(
+                mapping,
+                lambda leaf, lead=leading: mapping(leaf.reshape(*lead, -1)).reshape(weight.shape),  # type: ignore[misc]
+                _leaf(y),
+                weight,
+            ),
+        )
+    # Of a sum over many pixels the gradient that comes in is large, late in training it is small.
+    for factor in (1e3, 1e-3):
+        found = _gradients(mapping, mapping, _leaf(y), factor * weight)
+        doing = f"for a loss {factor:g} times as large, divided by that,"
+        yield doing, {name: gradient / factor for name, gradient in found.items()}
 
 
 def _leaf(y: Tensor) -> Tensor:

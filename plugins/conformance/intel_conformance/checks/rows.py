@@ -23,6 +23,10 @@ _CROWD = 3033
 _ALONE = (2, 3, 8, 16, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1000, 1024, 2048, _CROWD)
 _ALONE_QUICKLY = (3, 16, 64, 100, 128, 512, 1000, 1024)
 _CHUNK = 33
+_EVERY = range(2, 260)
+"""All these numbers of rows are tried once, in the first mode."""
+_HUGE = (4097, 10_003)
+"""Made of rows that are repeated."""
 _RESHAPED = {24: ((4, 6), (6, 4), (2, 3, 4), (24, 1), (1, 24)), 1024: ((8, 128), (1, 1024), (2, 4, 128))}
 """Leading shapes of so many rows."""
 
@@ -96,11 +100,14 @@ def alone(candidate: Candidate) -> None:
     """A row has the same z alone, without a leading dimension, and in batches of two to thousands of rows."""
     drawn = torch.randint(34, 1024, (6,), generator=candidate.generator("sizes")).tolist()
     sizes = (*candidate.size(_ALONE_QUICKLY, _ALONE, _ALONE), *drawn)
-    for mapping, y, about in _modes(candidate, max(sizes)):
+    huge = candidate.size((), _HUGE, _HUGE)
+    for number, (mapping, y, about) in enumerate(_modes(candidate, max(sizes))):
         z = torch.cat([candidate.call(mapping, rows) for rows in torch.split(y, _CHUNK)])
-        for n in sizes:
-            first = (7 * n) % (len(y) - n + 1)  # so that a row does not always have the same place
+        for n in (*sizes, *huge, *(_EVERY if number == 0 and candidate.level != "quick" else ())):
+            first = (7 * n) % (len(y) - n + 1) if n <= len(y) else 0  # so that a row does not always have one place
             rows, expected = y[first : first + n], z[first : first + n]
+            if n > len(y):
+                rows, expected = (part.repeat(-(-n // len(y)), 1)[:n] for part in (y, z))
             found = candidate.call(mapping, rows)
             worst = beyond_rounding(found, expected, mapping, rows, candidate.generator("allowance"))
             if worst is not None:

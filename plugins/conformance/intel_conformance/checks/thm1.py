@@ -104,7 +104,8 @@ def inequality(candidate: Candidate) -> None:
     probability of at most 1e-9 per posterior.
     """
     # With more dimensions the critic costs more and sees less.
-    n = max(20_000, candidate.size(20_000, 60_000, 300_000) * 8 // max(8, candidate.y_dim, candidate.z_dim))
+    n = max(20_000, candidate.size(20_000, 100_000, 300_000) * 8 // max(8, candidate.y_dim, candidate.z_dim))
+    fit = candidate.size(10_000, 15_000, 50_000)
     posteriors = _POSTERIORS[:1] if candidate.level == "quick" else _POSTERIORS
     dtype = candidate.dtypes[-1]
     model = _model(candidate, dtype)
@@ -116,7 +117,7 @@ def inequality(candidate: Candidate) -> None:
             raise Broken("z is not finite for draws of the prior or of a posterior near it")
         q = _fewer(candidate, q)
         kl_y = candidate.y_dim * 0.5 * (mean**2 + torch.expm1(torch.tensor(log_variance)).item() - log_variance)
-        found = kl_lower_bound(q.double(), p.double(), alpha=_ALPHA, seed=candidate.seed)
+        found = kl_lower_bound(q.double(), p.double(), alpha=_ALPHA, seed=candidate.seed, fit_rows=fit)
         if found.lower > kl_y + 1e-9:
             raise Broken(
                 f"KL(q(z|x) ‖ p(z)) >= {found.lower:.4f} nats, with certainty 1 - {_ALPHA:g}, where KL(q(y|x) ‖ p(y))"

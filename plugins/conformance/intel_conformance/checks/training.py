@@ -15,7 +15,7 @@ from torch import Tensor
 from intel_conformance.candidate import Candidate, annealed
 from intel_conformance.check import check
 from intel_conformance.closeness import same_kernel, worst_difference
-from intel_conformance.outcomes import Broken, NotApplicable, Skipped
+from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
 from intel_core.components import discovery
 from intel_core.components.loading import name_of, register
 from intel_core.errors import EnvironmentProblem, IntelError, PluginError
@@ -30,7 +30,7 @@ _EXAMPLES = 96
 
 @check("deploy.tensors", "contract: a torch module, whose state is its parameters and buffers")
 def tensors(candidate: Candidate) -> None:
-    """The state holds tensors and nothing else, learned ones are real numbers, and two instances share none."""
+    """The state holds tensors and nothing else, learned ones are real numbers that have their own memory."""
     mapping = candidate.fresh()
     state = mapping.state_dict()
     others = [name for name, value in state.items() if not isinstance(value, Tensor)]
@@ -45,6 +45,20 @@ def tensors(candidate: Candidate) -> None:
                 f"the parameter {name} is {parameter.dtype}; runs train and keep real numbers",
                 likely="two real parameters, joined by torch.complex in forward",
             )
+    taken: list[tuple[int, int, str]] = []
+    for name, parameter in mapping.named_parameters():
+        if parameter.numel():
+            first = parameter.data_ptr()
+            last = first + parameter.element_size() * sum(
+                (length - 1) * step for length, step in zip(parameter.shape, parameter.stride(), strict=True)
+            )
+            beside = next((known for low, high, known in taken if first <= high and low <= last), None)
+            if beside is not None:
+                raise Broken(
+                    f"the parameters {beside} and {name} share memory: a step changes both",
+                    likely="views of one tensor; give each parameter its own, or split one parameter in forward",
+                )
+            taken.append((first, last, name))
     if candidate.given is not None:
         return
     ours = {value.data_ptr(): name for name, value in _all(mapping) if value.numel()}
@@ -70,9 +84,9 @@ def fit(candidate: Candidate) -> None:
     if str(candidate.device) != "cpu":
         raise NotApplicable("tried on the CPU only")
     x = torch.randn(_EXAMPLES, 3, generator=candidate.generator("examples"))
-    with _as_specs(candidate) as specs, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _as_specs(candidate) as specs, tempfile.TemporaryDirectory() as folder, _recorded() as told:
         small: dict[str, Any] = {"encoder": "mlp:hidden=[4]", "decoder": "mlp:hidden=[4]", "precision": "float32"}
+        small["log_every"] = 1
         settings = {"mapping": specs, "latent": candidate.y_dim, "data": x, "steps": _STEPS, "start": "none", **small}
         try:
             whole = run_fit(run_dir=Path(folder) / "whole", device="cpu", **settings)
@@ -94,6 +108,21 @@ def fit(candidate: Candidate) -> None:
             likely="something that changes in training, and is neither a parameter nor a buffer",
             off=worst[0],
         )
+    untrained = [text for text in told if text.startswith("mapping.") and "no gradient" in text]
+    if untrained:
+        raise Unsupported(
+            f"the run warned: {untrained[0]}", likely="a hook that throws gradients away, detach(), or an unused part"
+        )
+
+
+@contextlib.contextmanager
+def _recorded() -> Iterator[list[str]]:
+    """What is warned of meanwhile, which is not shown."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        yield told
+        told += [str(one.message) for one in seen]
 
 
 def _stops() -> object:

@@ -7,35 +7,46 @@ from collections.abc import Iterator
 import torch
 
 from intel_conformance.candidate import Candidate, annealed
+from intel_conformance.catalogue import all_checks
 from intel_conformance.check import check
 from intel_conformance.closeness import beyond_rounding, same_kernel, worst_difference
-from intel_conformance.outcomes import Broken, NotApplicable
+from intel_conformance.continuity.scan import scan
+from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
 from intel_conformance.variants import check_variant
 from intel_core.errors import PluginError, SpecError
 
-_THOROUGH = (
-    *("io.shape", "io.dtype", "io.float64", "io.float32", "io.input", "rows", "mode.repeat", "mode.train_eval"),
-    *("mode.grad_mode", "finite.values", "finite.gradients", "cont.scan", "cont.seams", "cont.hoelder", "grad.input"),
-    *("grad.parameters", "grad.reach", "grad.paths", "grad.float32", "deploy.state", "thm1.same_map", "thm1.injective"),
-    *("structure.protocols", "structure.places", "structure.norm_bound", "structure.clusters"),
-    *("structure.proportions", "structure.assigned", "structure.inverse", "structure.volume", "structure.levels"),
-    *("structure.calls", "structure.regularisers", "structure.diagnose"),
-    *("image.contract", "image.gradients", "image.same_z", "image.scale_free", "image.directions"),
+_NOT_AGAIN = (
+    *("io.preflight", "io.dims", "mode.process", "deploy.compile", "deploy.fit", "deploy.spec", "thm1.inequality"),
+    *("structure.betti", "structure.strength", "structure.schedules", "image.mass", "image.kl", "image.histogram"),
+    *("variants.dims", "plugin"),
 )
-"""In a second number of dimensions."""
+"""Not repeated in a second number of dimensions: they take long, or are not about numbers of dimensions."""
 _LIGHT = (
     *("rows.alone", "rows.replace_others", "mode.train_eval", "io.float32", "finite.values", "grad.input"),
-    *("grad.reach", "structure.places", "structure.inverse", "structure.volume"),
+    *(
+        "grad.reach",
+        "cont.scan",
+        "thm1.injective",
+        "structure.places",
+        "structure.norm_bound",
+        "structure.inverse",
+        "structure.volume",
+    ),
 )
 """In others."""
 _MANY = 24
 """With more dimensions of y, the others are smaller ones."""
 _STRENGTHS = (0.5, 0.0, 0.07, 0.25, 0.9)
+_NEAR_THE_ENDS = (1e-6, 1e-4, 1e-3, 0.01, 0.99, 0.999)
+"""Where schedules begin and end."""
 _AT_HALF = (
     *("io.shape", "io.dtype", "io.device", "io.float64", "io.float32", "rows", "finite.values"),
     *("mode.repeat", "mode.train_eval", "mode.state", "mode.grad_mode", "mode.side_effects", "mode.settings"),
     *("finite.gradients", "cont.scan", "cont.centres", "grad.input", "grad.paths", "deploy.state"),
+    *("structure.protocols", "structure.inverse", "structure.volume", "structure.calls", "structure.assigned"),
 )
+_STEP = 1e-3
+"""A jump of z in the strength counts from this share of z on: strengths may be kept in float32."""
 _BETWEEN = ("io.dtype", "rows.replace_others", "rows.alone", "mode.train_eval", "finite.values", "cont.scan")
 
 
@@ -44,8 +55,9 @@ def more_dims(candidate: Candidate) -> None:
     """In other numbers of dimensions it passes most of the other checks as well, with fewer draws."""
     if candidate.given is not None:
         raise NotApplicable("the mapping was given as an object, with its number of dimensions")
+    thorough = [one.id for one in all_checks() if one.id not in _NOT_AGAIN and one.group not in _NOT_AGAIN]
     for number, other in enumerate(_others(candidate)):
-        check_variant(other, _LIGHT if number else _THOROUGH, f"in {other.y_dim} dimensions of y")
+        check_variant(other, _LIGHT if number else thorough, f"in {other.y_dim} dimensions of y")
 
 
 def _others(candidate: Candidate) -> Iterator[Candidate]:
@@ -78,14 +90,19 @@ def strength(candidate: Candidate) -> None:
         raise NotApplicable("it is not Annealed")
     y = candidate.draw("strength", 40)
     whole = candidate.call(mapping, y)
-    for value in (0.0, 0.3, 1.0):
-        for part in annealed(mapping):
-            part.set_strength(value)
-        z = candidate.call(mapping, y, doing=f"at strength {value}")
+    for value in (0.0, 0.3, *_NEAR_THE_ENDS, 1.0):
+        z = _at(candidate, mapping, value, y)
         if not bool(torch.isfinite(z).all()):
             raise Broken(f"z is not finite at strength {value}")
     if (worst := beyond_rounding(z, whole, mapping, y, candidate.generator("allowance"))) is not None:
         raise Broken(f"after set_strength(1) z differs from that of the spec's mapping by {worst[0]:.3g}")
+    downwards = {value: _at(candidate, mapping, value, y) for value in (0.7, 0.3, 0.0)}
+    for value, z in reversed(downwards.items()):
+        if worst_difference(_at(candidate, mapping, value, y), z, same_kernel(z)) is not None:
+            raise Broken(
+                f"at strength {value} z is another after a smaller strength than after a larger one",
+                likely="a strength that is added up, multiplied, or never falls",
+            )
     if candidate.given is None:
         for value in (0.5, 0.0):
             mapping = candidate.at_strength(value).mapping()
@@ -94,7 +111,45 @@ def strength(candidate: Candidate) -> None:
             half = candidate.call(mapping, y)
             if worst_difference(candidate.call(other, y), half, same_kernel(half)) is not None:
                 raise Broken("load_state_dict does not restore the strength", likely="keep it in a buffer")
+        first, second = candidate.fresh().to(y), candidate.fresh().to(y)
+        z = candidate.call(first, y)
+        _at(candidate, second, 0.4, y)
+        if worst_difference(candidate.call(first, y), z, same_kernel(z)) is not None:
+            raise Broken(
+                "set_strength of one instance changes another", likely="an attribute of the class or the module"
+            )
     drawn = float(torch.rand((), generator=candidate.generator("strengths")))
     for value in (*_STRENGTHS, round(drawn, 3)):
         ids = _AT_HALF if value == 0.5 else _BETWEEN
         check_variant(candidate.at_strength(value), ids, f"at strength {value:g}")
+
+
+def _at(candidate: Candidate, mapping: torch.nn.Module, strength: float, y: torch.Tensor) -> torch.Tensor:
+    for part in annealed(mapping):
+        part.set_strength(strength)
+    return candidate.call(mapping, y, doing=f"at strength {strength:g}").detach()
+
+
+@check("structure.gradual", "capability: Annealed, by which a bias is turned on gradually")
+def gradual(candidate: Candidate) -> None:
+    """While the strength grows from 0 to 1, z moves without jumps."""
+    mapping = candidate.mapping()
+    if not annealed(mapping):
+        raise NotApplicable("it is not Annealed")
+    y = candidate.draw("gradual", 12)
+
+    def g(strengths: torch.Tensor) -> torch.Tensor:
+        return torch.stack([_at(candidate, mapping, float(value), y).flatten() for value in strengths[:, 0]])
+
+    ends = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+    (found,) = scan(g, ends[:1], ends[1:], windows=2, resolution=_STEP)
+    if found.kind == "jump":
+        for beside in (-_STEP, _STEP):  # on either side it may be another mapping, which nothing has looked at
+            value = min(max(float(found.where) + beside, 0.0), 1.0)
+            check_variant(candidate.at_strength(value), _BETWEEN, f"at strength {value:.4g}")
+        raise Unsupported(
+            f"at strength {float(found.where):.4g} z jumps by {found.size:.3g}: a run does not turn the bias on "
+            "gradually there",
+            likely="a threshold, or a number of parts that is rounded",
+            strength=float(found.where),
+        )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intel_core.mappings.properties import Properties
 from specimens.mutant import Sound, kills
@@ -195,3 +195,146 @@ def diagnosis(y: Tensor) -> dict[str, Any]:
 class NanOfOneRow(Sound):
     def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
         return diagnosis(y)
+
+
+# --- what was right until the parameters changed, for more rows, or at another strength --------------------------
+
+
+class Learned(Line):
+    """A learned line."""
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.log_scale, self.shift = nn.Parameter(torch.full((y_dim,), 0.3)), nn.Parameter(torch.ones(y_dim))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y * self.log_scale.exp() + self.shift
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return (z - self.shift) * torch.exp(-self.log_scale)
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        return self.log_scale.sum().expand(y.shape[:-1])
+
+
+@kills("structure.fresh")
+class KeepsItsInverse(Learned):
+    kept: Tensor | None = None
+
+    def inverse(self, z: Tensor) -> Tensor:
+        if self.kept is None or self.kept.dtype != z.dtype:
+            self.kept = torch.exp(-self.log_scale).detach()
+        return (z - self.shift) * self.kept
+
+
+@kills("structure.fresh")
+class KeepsItsVolume(Learned):
+    kept: Tensor | None = None
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        if self.kept is None or self.kept.dtype != y.dtype:
+            self.kept = self.log_scale.sum().detach()
+        return self.kept.expand(y.shape[:-1])
+
+
+@kills("structure.fresh")
+class KeepsItsShares(Halves):
+    kept: Tensor | None = None
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.border = nn.Parameter(torch.tensor(0.2))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + 3 * torch.tanh(10 * (y[..., :1] - self.border))
+
+    def assign(self, y: Tensor) -> Tensor:
+        return (y[..., 0] > self.border).long()
+
+    def proportions(self) -> Tensor:
+        if self.kept is None:
+            left = torch.special.ndtr(self.border.detach())
+            self.kept = torch.stack([left, 1 - left])
+        return self.kept
+
+
+@kills("structure.calls")
+class InvertsFiveHundredRows(Line):
+    def inverse(self, z: Tensor) -> Tensor:
+        y = super().inverse(z)
+        return torch.cat([y[:500], z[500:]]) if z.dim() == 2 and len(z) > 500 else y
+
+
+@kills("structure.calls")
+class InverseChangesItsState(Learned):
+    def inverse(self, z: Tensor) -> Tensor:
+        y = super().inverse(z)
+        with torch.no_grad():
+            self.shift.add_(1e-5)
+        return y
+
+
+@kills("structure.strength")
+class InverseOfTheWholeStrength(Growing):
+    declared = Properties(injective=True)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y * (1 + self.strength)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z / 2
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        return torch.full_like(y[..., 0], self.y_dim * 0.6931471805599453)
+
+
+@kills("structure.strength")
+class NeverWeaker(Growing):
+    def set_strength(self, strength: float) -> None:
+        super().set_strength(max(strength, float(self.strength)) if strength > 0 else 0)
+
+
+@kills("structure.strength")
+class StrengthOfTheClass(Sound):
+    now: ClassVar[list[float]] = [1.0]
+
+    def set_strength(self, strength: float) -> None:
+        self.now[0] = float(strength)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + 0.5 * self.now[0] * torch.sin(y)
+
+
+@kills("structure.strength")
+class NanAtFirst(Growing):
+    """Where a warm-up begins."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        rounded = (1e3 * self.strength).floor()
+        return super().forward(y) * (rounded / rounded if 0 < float(self.strength) < 0.1 else 1)
+
+
+@kills("structure.strength")
+class AssignsElsewhereBetween(Halves):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.strength: Tensor
+        self.register_buffer("strength", torch.ones(()))
+
+    def set_strength(self, strength: float) -> None:
+        self.strength.fill_(strength)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + 3 * self.strength * torch.tanh(10 * y[..., :1])
+
+    def assign(self, y: Tensor) -> Tensor:
+        return (y[..., 0] > 0.8 * (self.strength < 1)).long()
+
+
+@kills("structure.gradual")
+class JumpsNearTheEnd(Growing):
+    """A mapping of its own between the strengths 0.93 and 1, where nothing else looks."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        late = ((self.strength > 0.93) & (self.strength < 1)).to(y)
+        return super().forward(y) + 0.2 * late * (y[..., :1] > 0.3).to(y)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from specimens.mutant import Sound, kills
+from specimens.mutant import Scaled, Sound, kills
 
 
 @kills("mode.repeat")
@@ -80,3 +81,58 @@ class SeedsTheProcess(Sound):
     def forward(self, y: Tensor) -> Tensor:
         torch.manual_seed(0)
         return self.sound(y) + 0.1 * torch.randn(self.y_dim, device="cpu").to(y)
+
+
+@kills("mode.state")
+class FreezesItsParameter(Scaled):
+    """After one call it is not learned any more."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        z = self.sound(y) * self.log_scale.exp()
+        self.log_scale.requires_grad_(False)
+        return z
+
+
+@kills("mode.state")
+class ReplacesItsParameter(Scaled):
+    """The optimiser keeps the old one."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        self.log_scale = nn.Parameter(self.log_scale.detach().clone())
+        return self.sound(y) * self.log_scale.exp()
+
+
+@kills("mode.side_effects")
+class SeedsPython(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        random.seed(1)
+        return self.sound(y) * (1 + random.random())
+
+
+@kills("mode.side_effects")
+class SeedsNumpy(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        np.random.seed(0)  # noqa: NPY002
+        return self.sound(y) * (1 + float(np.random.rand()))  # noqa: NPY002
+
+
+@kills("mode.side_effects")
+class LeavesGradients(Scaled):
+    """Goes backward itself, so that a step adds its gradients to those."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+            (self.sound(y.detach()) * self.log_scale.exp()).mean().backward()
+        return self.sound(y) * self.log_scale.exp()
+
+
+@kills("mode.process")
+class ScaledByTheFirstBatchOfAll(Sound):
+    """What the class keeps is the same for every instance of a process, but not in another."""
+
+    scale: float | None = None
+
+    def forward(self, y: Tensor) -> Tensor:
+        if ScaledByTheFirstBatchOfAll.scale is None:
+            ScaledByTheFirstBatchOfAll.scale = float(y.abs().mean()) + 0.5
+        return self.sound(y) * ScaledByTheFirstBatchOfAll.scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -174,3 +174,84 @@ class OrderOfASet(Sound):
 
     def forward(self, y: Tensor) -> Tensor:
         return self.sound(y) * self.factor
+
+
+# --- gradients that only large batches, particles or large losses show -------------------------------------------
+
+
+@kills("io.float32", dtypes=ONCE)
+class CancelsFourThousand(Sound):
+    """Near 0 that is a few thousandths of a per cent, and further out nothing."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + (y + 4e3) - 4e3 - y
+
+
+class WithALoss(Scaled):
+    """The size of z is an auxiliary loss."""
+
+    regularisers: ClassVar[dict[str, float]] = {"size": 0.5}
+
+    def term(self, y: Tensor, z: Tensor) -> Tensor:
+        return z.square().mean()
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z = self(y)
+        return z, {"size": self.term(y, z)}
+
+
+@kills("grad.float32", dtypes=ONCE)
+class LossDetachedInSingle(WithALoss):
+    def term(self, y: Tensor, z: Tensor) -> Tensor:
+        given: Tensor = self(y.detach()) if y.dtype == torch.float32 else z
+        return given.square().mean()
+
+
+@kills("grad.float32", dtypes=ONCE)
+class LossOfSingleIsLarger(WithALoss):
+    def term(self, y: Tensor, z: Tensor) -> Tensor:
+        larger = z.square().mean().detach() * 0.2 if y.dtype == torch.float32 else 0.0
+        return z.square().mean() + larger
+
+
+@kills("grad.paths")
+class LearnsFromFewRows(Scaled):
+    """A path for many rows has no gradient of the parameter."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        scale = self.log_scale.exp()
+        return self.sound(y) * (scale.detach() if y.shape[:-1].numel() > 500 else scale)
+
+
+@kills("grad.paths")
+class LearnsFromOneParticle(Scaled):
+    def forward(self, y: Tensor) -> Tensor:
+        scale = self.log_scale.exp()
+        return self.sound(y) * (scale.detach() if y.dim() == 3 else scale)
+
+
+class _Clipped(torch.autograd.Function):
+    """Passes values on, and gradients of at most 20."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(y: Tensor) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.clamp(-20, 20)
+
+
+@kills("grad.paths")
+class ClipsLargeGradients(Scaled):
+    """Which a sum over many pixels has."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        z: Tensor = _Clipped.apply(self.sound(y) * self.log_scale.exp())
+        return z

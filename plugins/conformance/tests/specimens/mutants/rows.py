@@ -75,3 +75,18 @@ class OtherInACrowd(Sound):
 class MeanOverTheSecondAxis(Sound):
     def forward(self, y: Tensor) -> Tensor:
         return self.sound(y) - 0.1 * y.mean(1, keepdim=True) if y.dim() > 2 and y.shape[1] else self.sound(y)
+
+
+@kills("rows.alone")
+class PiecesOf4096(Sound):
+    """Rows after the 4,096th stay zeros."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        z = self.sound(y)
+        return torch.cat([z[:4096], torch.zeros_like(z[4096:])]) if y.dim() == 2 and len(y) > 4096 else z
+
+
+@kills("rows.alone")
+class OtherForNinetySix(Sound):
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * (1.01 if y.shape[:-1] == (96,) else 1.0)

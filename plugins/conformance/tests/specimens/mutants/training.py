@@ -197,3 +197,61 @@ class FoldsOneCoordinateAtFive(Sound):
     def forward(self, y: Tensor) -> Tensor:
         first = y[..., :1]
         return torch.cat([first - 2 * (first - 5).clamp(min=0), y[..., 1:]], -1)
+
+
+# --- tensors that are not their own, losses and diagnoses that are other in evaluation ---------------------------
+
+
+@kills("deploy.tensors")
+class ParametersOverlap(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        flat = torch.zeros(2 * y_dim)
+        self.log_scale, self.shift = nn.Parameter(flat[:y_dim]), nn.Parameter(flat[y_dim - 1 : -1])
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) * self.log_scale.exp() + self.shift
+
+
+@kills("io.preflight")
+class ParameterIsExpanded(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.shift = nn.Parameter(torch.zeros(1).expand(y_dim))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + self.shift
+
+
+@kills("structure.regularisers")
+class LossOtherInEvaluation(Regularised):
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z, terms = super().map_with_regularisers(y)
+        return z, {name: term * (1 if self.training else 3) for name, term in terms.items()}
+
+
+@kills("structure.regularisers")
+class NoLossInEvaluation(Regularised):
+    @property
+    def regularisers(self) -> dict[str, float]:
+        return {self.name: 1.0} if self.training else {}
+
+
+@kills("structure.diagnose")
+class DiagnosisLeavesEvaluation(Sound):
+    def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
+        self.eval()
+        return {"mean": float(self(y).mean())}
+
+
+@kills("structure.diagnose")
+class DiagnosisDraws(Sound):
+    def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
+        return {"share": float((self(y) > torch.randn(self.y_dim)).float().mean())}
+
+
+@kills("structure.diagnose")
+class DiagnosisCentresY(Sound):
+    def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
+        y -= y.mean(0)
+        return {"spread": float(y.abs().mean())}
