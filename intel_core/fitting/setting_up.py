@@ -17,6 +17,7 @@ from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.elbo_gradient import differentiated
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.fitting.starting import StartedObjective
+from intel_core.fitting.untrained import Untrained
 from intel_core.model.prior import FromEncoder
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.building import build_model
@@ -32,6 +33,8 @@ def hooks_of_run(hooks: Iterable[object], processes: ProcessGroup = ALONE) -> pl
     """The hooks of a run, given and installed ones; of several processes only the first calls them."""
     manager = make_hooks(hooks) if processes.is_first else make_hooks(installed=False)
     manager.register(Investigator(), name="investigator")
+    if processes.is_first:
+        manager.register(Untrained(), name="untrained")
     return manager
 
 

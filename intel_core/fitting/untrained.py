@@ -1,0 +1,60 @@
+"""Which parameters does a training not reach? A warning names those whose gradient is 0, or missing, at every look."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import nn
+
+from intel_core.training.hooks import hookimpl
+from intel_core.training.trainer import Trainer
+
+__all__ = ["Untrained"]
+
+_LOOKS = 2
+_NAMED = 3
+
+
+class Untrained:
+    """A hook that warns once of parameters that get no gradient.
+
+    It looks where lines are logged, so that a step costs nothing, and only while each scheduled weight is above 0, as a
+    schedule may hold a parameter back. A parameter that was reached once is not looked at again; usually that leaves
+    none after the first look.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, nn.Parameter] = {}
+        self._looks = 0
+
+    @hookimpl
+    def run_start(self, trainer: Trainer) -> None:
+        """Begin with all parameters that are to be learned."""
+        named = trainer.model.named_parameters()
+        self._waiting = {name: parameter for name, parameter in named if parameter.requires_grad and parameter.numel()}
+        self._looks = 0
+
+    @hookimpl
+    def logged(self, trainer: Trainer) -> None:
+        """Look at the gradients of the last step."""
+        if not self._waiting or not all(weight > 0 for weight in trainer.weights.values()):
+            return
+        reached = {name for name, parameter in self._waiting.items() if _any(parameter.grad)}
+        if not reached and self._looks == 0:
+            return  # gradients are kept elsewhere, as those of a stack are
+        self._looks += 1
+        self._waiting = {name: parameter for name, parameter in self._waiting.items() if name not in reached}
+        if self._waiting and self._looks == _LOOKS:
+            names = ", ".join(list(self._waiting)[:_NAMED])
+            names += f" and {len(self._waiting) - _NAMED} more" if len(self._waiting) > _NAMED else ""
+            warnings.warn(
+                f"{names}: no gradient in {_LOOKS} steps up to step {trainer.step:,}, so nothing is trained there "
+                "(detach(), a weight of 0, or a part that is not used)",
+                stacklevel=2,
+            )
+            self._waiting = {}
+
+
+def _any(gradient: torch.Tensor | None) -> bool:
+    return gradient is not None and bool(gradient.any())
