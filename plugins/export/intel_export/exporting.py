@@ -13,6 +13,7 @@ from intel_core.compute.precision import torch_as_usual
 from intel_core.errors import IntelError, RunError, SpecError, did_you_mean
 from intel_core.evaluation.run import Run, load_run
 from intel_core.runs.folder import versions
+from intel_core.runs.opening import require_own_folder
 from intel_export.formats import FORMATS, Format
 from intel_export.graphs import PARTS, Graph, graphs_of, usual_parts
 
@@ -78,7 +79,7 @@ def export(
         found[graph.part] = folder / f"{graph.part}{how.suffix}"
         contents[found[graph.part]] = content
         differences.append(difference)
-    _make(folder)
+    _make(folder, of_run=run.path)
     for path, content in contents.items():
         files.write_bytes(path, content)
     compared = [difference for difference in differences if difference is not None]
@@ -154,7 +155,10 @@ def _about(graph: Graph, run: Run) -> dict[str, Any]:
     }
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, of_run: Path) -> None:
+    if folder.parent == of_run:
+        require_own_folder(folder)  # a run directory may be a stranger's
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ from intel_core.errors import EnvironmentProblem
 from intel_core.model.vae import plainly
 
 USUAL: dict[str, Any] = {"steps": 5, "batch_size": 10, "device": "cpu", "start": "none", "network": "mlp:hidden=[8]"}
+OWN = {key: value for key, value in USUAL.items() if key != "network"}
 
 
 def close(found: object, expected: Tensor) -> None:
@@ -196,6 +197,23 @@ def test_bad_words_and_missing_packages_are_told(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentProblem, match=r"intelvae-export\[onnx\]"):
         export(run)
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    run = fit(data=torch.rand(40, 2), latent=2, run_dir=tmp_path / "run", **USUAL)
+    (tmp_path / "elsewhere").mkdir()
+    (run.path / "export").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="link"):
+        export(run, "torch", parts=["mapping"])
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_module_of_ones_own_is_exported(tmp_path: Path) -> None:
+    encoder = torch.nn.Linear(2, 4)
+    run = fit(data=torch.rand(40, 2), latent=2, encoder=encoder, decoder="linear", run_dir=tmp_path / "run", **OWN)
+    module = torch.export.load(export(run, "torch", parts=["encoder"]).files["encoder"]).module()
+    x = torch.rand(5, 2)
+    close(module(x)[0], run.model.encode(x).mean)
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from intel_core.fitting.tracker import Ending, TrackedRun
+from intel_core.runs.opening import require_own_folder
 
 __all__ = ["TensorBoardTracker"]
 
@@ -27,7 +28,11 @@ class TensorBoardTracker:
     def __init__(self, run: TrackedRun, within: str | None = None) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        folder = run.folder / "tensorboard" if within is None else Path(within) / f"{run.name}-{run.id[:8]}"
+        folder = run.folder / "tensorboard"
+        if within is None:
+            require_own_folder(folder)  # a run directory may be a stranger's
+        else:
+            folder = Path(within) / f"{run.name}-{run.id[:8]}"
         purge = None if run.is_new else run.step + 1
         self._writer: Any = SummaryWriter(str(folder), purge_step=purge, flush_secs=_SECONDS)
         if run.is_new:

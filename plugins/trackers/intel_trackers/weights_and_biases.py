@@ -6,6 +6,7 @@ from collections.abc import Mapping as Dictionary
 from typing import Any, Literal
 
 from intel_core.fitting.tracker import Ending, TrackedRun
+from intel_core.runs.opening import require_own_folder
 
 __all__ = ["WandbTracker"]
 
@@ -32,6 +33,7 @@ class WandbTracker:
     ) -> None:
         import wandb
 
+        require_own_folder(run.folder / "wandb")  # a run directory may be a stranger's
         self._wandb: Any = wandb
         self._run = wandb.init(
             project=project,

@@ -89,3 +89,12 @@ def test_a_folder_that_cannot_be_made_costs_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="tracker tensorboard failed .* the training goes on"):
         run = fit(track=f"tensorboard:folder={tmp_path / 'file'}", run_dir=tmp_path / "run", **USUAL)
     assert run.status == "finished"
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path, stop_at: Any) -> None:
+    run = fit(run_dir=tmp_path / "run", hooks=[stop_at(13)], **USUAL)
+    (tmp_path / "elsewhere").mkdir()
+    (run.path / "tensorboard").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="tracker tensorboard failed .* link"):
+        resume(run.path, data=X, track="tensorboard")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
