@@ -156,7 +156,7 @@ CASES = {
     "inf in a table": (
         text("t.csv", TABLE + "inf,1,u\n"),
         ("--data", "t.csv:label=kind"),
-        "'a' of t.csv has 1 missing",
+        "'a' of t.csv has 1 infinite",
     ),
     "a constant column": (
         text("t.csv", rows("a,b", *(f"{i},5" for i in range(30)))),
