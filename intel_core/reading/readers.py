@@ -59,8 +59,8 @@ class ArrayInput(InputSpec):
 
     @classmethod
     def takes(cls, given: object) -> bool:
-        """As `intel_core.reading.values.can_be_values`, but for what is sparse."""
-        return can_be_values(given) and not SparseInput.takes(given)
+        """As `intel_core.reading.values.can_be_values`, but for what is sparse, or a list of items with labels."""
+        return can_be_values(given) and not SparseInput.takes(given) and not _are_items(given)
 
     def read(self, name: str, given: Any, choose: Choose = as_it_comes) -> Examples:
         """See `intel_core.reading.values`."""
@@ -125,7 +125,7 @@ class FrameInput(ColumnsInput):
 
 
 class TorchInput(ColumnsInput):
-    """Data sets and data loaders of torch, whose items are x, (x, label) or a dictionary."""
+    """Data sets and data loaders of torch, whose items are x, (x, label) or a dictionary; and lists of such items."""
 
     types: ClassVar[tuple[str, ...]] = ("torch.Dataset", "torch.IterableDataset", "torch.DataLoader")
     examples: int | None = Field(
@@ -135,6 +135,8 @@ class TorchInput(ColumnsInput):
     @classmethod
     def takes(cls, given: object) -> bool:
         """Whether it has items by number, as a data set of torch does, without being one or anything else."""
+        if _are_items(given):
+            return True
         by_number = hasattr(given, "__getitem__") and hasattr(given, "__len__")
         known = isinstance(given, str | bytes | list | tuple | dict) or can_be_values(given) or SparseInput.takes(given)
         return by_number and not known and not hasattr(given, "keys")
@@ -144,6 +146,18 @@ class TorchInput(ColumnsInput):
         from intel_core.reading.torch_data import read_items
 
         return read_items(name, given, self.asked(), self.examples, choose)
+
+
+def _are_items(given: object) -> bool:
+    """Whether a list holds dictionaries, or pairs of an array and a label, and not rows of numbers."""
+    if not isinstance(given, list) or not given:
+        return False
+    first = given[0]
+    return isinstance(first, dict) or (isinstance(first, tuple) and len(first) == 2 and bool(_shape(first[0])))
+
+
+def _shape(value: object) -> Any:
+    return getattr(value, "shape", ())
 
 
 class PartsInput(InputSpec):

@@ -50,7 +50,7 @@ def tensors():
     return TensorDataset(torch.tensor(X), torch.tensor(NUMBERS))
 
 
-LABELLED = {
+FRAMES = {
     "data frame of pandas": lambda: FRAME,
     "categories": lambda: FRAME.astype({"kind": "category"}),
     "nullable columns": lambda: FRAME.convert_dtypes(),
@@ -58,16 +58,22 @@ LABELLED = {
     "data frame of polars": lambda: polars(FRAME),
     "lazy frame of polars": lambda: polars(FRAME).lazy(),
     "table of pyarrow": lambda: pyarrow.table(FRAME),
-    "data set of torch": tensors,
-    "loader": lambda: DataLoader(tensors(), batch_size=7),
-    "loader that shuffles and leaves rows out": lambda: DataLoader(
-        tensors(), batch_size=7, shuffle=True, drop_last=True
-    ),
-    "loader with a worker": lambda: DataLoader(tensors(), batch_size=32, num_workers=1),
+    "records in a list": lambda: FRAME.to_dict("records"),
+}
+"""Columns have names, and the labels are words."""
+WITH_WORDS = {
     "items by name": lambda: Items(lambda row: {"x": torch.tensor(X[row]), "kind": WORDS[row]}),
     "loader of items by name": lambda: DataLoader(Items(lambda row: {"x": X[row], "kind": WORDS[row]}), batch_size=9),
-    "pairs": lambda: Items(lambda row: (X[row], int(NUMBERS[row]))),
 }
+WITH_NUMBERS = {
+    "data set of torch": tensors,
+    "loader": lambda: DataLoader(tensors(), batch_size=7),
+    "loader that shuffles and leaves out": lambda: DataLoader(tensors(), batch_size=7, shuffle=True, drop_last=True),
+    "loader with a worker": lambda: DataLoader(tensors(), batch_size=32, num_workers=1),
+    "pairs": lambda: Items(lambda row: (X[row], int(NUMBERS[row]))),
+    "pairs in a list": lambda: [(torch.tensor(X[row]), int(NUMBERS[row])) for row in range(60)],
+}
+LABELLED = {**FRAMES, **WITH_WORDS, **WITH_NUMBERS}
 ALONE = {
     "sparse matrix": lambda: scipy.sparse.csr_matrix(X),
     "sparse array": lambda: scipy.sparse.coo_array(X),
@@ -95,13 +101,8 @@ def test_the_same_rows_with_labels_are_the_same_run(form, of_array, tmp_path):
     run = fit(data=LABELLED[form](), run_dir=tmp_path / "run", **SMALL)
     assert record(run) == record(of_array)
     assert torch.equal(torch.random.get_rng_state(), state)
-    named = "frame" in form or "table" in form or "col" in form or "index" in form or form == "categories"
-    assert run.info["data"]["columns"] == (["a", "b", "c"] if named else [])
-    assert run.info["data"]["classes"] == (
-        []
-        if form.startswith(("pairs", "loader that", "loader with", "data set")) or form == "loader"
-        else ["ant", "bee", "cow"]
-    )
+    assert run.info["data"]["columns"] == (["a", "b", "c"] if form in FRAMES else [])
+    assert run.info["data"]["classes"] == ([] if form in WITH_NUMBERS else ["ant", "bee", "cow"])
 
 
 @pytest.mark.parametrize("form", ALONE)
