@@ -23,9 +23,9 @@ def protocols(name: str) -> list[Study]:
     return [study] if study.full is None else [study, study.in_full()]
 
 
-def test_the_studies_of_the_paper_are_there() -> None:
+def test_the_studies_of_the_paper_and_one_more_are_there() -> None:
     tables = {"table1", "table2", "table3", "table4", "b1"}
-    assert set(NAMES) == tables | {"fig3", "fig4", "fig7", "fig8", "c3", "ablation"}
+    assert set(NAMES) == tables | {"fig3", "fig4", "fig7", "fig8", "c3", "ablation", "strength"}
 
 
 @pytest.mark.parametrize("name", NAMES)

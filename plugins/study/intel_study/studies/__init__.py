@@ -13,6 +13,7 @@ __all__ = [
     "Figure7Spec",
     "Figure8Spec",
     "FigureC3Spec",
+    "StrengthSpec",
     "Table1Spec",
     "Table2Spec",
     "Table3Spec",
@@ -85,3 +86,9 @@ class AblationSpec(StudySpec):
     """The sparsity loss without its mapping, MNIST."""
 
     file: ClassVar[str] = "ablation.yaml"
+
+
+class StrengthSpec(StudySpec):
+    """Do two clusters find two digits in the plane, with a strength that grows or is whole from the first step?"""
+
+    file: ClassVar[str] = "strength.yaml"
