@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
-from intel_core.components import discovery as plugins
-from intel_core.components import loading
 from intel_core.components.spec import parse_spec
 from intel_core.compute.threads import on_threads
 from intel_core.data.dataset import Dataset, DatasetSpec
-from intel_core.errors import IntelError, SpecError
+from intel_core.errors import SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
 from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.reading.data_files import data_spec
 from intel_core.reading.given import is_readable, no_data
 from intel_core.reading.inputs import all_options
-from intel_core.reading.paths import READERS, path_in, refuse_missing
 from intel_core.recipe.contracts import check_dataset, check_schedules, check_texts, load_dataset
 from intel_core.recipe.contradictions import refuse_contradictions, refuse_what_no_data_mends
 from intel_core.recipe.resolving import resolve
@@ -44,8 +41,7 @@ def read_arguments(
         raise SpecError("give fit() a whole spec or settings, not both")
     dataset = None
     if isinstance(data, str | os.PathLike):
-        data = os.fspath(data)
-        _refuse_path(data)
+        data = data_spec(os.fspath(data))
     if isinstance(data, str | DatasetSpec) or data is None:
         _refuse_beside_a_name(data, labels, about_data)
     elif isinstance(data, Dataset):
@@ -87,7 +83,8 @@ def _refuse_beside_a_name(data: str | DatasetSpec | None, labels: Any, about_dat
         said = _beside(data, f"{key}={_OF_DATA.get(key, '…')}")
         raise SpecError(f"{key}= goes with data= as an array; a named data set says {said}")
     if labels is not None:
-        raise SpecError("labels= goes with data= as an array; a named data set brings its own")
+        said = f"says {_beside(data, f'label={labels}')}" if isinstance(labels, str) else "brings its own"
+        raise SpecError(f"labels= goes with data= as an array; a named data set {said}")
 
 
 def _refuse_beside_a_dataset(labels: Any, about_data: list[str]) -> None:
@@ -114,30 +111,6 @@ def _beside(data: Any, said: str) -> str:
     """How the text of a data set says something."""
     text = data if isinstance(data, str) and data else "table:path=…"
     return f"{text}{',' if ':' in text else ':'}{said}"
-
-
-def _refuse_path(data: str) -> None:
-    """Refuse the path of a file, which does not say how it is to be read, and one where nothing is.
-
-    Raises:
-        SpecError: naming the data sets that read files.
-        DataError: if there is no such file, with the nearest name that there is.
-    """
-    refuse_missing(data)
-    known = [component for component in plugins.available("datasets") if component.status == "OK"]
-    path, settings = (data, "") if os.path.exists(data) else path_in(data)
-    if any(path.strip() in (component.name, component.qualified) for component in known) or not os.path.exists(path):
-        return
-    readers = []
-    for component in known:
-        with contextlib.suppress(IntelError):
-            readers += [component.name] if "path" in loading.load("datasets", component.name).model_fields else []
-    usual = READERS.get(os.path.splitext(path)[1].lower())
-    readers = [usual] if usual in readers else readers
-    forms = ", ".join(f'"{name}:path={path}{"," if settings else ""}{settings}"' for name in readers)
-    raise SpecError(
-        f"data={data!r} is a file or a folder; say which data set reads it: {forms or 'none that is installed'}"
-    )
 
 
 def prepare(

@@ -12,6 +12,7 @@ from torch import nn
 
 import intel_core
 from intel_core import (
+    DataError,
     DivergenceError,
     IntelError,
     MappingSpec,
@@ -149,13 +150,23 @@ def test_what_is_no_component_is_told_how_one_is_written(settings, said):
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_file_is_told_which_data_sets_read_files(kind, tmp_path, monkeypatch):
+def test_the_path_of_a_file_is_read_by_the_data_set_for_such_files(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("mine.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(SpecError, match=r"data='mine.csv' is a file or a folder; .*\"table:path=mine.csv\""):
-        fit(data=kind("mine.csv"))
+    pd.DataFrame(X, columns=list("abc")).assign(kind=["u", "v"] * 30).to_csv("mine.csv", index=False)
+    np.save("mine.npy", X)
+    run = fit(data=kind("mine.csv:label=kind"), run_dir=tmp_path / "run", **SMALL)
+    assert run.spec.data == parse_spec("datasets", f"table:path={tmp_path / 'mine.csv'},label=kind")
+    assert run.info["data"]["classes"] == ["u", "v"]
+    assert read_arguments(None, kind("mine.npy"), None, {})[0].data == parse_spec(
+        "datasets", f"arrays:path={tmp_path / 'mine.npy'}"
+    )
     Path("digits").mkdir()
     assert read_arguments(None, "digits", None, {})[0].data == parse_spec("datasets", "digits")
+    Path("notes.txt").write_text("a")
+    with pytest.raises(DataError, match=r"^'notes.txt' cannot be read as data; expected a \.csv"):
+        fit(data=kind("notes.txt"))
+    with pytest.raises(SpecError, match=r"^labels= goes with data= as an array; .* says .*mine\.csv,label=kind$"):
+        fit(data=kind("mine.csv"), labels="kind")
 
 
 def test_a_run_keeps_what_was_asked_beside_what_became_of_it(tmp_path):

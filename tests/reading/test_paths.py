@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from intel_core import fit
-from intel_core.errors import DataError, IntelError, PluginError, SpecError
+from intel_core.errors import DataError, IntelError, PluginError
+from intel_core.reading.data_files import data_spec
 from intel_core.reading.paths import refuse_missing
 
 
@@ -59,9 +60,10 @@ def test_what_is_there_is_not_refused(data):
     refuse_missing(data)
 
 
-def test_a_file_with_settings_is_told_which_data_set_reads_it():
-    with pytest.raises(SpecError, match=r'say which data set reads it: "table:path=mydata\.csv,label=b"$'):
-        fit(data="mydata.csv:label=b")
+def test_a_file_with_settings_is_read_by_the_data_set_for_such_files(here):
+    assert data_spec("mydata.csv:label=b") == f"table:path={here / 'mydata.csv'},label=b"
+    assert data_spec("photos") == f"images:path={here / 'photos'}"
+    assert data_spec("digits:classes=[0]") == "digits:classes=[0]"
 
 
 @pytest.mark.parametrize("data", ["x" * 5000, "~nobody-of-that-name/x.csv", "a\0b.csv"])

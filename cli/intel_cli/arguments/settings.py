@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intel_cli.arguments.paths import data_spec
 from intel_cli.output.telling import note
 from intel_core.components.settings_file import read_settings
+from intel_core.reading.data_files import data_spec
 from intel_core.recipe.contradictions import refuse_contradictions
 from intel_core.recipe.runspec import make_run_spec, stored_settings
 from intel_core.recipe.words import spelled_out

@@ -82,7 +82,6 @@ def encode(
     import numpy as np
     import torch
 
-    from intel_cli.arguments.paths import data_spec
     from intel_cli.output.files import save_arrays, save_rows, suffix_of
     from intel_cli.output.memberships import of_clusters, of_components
     from intel_core.components.spec import parse_spec
@@ -92,6 +91,7 @@ def encode(
     from intel_core.evaluation.run import load_run
     from intel_core.reading.capabilities import Unsplit
     from intel_core.reading.data_dir import data_dir_or_default
+    from intel_core.reading.data_files import data_spec
     from intel_core.reading.examples import read_like
 
     trained = load_run(run, device=str(pick_device(device)))

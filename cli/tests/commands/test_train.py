@@ -203,7 +203,7 @@ def test_a_run_that_ends_within_its_warm_up_is_told(ok):
     ],
 )
 def test_a_file_becomes_the_spec_that_reads_it(here, name, expected):
-    from intel_cli.arguments.paths import data_spec
+    from intel_core.reading.data_files import data_spec
 
     (here / name).write_text("")
     assert data_spec(name) == expected.format(here / name)
@@ -213,7 +213,7 @@ def test_a_file_becomes_the_spec_that_reads_it(here, name, expected):
 
 
 def test_a_data_set_wins_over_a_folder_of_its_name(here):
-    from intel_cli.arguments.paths import data_spec
+    from intel_core.reading.data_files import data_spec
 
     (here / "toy_points").mkdir()
     assert data_spec("toy_points:n=50") == "toy_points:n=50"

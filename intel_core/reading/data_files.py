@@ -1,4 +1,4 @@
-"""Is a file meant? A path that is given instead of a data set's spec becomes the spec that reads the file."""
+"""Is a file meant where a data set is named? Its path becomes the text of the data set that reads it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ def data_spec(text: str) -> str:
     head, colon, settings = text.strip().partition(":")
     if head in {name for c in plugins.available("datasets") for name in (c.name, c.qualified)}:
         return text
-    whole = Path(text.strip()).expanduser()
-    if whole.exists():
-        path, colon, settings = whole, "", ""
+    # By these functions of os.path, which have an answer for names, too, that no file can have.
+    path = Path(os.path.expanduser(text.strip()))
+    if os.path.exists(path):
+        colon, settings = "", ""
     else:
-        path = Path(head).expanduser()
-    if not head or not path.exists():
+        path = Path(os.path.expanduser(head))
+    if not head or not os.path.exists(path):
         refuse_missing(text)
         return text
     reader = _reader_of_folder(path) if path.is_dir() else _READERS.get(path.suffix.lower())
