@@ -55,9 +55,10 @@ def fit(
 
     Args:
         spec: a whole run spec, instead of `settings`.
-        data: a text such as ``"digits"`` or ``"mydata.csv:label=kind"``, a data set's spec, an array or tensor ``(n, D)`` or ``(n, C, H, W)``, a data
-            frame, a data set or data loader of torch, whatever else an installed reader knows, three of these as
-            ``(train, validation, test)``, or a `Dataset` of `make_dataset`; with `spec`, instead of its data.
+        data: a text such as ``"digits"`` or ``"mydata.csv:label=kind"``, a data set's spec, an array or tensor
+            ``(n, D)`` or ``(n, C, H, W)``, a data frame, a data set or data loader of torch, whatever else an installed
+            reader knows, three of these as ``(train, validation, test)``, or a `Dataset` of `make_dataset`; with
+            `spec`, instead of its data.
         labels: whole numbers or words ``(n,)`` beside an array, or the name of a column.
         run_dir: a new directory for the run; by default ``runs/<name>``, below the current folder.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
