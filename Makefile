@@ -14,7 +14,7 @@ doctest test test-all: export OMP_NUM_THREADS ?= 1
 # The second worker begins in the middle, so that what a module's tests share is made once; who is done first takes over.
 TESTS = $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-all bench lint doctest site setup wheels clean
+.PHONY: demo test test-all test-lowest bench lint doctest site setup wheels clean
 
 ## set-up: an environment with everything, at the versions that constraints.txt pins
 setup: $(READY)
@@ -54,6 +54,21 @@ test: $(READY)
 test-all: $(READY)
 	$(MAKE) --no-print-directory -j2 lint doctest site
 	$(TESTS)
+
+# The oldest Python that is supported, if there is one, and an environment of its own.
+OLDEST ?= $(shell python3.10 --version > /dev/null 2>&1 && echo python3.10 || echo $(PYTHON))
+LOWEST := build/lowest
+LOWEST_INSTALL := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/versions.txt
+
+## the core's tests with the lowest versions that it declares (intelvae-study needs a later pydantic); minutes, 6 GB
+test-lowest: export OMP_NUM_THREADS ?= 1
+test-lowest:
+	$(OLDEST) -m venv $(LOWEST)
+	$(OLDEST) tests/lowest.py > $(LOWEST)/versions.txt
+	$(LOWEST_INSTALL) hatchling editables torch numpy
+	$(LOWEST_INSTALL) --no-build-isolation -e '.[dev]'
+	$(LOWEST_INSTALL) --no-build-isolation $(foreach project,$(filter-out . plugins/study,$(PROJECTS)),-e $(project))
+	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" tests --ignore tests/whole
 
 ## one table of every ratio; pythae is there for its speed to be compared with, nothing else needs it
 bench: $(READY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,11 @@ def test_versions_of_python_are_those_of_the_core(project: Path) -> None:
     assert mine["requires-python"] == core["requires-python"]
     lowest = mine["requires-python"].removeprefix(">=")
     assert named(mine)[1] == f"Programming Language :: Python :: {lowest}"
+
+
+def test_the_lowest_versions_are_those_of_the_core() -> None:
+    done = subprocess.run([sys.executable, ROOT / "tests" / "lowest.py"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [need.replace(">=", "==") for need in described(ROOT)["dependencies"]]
 
 
 def test_the_paper_is_what_is_cited() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import json
 import re
@@ -86,6 +87,10 @@ def test_docstrings_become_markdown(hooks: ModuleType) -> None:
     assert turned == r"Sum \(a_b\). \[x + y\] | a | b | |---|---| | 1 | 2 | ```pycon >>> f(1) 2 ``` End."
     fenced = ["```", ">>> f(1)", ":math:`x`", "```"]
     assert hooks._Docstrings(None).run(fenced) == fenced
+
+
+def test_its_examples_are_true(hooks: ModuleType) -> None:
+    assert doctest.testmod(hooks).failed == 0
 
 
 def test_every_public_name_has_its_place(hooks: ModuleType) -> None:
