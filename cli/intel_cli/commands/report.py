@@ -54,7 +54,7 @@ def report(
     show: bool,
     as_json: bool,
 ) -> None:
-    """Write one self-contained HTML page about a run, or about the seeds of a folder of replicates.
+    """Write one self-contained HTML page about a run or its replicates.
 
     It begins with the verdict whether the inductive bias took effect, and the numbers behind it. Settings, learning
     curves, samples, each cluster with its size, samples and data, the latent space before and after the mapping,
