@@ -158,21 +158,36 @@ def _group(id: str) -> str:
     return id.partition(".")[0]
 
 
-def tell(results: Iterable[Result]) -> None:
-    """Print all that is known of each failure, error and warning."""
-    for result in results:
-        if result.status not in _TOLD:
-            continue
-        say()
-        say(f"{result.status.upper()} {result.id}", end=False, fg=_COLOURS[result.status], bold=True)
-        say(f"  ({result.clause})")
-        _indented(result.message)
-        if result.hint:
-            _indented(f"likely: {result.hint}")
-        if result.status == "error":
-            _indented(str(result.evidence.get("traceback", "")))
-        if result.repro:
-            _indented(f"repro: {result.repro}")
+def tell(results: Iterable[Result], *, everything: bool = True) -> None:
+    """Print all that is known of each failure, error and warning.
+
+    Args:
+        results: of checks.
+        everything: whether failures of one cause are all told in full; else the first is, and the others are named.
+    """
+    from intel_conformance.report import grouped
+
+    for first, same in grouped(results):
+        if everything:
+            for result in (first, *same):
+                _tell_one(result)
+        else:
+            _tell_one(first, same)
+
+
+def _tell_one(result: Result, same: Sequence[Result] = ()) -> None:
+    say()
+    say(f"{result.status.upper()} {result.id}", end=False, fg=_COLOURS[result.status], bold=True)
+    say(f"  ({result.clause})")
+    _indented(result.message)
+    if result.hint:
+        _indented(f"likely: {result.hint}")
+    if result.status == "error":
+        _indented(str(result.evidence.get("traceback", "")))
+    if same:
+        _indented(f"the same cause: {', '.join(one.id for one in same)} (-v tells each)")
+    if result.repro:
+        _indented(f"repro: {result.repro}")
 
 
 def _indented(text: str) -> None:
@@ -196,7 +211,7 @@ def show_report(report: Report, seconds: float, *, everything: bool) -> None:
             status = result.status.replace("_", " ")
             line = f"{mark(result.status)} {status:<15}{result.id:<{wide}}{result.seconds:>8.3f} s  {why}"
             say(line.rstrip(), fg=_COLOURS.get(result.status))
-    tell(report.results)
+    tell(report.results, everything=everything)
     say()
     say(_verdict(report, everything=everything))
     left = len(report.planned) - len(report.results)

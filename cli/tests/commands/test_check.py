@@ -119,6 +119,14 @@ def test_all_shows_reasons_and_times(quick):
     assert "not applicable structure.levels" not in quick("nested", "--only", "structure.places").stdout
 
 
+def test_failures_of_one_cause_are_told_once(quick):
+    result = quick("leaky", "--only", "rows.replace_others,rows.alone")
+    assert result.stdout.count("FAILED ") == 1 + 1  # and in the summary
+    assert "\n  the same cause: rows.alone (-v tells each)\n" in result.stdout
+    assert "2 FAILED" in result.stdout
+    assert "FAILED rows.alone" in quick("leaky", "--only", "rows.replace_others,rows.alone", "-v").stdout
+
+
 def test_stop_after_the_first_failure(quick):
     result = quick("leaky", "--only", "rows,mode.repeat,mode.train_eval", "-x")
     assert result.exit_code == 1

@@ -230,9 +230,11 @@ class Candidate(Examined):
             z = mapping(y)
         except Exception as error:
             said = str(error).strip().partition("\n")[0][:200]
-            raise Broken(f"raised {type(error).__name__} for {about}{after}: {said}") from error
+            cause = f"raised {type(error).__name__}: {said}"
+            raise Broken(f"raised {type(error).__name__} for {about}{after}: {said}", cause=cause) from error
         if not isinstance(z, Tensor):
-            raise Broken(f"returned {type(z).__name__} for {about}{after}, expected a tensor")
+            kind = type(z).__name__
+            raise Broken(f"returned {kind} for {about}{after}, expected a tensor", cause=f"returned {kind}")
         expected = (*y.shape[:-1], self.z_dim)
         if z.shape[:-1] == y.shape[:-1] and z.dim() and z.shape[-1] != self.z_dim:
             raise Broken(
@@ -243,6 +245,7 @@ class Candidate(Examined):
             raise Broken(
                 f"z has shape {tuple(z.shape)} for {about}{after}, expected {expected}",
                 likely="an operation over dimension 0, or a squeeze(); use dim=-1 and y[..., i]",
+                cause="a wrong shape",
             )
         return z
 

@@ -58,6 +58,9 @@ class Examined:
         """What the command is told to check, quoted for a shell."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        return f"<{self.label}, {self.y_dim} dimensions, seed {self.seed}>"
+
     def generator(self, name: str) -> torch.Generator:
         """The random stream with some name, on the CPU."""
         return torch.Generator().manual_seed(stream(self.seed, name))

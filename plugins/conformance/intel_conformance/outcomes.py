@@ -13,14 +13,15 @@ class Outcome(Exception):
     Args:
         message: what was expected, what was found, and where.
         likely: the usual cause, for the author of the mapping.
+        cause: what other checks say as well, if they fail for the same reason; not for reading.
         evidence: numbers that support the message; JSON can represent them.
     """
 
     status = "failed"
 
-    def __init__(self, message: str, *, likely: str = "", **evidence: Any) -> None:
+    def __init__(self, message: str, *, likely: str = "", cause: str = "", **evidence: Any) -> None:
         super().__init__(message)
-        self.message, self.likely, self.evidence = message, likely, evidence
+        self.message, self.likely, self.cause, self.evidence = message, likely, cause, evidence
 
 
 class Broken(Outcome):

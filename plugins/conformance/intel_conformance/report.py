@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from collections.abc import Mapping as Dictionary
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-__all__ = ["STATUSES", "ConformanceError", "Report", "Reports", "Result", "Status"]
+__all__ = ["STATUSES", "ConformanceError", "Report", "Reports", "Result", "Status", "grouped"]
 
 Status = Literal["passed", "failed", "error", "warned", "skipped", "not_applicable", "xfailed", "xpassed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -35,6 +36,7 @@ class Result:
         clause: the clause of the contract, or the declaration, that was checked.
         message: what was expected, what was found, and where; empty if the check passed.
         hint: the likely cause.
+        cause: equal for checks that fail for one reason, as far as is known; see `Report.told`.
         evidence: numbers that support the message.
         repro: the command or call that repeats the check.
         seconds: how long it took.
@@ -45,6 +47,7 @@ class Result:
     clause: str = ""
     message: str = ""
     hint: str = ""
+    cause: str = ""
     evidence: Dictionary[str, Any] = field(default_factory=dict)
     repro: str = ""
     seconds: float = 0.0
@@ -92,6 +95,13 @@ class Report:
     versions: Dictionary[str, str] = field(default_factory=dict)
     kind: str = "mapping"
 
+    def told(self) -> list[tuple[Result, tuple[Result, ...]]]:
+        """The failures, errors and warnings, each with those after it that have the same cause.
+
+        That is the same exception, whatever the check, or the same hint within a group of checks.
+        """
+        return grouped(self.results)
+
     def of(self, *statuses: Status) -> tuple[Result, ...]:
         """The results with one of some statuses."""
         return tuple(result for result in self.results if result.status in statuses)
@@ -129,7 +139,11 @@ class Report:
             ConformanceError: with all failures and the summary.
         """
         if not self.ok:
-            bad = [str(result) for result in self.results if result.bad]
+            bad = []
+            for result, same in self.told():
+                if result.bad:
+                    others = f"\n  the same cause: {', '.join(one.id for one in same)}" if same else ""
+                    bad.append(f"{result}{others}")
             raise ConformanceError("\n".join([f"{self.mapping} does not conform", *bad, self.summary()]))
 
     def to_json(self) -> dict[str, Any]:
@@ -176,6 +190,18 @@ class Report:
             str(sum(tags.get(r.status, "skipped") == "skipped" for r in self.results if r.status != "passed")),
         )
         return suite
+
+
+def grouped(results: Iterable[Result]) -> list[tuple[Result, tuple[Result, ...]]]:
+    """As `Report.told`, of results as they come."""
+    found: dict[Any, list[Result]] = {}
+    for result in results:
+        if not result.bad and result.status != "warned":
+            continue
+        why: Any = re.sub(r"\d+", "#", result.cause) if result.cause else (result.id.partition(".")[0], result.hint)
+        key = (result.bad, why) if result.cause or result.hint else result.id
+        found.setdefault(key, []).append(result)
+    return [(first, tuple(same)) for first, *same in found.values()]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Planned:
             expected: why it is expected to fail; empty if it is not.
         """
         status: Status = "passed"
-        message, likely, evidence = "", "", {}
+        message, likely, cause, evidence = "", "", "", {}
         began = time.perf_counter()
         try:
             with warnings.catch_warnings():
@@ -56,9 +56,10 @@ class Planned:
                 self.check.run(self.candidate)
         except Outcome as outcome:
             status = outcome.status  # type: ignore[assignment]
-            message, likely, evidence = outcome.message, outcome.likely, outcome.evidence
+            message, likely, cause, evidence = outcome.message, outcome.likely, outcome.cause, outcome.evidence
         except Exception as error:
             status, message = "error", f"{type(error).__name__}: {error}"
+            cause = f"raised {type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
             evidence = {"traceback": traceback.format_exc(limit=-6)}
         if status == "failed":
             self.candidate.failed.add(self.id)
@@ -72,6 +73,7 @@ class Planned:
             clause=self.check.clause,
             message=message,
             hint=likely,
+            cause=cause,
             evidence=evidence,
             repro=self.candidate.repro(self.id) if status in ("failed", "error", "warned") else "",
             seconds=time.perf_counter() - began,

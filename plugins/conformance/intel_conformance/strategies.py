@@ -1,7 +1,8 @@
-"""What do property-based tests draw? Hypothesis strategies for latents, noise, features, posteriors and specs.
+"""What do property-based tests draw? Hypothesis strategies for points, latents, noise, posteriors and specs.
 
-hypothesis draws an integer seed, from which a torch generator makes the tensors. An example can therefore be repeated
-and shrunk, unlike draws from torch's global random state.
+Single points, segments and posteriors are drawn as numbers, so that a failing example shrinks to one that can be read.
+Of batches hypothesis draws an integer seed, from which a torch generator makes the tensors: such an example can be
+repeated, unlike draws from torch's global random state.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
 
 import torch
 from hypothesis import reject
@@ -17,13 +18,15 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 from torch import Tensor
 
+from intel_conformance.places import onto
 from intel_core.components.discovery import available
 from intel_core.components.loading import load
 from intel_core.errors import IntelError
 from intel_core.mappings.contract import MappingSpec
+from intel_core.mappings.properties import Properties
 from intel_core.model.posterior import DiagonalGaussian
 
-__all__ = ["features", "gaussians", "latents", "noises", "specs"]
+__all__ = ["Segment", "features", "gaussians", "latents", "noises", "points", "segments", "specs"]
 
 _SEEDS = st.integers(0, 2**32 - 1)
 
@@ -60,13 +63,54 @@ def latents(
     return rows_of_y
 
 
+def points(y_dim: int, *, most: float = 6.0) -> st.SearchStrategy[tuple[float, ...]]:
+    """One y as numbers from -most to most, with few decimals where that is enough; shrinks towards 0.
+
+    >>> points(2).validate()
+    """
+    plain = st.integers(-round(100 * most), round(100 * most)).map(lambda n: n / 100)
+    return st.tuples(*[st.one_of(plain, st.floats(-most, most, allow_subnormal=False)) for _ in range(y_dim)])
+
+
+class Segment(NamedTuple):
+    """Two points of the space of y, and what lies between them."""
+
+    start: tuple[float, ...]
+    end: tuple[float, ...]
+    across: str = "anything"
+
+
+@st.composite
+def segments(draw: Callable[[Any], Any], y_dim: int, declared: Properties | None = None) -> Segment:
+    """A segment: between any two points, across a declared seam, or past a declared centre.
+
+    Args:
+        draw: supplied by hypothesis.
+        y_dim: number of dimensions.
+        declared: properties whose seams and centres are crossed; for none, any segment.
+    """
+    places = (*declared.seams, *declared.centres) if declared else ()
+    start = draw(points(y_dim))
+    number = draw(st.integers(0, len(places)))
+    if number == 0:
+        end = draw(points(y_dim))
+        if start == end:
+            reject()
+        return Segment(start, end)
+    place = places[number - 1]
+    at = onto(place, torch.tensor(start, dtype=torch.float64)[None])[0]
+    way = torch.tensor(draw(points(y_dim, most=2.0)), dtype=torch.float64)
+    if not bool(way.any()):
+        reject()
+    return Segment(tuple((at - way).tolist()), tuple((at + 1.3 * way).tolist()), f"{place}")
+
+
 @st.composite
 def gaussians(draw: Callable[[Any], Any], y_dim: int, *, dtype: torch.dtype = torch.float64) -> DiagonalGaussian:
     """A diagonal Gaussian posterior of shape ``(1, y_dim)``: the prior itself, or one near it or far from it."""
-    far = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]))
-    generator = torch.Generator().manual_seed(draw(_SEEDS))
-    mean, spread = torch.randn(2, 1, y_dim, generator=generator, dtype=torch.float64) * far
-    return DiagonalGaussian(mean.to(dtype), (spread - far).clamp(-6, 2).to(dtype))
+    mean = draw(points(y_dim, most=4.0))
+    log_variance = [min(value, 2.0) for value in draw(points(y_dim))]
+    return DiagonalGaussian(torch.tensor([mean], dtype=dtype), torch.tensor([log_variance], dtype=dtype))
 
 
 @st.composite

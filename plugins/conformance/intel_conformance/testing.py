@@ -19,10 +19,10 @@ from intel_conformance.check import Check
 from intel_conformance.distributions.candidates import candidate_of, kind_of
 from intel_conformance.distributions.registry import checks_of
 from intel_conformance.levels import Level
-from intel_conformance.outcomes import Broken
 from intel_conformance.runner import PREFLIGHT, Planned, reason_for
 from intel_conformance.several import distinct
 from intel_core.components.spec import ComponentSpec
+from intel_core.mappings.contract import MappingSpec
 
 __all__ = ["conformance", "property_tests"]
 
@@ -132,8 +132,8 @@ def _require(name: str) -> None:
 
 
 def _wanted(
-    name: str, specs: Sequence[Checkable] | Dictionary[Any, int | Sequence[int]], y_dim: int | Sequence[int] | None
-) -> list[tuple[Checkable, int | None]]:
+    name: str, specs: Sequence[Any] | Dictionary[Any, int | Sequence[int]], y_dim: int | Sequence[int] | None
+) -> list[tuple[Any, int | None]]:
     if isinstance(specs, str | ComponentSpec) or not specs:
         raise ValueError(f"{name}() takes a list of one or more specs")
     pairs = specs.items() if isinstance(specs, Dictionary) else [(spec, y_dim) for spec in specs]
@@ -151,7 +151,7 @@ def _label(spec: Any) -> str:
 
 
 def property_tests(
-    specs: Sequence[Checkable] | Dictionary[Any, int | Sequence[int]],
+    specs: Sequence[Checkable | type[MappingSpec]] | Dictionary[Any, int | Sequence[int]],
     *,
     y_dim: int | Sequence[int] | None = None,
     n: int = 20_000,
@@ -162,70 +162,77 @@ def property_tests(
 
         test_continuity, test_theorem1 = property_tests(["spiral", "spiral:turns=3"])
 
-    The first draws one of the mappings, its parameters and a segment: at random, across a declared seam or past a
-    declared centre. hypothesis searches for segments with large remaining differences. The second draws a posterior
-    and checks that a lower confidence bound of KL(q(z|x) ‖ p(z)) does not exceed KL(q(y|x) ‖ N(0, I)).
+    The first draws one of the mappings, its parameters and a segment: between any points, across a declared seam or
+    past a declared centre. hypothesis searches for segments with large remaining differences, and reduces one with a
+    jump to the simplest numbers that show it. The second draws a posterior and checks that a lower confidence bound of
+    KL(q(z|x) ‖ p(z)) does not exceed KL(q(y|x) ‖ N(0, I)).
 
     Args:
-        specs: as for `conformance`.
-        y_dim: number of dimensions of y, or several; if None, for each spec the fewest in which it can be built.
+        specs: as for `conformance`. Of the class of a spec, settings are drawn too (`strategies.specs`).
+        y_dim: number of dimensions of y, or several; if None, for each spec the fewest in which it can be built, and 4
+            for classes of specs.
         n: number of draws from each distribution.
 
     Raises:
         ValueError: if there are no specs.
-        ImportError: if hypothesis is not installed.
+        ImportError: if hypothesis or pytest is not installed.
     """
     _require("hypothesis")
+    _require("pytest")
+    import pytest
     from hypothesis import given, settings, target
     from hypothesis import strategies as st
 
     from intel_conformance.continuity.scan import scan
-    from intel_conformance.continuity.segments import crossing, random_segments
-    from intel_conformance.strategies import gaussians
+    from intel_conformance.strategies import gaussians, segments
+    from intel_conformance.strategies import specs as specs_of
     from intel_conformance.theory import theorem1
 
     wanted = _wanted("property_tests", specs, y_dim)
-    candidates: dict[tuple[int, int], Candidate] = {}
+    candidates: dict[tuple[int, str, int], Candidate] = {}
 
-    def candidate_of(number: int, seed: int) -> Candidate:
-        if (number, seed) not in candidates:
-            what, dims = wanted[number]
-            candidates[number, seed] = Candidate(what, y_dim=dims, seed=seed)
-        return candidates[number, seed]
+    @st.composite
+    def drawn(draw: Callable[[Any], Any]) -> Candidate:
+        number, seed = draw(st.integers(0, len(wanted) - 1)), draw(st.integers(0, 3))
+        what, dims = wanted[number]
+        if isinstance(what, type) and issubclass(what, MappingSpec):
+            dims = dims or 4
+            what = draw(specs_of(what, y_dim=dims))
+        key = (number, what.model_dump_json() if isinstance(what, MappingSpec) else "", seed)
+        if key not in candidates:
+            candidates[key] = Candidate(what, y_dim=dims, seed=seed)
+        return candidates[key]
 
-    numbers, seeds = st.integers(0, len(wanted) - 1), st.integers(0, 3)
-    kinds = st.sampled_from(["random", "seam", "centre"])
+    def told(candidate: Candidate, what: str) -> None:
+        """End the test with a message, without the frames of this module."""
+        label, dims = candidate.label, candidate.y_dim
+        pytest.fail(f"{label} ({dims} dimensions of y, parameters of seed {candidate.seed}): {what}", pytrace=False)
 
     @settings(deadline=None)
-    @given(number=numbers, seed=seeds, draw=st.integers(0, 2**32 - 1), kind=kinds)
-    def test_continuity(number: int, seed: int, draw: int, kind: str) -> None:
-        candidate = candidate_of(number, seed)
+    @given(candidate=drawn(), data=st.data())
+    def test_continuity(candidate: Candidate, data: Any) -> None:
         declared = candidate.declared
         if not declared.continuous:
             return
-        generator = torch.Generator().manual_seed(draw)
-        places = {"seam": declared.seams, "centre": declared.centres}.get(kind, ())
-        if places:
-            starts, ends = crossing(places[draw % len(places)], 1, candidate.y_dim, generator)
-        else:
-            starts, ends = random_segments(1, candidate.y_dim, generator)
+        segment = data.draw(segments(candidate.y_dim, declared))
+        starts, ends = (torch.tensor([point], dtype=torch.float64) for point in (segment.start, segment.end))
         (found,) = scan(candidate.mapping(), starts, ends)
         if found.kind in ("jump", "not finite"):
-            what = f"jump of {found.size:.4g}" if found.kind == "jump" else "value that is not finite"
-            raise Broken(f"{candidate.label}: {what} at y = {found.where.tolist()}")
+            size = f"jumps by {found.size:.4g}" if found.kind == "jump" else "is not finite"
+            told(candidate, f"z {size} at y = {found.where.tolist()}, between {segment.start} and {segment.end}")
         target(found.size, label="remaining difference")
 
     @settings(deadline=None)
-    @given(number=numbers, seed=seeds, data=st.data())
-    def test_theorem1(number: int, seed: int, data: Any) -> None:
-        candidate = candidate_of(number, seed)
+    @given(candidate=drawn(), data=st.data())
+    def test_theorem1(candidate: Candidate, data: Any) -> None:
         posterior = data.draw(gaussians(candidate.y_dim))
-        mapping = candidate.mapping()
-        found = theorem1(mapping, posterior.mean[0], posterior.log_variance[0], n=n, alpha=1e-9, seed=seed)
+        mean, log_variance = posterior.mean[0], posterior.log_variance[0]
+        found = theorem1(candidate.mapping(), mean, log_variance, n=n, alpha=1e-9, seed=candidate.seed)
         if found.violated:
-            raise Broken(
-                f"{candidate.label}: the KL divergence is at least {found.kl_z.lower:.4f} nats in z, but "
-                f"{found.kl_y:.4f} in y"
+            told(
+                candidate,
+                f"for the posterior with mean {mean.tolist()} and log-variance {log_variance.tolist()} the KL "
+                f"divergence is at least {found.kl_z.lower:.4f} nats in z, but {found.kl_y:.4f} in y",
             )
 
     return test_continuity, test_theorem1

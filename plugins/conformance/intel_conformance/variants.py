@@ -29,7 +29,10 @@ def check_variant(variant: Candidate, ids: Sequence[str], about: str) -> None:
             check.run(variant)
         except Broken as error:
             raise Broken(
-                f"{about}, {check.id}: {error.message}", likely=error.likely, **{**error.evidence, "check": check.id}
+                f"{about}, {check.id}: {error.message}",
+                likely=error.likely,
+                cause=error.cause,
+                **{**error.evidence, "check": check.id},
             ) from error
         except Outcome:
             continue  # it cannot be tried, or there is nothing to check

@@ -9,6 +9,7 @@ import pytest
 from intel_conformance import ConformanceError, check_mapping
 from specimens.mutant import Sound
 from specimens.mutants.rows import MeanSubtracted
+from torch import Tensor
 
 
 def test_json_and_junit_hold_everything() -> None:
@@ -36,3 +37,32 @@ def test_nothing_ran_is_never_green() -> None:
     assert ElementTree.fromstring(report.to_junit().encode())[0].attrib["errors"] == "1"
     empty = check_mapping(Sound, only=["rows"], skip=["rows"])
     assert (empty.ran, empty.exit_code, empty.planned) == (0, 1, ())
+
+
+class Strict(Sound):
+    """Takes matrices only."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        if y.dim() != 2:
+            raise RuntimeError(f"expected 2 dimensions, got {y.dim()}")
+        return self.sound(y)
+
+
+def test_failures_of_one_cause_are_told_once_and_counted_whole() -> None:
+    report = check_mapping(Strict, level="quick", only=["io", "rows"])
+    ((first, same),) = report.told()
+    assert first.id == "io.shape"
+    assert {"rows.alone", "rows.reshape"} <= {result.id for result in same}
+    assert len(report.of("failed")) == 1 + len(same)
+    with pytest.raises(ConformanceError) as error:
+        report.raise_if_failed()
+    assert str(error.value).count("raised RuntimeError") == 1
+    assert f"the same cause: {', '.join(result.id for result in same)}" in str(error.value)
+
+
+def test_failures_of_other_causes_stand_alone() -> None:
+    told = check_mapping(MeanSubtracted, level="quick", only=["rows", "grad.input"]).told()
+    assert [(first.id, [one.id for one in same]) for first, same in told] == [
+        ("rows.replace_others", ["rows.alone"]),
+        ("grad.input", []),
+    ]

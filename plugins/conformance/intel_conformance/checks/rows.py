@@ -17,6 +17,7 @@ _CLAUSE = "contract, clause 3: each row is mapped alone"
 _LIKELY = (
     "a statistic over dimension 0: BatchNorm in training mode, y.mean(0), y.max(), y.sort(0); or as mode.repeat says"
 )
+_LEAKS = "rows depend on each other"
 _SIZES = ((33, 1024), (33, 100, 1024), (33, 100, 500, 1024))
 """Rows in a batch, at each level: some code has a path of its own for many rows, or for the usual sizes."""
 _CROWD = 3033
@@ -64,6 +65,7 @@ def replace_others(candidate: Candidate) -> None:
                         f"row {2 * worst[1][0] + 1} moved by {worst[0]:.3g} when only other rows were replaced by "
                         f"{name} ({n} rows, {about})",
                         likely=_LIKELY,
+                        cause=_LEAKS,
                         moved=worst[0],
                         replaced_by=name,
                     )
@@ -115,6 +117,7 @@ def alone(candidate: Candidate) -> None:
                     f"row {worst[1][0]} in a batch of {n} differs by {worst[0]:.3g} from the same row in one of "
                     f"{_CHUNK} ({about})",
                     likely=f"the number of rows is used; {_LIKELY}",
+                    cause=_LEAKS,
                     moved=worst[0],
                 )
         for i in range(0, _CHUNK, 4):
@@ -126,6 +129,7 @@ def alone(candidate: Candidate) -> None:
                     raise Broken(
                         f"row {i} {name} differs by {worst[0]:.3g} from the same row in a batch of {_CHUNK} ({about})",
                         likely=_LIKELY,
+                        cause=_LEAKS,
                         moved=worst[0],
                     )
 

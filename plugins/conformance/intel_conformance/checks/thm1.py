@@ -191,8 +191,7 @@ def injective(candidate: Candidate) -> None:
         y[: len(sizes)] *= sizes / torch.linalg.vector_norm(y[: len(sizes)], dim=-1, keepdim=True)
         y = usual_rows(declared, y, 1e-3)
         matrix = jacobian(mapping, y)
-        values = torch.linalg.svdvals(matrix)
-        readable = values[:, -1] > 1e4 * torch.finfo(torch.float64).eps * values[:, 0]
+        readable = _conditioning(matrix) > 1e4 * torch.finfo(torch.float64).eps
         squeezed = 1 - float(readable.float().mean()) if len(y) else 1.0
         signs = torch.linalg.slogdet(matrix).sign[readable]
         if bool((signs > 0).any()) and bool((signs < 0).any()):
@@ -217,3 +216,13 @@ def injective(candidate: Candidate) -> None:
         )
     if squeezed > 0.9:
         raise Skipped("g contracts so much that its orientation is lost in rounding at most draws")
+
+
+def _conditioning(matrix: Tensor) -> Tensor:
+    """The ratio of the smallest and the largest singular value of each matrix; of large ones a bound from below."""
+    if matrix.shape[-1] <= _SEEN:
+        values = torch.linalg.svdvals(matrix)
+        return (values[:, -1] / values[:, 0]).nan_to_num(0, 0, 0)
+    inverse, _ = torch.linalg.inv_ex(matrix)  # a fifth of the time
+    norms = torch.linalg.matrix_norm(matrix) * torch.linalg.matrix_norm(inverse)
+    return (1 / norms).nan_to_num(0, 0, 0)
