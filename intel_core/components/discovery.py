@@ -178,6 +178,8 @@ def _check_switches() -> None:
 
 def _judge(component: Component) -> Component:
     """The status that follows from metadata and switches, before anything is imported."""
+    if not re.fullmatch(r"[\w.+-]+", component.name):
+        return replace(component, status="BROKEN", reason="its name has other characters than letters, digits and _-.+")
     allow, deny = map(_words, SWITCHES)
     is_kept = component.distribution == CORE or component.kind == COMMANDS
     if _matches(component, deny) or ("*" in deny and not is_kept):

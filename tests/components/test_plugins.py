@@ -361,6 +361,17 @@ def test_the_api_level_is_checked_before_anything_is_imported(site, level: str, 
     assert witness.exists() == (status == "OK")
 
 
+@pytest.mark.parametrize("name", ["with:colon", "a/b", "esc\x1b[31mape", "two words", "a,b", "quo'te"])
+def test_a_name_that_cannot_be_typed_is_listed_as_broken(site, name: str) -> None:
+    source = GOOD.format(name="Odd")
+    groups = {"intelvae.mappings": {name: "made_odd:OddSpec", "usual-1.0_x": "made_odd:OddSpec"}}
+    site.add_dist("made-odd", entry_points=groups, modules={"made_odd.py": source})
+    assert one("usual-1.0_x").status == "OK"
+    odd = one(name)
+    assert odd.status == probe(odd).status == "BROKEN"
+    assert odd.reason == "its name has other characters than letters, digits and _-.+"
+
+
 def test_a_plugin_of_an_api_long_gone(site, monkeypatch: pytest.MonkeyPatch) -> None:
     add_good(site)
     monkeypatch.setattr(plugins, "API_LEVEL", 3)

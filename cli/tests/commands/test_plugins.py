@@ -129,3 +129,14 @@ def test_kinds_are_completed(galleries, words):
 
     items = BashComplete(intel, {}, "intel", "_INTEL_COMPLETE").get_completions(words, "gal")
     assert [item.value for item in items] == ["galleries"]
+
+
+def test_names_that_cannot_be_typed_are_listed_with_the_reason_and_escaped(site, ok):
+    names = ("with:colon", "a/b", "esc\x1b[31mape")
+    site.add_dist("odd", entry_points={"intelvae.metrics": dict.fromkeys(names, "odd:Odd")}, modules={"odd.py": ""})
+    listed = ok("plugins", "list", "metrics").stdout
+    assert "\x1b" not in listed
+    assert listed.count("BROKEN") == 3
+    assert "its name has other characters than" in " ".join(listed.split())
+    rows = {row["name"]: row for row in json.loads(ok("plugins", "list", "metrics", "--json").stdout)}
+    assert {rows[name]["status"] for name in names} == {"BROKEN"}
