@@ -28,6 +28,7 @@ _FAR = 10.0
 """Standard deviations between a column's median and the training data's mean that are worth a warning."""
 _USUAL = 3.0
 """Standard deviations from the training data's mean within which values are usual."""
+_FILLING = "a run that was trained with missing=mean or median does that itself"
 _ROUNDING = 1e-4
 """By how much values of [0, 1] may leave it, as those of resized images do."""
 
@@ -154,7 +155,7 @@ class Units:
             bad = ~torch.isfinite(values).flatten(1).all(1)
             if bool(bad.any()):
                 which = columns_with_gaps(values, self._columns)
-                advice = f"; missing in {which}: leave these out, or fill them in" if which else ""
+                advice = f"; missing in {which}: leave these out, or fill them in; {_FILLING}" if which else ""
                 raise DataError(
                     f"examples hold NaN or infinity, or numbers too large for float32, in {int(bad.sum())} of "
                     f"{len(bad)} rows, first in row {int(bad.nonzero()[0])}{advice}"
