@@ -26,6 +26,9 @@ from intel_core.mappings.contract import MappingSpec
 
 __all__ = ["conformance", "property_tests"]
 
+_DIMS = 4
+"""Dimensions of y in which settings of the class of a spec are drawn."""
+
 
 def conformance(
     specs: Sequence[Any] | Dictionary[Any, int | Sequence[int]],
@@ -180,7 +183,7 @@ def property_tests(
     _require("hypothesis")
     _require("pytest")
     import pytest
-    from hypothesis import given, settings, target
+    from hypothesis import HealthCheck, given, settings, target
     from hypothesis import strategies as st
 
     from intel_conformance.continuity.scan import scan
@@ -192,15 +195,20 @@ def property_tests(
     candidates: dict[tuple[int, str, int], Candidate] = {}
 
     @st.composite
-    def drawn(draw: Callable[[Any], Any]) -> Candidate:
-        number, seed = draw(st.integers(0, len(wanted) - 1)), draw(st.integers(0, 3))
+    def mappings(draw: Callable[[Any], Any]) -> tuple[int, Any, int]:
+        """Which of the specs, with which settings, and the seed of its parameters."""
+        number = draw(st.integers(0, len(wanted) - 1))
         what, dims = wanted[number]
         if isinstance(what, type) and issubclass(what, MappingSpec):
-            dims = dims or 4
-            what = draw(specs_of(what, y_dim=dims))
+            what = draw(specs_of(what, y_dim=dims or _DIMS))
+        return number, what, draw(st.integers(0, 3))
+
+    def candidate_of(number: int, what: Any, seed: int) -> Candidate:
         key = (number, what.model_dump_json() if isinstance(what, MappingSpec) else "", seed)
         if key not in candidates:
-            candidates[key] = Candidate(what, y_dim=dims, seed=seed)
+            dims = wanted[number][1]
+            given_class = isinstance(wanted[number][0], type) and isinstance(what, MappingSpec)
+            candidates[key] = Candidate(what, y_dim=dims or (_DIMS if given_class else None), seed=seed)
         return candidates[key]
 
     def told(candidate: Candidate, what: str) -> None:
@@ -208,9 +216,12 @@ def property_tests(
         label, dims = candidate.label, candidate.y_dim
         pytest.fail(f"{label} ({dims} dimensions of y, parameters of seed {candidate.seed}): {what}", pytrace=False)
 
-    @settings(deadline=None)
-    @given(candidate=drawn(), data=st.data())
-    def test_continuity(candidate: Candidate, data: Any) -> None:
+    patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a slow machine is no failure
+
+    @patient
+    @given(mapping=mappings(), data=st.data())
+    def test_continuity(mapping: tuple[int, Any, int], data: Any) -> None:
+        candidate = candidate_of(*mapping)
         declared = candidate.declared
         if not declared.continuous:
             return
@@ -222,9 +233,10 @@ def property_tests(
             told(candidate, f"z {size} at y = {found.where.tolist()}, between {segment.start} and {segment.end}")
         target(found.size, label="remaining difference")
 
-    @settings(deadline=None)
-    @given(candidate=drawn(), data=st.data())
-    def test_theorem1(candidate: Candidate, data: Any) -> None:
+    @patient
+    @given(mapping=mappings(), data=st.data())
+    def test_theorem1(mapping: tuple[int, Any, int], data: Any) -> None:
+        candidate = candidate_of(*mapping)
         posterior = data.draw(gaussians(candidate.y_dim))
         mean, log_variance = posterior.mean[0], posterior.log_variance[0]
         found = theorem1(candidate.mapping(), mean, log_variance, n=n, alpha=1e-9, seed=candidate.seed)

@@ -221,8 +221,8 @@ def injective(candidate: Candidate) -> None:
 def _conditioning(matrix: Tensor) -> Tensor:
     """The ratio of the smallest and the largest singular value of each matrix; of large ones a bound from below."""
     if matrix.shape[-1] <= _SEEN:
-        values = torch.linalg.svdvals(matrix)
+        values: Tensor = torch.linalg.svdvals(matrix)
         return (values[:, -1] / values[:, 0]).nan_to_num(0, 0, 0)
-    inverse, _ = torch.linalg.inv_ex(matrix)  # a fifth of the time
-    norms = torch.linalg.matrix_norm(matrix) * torch.linalg.matrix_norm(inverse)
+    inverse, _ = torch.linalg.inv_ex(matrix)  # half the time
+    norms: Tensor = torch.linalg.matrix_norm(matrix) * torch.linalg.matrix_norm(inverse)
     return (1 / norms).nan_to_num(0, 0, 0)
