@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,9 +99,8 @@ def _written(graph: Graph, how: Format, run: Run, format: str, others: list[str]
     except (IntelError, MemoryError):
         raise
     except Exception as error:  # whatever the exporters and the run times of others make of a plugin's module
-        said = " ".join(str(error).split())[:160] or "no reason given"
         raise RunError(
-            f"{graph.made_of} cannot be exported as {format} ({type(error).__name__}: {said}){_without(graph, others)}"
+            f"{graph.made_of} cannot be exported as {format} ({_reason(error)}){_without(graph, others)}"
         ) from error
     if difference is not None and not difference <= TOLERANCE:
         raise RunError(
@@ -108,6 +108,14 @@ def _written(graph: Graph, how: Format, run: Run, format: str, others: list[str]
             f"{TOLERANCE:g}{_without(graph, others)}"
         )
     return content, difference
+
+
+def _reason(error: BaseException) -> str:
+    """What an error goes back to, in one line without colours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split())[:160]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _without(graph: Graph, others: list[str]) -> str:

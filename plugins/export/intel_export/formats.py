@@ -91,6 +91,7 @@ def _write_onnx(graph: Graph, about: dict[str, Any]) -> bytes:
             input_names=[graph.takes],
             output_names=list(graph.gives),
             external_data=False,
+            custom_translation_table={torch.ops.aten.erf.default: _erf},
             verbose=False,
         )
     assert program is not None  # what it is without dynamo=True
@@ -103,6 +104,17 @@ def _write_onnx(graph: Graph, about: dict[str, Any]) -> bytes:
     entry.key, entry.value = KEY, json.dumps(about)
     model.doc_string = f"The {graph.part} of an InteL-VAE: {', '.join(graph.gives)} of {graph.takes}"
     return bytes(model.SerializeToString())
+
+
+def _erf(x: Any) -> Any:
+    """The error function in float32, for which alone onnxruntime has a kernel.
+
+    Mixture priors choose a component by it in float64, of noise that is float32.
+    """
+    import onnxscript
+
+    opset: Any = onnxscript.opset18
+    return opset.CastLike(opset.Erf(opset.Cast(x, to=1)), x)
 
 
 def _read_onnx(content: bytes) -> Function | None:
