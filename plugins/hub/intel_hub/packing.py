@@ -25,10 +25,10 @@ from intel_core.evaluation.run import Run
 from intel_core.runs import checkpoint, opening
 from intel_core.runs.contents import Content, MetricsContent, RunContent, require
 from intel_core.runs.opening import MOST_JSON
+from intel_hub.places import FILE
 
-__all__ = ["FILE", "KEY", "pack", "read_packed", "unpack", "write"]
+__all__ = ["KEY", "pack", "read_packed", "unpack", "write"]
 
-FILE = "model.safetensors"
 KEY = "intelvae"
 _PATHS = {"data": "datasets", "start": "starts"}
 """Settings that may name a file of the machine that a run was trained on, and their kinds of component."""

@@ -15,11 +15,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from intel_core import files
 from intel_core.errors import EnvironmentProblem, RunError, SpecError
 from intel_core.runs import opening
-from intel_hub.packing import FILE
 
-__all__ = ["CARD", "MOST", "Place", "place_of"]
+__all__ = ["CARD", "FILE", "MOST", "Place", "place_of"]
 
-CARD = "README.md"
+FILE, CARD = "model.safetensors", "README.md"
 MOST = 4 * 2**30
 """Bytes of a file that is pulled."""
 _SECONDS = 60
