@@ -68,7 +68,7 @@ def mutant(number: int, seeds: int) -> tuple[int, list[int]]:
             check_mapping(faulty.what, y_dim=faulty.y_dim, only=[faulty.kills], seed=seed, dtypes=[dtype]).results[0]
             for seed in range(seeds)
         ]
-        killed.append(sum(result.status == "failed" for result in found))
+        killed.append(sum(result.status == faulty.status for result in found))
     return number, killed
 
 

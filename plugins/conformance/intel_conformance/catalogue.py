@@ -11,7 +11,7 @@ from intel_core.errors import SpecError, did_you_mean
 
 __all__ = ["all_checks", "choose", "names_of"]
 
-_FURTHER = ("precision", "paths", "hidden", "training", "capabilities", "calls", "assigning", "image_densities")
+_FURTHER = ("precision", "paths", "hidden", "training", "capabilities", "calls", "assigning", "image_densities", "cost")
 """Modules of `intel_conformance.checks` beside those of the groups, to which their checks belong."""
 
 

@@ -18,9 +18,9 @@ def assert_killed(mutant: Mutant, dtype: str, seed: int) -> None:
         intel_core.register("mappings", f"mutant_{mutant.name.lower()}", type(mutant.what))
     report = check_mapping(mutant.what, y_dim=mutant.y_dim, only=[mutant.kills], seed=seed, dtypes=[dtype])
     (result,) = report.results
-    assert result.status == "failed", result
-    assert not report.ok
-    assert report.exit_code == 1
+    assert result.status == mutant.status, result
+    assert report.ok == (mutant.status == "warned")
+    assert report.exit_code == (mutant.status != "warned")
     assert mutant.kills in result.repro
     assert len(result.message) > 20
 
@@ -53,7 +53,12 @@ def test_a_whole_check_finds_most_of_them(level: str) -> None:
     lives = []
     for mutant in MUTANTS[:: 3 if level == "standard" else 4]:
         check = next(check for check in all_checks() if check.id == mutant.kills)
-        if mutant.registered or check.level == "deep" or (level == "quick" and check.level == "standard"):
+        if (
+            mutant.registered
+            or mutant.status == "warned"
+            or check.level == "deep"
+            or (level == "quick" and check.level == "standard")
+        ):
             continue
         report = check_mapping(mutant.what, y_dim=mutant.y_dim, level=level, skip=["thm1.inequality", "deploy.compile"])
         if report.ok and mutant.kills not in ("thm1.inequality", "deploy.compile"):

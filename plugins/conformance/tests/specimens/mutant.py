@@ -30,6 +30,7 @@ class Mutant:
         y_dim: the number of dimensions in which it is tried.
         dtypes: the precisions in which the fault shows.
         registered: whether its spec has to be registered, as that of a plugin is.
+        status: how the check has to end.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Mutant:
     y_dim: int = 2
     dtypes: tuple[str, ...] = BOTH
     registered: bool = False
+    status: str = "failed"
 
 
 Class = TypeVar("Class", bound=type)
@@ -47,13 +49,18 @@ MUTANTS: list[Mutant] = []
 
 
 def kills(
-    check: str, y_dim: int = 2, dtypes: tuple[str, ...] = BOTH, *, registered: bool = False
+    check: str,
+    y_dim: int = 2,
+    dtypes: tuple[str, ...] = BOTH,
+    *,
+    registered: bool = False,
+    status: str = "failed",
 ) -> Callable[[Class], Class]:
     """Class decorator for a mutant that the check has to find."""
 
     def add(mutant: Class) -> Class:
         what = mutant() if issubclass(mutant, MappingSpec) else mutant
-        MUTANTS.append(Mutant(mutant.__name__, check, what, y_dim, dtypes, registered))
+        MUTANTS.append(Mutant(mutant.__name__, check, what, y_dim, dtypes, registered, status))
         return mutant
 
     return add
