@@ -44,7 +44,7 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return function(*args, **(kwargs or {}))
 
 
-@check("deploy.cost", "in training: time and memory", level="standard")
+@check("deploy.cost", "contract: a part of a model, beside whose networks it takes little", level="standard")
 def cost(candidate: Candidate) -> None:
     """A step takes no more than ten times as many operations, and as much memory per row, as the default networks."""
     if str(candidate.device) != "cpu":
