@@ -60,6 +60,12 @@ OLDEST ?= $(shell python3.10 --version > /dev/null 2>&1 && echo python3.10 || ec
 LOWEST := build/lowest
 LOWEST_INSTALL := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/versions.txt
 
+# What is otherwise in torch 2.6 and safetensors 0.4: the KL term of directions is not compiled, a declared operator of
+# torchvision may not be declared again, and a checkpoint with empty tensors is refused in other words.
+OTHERWISE := --deselect tests/helpers/test_projected_normal.py::test_compiled_it_is_the_same \
+	--deselect tests/helpers/test_torchvision_compat.py::test_it_also_works_after_somebody_declared_the_operators \
+	--deselect "tests/fitting/test_resume_crafted.py::test_tensors_that_are_not_those_of_the_model_are_named[empty moments]"
+
 ## the core's tests with the lowest versions that it declares (intelvae-study needs a later pydantic); minutes, 6 GB
 test-lowest: export OMP_NUM_THREADS ?= 1
 test-lowest:
@@ -68,7 +74,7 @@ test-lowest:
 	$(LOWEST_INSTALL) hatchling editables torch numpy
 	$(LOWEST_INSTALL) --no-build-isolation -e '.[dev]'
 	$(LOWEST_INSTALL) --no-build-isolation $(foreach project,$(filter-out . plugins/study,$(PROJECTS)),-e $(project))
-	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" tests --ignore tests/whole
+	$(LOWEST)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" tests --ignore tests/whole $(OTHERWISE)
 
 ## one table of every ratio; pythae is there for its speed to be compared with, nothing else needs it
 bench: $(READY)
