@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.outcomes import NotApplicable, Unsupported
+from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
 from intel_core.components.spec import parse_spec
 
 _ROWS = 256
@@ -49,7 +49,11 @@ def cost(candidate: Candidate) -> None:
     """A step takes no more than ten times as many operations, and as much memory per row, as the default networks."""
     if str(candidate.device) != "cpu":
         raise NotApplicable("tried on the CPU only")
-    found = cost_of(candidate.mapping(torch.float32), candidate.draw("cost", _ROWS).float())
+    try:
+        found = cost_of(candidate.mapping(torch.float32), candidate.draw("cost", _ROWS).float())
+    except Exception as error:
+        cause = f"raised {type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+        raise Broken(f"a step {cause}", cause=cause) from error
     spec: Any = parse_spec("networks", "mlp")
     with torch.random.fork_rng(devices=[]):
         encoder, decoder = (
