@@ -21,7 +21,7 @@ class Untrained:
 
     It looks where lines are logged, so that a step costs nothing, and only while each scheduled weight is above 0, as a
     schedule may hold a parameter back. A parameter that was reached once is not looked at again; usually that leaves
-    none after the first look.
+    none after the first look. It warns at the end, since a part may be reached late, after the start of its clusters.
     """
 
     def __init__(self) -> None:
@@ -30,9 +30,13 @@ class Untrained:
 
     @hookimpl
     def run_start(self, trainer: Trainer) -> None:
-        """Begin with all parameters that are to be learned."""
-        named = trainer.model.named_parameters()
-        self._waiting = {name: parameter for name, parameter in named if parameter.requires_grad and parameter.numel()}
+        """Begin with all parameters that are to be learned; those of clusters may be set by a start and stay so."""
+        set_by_start = {id(parameter) for parameter in getattr(trainer.objective, "parameters_of_clusters", ())}
+        self._waiting = {
+            name: parameter
+            for name, parameter in trainer.model.named_parameters()
+            if parameter.requires_grad and parameter.numel() and id(parameter) not in set_by_start
+        }
         self._looks = 0
 
     @hookimpl
@@ -45,12 +49,16 @@ class Untrained:
             return  # gradients are kept elsewhere, as those of a stack are
         self._looks += 1
         self._waiting = {name: parameter for name, parameter in self._waiting.items() if name not in reached}
-        if self._waiting and self._looks == _LOOKS:
+
+    @hookimpl
+    def run_end(self, trainer: Trainer) -> None:
+        """Name the parameters that were never reached, if the run has not been cut short."""
+        if self._waiting and self._looks >= _LOOKS and trainer.step == trainer.steps:
             names = ", ".join(list(self._waiting)[:_NAMED])
             names += f" and {len(self._waiting) - _NAMED} more" if len(self._waiting) > _NAMED else ""
             warnings.warn(
-                f"{names}: no gradient in {_LOOKS} steps up to step {trainer.step:,}, so nothing is trained there "
-                "(detach(), a weight of 0, or a part that is not used)",
+                f"{names}: no gradient in {self._looks} steps up to step {trainer.step:,}, so nothing was trained "
+                "there (detach(), a weight of 0, or a part that is not used)",
                 stacklevel=2,
             )
             self._waiting = {}

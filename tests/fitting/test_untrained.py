@@ -67,7 +67,7 @@ def told(folder: Path, mapping: str, **settings: Any) -> list[str]:
 @pytest.mark.parametrize("fault", ["detached", "zeroed"])
 def test_a_parameter_without_a_gradient_is_named_once(tmp_path: Path, fault: str) -> None:
     (one,) = told(tmp_path / "run", f"partly:fault={fault}")
-    assert one.startswith("mapping.shift: no gradient in 2 steps up to step ")
+    assert one.startswith("mapping.shift: no gradient in 5 steps up to step ")
     assert "\n" not in one
 
 
