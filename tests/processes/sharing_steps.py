@@ -151,8 +151,10 @@ def exact_steps(case: str, processes: ProcessGroup, *, gathering: bool = True) -
 
 def make(folder: Path, processes: ProcessGroup) -> None:
     """Every run, and the exact steps."""
-    for case, settings in CASES.items():
-        fit(run_dir=folder / case, **settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="mapping.unused: no gradient")
+        for case, settings in CASES.items():
+            fit(run_dir=folder / case, **settings)
     for case in EXACT:
         state = exact_steps(case, processes)
         if is_first():

@@ -23,7 +23,8 @@ FOUND = """
     for package in (intel_core, intel_trefoil):
         assert package.__file__.startswith(sys.prefix), package.__file__
     assert [(c.name, c.distribution, c.api, c.status) for c in available("mappings")] == [
-        ("identity", "intelvae-core", 1, "OK"), ("trefoil", "intelvae-trefoil", 1, "OK")]
+        ("given", "intelvae-core", 1, "OK"), ("identity", "intelvae-core", 1, "OK"),
+        ("trefoil", "intelvae-trefoil", 1, "OK")]
     assert "torch" not in sys.modules
     """
 

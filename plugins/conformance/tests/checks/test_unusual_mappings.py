@@ -360,7 +360,7 @@ def _forget(parameter: Tensor) -> None:
         (SumLoss, "structure.regularisers", "is twice as large for a batch in which each row is twice"),
         (SaysItJumps, "cont.scan", "continuous=False is declared, but there is no jump"),
         (Switches, "structure.gradual", "at strength 0.6 z jumps by"),
-        (ThrowsGradientsAway, "deploy.fit", "the run warned: mapping.scale: no gradient in 2 steps"),
+        (ThrowsGradientsAway, "deploy.fit", "the run warned: mapping.scale: no gradient in 3 steps"),
     ],
     ids=["a sum over the batch", "a needless declaration", "a threshold", "gradients thrown away"],
 )
