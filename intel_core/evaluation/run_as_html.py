@@ -42,8 +42,7 @@ def _settings(run: StoredRun) -> list[tuple[str, str]]:
     except IntelError as error:
         return [("settings", str(error))]
     mapping = " then ".join(str(part) for part in spec.mapping) or "identity"
-    networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
-    shown = [("mapping", mapping), ("data", str(spec.data)), ("latent", str(spec.latent)), ("networks", networks)]
+    shown = [("mapping", mapping), ("data", str(spec.data)), ("latent", str(spec.latent)), ("networks", spec.networks)]
     shown += [("prior", str(spec.prior))] if not spec.prior.is_usual else []
     shown += [("posterior", str(spec.posterior))] if not spec.posterior.is_usual else []
     return [*shown, ("likelihood", str(spec.likelihood)), ("steps", f"{spec.steps:,}"), ("seed", str(run.seed))]

@@ -93,22 +93,19 @@ def fit(
     asked, given = read_arguments(spec, data, labels, settings)
     wanted = Path(run_dir) if run_dir is not None else None
     called = [*hook_objects(hooks), *progress_hooks(progress)]
-    if not keep:
-        if wanted is not None:
-            raise SpecError("keep=False leaves no run directory; leave out run_dir=")
-        wanted = Path(tempfile.mkdtemp(prefix="intel-")) / "run"
-    with (
-        tracked(track) as (tracking, ended),
-        joined(asked.devices, asked.nodes, asked.device, asked.batch_size) as processes,
-    ):
-        try:
+    with contextlib.ExitStack() as stack:
+        if not keep:
+            if wanted is not None:
+                raise SpecError("keep=False leaves no run directory; leave out run_dir=")
+            temporary = Path(tempfile.mkdtemp(prefix="intel-"))
+            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+            wanted = temporary / "run"
+        with (
+            tracked(track) as (tracking, ended),
+            joined(asked.devices, asked.nodes, asked.device, asked.batch_size) as processes,
+        ):
             run = ended(_fit(asked, given, wanted, data_dir, [*called, *tracking.hooks], processes))
-        except BaseException:
-            if not keep and wanted is not None:
-                shutil.rmtree(wanted.parent, ignore_errors=True)
-            raise
-    if not keep and wanted is not None:
-        weakref.finalize(run, shutil.rmtree, wanted.parent, ignore_errors=True)
+        weakref.finalize(run, stack.pop_all().close)  # from here on the directory goes with the run
     return run
 
 

@@ -7,6 +7,7 @@ and the weights. Whoever loads the run gives the part again.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Mapping as Dictionary
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -175,7 +176,7 @@ def _again(role: str, before: object, made: object, where: str) -> object:
 
 def _makes(part: object) -> bool:
     """Whether it is a class or a function, which makes the part each time one is needed."""
-    return isinstance(part, type) or inspect.isroutine(part) or type(part).__name__ == "partial"
+    return isinstance(part, type) or inspect.isroutine(part) or isinstance(part, functools.partial)
 
 
 def _is_part(value: object) -> bool:

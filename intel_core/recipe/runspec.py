@@ -194,6 +194,11 @@ class RunSpec(TrainingSettings, _Components):
         return [part for part in (*parts, *self.schedules.values()) if part is not None]
 
     @property
+    def networks(self) -> str:
+        """Encoder and decoder as a text, once if they are described alike."""
+        return str(self.encoder) if self.encoder == self.decoder else f"{self.encoder} and {self.decoder}"
+
+    @property
     def label(self) -> str:
         """A short name: data, mappings, a prior and a posterior that are not the usual ones, and seed."""
         rivals = [part for part in (self.prior, self.posterior) if not part.is_usual]

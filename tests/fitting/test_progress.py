@@ -97,6 +97,8 @@ def test_a_run_that_is_not_kept_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert not folder.exists()
     with pytest.raises(IntelError):
         fit(data=x, steps=3, keep=False, encoder="mlp:hidden=[8]", hooks=[Fails()])
+    with pytest.raises(IntelError, match="no tracker is called 'nosuch'"):
+        fit(data=x, steps=3, keep=False, track="nosuch")
     assert not list(tmp_path.iterdir())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,7 +23,7 @@ def import_file(path: Path) -> Callable[[], None]:
     """
     if path.suffix != ".py" or not path.is_file():
         raise SpecError(f"--import {path}: expected a Python file that registers components, such as my_nets.py")
-    name = path.stem if path.stem.isidentifier() and path.stem not in sys.modules else f"imported_{abs(hash(path))}"
+    name = "imported_" + re.sub(r"\W", "_", path.stem)  # the name of no module that is installed
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

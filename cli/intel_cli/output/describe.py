@@ -43,13 +43,12 @@ def facts(trainer: Trainer) -> dict[str, str]:
     """Data, model, training and KL warm-up of a resolved run, a sentence each."""
     spec, data, model = spec_of(trainer), trainer.dataset, trainer.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
     epochs = trainer.steps / trainer.steps_per_epoch
     said = {
         "data": f"{data.name}: {len(data.train):,} train, {len(data.validation):,} validation, {len(data.test):,} "
         f"test; shape {'×'.join(map(str, data.x_shape))}, values {_VALUES[data.support]}{_streamed(data)}",
         "model": f"{_rivals(spec)}y ({model.y_dim} dims) → {mapping_of(spec)} → z ({model.z_dim} dims); "
-        f"{spec.likelihood}; {networks}; {parameters:,} parameters on {trainer.device}{_computed(spec)}",
+        f"{spec.likelihood}; {spec.networks}; {parameters:,} parameters on {trainer.device}{_computed(spec)}",
         "training": f"{trainer.steps:,} steps of {trainer.batch_size:,} examples{_shared(trainer)}, "
         f"{trainer.steps_per_epoch:,} per epoch, {epochs:.4g} epochs; objective {objective_of(spec)}; "
         f"learning rate {spec.learning_rate:g}; seed {spec.seed}",

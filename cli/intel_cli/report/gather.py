@@ -202,7 +202,6 @@ def _facts(run: Run, against: Run | None) -> list[tuple[str, str, str]]:
 
 def _settings(run: Run) -> dict[str, str]:
     spec, info, data = run.spec, run.info, run.info["data"]
-    networks = str(spec.encoder) if spec.encoder == spec.decoder else f"{spec.encoder} and {spec.decoder}"
     settings = {
         "mapping": mapping_of(run.spec),
         "mapping in full": " → ".join(info["spec"].get("mapping") or []) or "identity",
@@ -214,7 +213,7 @@ def _settings(run: Run) -> dict[str, str]:
         "latent": f"{run.model.y_dim} dimensions of y, {run.model.z_dim} of z",
         "likelihood": str(spec.likelihood),
         "objective": objective_of(spec),
-        "networks": f"{networks}; {info.get('parameters', 0):,} parameters",
+        "networks": f"{spec.networks}; {info.get('parameters', 0):,} parameters",
         "training": f"{spec.steps:,} steps of {spec.batch_size:,} examples, learning rate {spec.learning_rate:g}",
         "KL weight": warmup(spec),
     }
