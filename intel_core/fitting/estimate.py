@@ -54,11 +54,12 @@ def estimate(spec: RunSpec, dataset: Dataset) -> float:
     assert spec.decoder is not None
     assert spec.likelihood is not None
     assert spec.latent is not None
-    shape, latent, rows = dataset.x_shape, spec.latent, min(spec.batch_size, len(dataset.train))
+    shape, latent, batch = dataset.x_shape, spec.latent, min(spec.batch_size, len(dataset.train))
+    rows = math.ceil(batch / (spec.optimizer.accumulate or 1))
     particles = int(getattr(spec.objective, "particles", 1))
     x_numbers = math.prod(shape)
     total = float(_PER_ACTIVATION * rows * (x_numbers + particles * (latent + x_numbers)))
-    total += dataset.train.bytes_ahead(rows)
+    total += dataset.train.bytes_ahead(batch)
     with without_memory():
         with contextlib.suppress(Exception, SystemExit):  # whatever is wrong with a mapping, building it says
             total += sum(_size(part.build(latent)) for part in spec.mapping)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from intel_core import files
 from intel_core.errors import DivergenceError, RunError
@@ -56,6 +57,8 @@ def keep(trainer: Trainer, folder: RunFolder, info: dict[str, Any], keep_checkpo
     def save(trainer: Trainer) -> Path:
         folder.sync_log()  # a run that goes on from here finds every line up to here
         tensors, state = trainer.state()
+        if (judged := _averages(trainer)) is not None:
+            tensors["averaged"] = judged
         written = checkpoint.save(folder.checkpoints, trainer.step, tensors, state | belongs)
         checkpoint.prune(folder.checkpoints, keep_checkpoints)
         return written
@@ -105,9 +108,22 @@ def _found_at_start(trainer: Trainer, folder: RunFolder) -> dict[str, Any]:
 
 
 def load_best(trainer: Trainer) -> InteLVAE:
-    """The model that training ends with: after early stopping, that of the best evaluation."""
+    """The model that training ends with: after early stopping, that of the best evaluation.
+
+    Without early stopping it has the weights that were averaged, where the optimiser averages them.
+    """
+    if trainer.stopping.best_model is None and (judged := _averages(trainer)) is not None:
+        trainer.model.load_state_dict(judged)
     trainer.stopping.load_best(trainer.model)
     return trainer.model.eval()
+
+
+def _averages(trainer: Trainer) -> dict[str, Tensor] | None:
+    """The weights and buffers that are judged; None where they are those of training."""
+    if not hasattr(trainer.optimizer, "averaged"):
+        return None
+    with trainer.averaged():
+        return {name: value.detach().clone() for name, value in trainer.model.state_dict().items()}
 
 
 @torch.no_grad()

@@ -130,7 +130,8 @@ def _trial(
         loss = float(trainer.judge(judged_with, trainer.weights)["loss"])
         if not math.isfinite(loss):
             return math.inf, None
-        return loss, _clusters(trainer.model, dataset.validation)
+        with trainer.averaged():
+            return loss, _clusters(trainer.model, dataset.validation)
 
 
 def _clusters(model: InteLVAE, split: Split) -> Labeling | None:

@@ -8,16 +8,19 @@ import pluggy
 import torch
 from torch import nn
 
+from intel_core.compute.averaging import Averaged
 from intel_core.compute.device import pick_device
 from intel_core.compute.execution import execution
 from intel_core.data.dataset import Dataset
 from intel_core.errors import PluginError, SpecError
+from intel_core.fitting.accumulating import Accumulated, require_parts
 from intel_core.fitting.beginning import begin_at_data
 from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.elbo_gradient import differentiated
 from intel_core.fitting.hook_plugins import make_hooks
 from intel_core.fitting.starting import StartedObjective
 from intel_core.fitting.untrained import Untrained
+from intel_core.fitting.watching import watch_evaluations, watching_schedules
 from intel_core.model.prior import FromEncoder
 from intel_core.model.vae import InteLVAE
 from intel_core.recipe.building import build_model
@@ -77,6 +80,11 @@ def make_trainer(
     if processes.size == 1 and not spec.compile:
         objective = differentiated(objective, model)
     if spec.start is not None and not spec.start.is_none:
+    if (parts := spec.optimizer.accumulate) is not None:
+        if spec.objective.needs_whole_batch:
+            raise SpecError(f"objective {spec.objective} needs all rows of a batch at once; leave out accumulate")
+        require_parts(parts, min(spec.batch_size, len(dataset.train)) // processes.size, model)
+        objective = Accumulated(objective, parts)
         objective = StartedObjective(objective, spec.start, model)
     trainer = kind(
         model,
@@ -89,6 +97,8 @@ def make_trainer(
         during=execution(model, compiled=spec.compile),
     )
     if isinstance(objective, StartedObjective):
+    if watching := watching_schedules(spec):
+        watch_evaluations(trainer, watching)
         objective.serve(trainer)
     return trainer
 
@@ -110,7 +120,11 @@ def _optimizer(spec: RunSpec, model: InteLVAE) -> torch.optim.Optimizer:
         raise PluginError(f"{what}: build() gave a {type(found).__name__}, expected a torch.optim.Optimizer")
     if {id(p) for group in found.param_groups for p in group["params"]} != {id(p) for p in parameters}:
         raise PluginError(f"{what}: it optimises other parameters than those it was given")
-    return found
+    if spec.optimizer.ema is None:
+        return found
+    if hasattr(found, "averaged"):
+        raise SpecError(f"{what} averages the weights in its own way; leave out ema")
+    return Averaged(found, model, spec.optimizer.ema)
 
 
 def _check_shared(spec: RunSpec, model: InteLVAE, processes: ProcessGroup) -> None:

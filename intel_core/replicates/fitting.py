@@ -24,6 +24,7 @@ from intel_core.fitting.estimate import fit_at_once
 from intel_core.fitting.hook_plugins import hook_objects, make_hooks
 from intel_core.fitting.progress import Progress, progress_hooks
 from intel_core.fitting.tracking import Track, Tracking, tracked
+from intel_core.fitting.watching import watching_schedules
 from intel_core.processes.starting import process_count
 from intel_core.recipe.runspec import RunSpec
 from intel_core.replicates.planned import Planned, train_in_turn, train_stack
@@ -161,8 +162,11 @@ def stacked(
     """All replicates as one stack, before the first step; or why they cannot be stacked, in which case none changes."""
     if spec.compile:
         return "networks are compiled for one model"
-    if not spec.optimizer.is_stackable:
-        return f"optimizer {spec.optimizer} takes the steps of one model"
+    optimizer = spec.optimizer
+    if not optimizer.is_stackable or optimizer.ema is not None or optimizer.accumulate is not None:
+        return f"optimizer {optimizer} takes the steps of one model"
+    if following := watching_schedules(spec):
+        return f"schedule {spec.schedules[next(iter(following))]} follows the evaluations of each seed"
     if spec.start is not None and not spec.start.is_none:
         return "each seed starts from clusters of its own"
     if not fit_at_once(spec, dataset, len(trained)):

@@ -1,8 +1,8 @@
 """What is a checkpoint? A folder of safetensors and one JSON file with checksums; it is complete or does not exist.
 
 ``step-0000004000/`` holds ``model.safetensors``, ``training.safetensors``, with early stopping also
-``best.safetensors``, and ``state.json``. It is written under another name, synced and renamed, so a reader never sees
-an incomplete one; nothing in it can run code.
+``best.safetensors``, where an optimiser averages weights ``averaged.safetensors``, and ``state.json``. It is written
+under another name, synced and renamed, so a reader never sees an incomplete one; nothing in it can run code.
 """
 
 from __future__ import annotations

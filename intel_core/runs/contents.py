@@ -285,6 +285,7 @@ class StateContent(Content):
     best_step: Count
     evaluations_without_gain: Count
     stop_reason: Text | ReasonContent | None
+    losses: list[Finite] = []
     run: Text | None = None
 
 
@@ -295,7 +296,9 @@ class CheckpointContent(Content):
 
     format: Count
     step: Count
-    sha256: dict[Literal["model.safetensors", "training.safetensors", "best.safetensors"], Digest]
+    sha256: dict[
+        Literal["model.safetensors", "training.safetensors", "best.safetensors", "averaged.safetensors"], Digest
+    ]
     state: dict[str, JsonValue]
     checksum: str
 

@@ -197,7 +197,8 @@ class StoredRun:
         if self.status == "diverged" and not checkpoint.listed(self._folder.checkpoints):
             raise RunError(f"{self.path} diverged at step {self.metrics.get('step')}, before its first checkpoint")
         newest = checkpoint.latest(self._folder.checkpoints, most)[0]
-        return checkpoint.load(newest, most)[1]["model"]
+        tensors = checkpoint.load(newest, most)[1]
+        return tensors.get("averaged", tensors["model"])
 
     def dataset(self, data_dir: Path | None = None) -> Dataset:
         """The data the run was trained on, loaded again.

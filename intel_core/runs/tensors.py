@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from intel_core.compute.averaging import Averaged
 from intel_core.data.values import to_float
 from intel_core.errors import RunError
 from intel_core.runs.contents import StateContent, require
@@ -79,7 +80,8 @@ def require_state(trainer: Trainer, step: int, tensors: Dictionary[str, Dictiona
     has_best = state["best"] is not None
     if has_best and trainer.stopping.patience is None:
         raise RunError("it holds the best model of a run that stops early, and this one does not")
-    expected = {"model", "training"} | ({"best"} if has_best else set())
+    averages = hasattr(trainer.optimizer, "averaged")
+    expected = {"model", "training"} | ({"best"} if has_best else set()) | ({"averaged"} if averages else set())
     if set(tensors) != expected:
         raise RunError(f"it holds {_listed(tensors)}, expected {_listed(expected)}")
     for name in sorted(expected - {"training"}):
@@ -98,9 +100,9 @@ def _require_training(
     _require_same(what, found, expected)
     _require_finite(what, {name: value for name, value in found.items() if value.is_floating_point()})
     for name, value in found.items():
-        if name.endswith("/step") and not (0 <= float(value) <= step and float(value).is_integer()):
+        if name.endswith(("/step", "/average_step")) and not (0 <= float(value) <= step and float(value).is_integer()):
             raise RunError(f"{what}: {name} is {float(value):g}, expected a number of steps from 0 to {step}")
-        if name.endswith("/exp_avg_sq") and bool((value < 0).any()):
+        if name.endswith(("/exp_avg_sq", "/average_running_var")) and bool((value < 0).any()):
             raise RunError(f"{what}: {name} holds negative numbers, and is a mean of squares")
     _require_generator(what, found["noise"], trainer.device)
 
@@ -134,26 +136,29 @@ def _moments(
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
     own = trainer.model.state_dict()
     parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    averaged = trainer.optimizer if isinstance(trainer.optimizer, Averaged) else None
+    optimizer = trainer.optimizer if averaged is None else averaged.optimizer
     kept: dict[int, set[str]] = {}
     for name in found:
         if part := _OF_OPTIMIZER.fullmatch(name):
             kept.setdefault(int(part[1]), set()).add(part[2])
-    is_adam = isinstance(trainer.optimizer, torch.optim.Adam)
+    is_adam = isinstance(optimizer, torch.optim.Adam)
     # A start sets parameters, whether they ever have a gradient or not.
     set_by_start = {id(parameter) for parameter in getattr(trainer.objective, "parameters_of_clusters", ())}
     expected: dict[str, Tensor] = {}
     for index, parameter in enumerate(parameters):
-        keys: Collection[str] = kept.get(index, ())
+        averages = averaged.remembered(index) if averaged is not None and step else set()
+        keys: Collection[str] = kept.get(index, set()) - averages
         name = "" if id(parameter) in set_by_start else names.get(id(parameter), "")
         # A parameter without a gradient has no moments, and is still what it was at first.
         was_moved = name in own and not torch.equal(weights[name].to(parameter.device), own[name])
         if is_adam and step and (keys or was_moved):
-            keys = (*_ADAM, *(["max_exp_avg_sq"] if trainer.optimizer.defaults.get("amsgrad") else []))
-        for key in keys:
+            keys = (*_ADAM, *(["max_exp_avg_sq"] if optimizer.defaults.get("amsgrad") else []))
+        for key in (*keys, *averages):
             entry = f"optimizer/{index}/{key}"
             value = found.get(entry)
-            is_scalar = key == "step" or (not is_adam and value is not None and value.dim() == 0)
-            expected[entry] = _scalar(trainer.optimizer, value) if is_scalar else parameter
+            is_scalar = key in ("step", "average_step") or (not is_adam and value is not None and value.dim() == 0)
+            expected[entry] = _scalar(optimizer, value) if is_scalar else parameter
     return expected
 
 

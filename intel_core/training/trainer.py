@@ -43,8 +43,6 @@ from intel_core.training.window import Window
 __all__ = ["DIVERGENCE_ADVICE", "Trainer"]
 
 DIVERGENCE_ADVICE = "try a smaller learning rate, clip_norm=10, or a longer KL warm-up"
-_EPSILON = 1e-7
-"""Of Adam, as in the authors' code."""
 
 
 class Trainer:
@@ -66,6 +64,8 @@ class Trainer:
         save: a function that writes a checkpoint of this trainer and returns its folder; None for no checkpoints.
         step: steps taken so far.
         newest_evaluation: the step of the newest evaluation on validation data, and its numbers.
+        averaged: ``with trainer.averaged():`` the model has the weights that are judged and kept, where the optimiser
+            averages them.
         stopping: the state of early stopping; ``stopping.load_best(model)`` puts back the best weights.
 
     Raises:
@@ -115,8 +115,8 @@ class Trainer:
         self._evaluate_every = self.settings.evaluate_every or self.steps
         self._save_every = self.settings.save_every or self._evaluate_every
         self._parameters = list(model.parameters())
-        rate = self.settings.learning_rate
-        self.optimizer = optimizer or torch.optim.Adam(self._parameters, lr=rate, eps=_EPSILON)
+        self.optimizer = optimizer or torch.optim.Adam(self._parameters, lr=self.settings.learning_rate, eps=1e-7)
+        self.averaged = getattr(self.optimizer, "averaged", contextlib.nullcontext)
         self.noise = torch.Generator(self.device).manual_seed(stream(self.settings.seed, "noise"))
         self.scheduled = ScheduledWeights(self.settings.schedules, model, self.optimizer)
         self.stopping = EarlyStopping(self.settings.patience, self.scheduled.settled)
@@ -287,16 +287,17 @@ class Trainer:
 
     def judge(self, seed: int, weights: dict[str, float] | None = None) -> dict[str, Any]:
         """The result of `evaluate` on the validation data; with several processes, that of the first one."""
-        return self.processes.from_first(
-            lambda: evaluate(self.model, self.objective, self.dataset.validation, seed, weights)
-        )
+        given = self.model, self.objective, self.dataset.validation, seed, weights
+        with self.averaged():
+            return self.processes.from_first(lambda: evaluate(*given))
 
     def _evaluate(self) -> None:
         numbers = self.judge(self.settings.seed)
         self.newest_evaluation = self.step, numbers
         record = {"kind": "validation", "step": self.step, "epoch": round(self.epoch, 4), **numbers}
-        self.hooks.hook.evaluated(trainer=self, record=record)
-        self._stop_reason = self.stopping.look(numbers["loss"], self.step, self.model) or self._stop_reason
+        with self.averaged():
+            self.hooks.hook.evaluated(trainer=self, record=record)
+            self._stop_reason = self.stopping.look(numbers["loss"], self.step, self.model) or self._stop_reason
 
     def _require_finite(self) -> dict[str, float]:
         """The window's means. Raises if one is not finite, or a weight is not because its gradient was not."""

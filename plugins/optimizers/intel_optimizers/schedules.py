@@ -1,14 +1,15 @@
-"""Which weights change in more than one ramp?"""
+"""Which weights change in more than one ramp, or once validation loss no longer falls?"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from intel_core.schedules import ScheduleSpec
 
-__all__ = ["CyclesSpec", "OneCycleSpec", "StableSpec"]
+__all__ = ["CyclesSpec", "OneCycleSpec", "PlateauSpec", "StableSpec"]
 
 
 class _Whole(ScheduleSpec):
@@ -84,6 +85,41 @@ class CyclesSpec(_Whole):
             return 1.0
         within = (step * self.count / self.steps) % 1.0
         return self.start + (1 - self.start) * min(within / self.rise, 1.0)
+
+
+class PlateauSpec(ScheduleSpec):
+    """1 at first, and `factor` times as much each time that validation loss has stopped falling: for the learning rate.
+
+    Evaluations count from the step on at which all other schedules have settled, as for early stopping.
+
+    Source: the rule is that of ``ReduceLROnPlateau`` in torch, whose patience is one less than the one here.
+    """
+
+    patience: PositiveInt = Field(3, le=10**6, description="evaluations in a row without gain after which it falls")
+    factor: float = Field(0.3, gt=0, lt=1, description="what it is multiplied with each time")
+    end: NonNegativeFloat = Field(0.001, le=1, description="it never falls below this")
+    gain: NonNegativeFloat = Field(0.0, description="the loss must fall by more than this, in nats per example")
+
+    def at(self, step: int) -> float:
+        """1: the weight before the first evaluation."""
+        return 1.0
+
+    def after(self, losses: Sequence[float]) -> float:
+        """The weight after evaluations with these validation losses, oldest first.
+
+        >>> plateau = PlateauSpec(patience=2, factor=0.5)
+        >>> [plateau.after([3.0, 2.0, 2.1, 2.2, 2.3, 2.4][:count]) for count in range(7)]
+        [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
+        """
+        weight, best, without_gain = 1.0, math.inf, 0
+        for loss in losses:
+            if loss < best - self.gain:
+                best, without_gain = loss, 0
+                continue
+            without_gain += 1
+            if without_gain == self.patience:
+                weight, without_gain = max(weight * self.factor, self.end), 0
+        return weight
 
 
 def _along_cosine(start: float, end: float, progress: float) -> float:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from intel_core.errors import EnvironmentProblem
 from intel_core.recipe.optimizers import OptimizerSpec
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AdamWSpec", "SGDSpec", "TorchSpec"]
+__all__ = ["AdamWSpec", "SGDSpec", "ScheduleFreeSpec", "TorchSpec"]
 
 
 class AdamWSpec(OptimizerSpec):
@@ -101,3 +102,48 @@ class TorchSpec(OptimizerSpec):
         except TypeError as error:
             raise ValueError(f"torch.optim.{self.of} does not take these settings: {error}") from error
         return optimizer
+
+
+class ScheduleFreeSpec(OptimizerSpec):
+    """An optimiser that needs no schedule of the learning rate, since it averages the weights as it goes.
+
+    Source: Defazio et al., "The road less scheduled" (2024); the optimisers are those of the library schedulefree.
+    """
+
+    of: Literal["adamw", "radam", "sgd"] = Field("adamw", description="whose steps are taken")
+    beta: float = Field(0.9, gt=0, lt=1, description="where gradients are taken: 0 at the steps, 1 at their average")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean of squares, but for sgd")
+    weight_decay: NonNegativeFloat = Field(0.0, description="share of each weight that a step of size 1 takes away")
+    warmup: int = Field(0, ge=0, le=10**9, description="steps in which the learning rate rises, but for radam")
+
+    @model_validator(mode="after")
+    def _check(self) -> ScheduleFreeSpec:
+        if self.of == "radam" and self.warmup:
+            raise ValueError("radam has a warm-up of its own; leave out warmup")
+        return self
+
+    def build(self, parameters: list[torch.nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+        """The optimiser.
+
+        Raises:
+            EnvironmentProblem: if the library is not installed.
+        """
+        try:
+            import schedulefree
+        except ImportError:
+            raise EnvironmentProblem(
+                "schedule_free needs the package schedulefree: pip install 'intelvae-optimizers[schedule_free]'"
+            ) from None
+        from intel_optimizers.schedule_free import ScheduleFree
+
+        settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": self.weight_decay}
+        if self.of == "sgd":
+            made = schedulefree.SGDScheduleFree(parameters, momentum=self.beta, warmup_steps=self.warmup, **settings)
+        elif self.of == "radam":
+            made = schedulefree.RAdamScheduleFree(parameters, betas=(self.beta, self.beta2), eps=1e-7, **settings)
+        else:
+            betas = (self.beta, self.beta2)
+            made = schedulefree.AdamWScheduleFree(
+                parameters, betas=betas, eps=1e-7, warmup_steps=self.warmup, **settings
+            )
+        return ScheduleFree(made)

@@ -16,6 +16,7 @@ TEXTS = (
     "sgd:momentum=0.9,nesterov=true",
     "sgd:momentum=0",
     *(f"torch:of={name}" for name in OTHERS),
+    "schedule_free",
 )
 
 
