@@ -46,12 +46,13 @@ def test_the_table_of_checks_is_the_one_in_the_code() -> None:
     assert rows == [(check.id, check.level, check.summary) for check in all_checks()]
 
 
-def test_the_table_of_checks_of_priors_and_posteriors_is_the_one_in_the_code() -> None:
-    from intel_conformance.distributions.registry import checks_of
+def test_the_table_of_checks_of_other_kinds_is_the_one_in_the_code() -> None:
+    from intel_conformance.kinds import KINDS, checks_of
 
     page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
-    of = r"^\| `([a-z]+\.\w+)` \| (both|priors|posteriors) \| (\w+) \| (.*) \|$"
-    rows = re.findall(of, page, flags=re.MULTILINE)
-    for kind in ("prior", "posterior"):
-        mine = [(id, level, summary) for id, kinds, level, summary in rows if kinds in ("both", f"{kind}s")]
-        assert sorted(mine) == sorted((check.id, check.level, check.summary) for check in checks_of(kind))  # type: ignore[arg-type]
+    of = r"^\| `([a-z]+\.\w+)` \| ([a-z, ]+) \| (quick|standard|deep) \| (.*) \|$"
+    rows = [(id, kinds.split(", "), level, text) for id, kinds, level, text in re.findall(of, page, flags=re.MULTILINE)]
+    for kind in KINDS:
+        name = "data sets" if kind == "dataset" else f"{kind}s"
+        mine = [(id, level, text) for id, kinds, level, text in rows if "all" in kinds or name in kinds]
+        assert sorted(mine) == sorted((check.id, check.level, check.summary) for check in checks_of(kind))

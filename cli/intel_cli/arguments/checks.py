@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from intel_conformance import Check
-    from intel_conformance.distributions.registry import Kind
+    from intel_conformance.kinds import Kind
 
 __all__ = ["kind_and_checks", "names_in", "reasons_in"]
 
@@ -52,21 +52,18 @@ def reasons_in(texts: Sequence[str], among: Sequence[Check] | None) -> dict[str,
 
 
 def kind_and_checks(texts: Sequence[str]) -> tuple[Kind | None, tuple[Check, ...] | None]:
-    """Whether a prior or a posterior is meant, and its checks; None twice for mappings.
+    """The kind that is named before a colon, and its checks; None twice for mappings.
 
     Raises:
-        SpecError: if one is named together with something else.
+        SpecError: if one is named together with something else, or no kind that has checks is called so.
     """
+    from intel_conformance.kinds import checks_of, named_in
+
     from intel_core.errors import SpecError
 
-    if not any(text.lstrip().startswith(("prior", "posterior")) for text in texts):
-        return None, None  # the usual case, without an import of torch
-    from intel_conformance.distributions.candidates import kind_of
-    from intel_conformance.distributions.registry import checks_of
-
     for text in texts:
-        if kind := kind_of(text):
+        if named := named_in(text):
             if len(texts) > 1:
                 raise SpecError(f"{text} is checked alone, as only mappings are composed")
-            return kind, checks_of(kind)
+            return named[0], checks_of(named[0])
     return None, None

@@ -73,7 +73,7 @@ class RunPath(_Path):
 
 
 class MappingOrRun(ComponentName):
-    """The text of a mapping's spec, ``prior:`` or ``posterior:`` and that of one, or a run directory."""
+    """The text of a mapping's spec, another kind that is checked and the text of one, or a run directory."""
 
     name = "mapping"
 
@@ -82,10 +82,14 @@ class MappingOrRun(ComponentName):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names of mappings and run directories that begin with what is typed."""
-        for kind in ("prior", "posterior"):
-            if incomplete.startswith(f"{kind}:"):
-                found = ComponentName(f"{kind}s").shell_complete(ctx, param, incomplete.removeprefix(f"{kind}:"))
-                return [CompletionItem(f"{kind}:{item.value}", help=item.help) for item in found]
+        from intel_conformance.kinds import KINDS
+
+        from intel_core.components.discovery import canonical_kind
+
+        kind, colon, text = incomplete.partition(":")
+        if colon and kind in [of.prefix for of in KINDS.values()]:
+            found = ComponentName(canonical_kind(kind)).shell_complete(ctx, param, text)
+            return [CompletionItem(f"{kind}:{item.value}", help=item.help) for item in found]
         names = super().shell_complete(ctx, param, incomplete)
         runs = RunPath().shell_complete(ctx, param, incomplete)
         return [*names, *(item for item in runs if item.type == "plain")] or runs

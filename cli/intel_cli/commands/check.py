@@ -1,4 +1,4 @@
-"""Does a mapping, a prior or a posterior keep its contract and what it says? `intel check`."""
+"""Does a mapping, or a component of another kind, keep its contract and what it says? `intel check`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ _EXAMPLES = (
     "intel check circle:dims=0-1 cluster:k=3,dims=2-3 --latent 4",
     "intel check spiral --latent 2,3,8",
     "intel check prior:mog:k=3",
+    "intel check likelihood:poisson",
     "intel check spiral --only rows,mode.state -x",
     "intel check spiral --expect deploy.vmap='a branch on values' --junit spiral.xml",
     "intel check --list",
@@ -59,7 +60,7 @@ class _WithLegend(click.Command):
             formatter.write(f"  {example}\n")
 
 
-@click.command(cls=_WithLegend, short_help="Test a mapping, prior or posterior against its contract.")
+@click.command(cls=_WithLegend, short_help="Test a mapping, or what another plugin offers, against its contract.")
 @click.argument("mappings", nargs=-1, type=MappingOrRun(), metavar="MAPPING...")
 @click.option(
     "--level",
@@ -132,11 +133,11 @@ def check(
     listing: bool,
     **options: Any,
 ) -> None:
-    """Test a mapping, a prior or a posterior against its contract and everything that it declares.
+    """Test a mapping, or a component of another kind, against its contract and everything that it declares.
 
     MAPPING is a spec as for intel train --mapping, e.g. cluster:k=5. Several are composed, the first applied first.
-    For a run directory, or the name of a run in runs/, the trained mapping is tested. A prior or a posterior is named
-    with its kind, e.g. prior:mog:k=3 or posterior:sylvester; with --list, prior or posterior lists its checks.
+    For a run directory, or the name of a run in runs/, the trained mapping is tested. A component of another kind is
+    named with it, e.g. prior:mog:k=3 or likelihood:poisson; with --list, the kind alone lists its checks.
     """
     only, skip = names_in("--only", only), names_in("--skip", skip)
     if listing:
@@ -190,8 +191,8 @@ def _check(
     kind, among = kind_and_checks(mappings)
     what, chosen = (mappings[0], None) if kind else _meant(mappings, latent, seed)
     from intel_conformance import Reports, check_mapping, iter_checks
-    from intel_conformance.distributions.running import check_distribution, iter_distribution_checks
     from intel_conformance.levels import level_of
+    from intel_conformance.running import check_component, iter_component_checks
 
     from intel_cli.output.check_results import Marks, say, show_report, show_reports, tell
     from intel_cli.output.telling import json_text
@@ -209,8 +210,8 @@ def _check(
         "device": device,
         "dtypes": dtypes,
     }
-    plan: Any = partial(iter_distribution_checks, kind) if kind else iter_checks
-    run: Any = partial(check_distribution, kind) if kind else check_mapping
+    plan: Any = partial(iter_component_checks, kind) if kind else iter_checks
+    run: Any = partial(check_component, kind) if kind else check_mapping
     plans = {y_dim: list(plan(what, y_dim=y_dim, **settings)) for y_dim in latent or (None,)}
     reports: list[Report] = []
     for y_dim, planned in plans.items():
@@ -224,7 +225,7 @@ def _check(
         try:
             report = run(
                 what,
-                y_dim=planned[0].candidate.y_dim if planned else y_dim,
+                y_dim=(planned[0].candidate.y_dim or None) if planned else y_dim,
                 **settings,
                 expected_failures=reasons,
                 on_fail="stop" if stop else "collect",
@@ -315,18 +316,18 @@ def _show_header(
     parts += [f"seed {candidate.seed}", level]
     parts += [str(candidate.device)] if str(candidate.device) != "cpu" else []
     parts += [dtypes[0]] if len(dtypes) == 1 else []
-    other = f"{candidate.noise_dim} of noise" if hasattr(candidate, "noise_dim") else f"{candidate.z_dim} of z"
-    parts.append(f"{candidate.y_dim} dimension{'s' if candidate.y_dim > 1 else ''} of y, {other}")
+    parts.append(candidate.about)
     say(" · ".join(parts), bold=True)
 
 
 def _origin(text: str) -> str:
-    """The distribution that offers a mapping."""
-    from intel_core.components.discovery import find
+    """The distribution that offers a mapping or another component."""
+    from intel_conformance.kinds import named_in
 
-    first, _, rest = text.strip().partition(":")
-    kind = {"prior": "priors", "posterior": "posteriors"}.get(first.strip().removesuffix("s"))
-    component = find(kind or "mappings", rest.partition(":")[0].strip() if kind else first.strip())
+    from intel_core.components.discovery import canonical_kind, find
+
+    kind, text = named_in(text) or ("mapping", text)
+    component = find(canonical_kind(kind), text.partition(":")[0].strip())
     return f" ({component.distribution} {component.version}, api {component.api})"
 
 
@@ -342,7 +343,7 @@ def _repeatable(
     from dataclasses import replace
 
     typed = ["intel", "check", *mappings]
-    if chosen is None:
+    if chosen is None and report.y_dim:
         typed += ["--latent", str(report.y_dim)]
     typed += ["--seed", str(report.seed), "--level", report.level]
     typed += ["--device", device] if device != "cpu" else []

@@ -402,17 +402,28 @@ def test_completions(words, expected):
     assert [item.value for item in items] == expected
 
 
-# --- priors and posteriors ---------------------------------------------------------------------------------------
+# --- other kinds -------------------------------------------------------------------------------------------------
+
+OTHERS = {
+    "prior:standard": ("prior", "io,density", "2 dimensions of y, 2 of noise"),
+    "posterior:gaussian": ("posterior", "io,density", "2 dimensions of y, 2 of noise"),
+    "likelihood:laplace": ("likelihood", "io,density", "2 values of x, 2 of the decoder"),
+}
 
 
-@pytest.mark.parametrize(("text", "kind"), [("prior:standard", "prior"), ("posterior:gaussian", "posterior")])
-def test_a_prior_and_a_posterior_are_checked_by_their_kind(quick, text, kind):
-    result = quick(text, "--only", "io,density")
+@pytest.mark.parametrize("text", OTHERS)
+def test_a_component_is_checked_by_its_kind(quick, text, tmp_path):
+    kind, only, about = OTHERS[text]
+    result = quick(text, "--only", only)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{text} (intelvae-core ")
-    assert " of noise" in result.stdout.splitlines()[0]
-    report = json.loads(quick(text, "--only", "io.shape", "--json").stdout)
-    assert (report["kind"], report[kind], report["ran"]) == (kind, text, 1)
+    assert result.stdout.splitlines()[0].endswith(about)
+    first = only.partition(",")[0]
+    report = json.loads(quick(text, "--only", first, "--json", "--junit", str(tmp_path / "report.xml")).stdout)
+    assert (report["kind"], report[kind], report["ok"]) == (kind, text, True)
+    suite = ElementTree.parse(tmp_path / "report.xml").getroot()[0]
+    assert int(suite.attrib["tests"]) == report["planned"] > 0
+    assert "--latent" not in str(report["results"]) or kind in ("prior", "posterior")
 
 
 @pytest.mark.parametrize(
@@ -423,15 +434,20 @@ def test_a_prior_and_a_posterior_are_checked_by_their_kind(quick, text, kind):
         (["prior:standard", "identity"], "is checked alone"),
         (["prior:standard", "--only", "densty"], "did you mean 'density'?"),
         (["prior:standard", "--expect", "densty=x"], "did you mean 'density'?"),
+        (["likelihood:poison"], "did you mean 'poisson'?"),
+        (["likelihood:laplace", "--latent", "2"], "not built for a number of dimensions"),
+        (["likelyhood:laplace"], "no kind is called 'likelyhood'; did you mean 'likelihood'?"),
+        (["objective:elbo"], "objectives have no checks"),
     ],
 )
-def test_nonsense_about_priors(quick, args, says):
+def test_nonsense_about_other_kinds(quick, args, says):
     result = quick(*args)
     assert result.exit_code == 2
     assert says in result.stderr
     assert len(result.stderr.splitlines()) <= 2
 
 
-def test_the_checks_of_a_prior_are_listed(quick):
+def test_the_checks_of_a_kind_are_listed(quick):
     assert "density.characteristic" in quick("prior", "--list").stdout
     assert "density.jacobian" in quick("posterior", "--list", "--level", "deep").stdout
+    assert "density.values" in quick("likelihood", "--list").stdout

@@ -1,4 +1,4 @@
-"""Does a mapping, a prior or a posterior keep its contract, and is what it says true? Checks for their authors.
+"""Does a component keep its contract, and is what it says true? Checks for authors of mappings and of other plugins.
 
 In a test file, one line::
 
@@ -6,7 +6,7 @@ In a test file, one line::
     test_conformance = conformance(["spiral:turns=1", "spiral:turns=3"])
 
 In a program, ``check_mapping("spiral:turns=3").raise_if_failed()``; from a shell, ``intel check spiral:turns=3``.
-Priors and posteriors likewise: ``check_prior("mog:k=3")``, ``conformance(["posterior:sylvester"])``.
+Other kinds likewise: ``check_prior("mog:k=3")``, ``conformance(["posterior:sylvester", "likelihood:poisson"])``.
 Importing this package imports neither pytest nor hypothesis, and torch only once a check runs.
 """
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from intel_conformance.catalogue import all_checks as all_checks
     from intel_conformance.check import GROUPS as GROUPS
     from intel_conformance.check import Check as Check
-    from intel_conformance.distributions.running import check_posterior as check_posterior
-    from intel_conformance.distributions.running import check_prior as check_prior
     from intel_conformance.levels import LEVELS as LEVELS
     from intel_conformance.report import ConformanceError as ConformanceError
     from intel_conformance.report import Report as Report
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
     from intel_conformance.report import Result as Result
     from intel_conformance.runner import check_mapping as check_mapping
     from intel_conformance.runner import iter_checks as iter_checks
+    from intel_conformance.running import check_likelihood as check_likelihood
+    from intel_conformance.running import check_posterior as check_posterior
+    from intel_conformance.running import check_prior as check_prior
     from intel_conformance.several import check_dims as check_dims
     from intel_conformance.testing import conformance as conformance
     from intel_conformance.testing import property_tests as property_tests
@@ -41,7 +42,7 @@ _HOMES = {
     "": ("strategies",),
     "catalogue": ("all_checks",),
     "check": ("GROUPS", "Check"),
-    "distributions.running": ("check_posterior", "check_prior"),
+    "running": ("check_likelihood", "check_posterior", "check_prior"),
     "levels": ("LEVELS",),
     "report": ("ConformanceError", "Report", "Reports", "Result"),
     "runner": ("check_mapping", "iter_checks"),

@@ -250,6 +250,11 @@ class Candidate(Examined):
         return z
 
     @property
+    def about(self) -> str:
+        """See `Examined.about`."""
+        return f"{super().about}, {self.z_dim} of z"
+
+    @property
     def words(self) -> str:
         """Its texts, quoted for a shell."""
         return " ".join(_quoted(str(spec)) for spec in self.specs or ())

@@ -19,7 +19,7 @@ GROUPS = ("io", "rows", "mode", "finite", "cont", "grad", "deploy", "thm1", "str
 
 @dataclass(frozen=True)
 class Check:
-    """One question about a mapping, a prior or a posterior.
+    """One question about a mapping or another component.
 
     Attributes:
         id: ``group.name``, e.g. ``rows.replace_others``.

@@ -26,7 +26,7 @@ class Examined:
     Attributes:
         function: name of the function that checks it.
         specs: its specs; None if an object or a function was given.
-        y_dim: number of dimensions of y.
+        y_dim: number of dimensions of y; 0 if it is not built for one.
         z_dim: number of dimensions of z.
         label: its name, for messages.
 
@@ -36,8 +36,8 @@ class Examined:
 
     function: str
     specs: Any
-    y_dim: int
-    z_dim: int
+    y_dim: int = 0
+    z_dim: int = 0
     label: str
 
     def __init__(self, y_dim: int | None, seed: int, device: str, dtypes: Sequence[str], level: Level) -> None:
@@ -58,8 +58,13 @@ class Examined:
         """What the command is told to check, quoted for a shell."""
         raise NotImplementedError
 
+    @property
+    def about(self) -> str:
+        """How large it is, in words."""
+        return f"{self.y_dim} dimension{'s' if self.y_dim > 1 else ''} of y"
+
     def __repr__(self) -> str:
-        return f"<{self.label}, {self.y_dim} dimensions, seed {self.seed}>"
+        return f"<{self.label}, {self.about}, seed {self.seed}>"
 
     def generator(self, name: str) -> torch.Generator:
         """The random stream with some name, on the CPU."""
@@ -84,10 +89,10 @@ class Examined:
         if self.specs is None:
             more = f", device={str(self.device)!r}" if self.device.type != "cpu" else ""
             more += f", dtypes={fewer}" if fewer else ""
-            settings = f"y_dim={self.y_dim}, only=[{id!r}], level={self.level!r}, seed={self.seed}{more}"
+            dims = f"y_dim={self.y_dim}, " if self.y_dim else ""
+            settings = f"{dims}only=[{id!r}], level={self.level!r}, seed={self.seed}{more}"
             return f"{self.function}({self.label}, {settings})"
         more = f" --device {self.device}" if self.device.type != "cpu" else ""
         more += "".join(f" --dtype {name}" for name in fewer)
-        return (
-            f"intel check {self.words} --latent {self.y_dim} --only {id} --level {self.level} --seed {self.seed}{more}"
-        )
+        dims = f" --latent {self.y_dim}" if self.y_dim else ""
+        return f"intel check {self.words}{dims} --only {id} --level {self.level} --seed {self.seed}{more}"

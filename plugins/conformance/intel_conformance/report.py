@@ -74,15 +74,15 @@ class Report:
     """The results of all checks of a mapping.
 
     Attributes:
-        mapping: what was checked, as text; a prior or a posterior, if `kind` says so.
-        y_dim: number of dimensions of y.
+        mapping: what was checked, as text; a component of another kind, if `kind` says so.
+        y_dim: number of dimensions of y; 0 of a kind that is not built for one.
         z_dim: number of dimensions of z; that of y if it is no mapping.
         level: of the checks.
         seed: of parameters and draws.
         planned: ids of the checks that were to run.
         results: one for each check that was run; fewer than planned if the first failure stopped the others.
         versions: of the distributions involved.
-        kind: ``mapping``, ``prior`` or ``posterior``.
+        kind: ``mapping``, or one of `intel_conformance.kinds.KINDS`.
     """
 
     mapping: str
@@ -151,7 +151,7 @@ class Report:
         return {
             "kind": self.kind,
             self.kind: self.mapping,
-            "y_dim": self.y_dim,
+            **({"y_dim": self.y_dim} if self.y_dim else {}),
             **({"z_dim": self.z_dim} if self.kind == "mapping" else {}),
             "level": self.level,
             "seed": self.seed,

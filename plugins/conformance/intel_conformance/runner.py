@@ -31,7 +31,7 @@ PREFLIGHT = "io.preflight"
 
 @dataclass(frozen=True)
 class Planned:
-    """One check of one mapping, prior or posterior, ready to be run."""
+    """One check of one mapping or other component, ready to be run."""
 
     check: Check
     candidate: Any

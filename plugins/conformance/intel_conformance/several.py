@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from intel_conformance.distributions.candidates import kind_of
-from intel_conformance.distributions.running import check_distribution, iter_distribution_checks
+from intel_conformance.kinds import kind_of
 from intel_conformance.report import Report, Reports
 from intel_conformance.runner import check_mapping, iter_checks
+from intel_conformance.running import check_component, iter_component_checks
 from intel_core.errors import SpecError
 
 __all__ = ["check_dims", "distinct"]
 
 
 def check_dims(what: Any, dims: Sequence[int], **settings: Any) -> Reports:
-    """Check a mapping, a prior or a posterior in several numbers of dimensions.
+    """Check a mapping, a prior or a posterior in several numbers of dimensions of y.
 
     Code may take another path in three dimensions than in two, and right formulas may hold in a plane only.
 
@@ -27,7 +27,7 @@ def check_dims(what: Any, dims: Sequence[int], **settings: Any) -> Reports:
             ends the checks in other numbers of dimensions.
 
     Raises:
-        SpecError: if there are no dimensions or one is given twice, or it cannot be built in one of them.
+        SpecError: if there are no dimensions or one is given twice, or it cannot be built in one of them or in any.
         PluginError: if the plugin cannot be loaded, or cannot build it.
         ConformanceError: with ``on_fail="raise"``, at the first failure.
 
@@ -37,8 +37,8 @@ def check_dims(what: Any, dims: Sequence[int], **settings: Any) -> Reports:
     """
     dims = distinct(dims)
     kind = kind_of(what)
-    run: Any = partial(check_distribution, kind) if kind else check_mapping
-    plan: Any = partial(iter_distribution_checks, kind) if kind else iter_checks
+    run: Any = partial(check_component, kind) if kind else check_mapping
+    plan: Any = partial(iter_component_checks, kind) if kind else iter_checks
     about = {name: value for name, value in settings.items() if name in ("level", "only", "seed", "device", "dtypes")}
     for y_dim in dims:
         next(iter(plan(what, y_dim=y_dim, **about)), None)

@@ -16,8 +16,7 @@ import torch
 from intel_conformance.candidate import Candidate, Checkable
 from intel_conformance.catalogue import all_checks, choose, names_of
 from intel_conformance.check import Check
-from intel_conformance.distributions.candidates import candidate_of, kind_of
-from intel_conformance.distributions.registry import checks_of
+from intel_conformance.kinds import KINDS, candidate_of, checks_of, kind_of
 from intel_conformance.levels import Level
 from intel_conformance.runner import PREFLIGHT, Planned, reason_for
 from intel_conformance.several import distinct
@@ -48,13 +47,13 @@ def conformance(
 
         test_conformance = conformance(["spiral", "spiral:turns=3"], expected_failures={"deploy.vmap": "branches on y"})
 
-    Priors and posteriors stand in the list with their kind, ``"prior:mog:k=3"``, or as their specs.
+    Components of other kinds stand in the list with their kind, ``"prior:mog:k=3"``, or as their specs.
 
     Checks that do not apply to a spec, cannot be tried, or end with a warning are skipped, with the reason.
 
     Args:
-        specs: a list of what `intel_conformance.check_mapping`, `check_prior` or `check_posterior` takes, or a
-            dictionary from such to the number of dimensions of y, or to several.
+        specs: a list of what `intel_conformance.check_mapping`, `check_prior` or one of its likes takes, or
+            a dictionary from such to the number of dimensions of y, or to several.
         level: ``quick``, ``standard`` or ``deep``.
         only: ids of checks or names of groups.
         skip: ids or groups to leave out.
@@ -145,7 +144,7 @@ def _wanted(
 
 def _label(spec: Any) -> str:
     if isinstance(spec, ComponentSpec) and (kind := kind_of(spec)):
-        return f"{kind}:{spec}"
+        return f"{KINDS[kind].prefix}:{spec}"
     if isinstance(spec, str | ComponentSpec):
         return str(spec)
     if isinstance(spec, Sequence):

@@ -1,1 +1,1 @@
-"""Do priors and posteriors keep their contracts, and are their densities those of their draws?"""
+"""Do priors, posteriors and likelihoods keep their contracts, and are their densities those of their draws?"""

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from intel_conformance.distributions.candidates import Candidate, PosteriorCandidate, PriorCandidate
 from intel_conformance.distributions.densities import drawn, points_of
-from intel_conformance.distributions.modules import PosteriorModule, PriorModule
-from intel_conformance.distributions.registry import check
+from intel_conformance.kinds import check
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
+from intel_conformance.parts.candidates import Candidate, PosteriorCandidate, PriorCandidate
+from intel_conformance.parts.modules import PosteriorModule, PriorModule
 from intel_core.components.discovery import available
 from intel_core.components.loading import load
 from intel_core.errors import IntelError
@@ -65,7 +65,7 @@ def _pairs(candidate: Candidate) -> Iterator[tuple[str, Prior, PosteriorModule]]
             yield name, prior, module
 
 
-@check("kl.closed_form", _CLOSED)
+@check("kl.closed_form", _CLOSED, kinds=("prior", "posterior"))
 def closed_form(candidate: Candidate) -> None:
     """A KL divergence in closed form is that of Monte Carlo, one term for each dimension."""
     n = candidate.size(20_000, 40_000, 200_000)
@@ -144,7 +144,7 @@ def _log_evidence(candidate: Candidate, model: _Linear, prior: Prior) -> tuple[f
     return float(torch.logsumexp(log_likelihood, 0)) - math.log(n), _SIGMAS / math.sqrt(effective)
 
 
-@check("bound.evidence", _BOUND)
+@check("bound.evidence", _BOUND, kinds=("prior", "posterior"))
 def evidence(candidate: Candidate) -> None:
     """On a linear-Gaussian model the ELBO is at most IWAE_K, which is at most the exact log evidence."""
     model = _model(candidate)

@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from intel_conformance.distributions.calls import compare
-from intel_conformance.distributions.candidates import Candidate
 from intel_conformance.distributions.inside import Inside, gaussians_inside
-from intel_conformance.distributions.modules import PosteriorModule, PriorModule
 from intel_conformance.distributions.points import Points, importance, quadrature
-from intel_conformance.distributions.registry import check
+from intel_conformance.kinds import check
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
+from intel_conformance.parts.calls import compare
+from intel_conformance.parts.candidates import Candidate
+from intel_conformance.parts.modules import PosteriorModule, PriorModule
 
 __all__ = ["drawn", "points_of"]
 

@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from intel_conformance.distributions.registry import Kind
 from pydantic import Field
 from torch import Tensor, nn
 
 from intel_core.model.contract import PosteriorSpec, PriorSpec
 from intel_core.model.posterior import DiagonalGaussian
 from intel_core.model.prior import StandardNormal
+from specimens.rival import RIVALS, Rival, kills
 
 _LOG_2PI = math.log(2 * math.pi)
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A faulty prior or family of posteriors.
-
-    Attributes:
-        name: of the fault.
-        kind: what it is.
-        kills: the check that is meant to find it.
-        what: its spec, or what builds it from a number of dimensions.
-        y_dim: in how many dimensions it is tried.
-        registered: whether its spec has to be registered.
-    """
-
-    name: str
-    kind: Kind
-    kills: str
-    what: Any
-    y_dim: int = 2
-    registered: bool = False
-
-
-RIVALS: list[Rival] = []
-
-
-def kills(kind: Kind, id: str, y_dim: int = 2, *, registered: bool = False) -> Callable[[type], type]:
-    """Class decorator for a mutant that the check has to find."""
-
-    def add(mutant: Any) -> Any:
-        what = mutant() if issubclass(mutant, PriorSpec | PosteriorSpec) else mutant
-        RIVALS.append(Rival(mutant.__name__, kind, id, what, y_dim, registered))
-        return mutant
-
-    return add
 
 
 # --- without a fault ---------------------------------------------------------------------------------------------

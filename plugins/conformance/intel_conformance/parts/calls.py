@@ -1,17 +1,19 @@
-"""Are they pure functions of rows: shapes, number formats, devices, rows alone, no random numbers, no memory?"""
+"""Are parts pure functions of rows: shapes, number formats, devices, rows alone, no random numbers, no memory?"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from intel_conformance.distributions.candidates import Candidate
-from intel_conformance.distributions.modules import PosteriorModule
-from intel_conformance.distributions.registry import check
+from intel_conformance.kinds import Kind, check
 from intel_conformance.outcomes import Broken, Unsupported
+from intel_conformance.parts.candidates import Candidate
+from intel_conformance.parts.modules import PosteriorModule
 
 _CLAUSE = "contract: a function of rows of the noise, y or features"
 _PURE = "contract: noise is passed in, and nothing inside is random or remembered"
+_ALL: tuple[Kind, ...] = ("prior", "posterior", "likelihood")
+_OF_Y: tuple[Kind, ...] = ("prior", "posterior")
 
 
 def compare(found: Tensor, expected: Tensor, what: str, likely: str, *, relative: float = 1e-9) -> None:
@@ -29,7 +31,7 @@ def compare(found: Tensor, expected: Tensor, what: str, likely: str, *, relative
         raise Broken(f"{what}: off by {moved:.3g} in row {row}", likely=likely, moved=moved)
 
 
-@check("io.shape", _CLAUSE)
+@check("io.shape", _CLAUSE, kinds=_OF_Y)
 def shape(candidate: Candidate) -> None:
     """Any number of rows gives as many results; a prior keeps any leading shape, a posterior one of several draws."""
     module = candidate.module()
@@ -56,7 +58,7 @@ def shape(candidate: Candidate) -> None:
             raise Unsupported(f"no rows at all: {broken.message}") from broken
 
 
-@check("io.dtype", _CLAUSE)
+@check("io.dtype", _CLAUSE, kinds=_ALL)
 def dtype(candidate: Candidate) -> None:
     """The number format of what comes out is that of what goes in."""
     for wanted in candidate.dtypes:
@@ -69,7 +71,7 @@ def dtype(candidate: Candidate) -> None:
                 )
 
 
-@check("io.precision", _CLAUSE)
+@check("io.precision", _CLAUSE, kinds=_ALL)
 def precision(candidate: Candidate) -> None:
     """In float32 all values are close to those in float64, and float64 is not computed in float32."""
     narrow, wide = candidate.module(torch.float32), candidate.module(torch.float64)
@@ -93,7 +95,7 @@ def precision(candidate: Candidate) -> None:
             raise Broken(f"{function} of float64 numbers is computed in float32", likely=".float() inside")
 
 
-@check("io.input", _CLAUSE)
+@check("io.input", _CLAUSE, kinds=_ALL)
 def unchanged(candidate: Candidate) -> None:
     """A call leaves what it is given unchanged."""
     module = candidate.module()
@@ -120,7 +122,7 @@ def tensors(candidate: Candidate) -> None:
         raise Broken("std is negative or not finite, or mean is not finite", likely="a log-variance in its place")
 
 
-@check("io.device", _CLAUSE, level="standard")
+@check("io.device", _CLAUSE, level="standard", kinds=_ALL)
 def device(candidate: Candidate) -> None:
     """The device of what comes out is that of what goes in. Tried on the meta device, which needs no accelerator."""
     try:
@@ -143,7 +145,7 @@ def device(candidate: Candidate) -> None:
             raise Broken(f"{function} gives a tensor on {found.device}", likely="a tensor made without device=")
 
 
-@check("rows.alone", "contract: each row is treated alone")
+@check("rows.alone", "contract: each row is treated alone", kinds=_ALL)
 def alone(candidate: Candidate) -> None:
     """A row has the same result alone, among others, and among NaN."""
     module = candidate.module()
@@ -166,7 +168,7 @@ def alone(candidate: Candidate) -> None:
             compare(found[:10], expected[:10], f"{function} among {name}", why, relative=1e-8)
 
 
-@check("mode.repeat", _PURE)
+@check("mode.repeat", _PURE, kinds=_ALL)
 def repeat(candidate: Candidate) -> None:
     """The same rows give the same results at every call, and torch's random state is left alone."""
     for training in (True, False):
@@ -185,7 +187,7 @@ def repeat(candidate: Candidate) -> None:
                 raise Broken(f"{function} draws from torch's random state", likely=why)
 
 
-@check("mode.train_eval", _PURE)
+@check("mode.train_eval", _PURE, kinds=_ALL)
 def train_eval(candidate: Candidate) -> None:
     """Training mode and evaluation mode give the same results; but rsample may relax a spike in training."""
     for function in candidate.functions:
@@ -197,7 +199,7 @@ def train_eval(candidate: Candidate) -> None:
         compare(evaluation, training, f"{function} in evaluation mode", "self.training, batch normalisation, dropout")
 
 
-@check("mode.state", _PURE)
+@check("mode.state", _PURE, kinds=_ALL)
 def state(candidate: Candidate) -> None:
     """A call leaves parameters and buffers unchanged."""
     module = candidate.module().train()

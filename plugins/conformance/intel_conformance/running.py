@@ -1,4 +1,4 @@
-"""How are a prior and a posterior checked? As mappings are: one check after another, one report."""
+"""How is a component of another kind checked? As mappings are: one check after another, one report."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Mapping as Dictionary
 from typing import Any, Literal
 
 from intel_conformance.catalogue import choose
-from intel_conformance.distributions.candidates import candidate_of
-from intel_conformance.distributions.registry import Kind, checks_of
+from intel_conformance.kinds import Kind, candidate_of, checks_of
 from intel_conformance.levels import Level, level_of
 from intel_conformance.report import Report, Result
 from intel_conformance.runner import Planned, plan, run_all
 
-__all__ = ["check_distribution", "check_posterior", "check_prior", "iter_distribution_checks"]
+__all__ = ["check_component", "check_likelihood", "check_posterior", "check_prior", "iter_component_checks"]
 
 
-def iter_distribution_checks(
+def iter_component_checks(
     kind: Kind,
     what: Any,
     *,
@@ -25,12 +24,12 @@ def iter_distribution_checks(
     skip: Sequence[str] = (),
     **settings: Any,
 ) -> Iterator[Planned]:
-    """The checks of a prior or a posterior that are to run, one by one; see `check_prior`."""
+    """The checks of a component that are to run, one by one; see `check_prior`."""
     checks = choose(level_of(level), only, skip, checks_of(kind))
     yield from plan(checks, candidate_of(kind, what, level=level, **settings))
 
 
-def check_distribution(
+def check_component(
     kind: Kind,
     what: Any,
     *,
@@ -45,10 +44,10 @@ def check_distribution(
     on_fail: Literal["collect", "raise", "stop"] = "collect",
     callback: Callable[[Result], None] | None = None,
 ) -> Report:
-    """`check_prior` or `check_posterior`."""
+    """`check_prior` or one of its likes, by the name of the kind."""
     settings: dict[str, Any] = {"level": level, "y_dim": y_dim, "seed": seed, "device": device, "dtypes": dtypes}
     return run_all(
-        lambda: iter_distribution_checks(kind, what, only=only, skip=skip, **settings),
+        lambda: iter_component_checks(kind, what, only=only, skip=skip, **settings),
         lambda: candidate_of(kind, what, **settings),
         expected_failures,
         level,
@@ -76,7 +75,7 @@ def check_prior(what: Any, **settings: Any) -> Report:
     >>> check_prior("standard", level="quick", only=["io"]).ok
     True
     """
-    return check_distribution("prior", what, **settings)
+    return check_component("prior", what, **settings)
 
 
 def check_posterior(what: Any, **settings: Any) -> Report:
@@ -94,4 +93,22 @@ def check_posterior(what: Any, **settings: Any) -> Report:
     >>> check_posterior("gaussian", level="quick", only=["density.jacobian"]).ok
     True
     """
-    return check_distribution("posterior", what, **settings)
+    return check_component("posterior", what, **settings)
+
+
+def check_likelihood(what: Any, **settings: Any) -> Report:
+    """Check whether a likelihood keeps the contract, and whether it is the normalised density of its draws.
+
+    Args:
+        what: a spec or its text (``poisson`` or ``likelihood:poisson``), an `intel_core.Likelihood`, or a function
+            without arguments that builds one.
+        settings: as of `intel_conformance.check_mapping`; there is no `y_dim`.
+
+    Raises:
+        SpecError: if there is no such likelihood, check, level or dtype.
+        PluginError: if the plugin cannot be loaded, or does not build a likelihood.
+
+    >>> check_likelihood("laplace", level="quick", only=["density.mass"]).ok
+    True
+    """
+    return check_component("likelihood", what, **settings)

@@ -1,76 +1,53 @@
-"""What is being checked? A prior or a family of posteriors that can be built anew, and seeded draws for its checks."""
+"""What is being checked? A part of a model that can be built anew, a prior for instance, and seeded rows for it."""
 
 from __future__ import annotations
 
 import copy
-import re
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from intel_conformance.distributions.modules import PosteriorModule, PriorModule, Wrapped
-from intel_conformance.distributions.registry import Kind
-from intel_conformance.examined import Examined
+from intel_conformance.component import Component
 from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken
-from intel_core.components.spec import ComponentSpec, parse_spec
-from intel_core.errors import IntelError, PluginError, SpecError
+from intel_conformance.parts.modules import PosteriorModule, PriorModule, Wrapped
+from intel_core.errors import PluginError, SpecError
 from intel_core.model.contract import PosteriorSpec, PriorSpec
 from intel_core.model.posterior import PosteriorFamily
 from intel_core.model.prior import FromEncoder, Prior
 from intel_core.randomness import stream
 
-__all__ = ["X_SHAPE", "Candidate", "PosteriorCandidate", "PriorCandidate", "candidate_of", "kind_of"]
+__all__ = ["X_SHAPE", "Candidate", "PosteriorCandidate", "PriorCandidate", "around_zero"]
 
 X_SHAPE = (6,)
 """Shape of the examples of the small encoder that a `FromEncoder` prior is checked with."""
 _TRIED = (*range(2, 17), 1, 20, 24, 32, 50, 64, 100, 128)
 """The numbers of dimensions that are tried, in this order."""
-_PREFIX = re.compile(r"\s*(prior|posterior)s?\s*(?::\s*(.*))?", re.DOTALL)
 
 
-def kind_of(what: Any) -> Kind | None:
-    """Whether a text, a spec or an object is a prior or a posterior; None if it is neither.
-
-    >>> kind_of("prior:standard"), kind_of("posterior:gaussian"), kind_of("circle")
-    ('prior', 'posterior', None)
-    """
-    if isinstance(what, str):
-        found = _PREFIX.fullmatch(what)
-        return cast(Kind, found[1]) if found else None
-    if isinstance(what, PriorSpec) or (not isinstance(what, type) and isinstance(what, Prior | FromEncoder)):
-        return "prior"
-    if isinstance(what, PosteriorSpec) or (not isinstance(what, type) and isinstance(what, PosteriorFamily)):
-        return "posterior"
-    return None
-
-
-class Candidate(Examined):
-    """A prior or a family of posteriors that is to be checked; each check gets a copy of its own.
+class Candidate(Component):
+    """A part of a model that is to be checked; each check gets a copy of its own.
 
     Args:
-        what: a spec or its text (with or without ``prior:`` before it), an object, or a function that builds one from a
-            number of dimensions.
+        what: see `Component`; a function builds it from a number of dimensions.
         y_dim: number of dimensions of y; if None, the fewest from 2 on in which it can be built.
-        seed: of parameters and draws.
-        device: where it computes; the draws are the same on every device.
-        dtypes: the precisions of the checks that are not about one particular precision.
-        level: determines the number of draws.
+        seed: see `Component`.
+        device: see `Component`.
+        dtypes: see `Component`.
+        level: see `Component`.
 
     Attributes:
-        kept: what several checks need and one of them has computed, by name.
+        losses: the functions that training differentiates.
 
     Raises:
-        SpecError: if there is no such prior or posterior, or an argument is not one of its choices.
+        SpecError: if there is no such part, or an argument is not one of its choices.
         PluginError: if the plugin cannot be loaded, or does not build one.
     """
 
-    kind: ClassVar[Kind]
-    base: ClassVar[type[ComponentSpec]]
+    losses: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -82,47 +59,16 @@ class Candidate(Examined):
         dtypes: Sequence[str] = ("float32", "float64"),
         level: Level = "standard",
     ) -> None:
-        super().__init__(y_dim, seed, device, dtypes, level)
-        self.function = f"check_{self.kind}"
-        self.specs: tuple[ComponentSpec, ...] | None = None
-        self.given: Any = None
-        self._factory: Callable[[int], Any] | None = None
-        self.kept: dict[str, Any] = {}
-        self._understand(what)
-        self.y_dim = self._choose_dims(y_dim)
-        self.label = self._label(what)
+        super().__init__(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level)
+        self.y_dim = self.z_dim = self._choose_dims(y_dim)
         self._first = self.fresh()
-        self.noise_dim = self._first.noise_dim
-        self.z_dim = self.y_dim
-
-    def _understand(self, what: Any) -> None:
-        if isinstance(what, str):
-            found = _PREFIX.fullmatch(what)
-            if found and found[1] != self.kind:
-                raise SpecError(f"{what!r} is no {self.kind}; use check_{found[1]}")
-            text = (found[2] or "").strip() if found else what
-            if not text:
-                example = "standard" if self.kind == "prior" else "gaussian"
-                raise SpecError(f"{what!r} names no {self.kind}; for instance {self.kind}:{example}")
-            what = parse_spec(f"{self.kind}s", text)
-        if isinstance(what, self.base):
-            self.specs = (what,)
-        elif isinstance(what, type) and issubclass(what, self.base):
-            raise SpecError(f"{what.__name__} is the class of a spec; give a spec, {what.__name__}()")
-        elif not isinstance(what, type) and self._is_one(what):
-            self.given = what
-        elif callable(what) and not isinstance(what, ComponentSpec):
-            self._factory = what
-        else:
-            raise SpecError(
-                f"{what!r:.80} is neither a {self.kind}, nor the spec of one, nor a function that builds one"
-            )
-
-    def _is_one(self, what: Any) -> bool:
-        raise NotImplementedError
 
     def _build_spec(self, spec: Any, y_dim: int) -> Any:
         raise NotImplementedError
+
+    def _build_own(self, y_dim: int) -> Any:
+        """What the function gives that was given."""
+        return cast(Any, self.factory)(y_dim)
 
     def _wrap(self, built: Any, y_dim: int, seed: int) -> Wrapped:
         raise NotImplementedError
@@ -130,6 +76,11 @@ class Candidate(Examined):
     def _width(self, built: Any) -> int:
         """The number of dimensions of y of an object."""
         raise NotImplementedError
+
+    @property
+    def about(self) -> str:
+        """See `Examined.about`."""
+        return f"{super().about}, {self._first.noise_dim} of noise"
 
     @property
     def measure(self) -> str:
@@ -161,18 +112,13 @@ class Candidate(Examined):
     def _build(self, y_dim: int, seed: int) -> Any:
         if self.given is not None:
             return self.given
-        what = f"{self.kind} {self.specs[0]}" if self.specs else f"{getattr(self._factory, '__name__', 'it')}({y_dim})"
-        try:
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(seed)
-                built = self._build_spec(self.specs[0], y_dim) if self.specs else cast(Any, self._factory)(y_dim)
-        except IntelError:
-            raise
-        except ValueError as error:
-            raise SpecError(f"{what}: {error}") from error
-        except Exception as error:
-            raise PluginError(f"{what} raised {type(error).__name__}: {str(error)[:200]}") from error
-        if not self._is_one(built):
+        what = f"{self.kind} {self.specs[0]}" if self.specs else f"{self.label}({y_dim or ''})"
+
+        def make() -> Any:
+            return self._build_spec(self.specs[0], y_dim) if self.specs else self._build_own(y_dim)
+
+        built = self.made(make, what, seed)
+        if not self.is_one(built):
             raise PluginError(f"{what} returned a {type(built).__name__}, which is no {self.kind}")
         return built
 
@@ -208,6 +154,20 @@ class Candidate(Examined):
         """N rows that a function of the module takes, ``(n, width)``, float64."""
         return self.noise(f"{name} {function}", n, self._first.width(function))
 
+    def direction(self, function: str, n: int) -> Tensor:
+        """Directions along which a function may be differentiated, ``(n, width)``."""
+        return self.rows(function, "direction", n)
+
+    def extremes(self, function: str) -> Tensor:
+        """Rows at 0, on axes and far out: as far as latents, noise and features may come to be."""
+        far = self.kind == "prior" and function != "draw"
+        found = around_zero(
+            self.rows(function, "extremes", 12), (1e-30, 1e-8, 1.0, 30.0, 1e3) if far else (1e-30, 1.0, 8.0)
+        )
+        if self.kind == "prior" and function == "draw":
+            found = found.clamp(-9, 9)
+        return found.clamp(-20, 20) if self.kind == "posterior" else found
+
     @cached_property
     def functions(self) -> tuple[str, ...]:
         """Names of the functions of the module."""
@@ -238,15 +198,12 @@ class Candidate(Examined):
             )
         return found
 
-    def _label(self, what: Any) -> str:
-        if self.specs:
-            return f"{self.kind}:{self.specs[0]}"
-        return str(getattr(what, "__name__", type(what).__name__))
 
-    @property
-    def words(self) -> str:
-        """Its label, quoted for a shell."""
-        return shlex.quote(self.label)
+def around_zero(rows: Tensor, scales: Sequence[float]) -> Tensor:
+    """0, points on axes, and some rows on several scales."""
+    # Not of length 1: a direction that is added to a unit vector may vanish there, and at no other place.
+    axes = 0.7390851 * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)[:16]
+    return torch.cat([torch.zeros_like(rows[:1]), axes, -axes, *(scale * rows for scale in scales)])
 
 
 class PriorCandidate(Candidate):
@@ -254,8 +211,11 @@ class PriorCandidate(Candidate):
 
     kind = "prior"
     base = PriorSpec
+    losses = ("log_prob",)
 
-    def _is_one(self, what: Any) -> bool:
+    @staticmethod
+    def is_one(what: Any) -> bool:
+        """See `Component.is_one`."""
         return isinstance(what, Prior | FromEncoder)
 
     def _build_spec(self, spec: Any, y_dim: int) -> Any:
@@ -277,8 +237,11 @@ class PosteriorCandidate(Candidate):
 
     kind = "posterior"
     base = PosteriorSpec
+    losses = ("rsample", "log_q")
 
-    def _is_one(self, what: Any) -> bool:
+    @staticmethod
+    def is_one(what: Any) -> bool:
+        """See `Component.is_one`."""
         return isinstance(what, PosteriorFamily)
 
     def _build_spec(self, spec: Any, y_dim: int) -> Any:
@@ -295,8 +258,3 @@ class PosteriorCandidate(Candidate):
 def _dtype_of(built: Any) -> torch.dtype:
     values = [*built.parameters(), *built.buffers()] if isinstance(built, nn.Module) else []
     return next((value.dtype for value in values if value.is_floating_point()), torch.get_default_dtype())
-
-
-def candidate_of(kind: Kind, what: Any, **settings: Any) -> Candidate:
-    """The candidate of a kind."""
-    return (PriorCandidate if kind == "prior" else PosteriorCandidate)(what, **settings)

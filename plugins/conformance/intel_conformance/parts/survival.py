@@ -9,40 +9,26 @@ import pickle
 import torch
 from torch import Tensor
 
-from intel_conformance.distributions.calls import compare
-from intel_conformance.distributions.candidates import Candidate
-from intel_conformance.distributions.modules import Wrapped
-from intel_conformance.distributions.registry import check
+from intel_conformance.kinds import Kind, check
 from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
+from intel_conformance.parts.calls import compare
+from intel_conformance.parts.candidates import Candidate
+from intel_conformance.parts.modules import Wrapped
 
 _FINITE = "contract: finite values and gradients"
 _GRADIENTS = "contract: gradients"
 _MODULE = "contract: a torch module, whose state is its parameters and buffers"
 _STACK = "transforms: replicates are stacked by torch.func.vmap"
+_ALL: tuple[Kind, ...] = ("prior", "posterior", "likelihood")
 
 
-def _extremes(candidate: Candidate, module: Wrapped, function: str) -> Tensor:
-    """Rows at 0, on axes and far out: as far as latents, noise and features may come to be."""
-    rows = candidate.rows(function, "extremes", 12)
-    width = rows.shape[-1]
-    scales: tuple[float, ...] = (1e-30, 1.0, 8.0)
-    if candidate.kind == "prior" and function != "draw":
-        scales = (1e-30, 1e-8, 1.0, 30.0, 1e3)
-    # Not of length 1: a direction that is added to a unit vector may vanish there, and at no other place.
-    axes = 0.7390851 * torch.eye(width, dtype=rows.dtype, device=rows.device)[:16]
-    found = torch.cat([torch.zeros_like(rows[:1]), axes, -axes, *(scale * rows for scale in scales)])
-    if candidate.kind == "prior" and function == "draw":
-        found = found.clamp(-9, 9)
-    return found.clamp(-20, 20) if candidate.kind == "posterior" else found
-
-
-@check("finite.values", _FINITE)
+@check("finite.values", _FINITE, kinds=_ALL)
 def values(candidate: Candidate) -> None:
-    """Values are finite at 0, on axes and far out: latents to 3,000, noise to 9, features to 20."""
+    """Values are finite at 0, on axes and far out: latents to 3,000, noise to 9, features to 20, outputs to 100."""
     for dtype in candidate.dtypes:
         module = candidate.module(dtype)
         for function in candidate.functions:
-            rows = _extremes(candidate, module, function).to(dtype)
+            rows = candidate.extremes(function).to(dtype)
             found = candidate.call(module, function, rows)
             bad = ~found.isfinite().reshape(len(rows), -1).all(-1)
             if function == "log_responsibilities":  # a component may have no share at all
@@ -55,7 +41,7 @@ def values(candidate: Candidate) -> None:
                 )
 
 
-@check("finite.gradients", _FINITE)
+@check("finite.gradients", _FINITE, kinds=_ALL)
 def gradients(candidate: Candidate) -> None:
     """Gradients are finite at the same places, with respect to rows and to parameters."""
     for dtype in candidate.dtypes:
@@ -63,7 +49,7 @@ def gradients(candidate: Candidate) -> None:
         for function in candidate.functions:
             if function == "log_responsibilities":
                 continue
-            rows = _extremes(candidate, module, function).to(dtype).requires_grad_()
+            rows = candidate.extremes(function).to(dtype).requires_grad_()
             found = candidate.call(module, function, rows)
             if not found.requires_grad:
                 continue
@@ -86,7 +72,7 @@ def _shown(row: Tensor) -> str:
     )
 
 
-@check("grad.input", _GRADIENTS)
+@check("grad.input", _GRADIENTS, kinds=_ALL)
 def of_input(candidate: Candidate) -> None:
     """The gradient with respect to y or features agrees with finite differences, in float64."""
     module = candidate.module()
@@ -94,7 +80,7 @@ def of_input(candidate: Candidate) -> None:
         if function in ("draw", "log_responsibilities"):
             continue
         rows = candidate.rows(function, "differences", 24)
-        direction = candidate.rows(function, "direction", 24)
+        direction = candidate.direction(function, 24)
         leaf = rows.clone().requires_grad_()
         out = candidate.call(module, function, leaf)
         weight = candidate.noise(f"weights {function}", *out.shape)
@@ -117,17 +103,15 @@ def _agree(found: Tensor, expected: Tensor, what: str) -> None:
         )
 
 
-@check("grad.parameters", _GRADIENTS)
+@check("grad.parameters", _GRADIENTS, kinds=_ALL)
 def of_parameters(candidate: Candidate) -> None:
     """Every learned parameter gets a gradient other than 0, and it agrees with finite differences."""
     module = candidate.module()
     learned = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not learned:
         raise NotApplicable(f"the {candidate.kind} has no learned parameters")
-    function = "log_prob" if candidate.kind == "prior" else "log_q"
-    functions = (function,) if candidate.kind == "prior" else ("rsample", function)
     reached = dict.fromkeys(learned, False)
-    for function in functions:
+    for function in candidate.losses:
         rows = candidate.rows(function, "parameters", 32)
         with torch.no_grad():
             if candidate.kind == "prior":
@@ -164,13 +148,13 @@ def of_parameters(candidate: Candidate) -> None:
         )
 
 
-@check("grad.features", _GRADIENTS, kinds=("posterior",))
+@check("grad.features", _GRADIENTS, kinds=("posterior", "likelihood"))
 def of_features(candidate: Candidate) -> None:
-    """Every feature that the encoder gives makes a difference: it gets a gradient other than 0."""
+    """Every feature that a network gives makes a difference: it gets a gradient other than 0."""
     module = candidate.module()
     width = module.width("mean")
     reached = torch.zeros(width, dtype=torch.bool, device=candidate.device)
-    for function in ("rsample", "log_q"):
+    for function in candidate.losses:
         rows = candidate.rows(function, "reach", 16).requires_grad_()
         out = candidate.call(module, function, rows)
         if out.requires_grad:
@@ -178,9 +162,11 @@ def of_features(candidate: Candidate) -> None:
             reached |= (part[:, :width] != 0).any(0)
     if not bool(reached.all()):
         missing = (~reached).nonzero().flatten().tolist()
-        raise Broken(
+        # A likelihood of several kinds of values may leave outputs unused for some of them.
+        outcome = Unsupported if candidate.kind == "likelihood" else Broken
+        raise outcome(
             f"{len(missing)} of {width} features make no difference, the first of them feature {missing[0]}",
-            likely="detach(), or features that is larger than what is used",
+            likely="detach(), or a number of features that is larger than what is used",
         )
 
 
@@ -195,7 +181,7 @@ def _same(candidate: Candidate, other: Wrapped, module: Wrapped, what: str, like
         )
 
 
-@check("deploy.state", _MODULE)
+@check("deploy.state", _MODULE, kinds=_ALL)
 def saved(candidate: Candidate) -> None:
     """Its state, saved with weights_only and loaded, makes another instance the same."""
     if candidate.given is not None:
@@ -212,7 +198,7 @@ def saved(candidate: Candidate) -> None:
     _same(candidate, other, module, "after loading the state", "a random tensor that is neither parameter nor buffer")
 
 
-@check("deploy.copy", _MODULE)
+@check("deploy.copy", _MODULE, kinds=_ALL)
 def copied(candidate: Candidate) -> None:
     """A deep copy is the same, and changing it does not change the original."""
     module = candidate.fresh().double()
@@ -231,7 +217,7 @@ def copied(candidate: Candidate) -> None:
         compare(now, before, f"{function} after the copy was changed", "tensors that copies share")
 
 
-@check("deploy.pickle", _MODULE)
+@check("deploy.pickle", _MODULE, kinds=_ALL)
 def pickled(candidate: Candidate) -> None:
     """After pickling and unpickling, as for other processes, it is the same."""
     module = candidate.fresh().double()
@@ -242,7 +228,7 @@ def pickled(candidate: Candidate) -> None:
     _same(candidate, other, module, "after pickling", "__getstate__, or state outside the module")
 
 
-@check("deploy.vmap", _STACK)
+@check("deploy.vmap", _STACK, kinds=_ALL)
 def stacked(candidate: Candidate) -> None:
     """torch.func.vmap gives the same results over single rows and over the parameters of two replicates."""
     first = candidate.fresh().double()
