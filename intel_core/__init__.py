@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from intel_core.reading.capabilities import Shaped as Shaped
     from intel_core.reading.inputs import InputSpec as InputSpec
     from intel_core.recipe.optimizers import OptimizerSpec as OptimizerSpec
+    from intel_core.recipe.own_vae import with_mapping as with_mapping
     from intel_core.recipe.runspec import RunSpec as RunSpec
     from intel_core.recipe.starts import FoundClusters as FoundClusters
     from intel_core.recipe.starts import StartData as StartData
@@ -201,6 +202,7 @@ _HOMES = {
     "model.vae": ("InteLVAE",),
     "reading.arrays": ("make_dataset",),
     "recipe.optimizers": ("OptimizerSpec",),
+    "recipe.own_vae": ("with_mapping",),
     "recipe.runspec": ("RunSpec",),
     "recipe.starts": ("FoundClusters", "StartData", "StartSpec"),
     "replicates.fitting": ("fit_replicates",),
