@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intel_cli.arguments.around import Around, around, take_around
 from intel_cli.output.telling import note
 from intel_core.components.settings_file import read_settings
 from intel_core.reading.data_files import data_spec
@@ -18,21 +19,24 @@ from intel_core.runs.folder import require_free
 if TYPE_CHECKING:
     from intel_core.recipe.runspec import RunSpec
 
-__all__ = ["refuse_taken", "run_spec"]
+__all__ = ["asked_run", "refuse_taken"]
 
 
-def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
-    """The spec of the run.
+def asked_run(config: Path | None, options: dict[str, Any], options_around: dict[str, Any]) -> tuple[RunSpec, Around]:
+    """The spec of the run, and what belongs to the training around it.
 
     Args:
-        config: YAML or JSON file with fields of `RunSpec`, or the ``run.json`` of another run.
+        config: YAML or JSON file with fields of `RunSpec` and `Around`, or the ``run.json`` of another run.
         options: values from the command line by field or short word (`intel_core.recipe.words`); None or empty if an
             option is not given.
+        options_around: those of `Around`, likewise.
 
     Raises:
         IntelError: for anything that describes no run.
     """
-    settings = spelled_out(_from_file(config)) if config is not None else {}
+    from_file, around_file = ({}, {}) if config is None else _from_file(config)
+    found = around(options_around, around_file)
+    settings = spelled_out(from_file)
     given = spelled_out({key: value for key, value in options.items() if value is not None and value != ()})
     if "schedules" in given:
         inherited = settings.get("schedules") or {}
@@ -47,7 +51,7 @@ def run_spec(config: Path | None, options: dict[str, Any]) -> RunSpec:
         settings["data"] = _data(settings["data"])
     spec = make_run_spec(**settings)
     refuse_contradictions(spec)
-    return spec
+    return spec, found
 
 
 def refuse_taken(run_dir: Path) -> None:
@@ -61,19 +65,23 @@ def refuse_taken(run_dir: Path) -> None:
             require_free(run_dir)
 
 
-def _from_file(path: Path) -> dict[str, Any]:
-    """Settings from a config file, or the spec inside a ``run.json`` (or inside what ``--dry-run --json`` printed)."""
+def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of a run and words of `Around` in a config file.
+
+    Of a ``run.json``, or of what ``--dry-run --json`` printed, it is the spec inside.
+    """
     settings = read_settings(path)
     spec = settings.get("asked") or settings.get("spec")
     if not isinstance(spec, dict):
-        return {str(key): value for key, value in settings.items()}
+        taken = take_around(settings)
+        return settings, taken
     # A name that was derived from the settings would be wrong as soon as an option changes one of them.
     name = spec.get("name")
     unnamed = {key: value for key, value in stored_settings(spec).items() if key != "name"}
     resolved = settings.get("spec")
     if isinstance(resolved, dict) and "start" not in resolved:  # of a time when runs had no start
         unnamed["start"] = "none"
-    return unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}
+    return (unnamed if name is None or name == make_run_spec(**unnamed).label else {**unnamed, "name": name}), {}
 
 
 def _data(text: str) -> str:

@@ -28,11 +28,13 @@ def schema(kind: str, name: str | None) -> None:
     if kind == "run":
         if name is not None:
             raise click.UsageError(f"a run has one schema; leave out {name!r}")
+        from intel_cli.arguments.around import Around
         from intel_core.recipe.runspec import RunSpec
         from intel_core.recipe.words import SHORT_WORDS
 
         content = RunSpec.model_json_schema()
         content["properties"] |= {word: {"description": f"short for {meant}"} for word, meant in SHORT_WORDS.items()}
+        content["properties"] |= Around.model_json_schema()["properties"]
     else:
         from intel_core.components import discovery as plugins
         from intel_core.components import loading

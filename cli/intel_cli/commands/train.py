@@ -155,7 +155,7 @@ def _spec_option(
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="YAML or JSON file with these settings, or the run.json of another run; options override it.",
+    help="YAML or JSON file that says what options say, or the run.json of another run; options override it.",
 )
 @click.option("--run-dir", type=click.Path(path_type=Path), help="New folder for the run.  [default: runs/NAME]")
 @click.option(
@@ -173,7 +173,11 @@ def _spec_option(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object; progress is on stderr.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary; errors and warnings only.")
-@click.option("--no-pictures", is_flag=True, help="Do not draw samples, reconstructions and the latent space.")
+@click.option(
+    "--pictures/--no-pictures",
+    default=None,
+    help="Whether to draw samples, reconstructions and the latent space.  [default: yes]",
+)
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -185,7 +189,7 @@ def train(
     resume: Path | None,
     as_json: bool,
     quiet: bool,
-    no_pictures: bool,
+    pictures: bool | None,
     replicates: int | None,
     track: tuple[str, ...],
     **settings: Any,
@@ -201,13 +205,16 @@ def train(
         _refuse_settings(
             resume, {"config": config, "run_dir": run_dir, "dry_run": dry_run, "replicates": replicates, **others}
         )
-    from intel_cli.arguments.settings import refuse_taken, run_spec
+    from intel_cli.arguments.around import around
+    from intel_cli.arguments.settings import asked_run, refuse_taken
     from intel_core.fitting.tracking import Tracking
     from intel_core.replicates.seeds import check_replicates
     from intel_core.runs.folder import GROUP_FILE, RunFolder, is_group
 
-    tracking = Tracking(track)
-    spec = None if resume is not None else run_spec(config, settings)
+    said = {"run_dir": run_dir, "data_dir": data_dir, "replicates": replicates, "track": track, "pictures": pictures}
+    spec, asked = (None, around(said)) if resume is not None else asked_run(config, settings, said)
+    run_dir, data_dir, replicates = asked.run_dir, asked.data_dir, asked.replicates
+    tracking = Tracking(asked.track)
     if resume is not None and not is_group(resume):
         RunFolder(resume).read_description()
     if spec is not None and run_dir is not None and not dry_run:
@@ -242,12 +249,12 @@ def train(
 
             summarise_again(run.path.parent)
         interrupted = run.status == "interrupted"
-        pictures = [] if interrupted or no_pictures else _draw(ctx, run, progress)
-        tracking.end(run, pictures)
+        drawn = _draw(ctx, run, progress) if asked.pictures and not interrupted else []
+        tracking.end(run, drawn)
     if as_json:
-        click.echo(telling.json_text(summary_of(run, pictures)))
+        click.echo(telling.json_text(summary_of(run, drawn)))
     elif not quiet and not interrupted:
-        show_summary(run, pictures)
+        show_summary(run, drawn)
     if interrupted:
         telling.note(
             f"Interrupted at step {run.metrics['step']:,} of {run.spec.steps:,} ({run.metrics['stop_reason']})."
