@@ -237,11 +237,8 @@ def canonical_kind(kind: str) -> str:
 def available(kind: str) -> list[Component]:
     """Every component of a kind that is installed, from metadata alone: nothing is imported.
 
-    Args:
-        kind: one of `kinds`, singular or plural, ``"hooks"`` or ``"commands"``.
-
     Raises:
-        SpecError: for an unknown kind.
+        SpecError: for a kind that is none of `kinds`, singular or plural, nor ``"hooks"`` or ``"commands"``.
         PluginError: if ``INTEL_PLUGINS`` or ``INTEL_DISABLE_PLUGINS`` names something that is not installed.
 
     >>> [c.distribution for c in available("mappings") if c.name == "identity"]

@@ -21,13 +21,8 @@ __all__ = ["describe_errors", "refuse_truths"]
 def refuse_truths(spec_class: type[BaseModel], values: Dictionary[str, Any], name: str = "") -> None:
     """Refuse yes and no for a number: YAML reads them as truth values, and those would count as 1 and 0.
 
-    Args:
-        spec_class: the class whose fields the values are for.
-        values: keys and values as they were read.
-        name: name of the component, for the message.
-
     Raises:
-        SpecError: naming the key.
+        SpecError: naming the key, after the `name` of the component.
     """
     for key, value in values.items():
         field = spec_class.model_fields.get(key)

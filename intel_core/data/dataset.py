@@ -27,13 +27,15 @@ class Split:
     """Examples `x` of shape ``(n, D)`` or ``(n, C, H, W)`` and, where known, integer labels ``(n,)``.
 
     `x` is float32, or uint8 that stands for ``x / 255`` and is converted batch by batch (see `to_float`). The
-    fingerprint is `digest`, or made from the bytes. `numbers` are row numbers in the whole data, where they are known.
+    fingerprint is `digest`, or made from the bytes. `numbers` are row numbers in the whole data, where they are known,
+    and `conditions` ``(n, C)`` what encoder and decoder see beside x and z, if anything.
     """
 
     x: Tensor
     labels: Tensor | None = None
     digest: str = ""
     numbers: Tensor | None = None
+    conditions: Tensor | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -51,6 +53,11 @@ class Split:
         """
         return self.x[rows]
 
+    def part(self, rows: Tensor) -> Split:
+        """Some of the examples, read, with what is known of them; errors as of `read`."""
+        known = [None if one is None else one[rows] for one in (self.labels, self.numbers, self.conditions)]
+        return Split(self.read(rows), known[0], "", *known[1:])
+
     def batches(self, rows: RowsOf, steps: int, device: torch.device) -> Batches:
         """The examples of each step of a training.
 
@@ -63,10 +70,8 @@ class Split:
             SpecError: if ``INTEL_WORKERS`` is not a number of workers.
 
         >>> import torch
-        >>> batches = Split(torch.arange(6.0)[:, None]).batches(
-        ...     lambda step: torch.tensor([step, 5 - step]), 3, torch.device("cpu")
-        ... )
-        >>> batches.at(1).tolist()
+        >>> rows = (torch.tensor([0, 5]), torch.tensor([1, 4])).__getitem__
+        >>> Split(torch.arange(6.0)[:, None]).batches(rows, 2, torch.device("cpu")).at(1).tolist()
         [[1.0], [4.0]]
         """
         from intel_core.data.batches import Resident
@@ -74,12 +79,7 @@ class Split:
         return Resident(self.x.to(device), rows)
 
     def bytes_ahead(self, batch_size: int) -> float:
-        """Bytes of the batches that wait in memory while training; 0 if all examples are in memory anyway.
-
-        >>> import torch
-        >>> Split(torch.zeros(10, 2)).bytes_ahead(5)
-        0.0
-        """
+        """Bytes of the batches that wait in memory while training; 0 if all examples are in memory anyway."""
         return 0.0
 
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from intel_core.compute.precision import torch_as_usual
-from intel_core.data.dataset import Dataset
+from intel_core.data.dataset import Dataset, Split
 from intel_core.data.values import to_float
 from intel_core.errors import IntelError
 from intel_core.evaluation.bias.gathering import MOST_ENCODED, choose_rows
@@ -77,17 +77,20 @@ class ClusterComparison(NamedTuple):
 
 @torch_as_usual()
 @torch.no_grad()
-def labeling_of(run: StoredRun, x: Tensor) -> Labeling | None:
+def labeling_of(run: StoredRun, x: Tensor, conditions: Tensor | None = None) -> Labeling | None:
     """The most probable cluster of each example, of the mapping or of a mixture prior; None for a run without clusters.
 
     Args:
         run: the run.
         x: examples as the model knows them, ``(n, *x_shape)``.
+        conditions: of the examples, for a run that has some.
     """
     found = clusters_of(run.model)
     if found is None or found.n < 2:
         return None
-    inside = members(run.model, x, run.encode(x, standardised=True).mean)
+    known = conditions if run.units.conditions is not None else None
+    mean = run.encode(Split(x, conditions=known), standardised=True).mean
+    inside = members(run.model, x, mean, conditions=known)
     return None if inside is None else Labeling(inside.cluster, found.n)
 
 
@@ -122,14 +125,15 @@ def compare_clusters(groups: Sequence[RunGroup], *, data_dir: Path | None = None
     if dataset is None:
         return ClusterComparison(0, (), (), tuple(notes))
     rows = choose_rows(len(dataset.test), MOST_ENCODED)
-    x = to_float(dataset.test.read(rows))
+    part = dataset.test.part(rows)
+    x = to_float(part.x)
     found: dict[str, list[Labeling]] = {}
     for group in having:
         labelings = []
         for run in group.runs:
             try:
                 run.require_its_data(dataset)
-                one = labeling_of(run, x)
+                one = labeling_of(run, x, part.conditions)
             except IntelError as error:
                 notes.append(f"The clusters of {run.path} are not compared: {error}.")
                 continue

@@ -160,7 +160,9 @@ def _found_before(tensors: tuple[Tensor, ...], found: Members | None) -> Cluster
 
 
 @torch.no_grad()
-def members(model: InteLVAE, x: Tensor, mean: Tensor, seed: int = 0) -> Members | None:
+def members(
+    model: InteLVAE, x: Tensor, mean: Tensor, seed: int = 0, conditions: Tensor | None = None
+) -> Members | None:
     """The most probable cluster of each example, and how probable it is; None for a model without clusters.
 
     Args:
@@ -168,6 +170,7 @@ def members(model: InteLVAE, x: Tensor, mean: Tensor, seed: int = 0) -> Members 
         x: examples as the model knows them, ``(n, *x_shape)``.
         mean: means of q(y|x), ``(n, y_dim)``, where a mixture prior is asked.
         seed: of the draws.
+        conditions: of the examples, where the model has some.
     """
     clusters = clusters_of(model)
     if clusters is None:
@@ -180,14 +183,16 @@ def members(model: InteLVAE, x: Tensor, mean: Tensor, seed: int = 0) -> Members 
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(stream(seed, "clusters"))
     noise = model.draw_noise(DRAWS, model.noise_dim, generator).unsqueeze(1)
-    found = [counts.max(1) for counts in counted(model, clusters, x, noise)]
+    found = [counts.max(1) for counts in counted(model, clusters, x, noise, conditions)]
     if not found:
         return Members(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     return Members(torch.cat([most.indices for most in found]), torch.cat([most.values for most in found]) / DRAWS)
 
 
 @torch.no_grad()
-def counted(model: InteLVAE, clusters: RunClusters, x: Tensor, noise: Tensor) -> Iterator[Tensor]:
+def counted(
+    model: InteLVAE, clusters: RunClusters, x: Tensor, noise: Tensor, conditions: Tensor | None = None
+) -> Iterator[Tensor]:
     """How many draws of q(y|x) lie in each cluster, ``(rows, K)``: of some examples after the others.
 
     Args:
@@ -195,10 +200,12 @@ def counted(model: InteLVAE, clusters: RunClusters, x: Tensor, noise: Tensor) ->
         clusters: its clusters, of the mapping.
         x: examples as the model knows them, ``(n, *x_shape)``.
         noise: of the draws, the same for all examples, ``(draws, 1, noise_dim)``.
+        conditions: of the examples, where the model has some.
     """
     like = next(model.parameters())
-    for part in torch.split(x, max(1, _NUMBERS // (len(noise) * max(model.noise_dim, clusters.n)))):
-        y = model.encode(to_float(part.to(like.device)).to(like.dtype)).rsample(noise.expand(-1, len(part), -1))
+    for rows in torch.split(torch.arange(len(x)), max(1, _NUMBERS // (len(noise) * max(model.noise_dim, clusters.n)))):
+        part, given = x[rows], model if conditions is None else model.on(conditions[rows])
+        y = given.encode(to_float(part.to(like.device)).to(like.dtype)).rsample(noise.expand(-1, len(part), -1))
         cluster = clusters.assign(y)
         counts = torch.zeros(len(part), clusters.n)
         yield counts.scatter_add_(1, cluster.T, torch.ones_like(cluster.T, dtype=counts.dtype))

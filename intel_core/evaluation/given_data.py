@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, RunError
 from intel_core.reading.arrays import make_dataset
+from intel_core.reading.conditions import with_labels
 from intel_core.reading.inputs import options_like
 from intel_core.reading.scale import scaled_columns
 
@@ -30,6 +31,11 @@ def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
         DataError: if these are no data.
         RunError: if the data set is on another scale than the run's, and cannot be brought onto it bit for bit.
     """
+    found = _as_its_data(run, given, labels)
+    return with_labels(found) if run.spec.conditions == "labels" and found.train.conditions is None else found
+
+
+def _as_its_data(run: StoredRun, given: Any, labels: Any) -> Dataset:
     scaling = run.units.scaling
     if not isinstance(given, Dataset):
         return make_dataset(

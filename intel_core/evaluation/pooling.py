@@ -204,7 +204,7 @@ def _encoded(run: StoredRun, split: Split, seed: int) -> Tensor:
         rows = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:_MOST_ENCODED].sort().values
     if not n:
         raise DataError(f"{run.path}: a sampler needs training and validation examples, and one part has none")
-    y = run.encode(split.read(rows), seed=seed, standardised=True).y
+    y = run.encode(split.part(rows), seed=seed, standardised=True).y
     if not bool(torch.isfinite(y).all()):
         raise RunError(f"{run.path} encodes some examples as numbers that are not finite")
     return y

@@ -12,7 +12,7 @@ from torch import Tensor
 from intel_core.components.spec import parse_spec
 from intel_core.compute.device import pick_device
 from intel_core.compute.precision import torch_as_usual
-from intel_core.data.dataset import Dataset
+from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, SpecError
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
@@ -75,7 +75,7 @@ class Run(StoredRun):
         return judge(gather(self, other, dataset=given, data_dir=data_dir).evidence)
 
     @torch_as_usual()
-    def encode(self, x: Any, *, seed: int = 0, standardised: bool = False) -> ClusteredEncoding:
+    def encode(self, x: Any, *, conditions: Any = None, seed: int = 0, standardised: bool = False) -> ClusteredEncoding:
         """Means and samples of q(y|x), and z, for examples in the units of the data; and the cluster of each example.
 
         The clusters, ``encoding.cluster`` and ``encoding.cluster_probability``, are computed when they are asked for.
@@ -84,6 +84,8 @@ class Run(StoredRun):
         Args:
             x: whatever `fit` takes as data, ``(n, *x_shape)`` or one example, read as the training data were; columns
                 are found by their names. Or a `Split` of a data set.
+            conditions: of a run with conditions, those of the examples, where x does not tell them:
+                ``{"batch": "a", "age": ages}``, a data frame, or of a single one its values.
             seed: of the samples, and of the draws by which the mass in a cluster is counted.
             standardised: whether the values are standardised already, as ``run.dataset().test.x`` is.
 
@@ -103,8 +105,10 @@ class Run(StoredRun):
         (torch.Size([40, 2]), None)
         """
         values = self.units.read(x, standardised=standardised)
-        encoding = ClusteredEncoding(*super().encode(values, seed=seed, standardised=True))
-        encoding.find = torch_as_usual()(lambda: members(self.model, values, encoding.mean, seed))
+        known = self.units.conditions_of(x, conditions, len(values))
+        part = Split(values, conditions=known)
+        encoding = ClusteredEncoding(*super().encode(part, seed=seed, standardised=True))
+        encoding.find = torch_as_usual()(lambda: members(self.model, values, encoding.mean, seed, known))
         encoding.frame = frame_maker(x, self.units.reader)
         return encoding
 
@@ -114,6 +118,7 @@ class Run(StoredRun):
         dims: Sequence[int] | None = None,
         *,
         values: Sequence[float] = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0),
+        conditions: Any = None,
         standardised: bool = False,
     ) -> Tensor:
         """What single dimensions of y do: decodings in which one takes given values and the others stay.
@@ -124,6 +129,7 @@ class Run(StoredRun):
             x: examples as for `encode`.
             dims: dimensions of y; all by default.
             values: of these dimensions; the prior N(0, I) has deviation 1.
+            conditions: as for `encode`.
             standardised: as in `reconstruct`.
 
         Returns:
@@ -132,7 +138,8 @@ class Run(StoredRun):
         Raises:
             DataError: as `encode`, and if there is no such dimension.
         """
-        mean = self.encode(x, standardised=standardised).mean
+        mean = self.encode(x, conditions=conditions, standardised=standardised).mean
+        known = self.units.conditions_of(x, conditions, len(mean))
         chosen = list(range(self.model.y_dim)) if dims is None else list(dims)
         for dim in chosen:
             if not 0 <= dim < self.model.y_dim:
@@ -140,8 +147,9 @@ class Run(StoredRun):
         y = mean[:, None, None].repeat(1, len(chosen), len(values), 1)
         for place, dim in enumerate(chosen):
             y[:, place, :, dim] = torch.tensor(list(values), dtype=y.dtype)
-        z = self._by_rows(lambda part: (self.model.mapping(part),), y.flatten(0, 2))[0]
-        decoded = self.decode(z, standardised=standardised)
+        z = self._by_rows(lambda model, part: (model.mapping(part),), y.flatten(0, 2))[0]
+        known = None if known is None else known.repeat_interleave(len(chosen) * len(values), 0)
+        decoded = self.decode(z, conditions=known, standardised=standardised)
         return decoded.view(*y.shape[:3], *decoded.shape[1:])
 
     def _repr_html_(self) -> str:
@@ -152,6 +160,7 @@ class Run(StoredRun):
         self,
         n: int,
         *,
+        conditions: Any = None,
         seed: int = 0,
         noise: bool = False,
         standardised: bool = False,
@@ -168,6 +177,8 @@ class Run(StoredRun):
 
         Args:
             n: how many.
+            conditions: of a run with conditions: ``{"batch": "a"}``, values for all or for each; by default those of
+                training examples.
             seed: of the draw.
             noise: draw from p(x|z) instead of taking its mean.
             standardised: leave the values standardised, as the model knows them.
@@ -189,7 +200,9 @@ class Run(StoredRun):
             raise SpecError("prior and sampler both say what y is drawn from; give one of them")
         chosen = prior if fitted is None else fitted.prior
         if cluster is None:
-            return super().sample(n, seed=seed, noise=noise, standardised=standardised, prior=chosen)
+            return super().sample(
+                n, conditions=conditions, seed=seed, noise=noise, standardised=standardised, prior=chosen
+            )
 
         def within(generator: torch.Generator) -> Tensor:
             def draw(n: int) -> Tensor:
@@ -197,7 +210,7 @@ class Run(StoredRun):
 
             return draws_within(clusters_of(self.model), cluster, n, draw, str(self.path))
 
-        return self._sample(n, within, seed, noise, standardised)
+        return self._sample(n, within, seed, noise, standardised, conditions)
 
     def sampler(
         self,

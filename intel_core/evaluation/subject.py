@@ -144,7 +144,7 @@ class Subject:
         n = len(split) if limit is None else min(limit, len(split))
 
         def encode() -> Encoding:
-            found = self.run.encode(split.read(torch.arange(n)), seed=seed, standardised=True)
+            found = self.run.encode(split.part(torch.arange(n)), seed=seed, standardised=True)
             if not all(bool(torch.isfinite(values).all()) for values in found):
                 raise RunError(f"{self.run.path} encodes some {name} examples as numbers that are not finite")
             return found
@@ -171,7 +171,7 @@ class Subject:
 
         def decode() -> Tensor:
             drawn = self.prior(n, seed=seed) if fitted is None else self._drawn(n, seed, fitted.prior)
-            return self.run.decode(drawn.z, standardised=True)
+            return self.run.decode(drawn.z, conditions=self.run.draw_conditions(n, seed), standardised=True)
 
         return self._once(("generated", n, seed, "" if fitted is None else str(fitted)), decode)
 

@@ -12,6 +12,7 @@ from intel_core.data.dataset import Dataset, DatasetSpec
 from intel_core.errors import SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
+from intel_core.reading.conditions import with_labels
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.data_files import data_spec
 from intel_core.reading.given import is_readable, no_data
@@ -20,6 +21,7 @@ from intel_core.recipe.contracts import check_dataset, check_schedules, check_te
 from intel_core.recipe.contradictions import refuse_contradictions, refuse_what_no_data_mends
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec, make_run_spec
+from intel_core.recipe.words import is_word_of_conditions
 
 __all__ = [
     "prepare",
@@ -49,6 +51,8 @@ def read_arguments(
         check_dataset("data", data)
         dataset, data = data, _described(data)
     elif is_readable(data):
+        if not is_word_of_conditions(settings.get("conditions", "data")):
+            about_data.append("conditions")  # names of columns, or values beside an array
         reading = {"standardize": "auto", **{key: settings.pop(key) for key in about_data}}
         with on_threads(1):
             dataset = make_dataset("data", data, labels, **reading)
@@ -125,7 +129,9 @@ def prepare(
         refuse_contradictions(spec)
         refuse_what_no_data_mends(spec)
         with on_threads(1):  # means that values are standardised by are sums as well
-            dataset = load_dataset(spec.data, data_dir_or_default(data_dir))
+            dataset = load_dataset(spec.data, data_dir_or_default(data_dir), spec.conditions)
+    elif spec.conditions == "labels":
+        dataset = with_labels(dataset)
     spec = resolve(spec, dataset)
     check_texts(spec)
     check_schedules(spec)

@@ -48,6 +48,8 @@ def differentiated(objective: Objective, model: InteLVAE) -> Objective:
     """
     if type(objective) is not ELBO or model.apply_network is not plainly or isinstance(model.prior, FromEncoder):
         return objective
+    if model.condition_dim:
+        return objective
     encoder, decoder = DenseNetwork.of(model.encoder), DenseNetwork.of(model.decoder)
     if encoder is None or decoder is None:
         return objective

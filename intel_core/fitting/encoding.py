@@ -41,4 +41,5 @@ def posterior_moments(model: InteLVAE, split: Split) -> tuple[Tensor, Tensor]:
 def _posteriors(model: InteLVAE, split: Split) -> Iterator[Posterior]:
     device = next(model.parameters()).device
     for rows in torch.split(torch.arange(len(split)), _ROWS):
-        yield model.encode(to_float(split.read(rows).to(device)))
+        part = split.part(rows)
+        yield model.on(part.conditions).encode(to_float(part.x.to(device)))

@@ -67,7 +67,8 @@ def make_trainer(
     if spec.compile and processes.size > 1:
         raise SpecError("compile=true is for one process: between several, a network's layers wait for each other")
     if model is None:
-        model = build_model(spec, dataset.x_shape)
+        conditions = dataset.train.conditions
+        model = build_model(spec, dataset.x_shape, 0 if conditions is None else conditions.shape[1])
         begin_at_data(model, dataset, spec.seed)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise SpecError(f"there is nothing to train: {spec.encoder} and {spec.decoder} have no weights")
@@ -79,12 +80,12 @@ def make_trainer(
     check_objective(what, objective, model)
     if processes.size == 1 and not spec.compile:
         objective = differentiated(objective, model)
-    if spec.start is not None and not spec.start.is_none:
     if (parts := spec.optimizer.accumulate) is not None:
         if spec.objective.needs_whole_batch:
             raise SpecError(f"objective {spec.objective} needs all rows of a batch at once; leave out accumulate")
         require_parts(parts, min(spec.batch_size, len(dataset.train)) // processes.size, model)
         objective = Accumulated(objective, parts)
+    if spec.start is not None and not spec.start.is_none:
         objective = StartedObjective(objective, spec.start, model)
     trainer = kind(
         model,
@@ -96,9 +97,9 @@ def make_trainer(
         processes=processes,
         during=execution(model, compiled=spec.compile),
     )
-    if isinstance(objective, StartedObjective):
     if watching := watching_schedules(spec):
         watch_evaluations(trainer, watching)
+    if isinstance(objective, StartedObjective):
         objective.serve(trainer)
     return trainer
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from intel_core.errors import SpecError
 from intel_core.mappings.contract import Mapping, Regularised
 from intel_core.model.likelihood import Likelihood
 from intel_core.model.posterior import DiagonalFamily, Posterior, PosteriorFamily
@@ -37,9 +39,11 @@ class InteLVAE(nn.Module):
         apply: calls encoder and decoder, for instance in another number format; a plain call by default.
         prior: p(y); N(0, I) by default.
         family: how the encoder's output becomes q(y|x); a diagonal Gaussian by default.
+        condition_dim: numbers c that encoder and decoder see behind x and z (for images as channels); see `on`.
 
     Attributes:
         calls: functions that are called instead of the ``encoder`` or the ``decoder``, by that name; usually empty.
+        conditions: those of the examples that it is asked about, ``(n, condition_dim)``, as `on` has set them.
 
     Source: Miao et al., section 4.
     """
@@ -60,6 +64,7 @@ class InteLVAE(nn.Module):
         *,
         prior: Prior | None = None,
         family: PosteriorFamily | None = None,
+        condition_dim: int = 0,
     ) -> None:
         super().__init__()
         self.apply_network = apply or plainly
@@ -76,6 +81,14 @@ class InteLVAE(nn.Module):
         self._asks_encoder = isinstance(self.prior, FromEncoder)
         self.regularisers = dict(mapping.regularisers) if isinstance(mapping, Regularised) else {}
         self.calls: dict[str, Network] = {}
+        self.condition_dim = condition_dim
+        self.conditions: Tensor | None = None
+
+    def on(self, conditions: Tensor | None) -> InteLVAE:
+        """q(y|x, c) and p(x|z, c): the same model for examples with these conditions ``(n, condition_dim)``."""
+        bound = copy.copy(self)  # modules and parameters are shared
+        bound.conditions = conditions
+        return bound
 
     def encode(self, x: Tensor) -> Posterior:
         """q(y|x) of each example of ``(n, *x_shape)``."""
@@ -110,7 +123,15 @@ class InteLVAE(nn.Module):
         return params.reshape(*z.shape[:-1], *params.shape[1:])
 
     def _network(self, name: str, x: Tensor) -> Tensor:
+        x = self._beside(x) if self.condition_dim else x
         return self.apply_network(self.calls.get(name) or getattr(self, name), x)
+
+    def _beside(self, x: Tensor) -> Tensor:
+        """X or z with the conditions of its examples, of which one draw of all follows another."""
+        if self.conditions is None:
+            raise SpecError("the model was trained with conditions, and nothing says which ones these examples have")
+        c = self.conditions.to(x).repeat(len(x) // max(1, len(self.conditions)), 1)
+        return torch.cat([x, c.reshape(*c.shape, *[1] * (x.dim() - 2)).expand(*c.shape, *x.shape[2:])], 1)
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws of y from the prior, ``(n, y_dim)``."""

@@ -14,6 +14,7 @@ from intel_core.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.conditions import Conditions, as_column, conditions_beside
 from intel_core.reading.given import drawn, gather
 from intel_core.reading.missing import (
     GivenDataset,
@@ -84,6 +85,7 @@ def make_dataset(
     class_names: tuple[str, ...] = (),
     standardize: Standardize = None,
     missing: Missing = "refuse",
+    conditions: Any = None,
     **reading: Any,
 ) -> Dataset:
     """A data set from whatever holds examples, checked and split at random.
@@ -106,6 +108,9 @@ def make_dataset(
             name or position: only these, so that counts and categories beside them stay what they are.
         missing: what becomes of rows in which values are missing (NaN, or empty cells): ``"refuse"`` them, ``"drop"``
             these rows, or fill them in by the ``"mean"`` or the ``"median"`` of the training rows.
+        conditions: what encoder and decoder see beside x and z: names of columns, which are then not modelled; or
+            values beside the examples, ``(n,)``, ``(n, k)`` or ``{"batch": batches, "age": ages}``. Words become a
+            number for each word, numbers are standardised (`intel_core.reading.conditions`).
         **reading: what the reader of such objects is told: ``drop=``, ``columns=`` and ``id=`` of a data frame,
             ``layer=`` of an AnnData; see ``intel plugins list inputs``.
 
@@ -122,8 +127,15 @@ def make_dataset(
     import torch
 
     check_missing(missing)
+    beside = None if conditions is None or _are_names(conditions) else conditions
+    if conditions is not None and beside is None:
+        reading["conditions"] = (conditions,) if isinstance(conditions, str) else tuple(conditions)
     given = gather(name, x, labels, reading)
     found, parts = given.examples, given.rows
+    if beside is not None:
+        if parts is not None:
+            raise DataError(f"{name}: conditions of three parts are named columns of theirs, not values beside them")
+        found = found._replace(conditions=conditions_beside(name, beside, len(found.x)))
     if not found.x.dim():
         _check_values(name, found.x)
     numbers = torch.arange(len(found.x))
@@ -148,12 +160,24 @@ def make_dataset(
     x = in_float32(name, x)
     classes = class_names or found.class_names
     of = None if found.labels is None else found.labels[numbers]
-    train, held_out, last = (Split(x[r], None if of is None else of[r], numbers=numbers[r]) for r in rows)
+    raw = {key: as_column(key, values)[numbers.numpy()] for key, values in found.conditions.items()}
+    learned = Conditions.learned(raw, rows[0]) if raw else None
+    seen = None if learned is None else learned.encode(raw)
+    train, held_out, last = (
+        Split(x[r], None if of is None else of[r], "", numbers[r], None if seen is None else seen[r]) for r in rows
+    )
     kind = support or support_of(x)
     dataset = Dataset(name, train, held_out, last, kind, classes, scaling, columns)
-    if not given.reader and missing == "refuse":
+    if not given.reader and missing == "refuse" and learned is None:
         return dataset
-    return GivenDataset(**vars(dataset), reader=given.reader, missing=missing, fill=fill)
+    return GivenDataset(**vars(dataset), reader=given.reader, missing=missing, fill=fill, conditions=learned)
+
+
+def _are_names(conditions: Any) -> bool:
+    """Whether conditions are names of columns, and no values."""
+    if isinstance(conditions, str):
+        return True
+    return isinstance(conditions, list | tuple) and all(isinstance(one, str) for one in conditions)
 
 
 def _places(kept: Tensor, part: Tensor) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +58,7 @@ class Examples(NamedTuple):
         class_names: names of the labels, if any.
         columns: names of the D values, if they have names.
         names: of the n examples, such as their files, if they have some.
+        conditions: what is known of each example beside its values, ``(n,)`` by name, as it was found.
     """
 
     x: Tensor
@@ -63,6 +66,7 @@ class Examples(NamedTuple):
     class_names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    conditions: Mapping[str, Any] = MappingProxyType({})
 
 
 @runtime_checkable

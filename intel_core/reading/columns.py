@@ -56,12 +56,14 @@ class Columns:
         columns: those that are modelled; all but the label if empty.
         drop: those that are left out.
         id: a column that names the rows.
+        conditions: columns that are not modelled, but seen by encoder and decoder.
     """
 
     label: str | None = None
     columns: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     id: str | None = None
+    conditions: tuple[str, ...] = ()
 
 
 def examples_in(
@@ -89,13 +91,14 @@ def examples_in(
     _require(name, asked, by_name)
     label = None if asked.label is None else by_name[asked.label]
     if chosen is None:
-        left_out = {asked.id, asked.label, *asked.drop}
+        left_out = {asked.id, asked.label, *asked.drop, *asked.conditions}
         chosen = [by_name[c] for c in asked.columns] or [column for column in table if column.name not in left_out]
         if label is None and not asked.columns:
             label = _only_label(name, chosen)
             chosen = [column for column in chosen if column is not label]
     elif label is None:
-        others = [column for column in table if column not in chosen and column.name not in (asked.id, *asked.drop)]
+        left_out = {asked.id, *asked.drop, *asked.conditions}
+        others = [column for column in table if column not in chosen and column.name not in left_out]
         label = _only_label(name, others, strict=False)
     _refuse_others(name, chosen, [column.name for column in table], known=positions is not None)
     x = _together(name, chosen)
@@ -103,11 +106,13 @@ def examples_in(
         names = tuple(str(value) for value in by_name[asked.id].values().tolist())
     labels, classes = (None, ()) if label is None else _labels(name, label)
     columns = tuple(column.name for column in chosen) if chosen[0].sort != "rows" else ()
-    return Examples(x, labels, classes, columns, names)
+    conditions = {key: by_name[key].values() for key in asked.conditions}
+    return Examples(x, labels, classes, columns, names, conditions)
 
 
 def _as_far_as_there(asked: Columns, there: dict[str, Column]) -> Columns:
-    return Columns(asked.label if asked.label in there else None, (), (), asked.id if asked.id in there else None)
+    label, rows = (one if one in there else None for one in (asked.label, asked.id))
+    return Columns(label, (), (), rows, tuple(one for one in asked.conditions if one in there))
 
 
 def _require(name: str, asked: Columns, there: dict[str, Column]) -> None:
@@ -117,14 +122,17 @@ def _require(name: str, asked: Columns, there: dict[str, Column]) -> None:
         DataError: with the nearest name.
     """
     wanted = {"label": [asked.label], "columns": asked.columns, "drop": asked.drop, "id": [asked.id]}
+    wanted["conditions"] = asked.conditions
     for key, names in wanted.items():
         for column in names:
             if column is not None and column not in there:
                 hint = did_you_mean(column, list(there), say="columns")
                 raise DataError(f"{name}: there is no column {column!r} ({key}){hint}")
     for column in asked.columns:
-        if column in (asked.label, asked.id, *asked.drop):
-            raise DataError(f"{name}: {column!r} is among the columns to model, and is the label, the id, or dropped")
+        if column in (asked.label, asked.id, *asked.drop, *asked.conditions):
+            raise DataError(
+                f"{name}: {column!r} is among the columns to model, and is the label, the id, a condition, or dropped"
+            )
 
 
 def _only_label(name: str, columns: Sequence[Column], *, strict: bool = True) -> Column | None:

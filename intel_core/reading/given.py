@@ -114,6 +114,11 @@ def _refuse_unknown(name: str, given: Any, options: Mapping[str, Any]) -> None:
             f"{name}: labels={options['label']!r} names a column, but a {type(given).__name__} has no named columns; "
             "give the labels themselves, labels=y"
         )
+    if "conditions" in options and "conditions" not in spec_class.model_fields:
+        raise DataError(
+            f"{name}: conditions={list(options['conditions'])!r} name columns, but a {type(given).__name__} has no "
+            "named columns; give their values, conditions={'name': values}"
+        )
 
 
 def _with_labels(name: str, found: Examples, labels: Any) -> Examples:
@@ -200,7 +205,15 @@ def _joined(name: str, parts: Sequence[Examples]) -> Examples:
         raise DataError(f"{name}: some parts have labels and others have none")
     dtype = torch.promote_types(parts[0].x.dtype, parts[-1].x.dtype)
     x = torch.cat([part.x.to(torch.promote_types(dtype, part.x.dtype)) for part in parts])
-    return Examples(x, labels, classes, parts[0].columns, tuple(one for part in parts for one in part.names))
+    names = tuple(one for part in parts for one in part.names)
+    return Examples(x, labels, classes, parts[0].columns, names, _conditions_of(parts))
+
+
+def _conditions_of(parts: Sequence[Examples]) -> dict[str, Any]:
+    """Conditions of all parts, one below the other."""
+    import numpy as np
+
+    return {key: np.concatenate([np.asarray(part.conditions[key]) for part in parts]) for key in parts[0].conditions}
 
 
 def _renumbered(name: str, part: Examples, classes: tuple[str, ...]) -> Tensor:

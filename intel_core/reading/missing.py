@@ -12,6 +12,8 @@ from intel_core.errors import DataError, SpecError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from intel_core.reading.conditions import Conditions
+
 __all__ = ["GivenDataset", "Missing", "check_missing", "columns_with_gaps", "complete_rows", "fill_of", "filled"]
 
 Missing = Literal["refuse", "drop", "mean", "median"]
@@ -26,17 +28,21 @@ class GivenDataset(Dataset):
         reader: the text of the reader; empty if its defaults say everything.
         missing: what became of rows in which values were missing.
         fill: what stands for a missing value in each column, in the units of the data; empty if nothing does.
+        conditions: those of its examples, if they have some; their numbers are in each split.
     """
 
     reader: str = ""
     missing: Missing = "refuse"
     fill: tuple[float, ...] = ()
+    conditions: Conditions | None = None
 
     def summary(self) -> dict[str, Any]:
         """As of `Dataset`, with how it was read, so that what a run is asked about is read in the same way."""
         more: dict[str, Any] = {"reader": self.reader} if self.reader else {}
         if self.missing != "refuse":
             more["missing"] = {"by": self.missing, "values": list(self.fill)}
+        if self.conditions is not None:
+            more["conditions"] = self.conditions.summary()
         return {**super().summary(), **more}
 
 

@@ -46,12 +46,15 @@ class ColumnsInput(InputSpec):
     columns: Words = Field((), description="columns to model; all but the label if empty")
     drop: Words = Field((), description="columns to leave out")
     id: Word | None = Field(None, description="column that names the rows; it is not modelled")
+    conditions: Words = Field(
+        (), description="columns that encoder and decoder see beside x and z; they are not modelled"
+    )
 
     def asked(self) -> Columns:
         """What is said about columns."""
         from intel_core.reading.columns import Columns
 
-        return Columns(self.label, self.columns, self.drop, self.id)
+        return Columns(self.label, self.columns, self.drop, self.id, self.conditions)
 
 
 class ArrayInput(InputSpec):

@@ -11,6 +11,7 @@ from torch import nn
 from intel_core.compute.precision import apply_in, order_weights
 from intel_core.errors import DataError, SpecError
 from intel_core.mappings.building import build_mapping
+from intel_core.model.prior import FromEncoder
 from intel_core.model.vae import InteLVAE
 from intel_core.randomness import stream
 from intel_core.recipe.contracts import check_likelihood, check_mapping, check_network, made_by
@@ -22,8 +23,11 @@ __all__ = [
 ]
 
 
-def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
+def build_model(spec: RunSpec, x_shape: Sequence[int], condition_dim: int = 0) -> InteLVAE:
     """The model that a resolved run spec describes, initialised from its seed.
+
+    With conditions of `condition_dim` numbers, the encoder is built for as many further values (of images: channels),
+    and the decoder for as many further dimensions of z.
 
     Encoder, mapping and decoder draw their initial weights from separate random streams, so that exchanging one leaves
     the others unchanged; the process's global random state is not changed either.
@@ -53,15 +57,20 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
         seed(stream(spec.seed, "posterior"))
         family = build_family(spec.posterior, spec.latent)
         check_pair(spec)
+        if condition_dim and isinstance(prior, FromEncoder):
+            raise SpecError(
+                f"prior {spec.prior} encodes inputs of its own, which have no conditions; choose another one"
+            )
         if spec.kl == "z":
             prior, family = in_z(mapping, prior, family)
         seed(stream(spec.seed, "encoder"))
         what, codes = f"encoder {networks[0]}", family.features
-        encoder = _network(what, functools.partial(networks[0].build_encoder, x_shape, codes), x_shape)
+        seen = (x_shape[0] + condition_dim, *x_shape[1:])
+        encoder = _network(what, functools.partial(networks[0].build_encoder, seen, codes), seen)
         meaning = "means, then log-variances" if spec.posterior.is_usual else f"for posterior {spec.posterior}"
-        check_network(what, encoder, x_shape, (codes,), meaning)
+        check_network(what, encoder, seen, (codes,), meaning)
         seed(stream(spec.seed, "decoder"))
-        what, width = f"decoder {networks[1]}", mapping.z_dim
+        what, width = f"decoder {networks[1]}", mapping.z_dim + condition_dim
         decoder = _network(what, functools.partial(networks[1].build_decoder, width, params_shape), x_shape)
         check_network(what, decoder, (width,), params_shape, f"the parameters of {likelihood_spec}")
     # Runs from before there was a choice hold no precision; they were in float32.
@@ -69,7 +78,8 @@ def build_model(spec: RunSpec, x_shape: Sequence[int]) -> InteLVAE:
     for network in (encoder, decoder):
         order_weights(network, precision)
     apply = None if precision == "float32" else functools.partial(apply_in, precision)
-    return InteLVAE(encoder, mapping, decoder, likelihood, x_shape, apply, prior=prior, family=family)
+    parts = (encoder, mapping, decoder, likelihood, x_shape, apply)
+    return InteLVAE(*parts, prior=prior, family=family, condition_dim=condition_dim)
 
 
 def _network(what: str, build: Callable[[], nn.Module], x_shape: tuple[int, ...]) -> nn.Module:

@@ -28,6 +28,7 @@ from intel_core.model.likelihood import Likelihood
 from intel_core.model.objectives import Objective, Terms
 from intel_core.model.posterior import Posterior
 from intel_core.model.vae import InteLVAE
+from intel_core.reading.conditions import with_labels
 from intel_core.recipe.runspec import RunSpec
 
 __all__ = [
@@ -283,8 +284,9 @@ def check_objective(what: str, objective: Objective, model: InteLVAE) -> None:
         return
     like = next(model.parameters())
     x, noise = like.new_zeros(2, *model.x_shape), like.new_zeros(count, 2, model.noise_dim)
+    conditions = like.new_zeros(2, model.condition_dim) if model.condition_dim else None
     with _evaluating(model), torch.enable_grad(), torch.random.fork_rng(devices=[]), made_by(what):
-        terms: object = objective(model, x, noise, {"kl": 1.0})
+        terms: object = objective(model.on(conditions), x, noise, {"kl": 1.0})
     if not isinstance(terms, Terms) or not isinstance(terms.posterior, Posterior) or not isinstance(terms.others, dict):
         raise PluginError(
             f"{what}: returns a {type(terms).__name__}, expected intel_core.Terms(loss, log_likelihood, kl, others, "
@@ -301,18 +303,18 @@ def check_objective(what: str, objective: Objective, model: InteLVAE) -> None:
 
 
 @torch_as_usual()
-def load_dataset(spec: DatasetSpec, data_dir: Path | None) -> Dataset:
-    """The data that a spec loads, held to what a data set must be.
+def load_dataset(spec: DatasetSpec, data_dir: Path | None, conditions: str = "data") -> Dataset:
+    """The data that a spec loads, held to what a data set must be; with ``labels`` these are conditions, too.
 
     Raises:
-        DataError: if it is missing or malformed.
+        DataError: if it is missing or malformed, or has no labels.
         PluginError: if what the spec loads is no data set.
     """
     what = f"data set {spec}"
     with made_by(what):
         dataset = spec.load(data_dir)
     check_dataset(what, dataset)
-    return dataset
+    return with_labels(dataset) if conditions == "labels" else dataset
 
 
 def check_dataset(what: str, dataset: object) -> None:

@@ -31,7 +31,7 @@ from intel_core.recipe.given import PARTS, as_given
 from intel_core.recipe.optimizers import OptimizerSpec
 from intel_core.recipe.start_files import start_text
 from intel_core.recipe.starts import StartSpec
-from intel_core.recipe.words import SHORT_WORDS, elsewhere, spelled_out
+from intel_core.recipe.words import SHORT_WORDS, elsewhere, names_of_conditions, spelled_out
 from intel_core.training.settings import TrainingSettings
 
 __all__ = [
@@ -117,6 +117,11 @@ class _Components(BaseModel):
         None,
         le=100_000,
         description="dimensions of y; by default 10 for images, else at most 2, or what a mapping with clusters needs",
+    )
+    conditions: Literal["data", "labels"] = Field(
+        "data",
+        description="what encoder and decoder see beside x and z: what the data name as conditions, if anything, or "
+        "labels, too; or the names of columns of a table",
     )
     start: StartText | None = Field(
         None,
@@ -229,11 +234,28 @@ def make_run_spec(**settings: Any) -> RunSpec:
             raise SpecError(f"a run has no setting {key!r}{did_you_mean(key, known, say='settings')}")
     refuse_truths(RunSpec, settings)
     settings |= {role: as_given(role, settings[role]) for role in PARTS if role in settings}
+    names = names_of_conditions(settings)
     try:
-        return RunSpec.model_validate(settings)
+        spec = RunSpec.model_validate(settings)
     except ValidationError as error:
         problem = _problem(error)
+    else:
+        return spec.model_copy(update={"data": _with_conditions(spec.data, names)}) if names else spec
     raise problem
+
+
+def _with_conditions(data: DatasetSpec, names: tuple[str, ...]) -> DatasetSpec:
+    """A data set of named columns, some of which are conditions.
+
+    Raises:
+        SpecError: if it has no named columns.
+    """
+    if "conditions" not in type(data).model_fields:
+        raise SpecError(
+            f"conditions={','.join(names)}: data set {loading.name_of('datasets', type(data))} has no named columns; "
+            "conditions=labels takes its labels"
+        )
+    return data.model_copy(update={"conditions": names})
 
 
 def _problem(error: ValidationError) -> IntelError:

@@ -9,7 +9,7 @@ from intel_core.components.spec import ComponentSpec
 from intel_core.errors import SpecError
 from intel_core.training.settings import MOST_STEPS
 
-__all__ = ["SHORT_WORDS", "elsewhere", "spelled_out"]
+__all__ = ["SHORT_WORDS", "elsewhere", "is_word_of_conditions", "names_of_conditions", "spelled_out"]
 
 SHORT_WORDS = {
     "network": "encoder and decoder in one",
@@ -32,6 +32,27 @@ _ELSEWHERE = {
     "quiet": "--quiet on the command line",
 }
 """What is no part of a run, because its result does not hang on it, and where it is said instead."""
+
+
+def is_word_of_conditions(value: object) -> bool:
+    """Whether this is one of the words that the setting `conditions` knows, and no name or value of a condition."""
+    return isinstance(value, str) and value in ("data", "labels")
+
+
+def names_of_conditions(settings: dict[str, Any]) -> tuple[str, ...]:
+    """The columns that the setting `conditions` names, which is then taken out of the settings.
+
+    >>> settings = {"conditions": "batch, age"}
+    >>> names_of_conditions(settings), settings
+    (('batch', 'age'), {})
+    """
+    value = settings.get("conditions")
+    if isinstance(value, str) and not is_word_of_conditions(value):
+        value = [part.strip() for part in value.split(",")]
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) and name for name in value):
+        return ()
+    del settings["conditions"]
+    return tuple(value)
 
 
 def elsewhere(word: str) -> str | None:

@@ -167,6 +167,8 @@ def stacked(
         return f"optimizer {optimizer} takes the steps of one model"
     if following := watching_schedules(spec):
         return f"schedule {spec.schedules[next(iter(following))]} follows the evaluations of each seed"
+    if dataset.train.conditions is not None:
+        return "examples have conditions"
     if spec.start is not None and not spec.start.is_none:
         return "each seed starts from clusters of its own"
     if not fit_at_once(spec, dataset, len(trained)):

@@ -16,7 +16,7 @@ __all__ = ["changed_part", "fingerprints"]
 
 
 def fingerprints(dataset: Dataset) -> dict[str, str]:
-    """What ``run.json`` keeps of the parts beside the training examples: ``validation``, ``test`` and ``labels``.
+    """What ``run.json`` keeps of the parts beside the training examples: ``validation``, ``test``, ``labels`` and ``conditions``.
 
     >>> import torch
     >>> from intel_core import make_dataset
@@ -28,11 +28,16 @@ def fingerprints(dataset: Dataset) -> dict[str, str]:
     parts = (dataset.train, dataset.validation, dataset.test)
     labels = [None if part.labels is None else fingerprint(part.labels) for part in parts]
     said = json.dumps([labels, list(dataset.class_names)])
-    return {
+    found = {
         "validation": dataset.validation.fingerprint(),
         "test": dataset.test.fingerprint(),
         "labels": hashlib.sha256(said.encode()).hexdigest()[:16],
     }
+    conditions = [part.conditions for part in parts]
+    if any(one is not None for one in conditions):
+        said = json.dumps([None if one is None else fingerprint(one) for one in conditions])
+        found["conditions"] = hashlib.sha256(said.encode()).hexdigest()[:16]
+    return found
 
 
 def changed_part(kept: dict[str, Any], dataset: Dataset) -> str:
@@ -46,5 +51,6 @@ def changed_part(kept: dict[str, Any], dataset: Dataset) -> str:
     if not isinstance(before, dict):
         return ""
     now = fingerprints(dataset)
-    words = {"validation": "validation examples", "test": "test examples", "labels": "labels"}
-    return next((words[part] for part in words if before.get(part, now[part]) != now[part]), "")
+    words = {"validation": "validation examples", "test": "test examples"}
+    there = {part: of for part, of in now.items() if part in before or part == "conditions"}
+    return next((words.get(part, part) for part, of in there.items() if before.get(part) != of), "")

@@ -163,7 +163,8 @@ class StoredRun:
                 f"would be {needed:,.0f}"
             )
         try:
-            model = build_model(self.spec, shape)
+            conditions = self.units.conditions
+            model = build_model(self.spec, shape, 0 if conditions is None else conditions.width)
         except IntelError:
             raise
         except Exception as error:  # whatever a network makes of settings that no run has had
@@ -206,7 +207,7 @@ class StoredRun:
         Raises:
             DataError: if it cannot be loaded here.
         """
-        return load_dataset(self.spec.data, data_dir_or_default(data_dir))
+        return load_dataset(self.spec.data, data_dir_or_default(data_dir), self.spec.conditions)
 
     @property
     def fingerprint(self) -> str:
@@ -263,7 +264,7 @@ class StoredRun:
     # --- what the model does -----------------------------------------------------------------------------------
 
     @torch_as_usual()
-    def encode(self, x: Any, *, seed: int = 0, standardised: bool = False) -> Encoding:
+    def encode(self, x: Any, *, conditions: Any = None, seed: int = 0, standardised: bool = False) -> Encoding:
         """Means and samples of q(y|x), and z, for examples in the units of the data.
 
         Where the training data were standardised (a table), the rows are standardised here by the mean and standard
@@ -272,6 +273,7 @@ class StoredRun:
         Args:
             x: ``(n, *x_shape)`` or one example, in whatever form `fit` takes data: arrays, tensors, lists, a data
                 frame, whose columns are found by their names; or a `Split` of a data set.
+            conditions: of a run with conditions, theirs, where x does not tell them: ``{"batch": "a", "age": ages}``.
             seed: of the samples.
             standardised: whether the values are standardised already, as ``run.dataset().test.x`` is.
 
@@ -279,23 +281,25 @@ class StoredRun:
             DataError: if the shape or the values do not fit the model, or a column is missing.
         """
         values = self.units.read(x, standardised=standardised)
+        known = self.units.conditions_of(x, conditions, len(values))
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "encode"))
         noise = self.model.draw_noise(len(values), self.model.noise_dim, generator)
         draws = iter(torch.split(noise, _ROWS))
 
-        def rows(x: Tensor) -> tuple[Tensor, ...]:
-            posterior = self.model.encode(to_float(x))
+        def rows(model: InteLVAE, x: Tensor) -> tuple[Tensor, ...]:
+            posterior = model.encode(to_float(x))
             y = posterior.rsample(next(draws))
             return posterior.mean, posterior.std, y, self.model.mapping(y), self.model.mapping(posterior.mean)
 
-        return Encoding(*self._by_rows(rows, values))
+        return Encoding(*self._by_rows(rows, values, known))
 
     @torch_as_usual()
-    def decode(self, z: Any, *, standardised: bool = False) -> Tensor:
+    def decode(self, z: Any, *, conditions: Any = None, standardised: bool = False) -> Tensor:
         """The mean of p(x|z) for z of shape ``(n, z_dim)``, in the units of the data; of images in [0, 1].
 
         Args:
             z: as `encode` gives it.
+            conditions: of a run with conditions, as for `encode`; a tensor ``(n, C)`` is as the networks see them.
             standardised: leave the values standardised, as the model knows them.
 
         Raises:
@@ -304,24 +308,34 @@ class StoredRun:
         z = read_values("z", z).x.to(torch.float32)
         if z.dim() != 2 or z.shape[1] != self.model.z_dim:
             raise DataError(f"z has shape {tuple(z.shape)}, expected (n, {self.model.z_dim})")
-        x = self._by_rows(lambda part: (self.model.likelihood.mean(self.model.decode(part)),), z)[0]
+        known = self._conditions(conditions, len(z))
+        x = self._by_rows(lambda model, part: (model.likelihood.mean(model.decode(part)),), z, known)[0]
         return x if standardised else self.original_units(x)
 
-    def reconstruct(self, x: Any, *, standardised: bool = False) -> Tensor:
+    def reconstruct(self, x: Any, *, conditions: Any = None, standardised: bool = False) -> Tensor:
         """The mean of p(x|z) at z = g(mean of q(y|x)), ``(n, *x_shape)``, in the units of the data; images in [0, 1].
 
         Args:
             x: examples as for `encode`.
+            conditions: as for `encode`.
             standardised: whether values are standardised already; the reconstructions are so, too, then.
 
         Raises:
             DataError: as `encode`.
         """
-        return self.decode(self.encode(x, standardised=standardised).z_mean, standardised=standardised)
+        z = self.encode(x, conditions=conditions, standardised=standardised).z_mean
+        return self.decode(z, conditions=self.units.conditions_of(x, conditions, len(z)), standardised=standardised)
 
     @torch_as_usual()
     def sample(
-        self, n: int, *, seed: int = 0, noise: bool = False, standardised: bool = False, prior: Prior | None = None
+        self,
+        n: int,
+        *,
+        conditions: Any = None,
+        seed: int = 0,
+        noise: bool = False,
+        standardised: bool = False,
+        prior: Prior | None = None,
     ) -> Tensor:
         """`n` new examples in the units of the data, as ``intel sample`` gives them; images in [0, 1].
 
@@ -329,6 +343,7 @@ class StoredRun:
 
         Args:
             n: how many.
+            conditions: of a run with conditions, as for `encode`; those of training examples if none are said.
             seed: of the draw.
             noise: draw from p(x|z) instead of taking its mean.
             standardised: leave the values standardised, as the model knows them.
@@ -338,10 +353,20 @@ class StoredRun:
             DataError: if n is not positive.
             EnvironmentProblem: if so many cannot fit into memory.
         """
-        return self._sample(n, lambda generator: self.draw_y(n, generator, prior), seed, noise, standardised)
+        draw = functools.partial(self._draw_y, n, prior)
+        return self._sample(n, draw, seed, noise, standardised, conditions)
+
+    def _draw_y(self, n: int, prior: Prior | None, generator: torch.Generator) -> Tensor:
+        return self.draw_y(n, generator, prior)
 
     def _sample(
-        self, n: int, draw: Callable[[torch.Generator], Tensor], seed: int, noise: bool, standardised: bool
+        self,
+        n: int,
+        draw: Callable[[torch.Generator], Tensor],
+        seed: int,
+        noise: bool,
+        standardised: bool,
+        conditions: Any,
     ) -> Tensor:
         """As `sample`, of what `draw` gives as y."""
         if not hasattr(n, "__index__") or n < 1:  # integers of NumPy and torch have one, too
@@ -351,12 +376,28 @@ class StoredRun:
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "sample"))
         likelihood = self.model.likelihood
 
-        def rows(y: Tensor) -> tuple[Tensor]:
-            params = self.model.decode(self.model.mapping(y))
+        def rows(model: InteLVAE, y: Tensor) -> tuple[Tensor]:
+            params = model.decode(model.mapping(y))
             return (likelihood.sample(params, generator) if noise else likelihood.mean(params),)
 
-        x = self._by_rows(rows, draw(generator))[0]
+        known = self.draw_conditions(n, seed) if conditions is None else self._conditions(conditions, n)
+        x = self._by_rows(rows, draw(generator), known)[0]
         return x if standardised else self.original_units(x)
+
+    def draw_conditions(self, n: int, seed: int = 0) -> Tensor | None:
+        """Conditions of training examples as the networks see them, ``(n, C)``; None for a run without conditions."""
+        if self.units.conditions is None:
+            return None
+        return self.units.conditions.draw(n, torch.Generator().manual_seed(stream(seed, "conditions")))
+
+    def _conditions(self, said: Any, n: int) -> Tensor | None:
+        """As `Units.conditions_of` of examples that are not there; a tensor ``(n, C)`` is taken as it is."""
+        own = self.units.conditions
+        if own is not None and isinstance(said, Tensor) and said.shape == (n, own.width):
+            return said
+        if own is not None and said is None:
+            raise DataError(f"the run was trained with conditions, {own.said}; say which, conditions=…")
+        return self.units.conditions_of(None, said, n)
 
     @torch.no_grad()
     def draw_y(self, n: int, generator: torch.Generator, prior: Prior | None = None) -> Tensor:
@@ -372,11 +413,20 @@ class StoredRun:
         return next(self.model.parameters()).device
 
     @torch.no_grad()
-    def _by_rows(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> list[Tensor]:
-        """Apply a function to a few rows at a time, so that memory does not grow with n."""
-        self.model.eval()
+    def _by_rows(
+        self,
+        function: Callable[[InteLVAE, Tensor], tuple[Tensor, ...]],
+        x: Tensor,
+        conditions: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Apply a function to the model and a few rows at a time, so that memory does not grow with n."""
+        model = self.model.eval()
         try:
-            parts = [function(rows.to(self.model_device)) for rows in torch.split(x, _ROWS)]
+            parts = []
+            for start in range(0, max(1, len(x)), _ROWS):
+                rows = slice(start, start + _ROWS)
+                given = model if conditions is None else model.on(conditions[rows])
+                parts.append(function(given, x[rows].to(self.model_device)))
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ArithmeticError, IndexError) as error:  # of weights that no training leaves

@@ -172,10 +172,11 @@ def _scalar(optimizer: torch.optim.Optimizer, value: Tensor | None) -> Tensor:
 def _window(trainer: Trainer, step: int, found: Tensor | None, names: list[str]) -> Tensor:
     """The terms of the steps since the last line, as the objective has them."""
     model, was_training = trainer.model.eval(), trainer.model.training
-    x = trainer.dataset.validation.x[:2].to(trainer.device)
+    part = trainer.dataset.validation.part(torch.arange(min(2, len(trainer.dataset.validation))))
+    x, given = part.x.to(trainer.device), model if part.conditions is None else model.on(part.conditions)
     noise = torch.zeros(trainer.objective.particles, len(x), model.noise_dim, device=trainer.device)
     with torch.random.fork_rng(devices=[]):
-        terms = trainer.objective(model, to_float(x), noise, trainer.scheduled.of_terms).numbers()
+        terms = trainer.objective(given, to_float(x), noise, trainer.scheduled.of_terms).numbers()
     model.train(was_training)
     if names != list(terms):
         raise RunError(f"it holds the terms {_listed(names)}, the objective has {_listed(terms)}")

@@ -6,6 +6,7 @@ deviation of each standardised column. `Units` applies that to examples which co
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,9 @@ from intel_core.data.dataset import Split
 from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.conditions import Conditions
 from intel_core.reading.given import examples_of
-from intel_core.reading.inputs import options_like
+from intel_core.reading.inputs import options_like, reader_class
 from intel_core.reading.missing import Missing, columns_with_gaps, filled
 from intel_core.reading.values import read_values
 
@@ -50,6 +52,49 @@ class Units:
         self.shape: tuple[int, ...] = tuple(data["shape"])
         self.scaling: dict[str, list[float]] | None = data.get("scaling")
         self._data = data
+
+    @functools.cached_property
+    def conditions(self) -> Conditions | None:
+        """What encoder and decoder see beside x and z, if anything."""
+        return Conditions.of(self._data)
+
+    def conditions_of(self, given: Any, said: Any, n: int) -> Tensor | None:
+        """The conditions of n examples as the networks see them, ``(n, C)``; None if the run has none.
+
+        Args:
+            given: the examples as a user holds them: a `Split`, or what has columns of these names.
+            said: what is said of them beside, if anything: see `Conditions.read`.
+            n: how many there are.
+
+        Raises:
+            DataError: if the run has conditions and nothing says them, or the other way round.
+        """
+        conditions = self.conditions
+        if conditions is None:
+            if said is not None:
+                raise DataError("conditions= is given, but the run was trained without any")
+            return None
+        if said is not None:
+            return conditions.read(said, n)
+        if isinstance(given, Split):
+            found = given.conditions
+            if found is not None and found.shape[1] == conditions.width:
+                return found
+            raise DataError(f"this part of a data set does not have the run's conditions: {conditions.said}")
+        raw = examples_of("examples", given, self._positions, self._options(given)).conditions
+        if not raw:
+            raise DataError(
+                f"the run was trained with conditions, {conditions.said}; give those of the examples, conditions=…"
+            )
+        return conditions.read(raw, n)
+
+    def _options(self, given: Any) -> dict[str, Any]:
+        """What the reader of these objects is told, as that of the training data was."""
+        options = options_like(given, self.reader)
+        spec_class = reader_class(given)
+        if self.conditions is not None and spec_class is not None and "conditions" in spec_class.model_fields:
+            options["conditions"] = self.conditions.names
+        return options
 
     @property
     def reader(self) -> str:
@@ -98,7 +143,7 @@ class Units:
         """
         if isinstance(given, Split):
             return self.check(given.read(torch.arange(len(given))))
-        x = self._shaped(examples_of("examples", given, self._positions, options_like(given, self.reader)).x)
+        x = self._shaped(examples_of("examples", given, self._positions, self._options(given)).x)
         if standardised:
             return self.check(x)
         x = self._without_gaps(x)
@@ -140,7 +185,8 @@ class Units:
             labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
         x = self.check(x)
         self._require_support(x)
-        return Examples(x, labels, tuple(classes) or examples.class_names, self._columns)
+        classes_now = tuple(classes) or examples.class_names
+        return Examples(x, labels, classes_now, self._columns, examples.names, examples.conditions)
 
     def check(self, x: Any) -> Tensor:
         """Examples in the model's units as a tensor ``(n, *shape)``: bytes stay bytes, and all else becomes float32.

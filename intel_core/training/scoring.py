@@ -53,8 +53,9 @@ def evaluate(
     kl_per_dim, first, second = zeros.clone(), zeros.clone(), zeros.clone()
     for rows in torch.split(torch.arange(len(split)), max(1, _ROWS // objective.particles)):
         x = to_float(split.x[rows].to(device))
+        given = model if split.conditions is None else model.on(split.conditions[rows])
         noise = torch.randn(objective.particles, len(rows), model.noise_dim, generator=generator, device=device)
-        terms = objective(model, x, noise, weights or {})
+        terms = objective(given, x, noise, weights or {})
         for name, value in terms.numbers().items():
             totals[name] = totals.get(name, 0.0) + float(value) * len(rows)
         mean = terms.posterior.mean.double()

@@ -122,6 +122,8 @@ class Trainer:
         self.stopping = EarlyStopping(self.settings.patience, self.scheduled.settled)
         self.batches = dataset.train.batches(self.rows, self.steps, self.device)
         self._order = Order(self.order, self.batch_size, self.steps_per_epoch, self.batches.rows_device)
+        conditions = dataset.train.conditions
+        self._conditions = None if conditions is None else conditions.to(self.batches.rows_device)
         self._window = Window(processes)
         self._during = during
         self.newest_evaluation: tuple[int, dict[str, Any]] = (-1, {})
@@ -176,9 +178,10 @@ class Trainer:
         self.scheduled.before(self.step)
         for parameter in self._parameters:
             parameter.grad = None  # as optimizer.zero_grad() does, without its overhead
+        model = self.model if self._conditions is None else self.model.on(self._conditions[self.rows(self.step)])
         with self.processes.computing():
             # An objective may know a faster way to the same gradients than autograd.
-            given = self.model, x, noise, self.scheduled.of_terms
+            given = model, x, noise, self.scheduled.of_terms
             if (differentiate := getattr(self.objective, "differentiate", None)) is not None:
                 terms: Terms = differentiate(*given)
             else:

@@ -19,7 +19,7 @@ def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("intel_core.components.discovery.registered", {})
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks:
         wanted = re.findall(r"^import (\w+)", block, flags=re.MULTILINE)

@@ -13,7 +13,10 @@ from intel_cli.arguments.numbers import Integer
 from intel_cli.arguments.runs import require_runs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from intel_core.data.dataset import Dataset, DatasetSpec
+    from intel_core.evaluation.run import Run
     from intel_core.reading.capabilities import Examples
 
 __all__ = ["encode"]
@@ -86,7 +89,7 @@ def encode(
     from intel_cli.output.memberships import of_clusters, of_components
     from intel_core.components.spec import parse_spec
     from intel_core.compute.device import pick_device
-    from intel_core.data.dataset import DatasetSpec
+    from intel_core.data.dataset import DatasetSpec, Split
     from intel_core.errors import DataError
     from intel_core.evaluation.run import load_run
     from intel_core.reading.capabilities import Unsplit
@@ -128,7 +131,8 @@ def encode(
             examples = trained.adapt(examples, named)
         except DataError as error:
             raise DataError(f"{data}: {error}") from error
-    encoding = trained.encode(examples.x, seed=seed, standardised=True)
+    part = Split(examples.x, conditions=_conditions(trained, examples, dataset if data is None else None, chosen))
+    encoding = trained.encode(part, seed=seed, standardised=True)
     arrays = {name: tensor.numpy() for name, tensor in encoding._asdict().items()}
     arrays |= of_clusters(encoding) | of_components(trained.model, encoding.mean)
     arrays |= beside
@@ -163,6 +167,23 @@ def _places(dataset: Dataset, parts: Sequence[str]) -> dict[str, Any]:
     if all(split.numbers is not None for split in splits):
         places["rows"] = np.concatenate([split.numbers.numpy() for split in splits])
     return places
+
+
+def _conditions(run: Run, examples: Examples, dataset: Dataset | None, parts: Sequence[str]) -> Tensor | None:
+    """Conditions of the examples, of parts of the run's own data or of others; None for a run without conditions."""
+    import torch
+
+    from intel_core.errors import DataError
+
+    known = run.units.conditions
+    if known is None:
+        return None
+    if dataset is not None:
+        found = [getattr(dataset, name).conditions for name in parts]
+        return torch.cat([one for one in found if one is not None])
+    if not examples.conditions:
+        raise DataError(f"the run was trained with conditions, {known.said}; the data do not tell them")
+    return known.read(examples.conditions, len(examples.x))
 
 
 def _of_splits(dataset: Dataset, names: Sequence[str]) -> Examples:

@@ -20,6 +20,7 @@ Examples:
   intel sample runs/digits-identity-seed0 -n 10000 --noise -o samples.npz
   intel sample runs/digits-cluster-seed0 --cluster 3
   intel sample runs/digits-identity-seed0 --from pooled:components=20
+  intel sample runs/cells --conditions batch=a,age=30
 """
 
 
@@ -32,6 +33,11 @@ Examples:
     type=Integer(0),
     metavar="K",
     help="Draw from one cluster only, numbered from 0 as by intel encode; y is drawn until it lies in it.",
+)
+@click.option(
+    "--conditions",
+    metavar="NAME=VALUE,...",
+    help="Of a run with conditions, those of all samples, e.g. batch=a,age=30.  [default: those of training examples]",
 )
 @click.option("--noise", is_flag=True, help="Draw from p(x|z) instead of taking its mean.")
 @click.option(
@@ -50,6 +56,7 @@ def sample(
     number: int,
     seed: int,
     cluster: int | None,
+    conditions: str | None,
     noise: bool,
     output: Path | None,
     sampler: str,
@@ -80,7 +87,30 @@ def sample(
     target = output or trained.path / f"samples-{number}{of}{'.png' if images else '.npy'}"
     suffix_of(target, (".png", ".npy", ".npz", ".csv"))
     prior = None if fitted is None else fitted.prior
-    x = trained.sample(number, seed=seed, noise=noise, prior=prior, cluster=cluster)
+    given = None if conditions is None else _read_conditions(conditions)
+    x = trained.sample(number, conditions=given, seed=seed, noise=noise, prior=prior, cluster=cluster)
     save_examples(trained, x, target)
     which = "" if cluster is None else f" of cluster {cluster}"
     click.echo(f"{number:,} samples{which}{told_of(fitted)} in {target}")
+
+
+def _read_conditions(text: str) -> dict[str, object]:
+    """Values by name from ``batch=a,age=30``; what is a number is one.
+
+    Raises:
+        SpecError: if a part of it is no ``NAME=VALUE``.
+    """
+    from intel_core.errors import SpecError
+
+    found: dict[str, object] = {}
+    for part in text.split(","):
+        name, equals, value = (one.strip() for one in part.partition("="))
+        if not name or not equals or not value:
+            raise SpecError(f"--conditions: {part.strip()!r}; expected NAME=VALUE, several of them with commas between")
+        if name in found:
+            raise SpecError(f"--conditions: {name} is given twice")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = value
+    return found

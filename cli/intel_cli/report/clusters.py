@@ -121,6 +121,7 @@ class Examples(NamedTuple):
         certainty: how probable that is.
         labels: a class of each, if there are some.
         names: of the classes.
+        conditions: of each, for a run that has some.
     """
 
     x: Tensor
@@ -129,6 +130,7 @@ class Examples(NamedTuple):
     certainty: Tensor
     labels: Tensor | None
     names: Sequence[str]
+    conditions: Tensor | None = None
 
 
 def examples_of(dataset: Dataset | None, rows: Tensor, encoding: Encoding | None) -> Examples | None:
@@ -140,8 +142,9 @@ def examples_of(dataset: Dataset | None, rows: Tensor, encoding: Encoding | None
         return None
     is_class = labels is not None and labels.dim() == 1 and not labels.is_floating_point()
     known = labels[rows].cpu() if labels is not None and is_class else None
-    x = to_float(dataset.test.read(rows)).cpu()
-    return Examples(x, encoding.mean, cluster, certainty, known, dataset.class_names)
+    part = dataset.test.part(rows)
+    x = to_float(part.x).cpu()
+    return Examples(x, encoding.mean, cluster, certainty, known, dataset.class_names, part.conditions)
 
 
 @torch.no_grad()
@@ -287,7 +290,7 @@ def _agreement(run: Run, n: int, examples: Examples | None, beside: Sequence[Run
     labelings = [Labeling(examples.cluster, n)]
     for other in beside or other_seeds(run):
         with contextlib.suppress(IntelError):
-            found = labeling_of(other, examples.x)
+            found = labeling_of(other, examples.x, examples.conditions)
             labelings += [] if found is None else [found]
     pairs = [agreement_of(one, two) for one, two in combinations(labelings, 2)]
     if not pairs:
@@ -307,7 +310,7 @@ def _price(run: Run, examples: Examples | None, against: Run | None, known: Comp
     price = known
     if price is None and other is not None and examples is not None:
         with contextlib.suppress(IntelError):
-            price = likelihoods(run, other, examples.x, None)
+            price = likelihoods(run, other, examples.x, None, examples.conditions)
     if price is None or other is None:
         return []
     difference = price.value - price.vanilla

@@ -295,7 +295,8 @@ def _reconstructions(run: Run, dataset: Dataset) -> Picture:
     test = dataset.test
     if len(dataset.x_shape) == 3:
         rows = spread_rows(test.labels, len(test), _PAIRS)
-        originals, decoded = to_float(test.x[rows]).cpu(), run.reconstruct(test.x[rows], standardised=True)
+        part = test.part(torch.tensor(rows))
+        originals, decoded = to_float(part.x).cpu(), run.reconstruct(part, standardised=True)
         columns = 8
         pairs = [part[i : i + columns] for i in range(0, len(rows), columns) for part in (originals, decoded)]
         blank = torch.ones(1, *originals.shape[1:])
@@ -304,7 +305,7 @@ def _reconstructions(run: Run, dataset: Dataset) -> Picture:
         pixels = sheet(filled, columns, limits, gap=_gap(originals))
         label = f"{len(rows)} test images; below each row of originals the row of their reconstructions."
         return Picture(label, address(pixels, int(originals.shape[2] * originals.shape[3])), pixels.shape[1])
-    x = test.x[choose_rows(len(test), 300)]
-    originals, decoded = as_drawn(run, to_float(x)), as_drawn(run, run.reconstruct(x, standardised=True))
-    label = f"{len(x)} test examples in grey, each joined to its reconstruction{units_note(run)}."
+    part = test.part(choose_rows(len(test), 300))
+    originals, decoded = as_drawn(run, to_float(part.x)), as_drawn(run, run.reconstruct(part, standardised=True))
+    label = f"{len(part)} test examples in grey, each joined to its reconstruction{units_note(run)}."
     return Picture(label, svg=joined(originals, decoded, label))

@@ -88,12 +88,14 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
         limits = limits_of(to_float(dataset.test.x[:200]), dataset.support)
     elif dataset is not None:
         behind = as_drawn(run, to_float(dataset.test.x[:_BEHIND]))
-    ys, bases = _bases(run, dataset, limits)
+    ys, bases, known = _bases(run, dataset, limits)
+    known = None if known is None else known.repeat_interleave(len(STEPS), 0)
     walks, tile = [], None
     for dim in dims[:MOST_DIMS]:
         y = ys.repeat_interleave(len(STEPS), 0)
         y[:, dim] = torch.tensor(STEPS).repeat(len(ys))
-        x = run.decode(run.model.mapping(y.to(run.model_device)).cpu(), standardised=True)
+        z = run.model.mapping(y.to(run.model_device)).cpu()
+        x = run.decode(z, conditions=known, standardised=True)
         if images:
             x = _smaller(x)
             tile = (int(x.shape[3]), int(x.shape[2]))
@@ -104,16 +106,18 @@ def walks(run: Run, dataset: Dataset | None) -> Walks:
     return Walks(walks, bases, tile, max(0, len(dims) - MOST_DIMS))
 
 
-def _bases(run: Run, dataset: Dataset | None, limits: tuple[float, float]) -> tuple[Tensor, list[Base]]:
-    """The point 0, which is the mean of N(0, I), and some test examples of different classes."""
+def _bases(run: Run, dataset: Dataset | None, limits: tuple[float, float]) -> tuple[Tensor, list[Base], Tensor | None]:
+    """The point 0, which is the mean of N(0, I), and some test examples of different classes; and their conditions."""
     ys = [torch.zeros(1, run.model.y_dim)]
     zero = "the prior’s mean, y = 0" if own_prior(run.model) is None else "y = 0"
     bases = [Base(zero, "", [0.0] * run.model.y_dim)]
+    some = run.draw_conditions(1)  # the point 0 has those of a training example
     if dataset is None:
-        return ys[0], bases
+        return ys[0], bases, some
     test = dataset.test
     rows = spread_rows(test.labels, len(test), _MOST_BASES - 1)
-    mean = run.encode(test.x[rows], standardised=True).mean
+    part = test.part(torch.as_tensor(rows))
+    mean = run.encode(part, standardised=True).mean
     for row, y in zip(rows, mean, strict=True):
         name = f"test {row}"
         if test.labels is not None:
@@ -123,7 +127,8 @@ def _bases(run: Run, dataset: Dataset | None, limits: tuple[float, float]) -> tu
             image = _smaller(to_float(test.x[row : row + 1]).cpu())
             picture = address(sheet(image, 1, limits), int(image.shape[2] * image.shape[3]))
         bases.append(Base(name, picture, [float(f"{v:.3g}") for v in y]))
-    return torch.cat([*ys, mean]), bases
+    known = None if some is None or part.conditions is None else torch.cat([some, part.conditions])
+    return torch.cat([*ys, mean]), bases, known
 
 
 def _dims(run: Run) -> tuple[list[int], dict[int, str]]:

@@ -91,14 +91,14 @@ def gather(
     encoding = labels = None
     if dataset is not None:
         rows = choose_rows(len(dataset.test), MOST_ENCODED)
-        encoding = run.encode(dataset.test.x[rows], standardised=True)
+        encoding = run.encode(dataset.test.part(rows), standardised=True)
         labels = None if dataset.test.labels is None else dataset.test.labels[rows].cpu()
         if len(rows) < len(dataset.test):
             notes.append(f"{len(rows):,} of {len(dataset.test):,} test examples were encoded, chosen at random.")
     mine, others = measurements(run), [] if against is None else measurements(against)
     likelihood = from_metrics("likelihood", mine, others, "higher")
     if against is not None and dataset is not None:
-        likelihood = likelihoods(run, against, dataset.test.x, likelihood)
+        likelihood = likelihoods(run, against, dataset.test.x, likelihood, dataset.test.conditions)
     if likelihood is not None and against is not None:
         paths = " ".join(shlex.quote(str(one.path)) for one in (run, against))
         likelihood = replace(likelihood, remedy=f"intel evaluate {paths} --metric likelihood:particles={_MORE_DRAWS}")

@@ -24,15 +24,16 @@ _MOST_EXAMPLES = 2000
 
 
 @torch.no_grad()
-def bounds_of(run: StoredRun, x: Tensor, seed: int = 0) -> Tensor:
+def bounds_of(run: StoredRun, x: Tensor, seed: int = 0, conditions: Tensor | None = None) -> Tensor:
     """The importance-weighted bound of each example, in nats, with 16 draws, ``(n,)``."""
     model, found = run.model, []
     generator = torch.Generator(run.model_device).manual_seed(stream(seed, "report"))
-    for rows in torch.split(x[:_MOST_EXAMPLES], 100):
-        values = to_float(rows.to(run.model_device))
+    for rows in torch.split(torch.arange(min(len(x), _MOST_EXAMPLES)), 100):
+        given = model if run.units.conditions is None or conditions is None else model.on(conditions[rows])
+        values = to_float(x[rows].to(run.model_device))
         shape = (_BOUND_DRAWS, len(values), model.noise_dim)
         noise = torch.randn(shape, generator=generator, device=run.model_device)
-        found.append(torch.logsumexp(log_importance_weights(model, values, noise), 0) - math.log(_BOUND_DRAWS))
+        found.append(torch.logsumexp(log_importance_weights(given, values, noise), 0) - math.log(_BOUND_DRAWS))
     return torch.cat(found).double().cpu()
 
 
@@ -47,7 +48,9 @@ def paired(mine: Tensor, other: Tensor, unit: str = "nats per example") -> Compa
     return Compared(what, float(mine.mean()), float(other.mean()), error, unit, by="paired bounds", n=len(mine))
 
 
-def likelihoods(run: StoredRun, against: StoredRun, x: Tensor, measured: Compared | None) -> Compared:
+def likelihoods(
+    run: StoredRun, against: StoredRun, x: Tensor, measured: Compared | None, conditions: Tensor | None = None
+) -> Compared:
     """The likelihoods of two runs on test examples, with the error of their difference.
 
     The standard errors that a metric gives are over examples. Since the same examples are hard for both runs, the
@@ -59,9 +62,11 @@ def likelihoods(run: StoredRun, against: StoredRun, x: Tensor, measured: Compare
         against: another one.
         x: the examples of the test part.
         measured: the likelihoods of both by a metric; if there is none, the bounds themselves are used.
+        conditions: of the examples, for a run that has some.
     """
     n = len(x) if measured is None or measured.n is None else measured.n
-    bounds = paired(bounds_of(run, x[:n]), bounds_of(against, x[:n]))
+    mine, others = (bounds_of(one, x[:n], conditions=conditions) for one in (run, against))
+    bounds = paired(mine, others)
     if measured is None:
         return bounds
     assert bounds.n is not None

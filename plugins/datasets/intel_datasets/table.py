@@ -15,6 +15,7 @@ from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.conditions import Conditions, as_column
 from intel_core.reading.labelling import encode_labels
 from intel_core.reading.missing import GivenDataset, Missing, complete_rows, fill_of, filled
 from intel_datasets.columns import (
@@ -112,9 +113,16 @@ def load(
         scaling = moments(name, values, train, [column in scaled for column in columns])
         values = (values - np.array(scaling[0])) / np.array(scaling[1])
     x = check_examples(name, values)
-    first, second, third = (Split(x[r], None if raw.labels is None else raw.labels[r], numbers=kept[r]) for r in rows)
+    learned = Conditions.learned(raw.conditions, rows[0]) if raw.conditions else None
+    seen = None if learned is None else learned.encode(raw.conditions)
+    first, second, third = (
+        Split(x[r], None if raw.labels is None else raw.labels[r], "", kept[r], None if seen is None else seen[r])
+        for r in rows
+    )
     dataset = Dataset(name, first, second, third, support_of(x), raw.class_names, scaling, columns)
-    return dataset if missing == "refuse" else GivenDataset(**vars(dataset), missing=missing, fill=fill)
+    if missing == "refuse" and learned is None:
+        return dataset
+    return GivenDataset(**vars(dataset), missing=missing, fill=fill, conditions=learned)
 
 
 def _scaled(name: str, columns: Sequence[str], standardize: bool | Sequence[str]) -> Sequence[str]:
@@ -188,7 +196,9 @@ def _only(raw: Examples, kept: torch.Tensor) -> Examples:
     if len(kept) == len(raw.x):
         return raw
     names = tuple(raw.names[row] for row in kept.tolist()) if raw.names else ()
-    return raw._replace(x=raw.x[kept], labels=None if raw.labels is None else raw.labels[kept], names=names)
+    labels = None if raw.labels is None else raw.labels[kept]
+    conditions = {key: values[kept.numpy()] for key, values in raw.conditions.items()}
+    return raw._replace(x=raw.x[kept], labels=labels, names=names, conditions=conditions)
 
 
 def columns_of(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, ...]:
@@ -249,6 +259,7 @@ def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) ->
     columns: list[str] = []
     ids: list[str] = []
     x, words, parts = [], [], []
+    conditions: dict[str, list[Array]] = {column: [] for column in layout.conditions}
     for file, part in _files(place):
         frame = read_table(file, layout)
         columns = columns or chosen_columns(file.name, list(frame.columns), layout)
@@ -266,6 +277,10 @@ def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) ->
             if layout.id not in frame.columns:
                 raise DataError(f"table: {file.name} has no column {layout.id!r} (id)")
             ids += ids_in(file.name, layout.id, as_written(file, layout, layout.id, frame))
+        for column, found_in in conditions.items():
+            if column not in frame.columns:
+                raise DataError(f"table: {file.name} has no column {column!r} (conditions)")
+            found_in.append(as_column(column, as_written(file, layout, column, frame).to_numpy()))
         values, errors = [], dict[str, DataError]()
         for column in columns:
             try:
@@ -283,7 +298,8 @@ def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) ->
         every = np.concatenate(words)
         numbers, names = encode_labels(f"table: column {layout.label!r} of {place.name}", every, len(every))
         labels = torch.from_numpy(numbers)
-    found = Examples(torch.from_numpy(np.concatenate(x)), labels, names, tuple(columns), tuple(ids))
+    beside = {column: np.concatenate(found_in) for column, found_in in conditions.items()}
+    found = Examples(torch.from_numpy(np.concatenate(x)), labels, names, tuple(columns), tuple(ids), beside)
     return place.name, found, np.concatenate(parts) if place.is_dir() else None
 
 

@@ -38,6 +38,7 @@ class Layout:
         decimal: character between the whole and the fractional part of numbers in a text file.
         thousands: character between groups of three digits in numbers of a text file, if any.
         id: column that names the rows, if any; it is not modelled.
+        conditions: columns that encoder and decoder see beside x and z; they are not modelled.
     """
 
     label: str | None = None
@@ -48,6 +49,7 @@ class Layout:
     decimal: str = "."
     thousands: str | None = None
     id: str | None = None
+    conditions: tuple[str, ...] = ()
 
 
 USUAL = Layout()
@@ -156,12 +158,13 @@ def separator_of(path: Path) -> str:
 def chosen_columns(name: str, present: Sequence[str], layout: Layout) -> list[str]:
     """The columns to model, of those that are present."""
     said = (("label", (layout.label,)), ("id", (layout.id,)), ("columns", layout.columns), ("drop", layout.drop))
-    for key, wanted in said:
+    for key, wanted in (*said, ("conditions", layout.conditions)):
         for column in wanted:
             if column is not None and column not in present:
                 hint = did_you_mean(column, present, say="columns")
                 raise DataError(f"table: {name} has no column {column!r} ({key}){hint}")
-    chosen = list(layout.columns) or [c for c in present if c not in (*layout.drop, layout.label, layout.id)]
+    left_out = (*layout.drop, *layout.conditions, layout.label, layout.id)
+    chosen = list(layout.columns) or [column for column in present if column not in left_out]
     if not chosen:
         raise DataError(f"table: no column of {name} is left to model; it has {', '.join(present)}")
     unnamed = [c for c in chosen if c.startswith("Unnamed: ") and c not in layout.columns]

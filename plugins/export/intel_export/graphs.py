@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from intel_core.errors import SpecError
 from intel_core.evaluation.run import Run
 from intel_core.mappings.compose import as_module
 from intel_core.model.prior import FromEncoder, Prior
@@ -55,7 +56,14 @@ def graphs_of(run: Run, parts: tuple[str, ...]) -> list[Graph]:
 
     Where the run standardised its data, the encoder takes values in their units as float64, in which a large offset
     costs no digits, and standardises them; the generator gives values in these units. Images are values in [0, 1].
+
+    Raises:
+        SpecError: if the run has conditions.
     """
+    if run.units.conditions is not None:
+        raise SpecError(
+            f"{run.path} was trained with conditions, {run.units.conditions.said}, which are not exported yet"
+        )
     model, spec = copy.deepcopy(run.model).cpu().eval(), run.spec
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -135,11 +135,13 @@ def _of_levels(
     details: dict[str, JsonValue],
 ) -> dict[str, Number]:
     device, mapping = subject.run.model_device, subject.model.mapping
+    known = subject.split("test").conditions
+    conditions = None if known is None else known[: len(y)]
 
     @torch.no_grad()
     def decode(y: Tensor) -> Tensor:
         z = torch.cat([mapping(rows.to(device)).cpu() for rows in torch.split(y, 1000)])
-        return subject.run.decode(z, standardised=True)
+        return subject.run.decode(z, conditions=conditions, standardised=True)
 
     generator, prior = subject.generator(seed, "levels"), own_prior(subject.model)
     changes = level_changes(decode, y, levels, generator=generator, prior=prior)

@@ -85,6 +85,7 @@ def log_likelihood(
     *,
     generator: torch.Generator | None = None,
     tell: Callable[[float], None] | None = None,
+    conditions: Tensor | None = None,
 ) -> Estimates:
     r"""Estimates of :math:`\log p(x) = \log E_{q(y|x)} [p(x|g(y))\, p(y) / q(y|x)]` under the model's own likelihood.
 
@@ -96,6 +97,7 @@ def log_likelihood(
         particles: K, at least 2.
         generator: source of randomness on the model's device.
         tell: called with the share that is done, in [0, 1].
+        conditions: of the examples ``(n, C)``, for a model that has some.
 
     Returns:
         See `Estimates`; nats per example, in the units of the model's x.
@@ -119,13 +121,14 @@ def log_likelihood(
     draws = min(particles, at_once)
     rows = max(1, at_once // draws)
     parts, done = [], 0
-    for some in torch.split(x, rows):
-        batch = to_float(some.to(like.device))
+    for some in torch.split(torch.arange(len(x)), rows):
+        batch = to_float(x[some].to(like.device))
+        given = model if conditions is None else model.on(conditions[some])
         chunks = []
         for start in range(0, particles, draws):
             shape = (min(draws, particles - start), len(batch), model.noise_dim)
             noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
-            chunks.append(log_importance_weights(model, batch, noise).cpu())
+            chunks.append(log_importance_weights(given, batch, noise).cpu())
         parts.append(estimates(torch.cat(chunks)))
         done += len(batch)
         if tell is not None:
@@ -144,13 +147,19 @@ def measure(
 
     The arguments are the fields of `intel_metrics.specs.likelihood.LikelihoodSpec`.
     """
-    x = subject.split("test").x[:limit]
+    split = subject.split("test")
+    x, known = split.x[:limit], split.conditions
     if len(x) < 2:
         raise NotApplicableError(f"a mean and its error need at least 2 test examples, there are {len(x)}")
     generator = torch.Generator(subject.run.model_device).manual_seed(stream(seed, "importance"))
     told = f"log p(x) of {len(x):,} examples"
     found = log_likelihood(
-        subject.model, x, particles, generator=generator, tell=lambda share: subject.tell(told, share)
+        subject.model,
+        x,
+        particles,
+        generator=generator,
+        tell=lambda share: subject.tell(told, share),
+        conditions=None if known is None else known[:limit],
     )
     if not bool(torch.isfinite(found.elbo).all()):
         bad = int((~torch.isfinite(found.elbo)).sum())

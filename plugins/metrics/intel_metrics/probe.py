@@ -17,7 +17,6 @@ from intel_core.errors import DataError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
 from intel_core.helpers.labels import as_classes
-from intel_metrics.examples import take
 from intel_metrics.features import Floats
 from intel_metrics.forest import balanced_accuracy
 from intel_metrics.shares import share_error
@@ -236,7 +235,7 @@ def _rows(subject: Subject, name: str, examples: int, seed: int) -> Tensor:
 def _features(subject: Subject, name: str, rows: Tensor, source: Literal["mean", "sample"], seed: int) -> Floats:
     subject.tell(f"encoding the {name} part", _PARTS.index(name) / len(_PARTS))
     if name == "train":  # only some rows of it, and it may be on disk
-        encoding = subject.run.encode(take(subject.split(name), rows), seed=seed, standardised=True)
+        encoding = subject.run.encode(subject.split(name).part(rows), seed=seed, standardised=True)
     else:
         encoding = subject.encode(name, seed=seed)
     return np.asarray((encoding.z_mean if source == "mean" else encoding.z).double().numpy())

@@ -191,7 +191,8 @@ def divergences(subject: Subject, n: int, seed: int) -> tuple[Tensor | None, Ten
     totals: list[Tensor] = []
     gaussian = True
     for rows in torch.split(torch.arange(n), 100):
-        posterior, prior = model.infer(to_float(subject.split("test").read(rows).to(device)))
+        part = subject.split("test").part(rows)
+        posterior, prior = model.on(part.conditions).infer(to_float(part.x.to(device)))
         gaussian = gaussian and isinstance(posterior, DiagonalGaussian)
         if knows(prior, posterior):
             by_dim.append(cast(ClosedForm, prior).kl(posterior).double().cpu())

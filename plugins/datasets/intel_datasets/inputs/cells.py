@@ -13,7 +13,7 @@ from intel_core.reading.given import examples_of
 from intel_core.reading.inputs import Choose
 from intel_core.reading.labelling import encode_labels
 
-__all__ = ["read_cells"]
+__all__ = ["conditions_in", "read_cells"]
 
 
 def read_cells(
@@ -67,6 +67,19 @@ def _values(name: str, cells: Any, layer: str | None) -> Any:
         raise DataError(f"{name}: an AnnData without X; layer=… names one of its layers: {', '.join(cells.layers)}")
     # Of a file that is not in memory, all is read.
     return cells.to_memory().X if getattr(cells, "isbacked", False) else cells.X
+
+
+def conditions_in(name: str, cells: Any, columns: tuple[str, ...]) -> dict[str, Any]:
+    """The values of columns of obs, by name.
+
+    Raises:
+        DataError: if there is no such column.
+    """
+    for column in columns:
+        if column not in cells.obs.columns:
+            hint = did_you_mean(column, [str(one) for one in cells.obs.columns], say="columns of obs")
+            raise DataError(f"{name}: there is no column {column!r} in obs{hint}")
+    return {column: cells.obs[column].to_numpy() for column in columns}
 
 
 def _labels(name: str, obs: Any, label: str) -> tuple[torch.Tensor, tuple[str, ...]]:

@@ -23,12 +23,14 @@ class AnnDataInput(InputSpec):
     layer: Word | None = Field(None, description="layer to model; X by default")
     label: Word | None = Field(None, description="column of obs that holds labels; none by default")
     columns: Words = Field((), description="variables to model; all if empty")
+    conditions: Words = Field((), description="columns of obs that encoder and decoder see beside x and z")
 
     def read(self, name: str, given: Any, choose: Choose = as_it_comes) -> Examples:
         """See `intel_datasets.inputs.cells`."""
-        from intel_datasets.inputs.cells import read_cells
+        from intel_datasets.inputs.cells import conditions_in, read_cells
 
-        return read_cells(name, given, self.layer, self.label, self.columns, choose)
+        found = read_cells(name, given, self.layer, self.label, self.columns, choose)
+        return found._replace(conditions=conditions_in(name, given, self.conditions)) if self.conditions else found
 
     def frame(self, given: Any, columns: Mapping[str, Any]) -> Any:
         """A data frame of pandas, by the names of the cells."""

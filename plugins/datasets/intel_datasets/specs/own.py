@@ -112,6 +112,9 @@ class TableSpec(DatasetSpec):
     label: Word | None = Field(None, description="column of labels (whole numbers or words); it is not modelled")
     columns: Words = Field((), description="columns to model; all but the label if empty")
     drop: Words = Field((), description="columns to leave out")
+    conditions: Words = Field(
+        (), description="columns that encoder and decoder see beside x and z, words or numbers; they are not modelled"
+    )
     header: YesNoAuto = Field(
         "auto",
         description="whether the first line of a text file names the columns; if false they are 0, 1, …; auto: it "
@@ -153,8 +156,9 @@ class TableSpec(DatasetSpec):
         for name in self.columns:
             if self.columns.count(name) > 1:
                 raise ValueError(f"columns names {name!r} twice")
-            if name in self.drop:
-                raise ValueError(f"{name!r} is in both columns and drop")
+            for key in ("drop", "conditions"):
+                if name in getattr(self, key):
+                    raise ValueError(f"{name!r} is in both columns and {key}")
             if name in (self.label, self.id):
                 word = "label" if name == self.label else "id"
                 raise ValueError(f"{name!r} is both the {word} and one of the columns to model")
@@ -198,7 +202,7 @@ class TableSpec(DatasetSpec):
         from intel_datasets.table_file import Layout
 
         written = (self.header, self.separator, self.decimal, self.thousands)
-        return Layout(self.label, self.columns, self.drop, *written, self.id)
+        return Layout(self.label, self.columns, self.drop, *written, self.id, self.conditions)
 
     def like(self, trained: DatasetSpec, summary: dict[str, Any], data_dir: Path | None) -> TableSpec:
         """The same table, of which the columns are read that a run was trained on, written as its table was.
@@ -224,6 +228,8 @@ class TableSpec(DatasetSpec):
             key: name for key, name in beside.items() if name in there and name not in (*new.columns, *new.drop)
         }
         taken |= {} if "missing" in said else {"missing": trained.missing}
+        if "conditions" not in said and set(trained.conditions) <= set(there):
+            taken["conditions"] = trained.conditions
         return new.model_copy(update=taken)
 
 
