@@ -157,15 +157,15 @@ class Planner:
             check_schedules(resolved)
             require_memory(resolved, dataset)
             make_trainer(resolved, dataset, hooks_of_run([]))
-        return settings, resolved, self._prints[str(spec.data)]
+        return settings, resolved, self._prints[_key(spec)]
 
     def _dataset(self, spec: RunSpec) -> Dataset:
-        key = str(spec.data)
+        key = _key(spec)
         if key not in self._data:
             while len(self._data) >= _KEPT:
                 self._data.popitem(last=False)
             with on_threads(1):
-                self._data[key] = load_dataset(spec.data, data_dir_or_default(self.data_dir))
+                self._data[key] = load_dataset(spec.data, data_dir_or_default(self.data_dir), spec.conditions)
             others = json.dumps(fingerprints(self._data[key]), sort_keys=True)
             self._prints[key] = (self._data[key].train.fingerprint(), others)
         self._data.move_to_end(key)
@@ -213,6 +213,11 @@ def _tell_of_same(jobs: list[Job]) -> None:
 
 def _spec(settings: dict[str, Any], seed: int) -> RunSpec:
     return make_run_spec(**settings, seed=seed)
+
+
+def _key(spec: RunSpec) -> str:
+    """What decides which data a run has."""
+    return f"{spec.data} {spec.conditions}"
 
 
 def _without_folder(spec: RunSpec) -> str:

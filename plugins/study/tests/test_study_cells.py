@@ -58,6 +58,16 @@ def test_a_metric_that_is_added_needs_no_training(
     assert results.cells[0].number("m.coverage") is not None
 
 
+def test_an_arm_may_see_the_labels(study_with: Callable[..., Study], tmp_path: Path) -> None:
+    base = {"data": "digits", "latent": 2, "steps": 40, "network": "mlp:hidden=[4]"}
+    arms = {"plain": {"settings": {}}, "given": {"settings": {"conditions": "labels"}}}
+    results = run_study(study_with(base=base, arms=arms, seeds=1, metrics=["units"]), tmp_path / "out")
+    given, plain = (cell for cell in sorted(results.cells, key=lambda cell: cell.arm))
+    assert not given.problem
+    assert given.number("elbo") != plain.number("elbo")
+    assert given.number("units.kl") is not None
+
+
 def test_numbers_do_not_depend_on_which_seeds_of_a_stack_were_asked_for(
     study_with: Callable[..., Study], tmp_path: Path
 ) -> None:
