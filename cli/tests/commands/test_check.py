@@ -407,6 +407,7 @@ def test_completions(words, expected):
 OTHERS = {
     "prior:standard": ("prior", "io,density", "2 dimensions of y, 2 of noise"),
     "posterior:gaussian": ("posterior", "io,density", "2 dimensions of y, 2 of noise"),
+    "data:circle:n=100": ("dataset", "io,mode", "100 + 20 + 20 examples of shape (2,)"),
     "likelihood:laplace": ("likelihood", "io,density", "2 values of x, 2 of the decoder"),
 }
 
@@ -416,7 +417,7 @@ def test_a_component_is_checked_by_its_kind(quick, text, tmp_path):
     kind, only, about = OTHERS[text]
     result = quick(text, "--only", only)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith(f"{text} (intelvae-core ")
+    assert result.stdout.startswith(f"{text} (intelvae-")
     assert result.stdout.splitlines()[0].endswith(about)
     first = only.partition(",")[0]
     report = json.loads(quick(text, "--only", first, "--json", "--junit", str(tmp_path / "report.xml")).stdout)
@@ -438,6 +439,7 @@ def test_a_component_is_checked_by_its_kind(quick, text, tmp_path):
         (["likelihood:laplace", "--latent", "2"], "not built for a number of dimensions"),
         (["likelyhood:laplace"], "no kind is called 'likelyhood'; did you mean 'likelihood'?"),
         (["objective:elbo"], "objectives have no checks"),
+        (["data:digit"], "did you mean 'digits'?"),
     ],
 )
 def test_nonsense_about_other_kinds(quick, args, says):

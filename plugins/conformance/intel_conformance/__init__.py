@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from intel_conformance.report import Result as Result
     from intel_conformance.runner import check_mapping as check_mapping
     from intel_conformance.runner import iter_checks as iter_checks
+    from intel_conformance.running import check_dataset as check_dataset
     from intel_conformance.running import check_likelihood as check_likelihood
     from intel_conformance.running import check_posterior as check_posterior
     from intel_conformance.running import check_prior as check_prior
@@ -42,7 +43,7 @@ _HOMES = {
     "": ("strategies",),
     "catalogue": ("all_checks",),
     "check": ("GROUPS", "Check"),
-    "running": ("check_likelihood", "check_posterior", "check_prior"),
+    "running": ("check_dataset", "check_likelihood", "check_posterior", "check_prior"),
     "levels": ("LEVELS",),
     "report": ("ConformanceError", "Report", "Reports", "Result"),
     "runner": ("check_mapping", "iter_checks"),

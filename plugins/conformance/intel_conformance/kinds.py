@@ -16,8 +16,8 @@ from intel_core.errors import SpecError, did_you_mean
 
 __all__ = ["GROUPS", "KINDS", "Kind", "OfKind", "candidate_of", "check", "checks_of", "kind_of", "named_in"]
 
-Kind = Literal["prior", "posterior", "likelihood"]
-GROUPS = ("io", "rows", "mode", "finite", "density", "kl", "bound", "grad", "deploy", "plugin")
+Kind = Literal["prior", "posterior", "likelihood", "dataset"]
+GROUPS = ("io", "rows", "mode", "finite", "density", "kl", "bound", "grad", "deploy", "structure", "plugin")
 """The groups in the order in which they run."""
 
 
@@ -27,7 +27,7 @@ class OfKind:
 
     Attributes:
         prefix: what stands before the colon in the text of one.
-        example: the name of one that is always there.
+        example: the name of one, for messages.
         candidate: module and class of what is checked.
         modules: modules with its checks, in the order in which they run.
         has_dims: whether it is built for a number of dimensions of y.
@@ -61,6 +61,7 @@ KINDS: dict[Kind, OfKind] = {
         "parts.likelihoods:LikelihoodCandidate",
         ("parts.calls", "parts.survival", "distributions.likelihoods", "parts.plugin"),
     ),
+    "dataset": OfKind("data", "digits", "data.candidate:DatasetCandidate", ("data.checks", "parts.plugin")),
 }
 """All of them, by the word for one of a kind, as in ``intel plugins new --kind``."""
 

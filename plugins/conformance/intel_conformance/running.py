@@ -12,7 +12,14 @@ from intel_conformance.levels import Level, level_of
 from intel_conformance.report import Report, Result
 from intel_conformance.runner import Planned, plan, run_all
 
-__all__ = ["check_component", "check_likelihood", "check_posterior", "check_prior", "iter_component_checks"]
+__all__ = [
+    "check_component",
+    "check_dataset",
+    "check_likelihood",
+    "check_posterior",
+    "check_prior",
+    "iter_component_checks",
+]
 
 
 def iter_component_checks(
@@ -112,3 +119,24 @@ def check_likelihood(what: Any, **settings: Any) -> Report:
     True
     """
     return check_component("likelihood", what, **settings)
+
+
+def check_dataset(what: Any, **settings: Any) -> Report:
+    """Check whether data are what they are said to be, and the same each time they are loaded.
+
+    Args:
+        what: a spec or its text (``digits`` or ``data:digits``), an `intel_core.Dataset`, or a function without
+            arguments that loads one. Files that a spec does not name lie in ``INTEL_DATA_DIR``.
+        settings: as of `intel_conformance.check_mapping`; there is no `y_dim`.
+
+    Raises:
+        DataError: if the data are missing or malformed.
+        SpecError: if there is no such data set, check or level.
+        PluginError: if the plugin cannot be loaded, or does not load a data set.
+
+    >>> import torch
+    >>> from intel_core import make_dataset
+    >>> check_dataset(make_dataset("three", torch.arange(30.0)[:, None]), only=["io"]).ok
+    True
+    """
+    return check_component("dataset", what, **settings)

@@ -12,7 +12,7 @@ from intel_conformance.parts.candidates import Candidate
 
 _CLAUSE = "contract: the spec of a plugin"
 _PARTS: tuple[Kind, ...] = ("prior", "posterior", "likelihood")
-_ALL: tuple[Kind, ...] = (*_PARTS,)
+_ALL: tuple[Kind, ...] = (*_PARTS, "dataset")
 
 
 @check("deploy.spec", _CLAUSE, kinds=_PARTS)

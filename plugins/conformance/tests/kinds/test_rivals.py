@@ -8,7 +8,7 @@ import pytest
 from intel_conformance import check_posterior, check_prior
 from intel_conformance.kinds import KINDS, checks_of
 from intel_conformance.running import check_component
-from specimens import likelihoods
+from specimens import data, likelihoods
 from specimens.rival import RIVALS, Rival
 from specimens.rivals import Bumps, Family, SpikesSpec
 
@@ -46,7 +46,20 @@ FURTHER = [
     "likelihood:student_t:spread=shared,df=2,learn_df=true",
     'likelihood:mixed:parts={"poisson": [0], "bernoulli": [2]}',
 ]
+SETS = (
+    "circle",
+    "infinity",
+    "mixture:standardize=true",
+    "sphere",
+    "square",
+    "star",
+    "three_loops",
+    "axes",
+    "digits",
+)
 OTHERS = [
+    *(pytest.param("dataset", f"data:{text}", id=f"data:{text}") for text in SETS),
+    *(pytest.param("dataset", what, id=f"sound data {name}") for name, what in data.SOUND.items()),
     *(pytest.param("likelihood", text, id=text) for text in (*SHIPPED, *FURTHER)),
     *(pytest.param("likelihood", what, id=f"sound likelihood {name}") for name, what in likelihoods.SOUND.items()),
 ]
