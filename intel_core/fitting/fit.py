@@ -72,7 +72,9 @@ def fit(
             array or another object, how it is read. ``standardize``: True scales each column to mean 0 and variance 1,
             False leaves values as they are; by default those are scaled that are far from the scale of about 1, which
             a warning says. ``missing``: see `make_dataset`. ``columns``, ``drop`` and ``id`` of a data frame, ``layer``
-            of an AnnData, ``examples`` of a stream: what the reader of such objects takes.
+            of an AnnData, ``examples`` of a stream: what the reader of such objects takes. ``conditions``: what encoder
+            and decoder see beside x and z, names of columns or values beside an array, see `make_dataset`; or
+            ``"labels"``, of any data that has some.
 
     With ``devices=2`` two processes share each batch: this script is started once more, and both processes return the
     same run. The first one writes the directory and calls the hooks (see `intel_core.processes.starting`).

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from intel_core.errors import DataError, did_you_mean
+from intel_core.reading.values import is_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -229,13 +230,14 @@ def as_column(name: str, values: Any) -> np.ndarray[Any, Any]:
     if raw.dtype.kind not in "biufOUS":
         raise DataError(f"condition {name}: expected numbers or words, not {raw.dtype}")
     if raw.dtype.kind == "O":
-        numbers = all(isinstance(value, int | float | np.number) or value is None for value in raw.tolist())
-        raw = raw.astype(np.float64) if numbers else raw
-    is_missing = [value is None or value != value for value in raw.tolist()]
-    if any(is_missing):
+        there = [value for value in raw.tolist() if not is_missing(value)]
+        numbers = len(there) == len(raw) and all(isinstance(value, int | float | np.number) for value in there)
+        raw = raw.astype(np.float64) if numbers and not any(isinstance(value, bool) for value in there) else raw
+    gaps = [is_missing(value) for value in raw.tolist()]
+    if any(gaps):
         raise DataError(
-            f"condition {name}: missing in {sum(is_missing)} of {len(raw)} examples, the first is row "
-            f"{is_missing.index(True)}; leave these out, or fill them in"
+            f"condition {name}: missing in {sum(gaps)} of {len(raw)} examples, the first is row {gaps.index(True)}; "
+            "leave these out, or fill them in"
         )
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
         raise DataError(f"condition {name}: a value is infinite")
