@@ -19,6 +19,7 @@ from intel_core.evaluation.run import Run
 from intel_core.fitting.estimate import require_memory
 from intel_core.fitting.hook_plugins import hook_objects
 from intel_core.fitting.keeping import train_and_keep
+from intel_core.fitting.progress import Progress, progress_hooks
 from intel_core.fitting.resuming import go_on
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.fitting.starting import share_start
@@ -46,6 +47,7 @@ def resume(
     data_dir: str | Path | None = None,
     hooks: Iterable[object] = (),
     track: Track | Tracking = (),
+    progress: Progress = "auto",
     devices: int | None = None,
     nodes: int | None = None,
     **parts: object,
@@ -61,6 +63,7 @@ def resume(
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
         hooks: as in `fit`.
         track: as in `fit`; a tracker that has a record of the run goes on with it.
+        progress: as in `fit`.
         devices: processes on each machine, if other than before; the result is the same up to rounding.
         nodes: machines, if other than before.
         **parts: ``encoder``, ``decoder``, ``mapping`` and ``likelihood``, as in `load_run`, as far as `fit` got them as
@@ -79,7 +82,7 @@ def resume(
     counts = devices or asked.get("devices", 1), nodes or asked.get("nodes", 1)
     if min(counts) < 1:
         raise SpecError(f"devices={counts[0]}, nodes={counts[1]}: expected 1 or more of each")
-    called = hook_objects(hooks)
+    called = [*hook_objects(hooks), *progress_hooks(progress)]
     with tracked(track) as (tracking, ended), joined(*counts, asked.get("device", "auto")) as processes:
         tracking.tell_of_former(folder.path)
         called += tracking.hooks

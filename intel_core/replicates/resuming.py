@@ -24,6 +24,7 @@ from intel_core.evaluation.run import Run
 from intel_core.fitting.arguments import prepare, read_arguments
 from intel_core.fitting.estimate import fit_at_once
 from intel_core.fitting.hook_plugins import hook_objects, make_hooks
+from intel_core.fitting.progress import Progress, progress_hooks
 from intel_core.fitting.resume import data_of
 from intel_core.fitting.resuming import go_on, identity, load_checkpoint
 from intel_core.fitting.tracking import Track, Tracking, tracked
@@ -53,6 +54,7 @@ def resume_replicates(
     hooks: Iterable[object] = (),
     watchers: Iterable[object] = (),
     track: Track | Tracking = (),
+    progress: Progress = "auto",
 ) -> Replicates:
     """Continue all seeds of an interrupted group, as if it had never stopped: as the stack that it began as.
 
@@ -68,6 +70,7 @@ def resume_replicates(
         hooks: as in `fit_replicates`.
         watchers: as in `fit_replicates`.
         track: as in `fit_replicates`.
+        progress: as in `fit_replicates`.
 
     Raises:
         RunError: if the group is finished, in use by another process, has no step from which it can go on, its data
@@ -93,7 +96,8 @@ def resume_replicates(
     called = hook_objects(hooks)
     with tracked(track) as (tracking, ended):
         called += tracking.hooks
-        group = _resume_replicates(Group.read(RunFolder(Path(path))), data, labels, data_dir, called, list(watchers))
+        watching = [*watchers, *progress_hooks(progress)]
+        group = _resume_replicates(Group.read(RunFolder(Path(path))), data, labels, data_dir, called, watching)
         for run in group.runs:
             ended(run)
     return group

@@ -12,13 +12,20 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import IntelError, SpecError, fit, fit_replicates, hookimpl
+from intel_core import IntelError, SpecError, StopReason, fit, fit_replicates, hookimpl, resume, resume_replicates
 from intel_core.fitting.progress import ProgressLine, progress_hooks
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class StopsAt10:
+    @hookimpl
+    def logged(self, trainer: Any) -> None:
+        if trainer.step == 10:
+            trainer.stop(StopReason("signal TEST", "signal"))
 
 
 class Fails:
@@ -105,3 +112,25 @@ def test_a_run_that_is_not_kept_leaves_nothing(tmp_path: Path, monkeypatch: pyte
 def test_a_run_that_is_not_kept_has_no_directory_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="keep=False leaves no run directory; leave out run_dir="):
         trained(tmp_path / "run", keep=False)
+
+
+@pytest.mark.parametrize(("progress", "lines"), [(True, True), (False, False), ("auto", False)])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_run_that_is_continued_shows_it_as_a_new_one(
+    seeds: int, progress: Any, lines: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    settings: dict[str, Any] = {"data": x, "steps": 20, "log_every": 5, "run_dir": tmp_path / "run", "progress": False}
+    if seeds == 1:
+        fit(**settings, hooks=[StopsAt10()])
+    else:
+        fit_replicates(seeds, **settings, watchers=[StopsAt10()])
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    (resume if seeds == 1 else resume_replicates)(tmp_path / "run", data=x, progress=progress)
+    assert bool(shown.getvalue()) == lines
+    if lines:
+        assert shown.getvalue().startswith("\rstep 10 of 20")
+        assert "step 20 of 20" in shown.getvalue()
+    with pytest.raises(SpecError, match="progress='yes'"):
+        resume(tmp_path / "run" / ("" if seeds == 1 else "seed-0"), data=x, progress="yes")

@@ -12,6 +12,7 @@ from intel_cli.arguments.runs import require_runs
 
 if TYPE_CHECKING:
     from intel_cli.report.gather import Page
+    from intel_core.evaluation.run import Run
 
 __all__ = ["report"]
 
@@ -19,6 +20,7 @@ _EPILOG = """\b
 Examples:
   intel report runs/digits-cluster-seed0 --open
   intel report runs/digits-cluster-seed0 --against runs/digits-identity-seed0 -o cluster.html
+  intel report runs/digits-cluster-seed0 --format pdf
 """
 
 
@@ -42,6 +44,13 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="An .html file.  [default: RUN/report.html]",
 )
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["png", "pdf", "svg"]),
+    help="Draw samples, reconstructions and the latent space as such files too, beside report.html; of a folder of "
+    "replicates the latent space of all seeds as well.",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder with data files.  [default: INTEL_DATA_DIR]")
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict and the sizes of clusters as one JSON object.")
@@ -50,6 +59,7 @@ def report(
     against: Path | None,
     beside: tuple[Path, ...],
     output: Path | None,
+    kind: str | None,
     data_dir: Path | None,
     show: bool,
     as_json: bool,
@@ -75,7 +85,7 @@ def report(
         if beside:
             raise SpecError("--beside goes with one run; the seeds of a folder are compared with each other anyway")
         require_runs([] if against is None else [against])
-        _report_seeds(run, against, target, data_dir, as_json=as_json)
+        _report_seeds(run, against, target, kind, data_dir, as_json=as_json)
         if show:
             click.launch(str(target.resolve()))
         return
@@ -97,15 +107,20 @@ def report(
     page = gather(trained, other, data_dir_or_default(data_dir), others)
     html = render(page)
     write_text(target, html)
+    pictures = [] if kind is None else _pictures([trained], kind, data_dir)
     if as_json:
-        click.echo(json_text(_verdict(page, target)))
+        drawn = {} if kind is None else {"pictures": pictures}
+        click.echo(json_text(_verdict(page, target) | drawn))
     else:
         _tell(page, target, len(html.encode()))
+        _tell_pictures(pictures)
     if show:
         click.launch(str(target.resolve()))
 
 
-def _report_seeds(group: Path, against: Path | None, target: Path, data_dir: Path | None, *, as_json: bool) -> None:
+def _report_seeds(
+    group: Path, against: Path | None, target: Path, kind: str | None, data_dir: Path | None, *, as_json: bool
+) -> None:
     """The page of a folder of replicates."""
     from intel_core.errors import RunError
     from intel_core.runs.folder import GROUP_FILE, RunFolder
@@ -131,13 +146,35 @@ def _report_seeds(group: Path, against: Path | None, target: Path, data_dir: Pat
     )
     html = render_seeds(page)
     write_text(target, html)
+    ended = [run for run in runs if run.status == "finished"]
+    pictures = [] if kind is None else _pictures(ended, kind, data_dir, group)
     if as_json:
-        click.echo(json_text({**page.to_dict(), "file": str(target)}))
+        drawn = {} if kind is None else {"pictures": pictures}
+        click.echo(json_text({**page.to_dict(), "file": str(target), **drawn}))
         return
     click.echo(f"{page.headline}.")
     for question in page.questions:
         click.echo(f"  {question.text} {question.told}")
     click.echo(f"{target} ({len(html.encode()) / 1e6:.2g} MB), and report.html of each seed in its own directory")
+    _tell_pictures(pictures)
+
+
+def _pictures(runs: list[Run], kind: str, data_dir: Path | None, group: Path | None = None) -> list[str]:
+    """Draw the pictures of each run into its directory, and the latent space of all into that of their group."""
+    from intel_cli.pictures import draw_all, save_latents
+
+    dataset = runs[0].dataset(data_dir)
+    runs[0].require_its_data(dataset)
+    made = [path for run in runs for path in draw_all(run, dataset, kind)]
+    if group is not None:
+        save_latents(group / f"latent.{kind}", runs, dataset)
+        made.insert(0, group / f"latent.{kind}")
+    return [str(path) for path in made]
+
+
+def _tell_pictures(pictures: list[str]) -> None:
+    for path in pictures:
+        click.echo(path)
 
 
 def _verdict(page: Page, target: Path) -> dict[str, object]:

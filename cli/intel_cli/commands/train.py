@@ -48,10 +48,11 @@ Examples:
 
 
 class _Output(NamedTuple):
-    """What is printed."""
+    """What is printed, and whether pictures are drawn."""
 
     as_json: bool
     quiet: bool
+    pictures: bool
 
 
 def _spec_option(
@@ -80,6 +81,11 @@ def _spec_option(
 @_spec_option("--decoder", "networks", "Network of the decoder only.")
 @click.option(
     "--latent", type=int, help="Dimensions of y.  [default: 10 for images, else at most 2, or what clusters need]"
+)
+@click.option(
+    "--conditions",
+    metavar="labels|COLUMN,...",
+    help="What encoder and decoder see beside x and z: the labels, or columns of a table.  [default: none]",
 )
 @click.option("--steps", type=int, help="Training steps.  [default: 4000]")
 @click.option("--epochs", type=int, help="Training epochs, instead of --steps.")
@@ -214,7 +220,7 @@ def train(
     said = {"run_dir": run_dir, "data_dir": data_dir, "replicates": replicates, "track": track, "pictures": pictures}
     spec, asked = (None, around(said)) if resume is not None else asked_run(config, settings, said)
     run_dir, data_dir, replicates = asked.run_dir, asked.data_dir, asked.replicates
-    tracking = Tracking(asked.track)
+    tracking, output = Tracking(asked.track), _Output(as_json, quiet, asked.pictures)
     if resume is not None and not is_group(resume):
         RunFolder(resume).read_description()
     if spec is not None and run_dir is not None and not dry_run:
@@ -230,18 +236,19 @@ def train(
         show_plan(spec, run_dir, data_dir, as_json=as_json, replicates=replicates)
         return
     if spec is not None and seeds:
-        _train_replicates(ctx, seeds, spec, run_dir, data_dir, tracking, _Output(as_json, quiet))
+        _train_replicates(ctx, seeds, spec, run_dir, data_dir, tracking, output)
         return
     if resume is not None and is_group(resume):
         _refuse_settings(resume, {key: settings[key] for key in _HOW})
-        _resume_replicates(ctx, resume, data_dir, tracking, _Output(as_json, quiet))
+        _resume_replicates(ctx, resume, data_dir, tracking, output)
         return
     progress = make_progress(quiet=quiet)
     with tracking:
         with first_alone(ctx), hard_interruption(ctx, progress), progress:
             if resume is not None:
-                how = {key: settings[key] for key in _HOW}
-                run = continue_run(resume, data_dir=data_dir, hooks=[progress], track=tracking, **how)
+                how: dict[str, Any] = {key: settings[key] for key in _HOW}
+                how |= {"track": tracking, "progress": False}
+                run = continue_run(resume, data_dir=data_dir, hooks=[progress], **how)
             else:
                 run = fit(spec, run_dir=run_dir, data_dir=data_dir, hooks=[progress], track=tracking, progress=False)
         if resume is not None and (run.path.parent / GROUP_FILE).is_file():
@@ -272,7 +279,7 @@ def _train_replicates(
     tracking: Tracking,
     output: _Output,
 ) -> None:
-    """Train a run with several seeds and show the results; no pictures are drawn."""
+    """Train a run with several seeds and show the results; of the pictures, the latent space of all is drawn."""
     from intel_core.replicates.fitting import fit_replicates
 
     if not output.quiet:
@@ -295,7 +302,7 @@ def _resume_replicates(
         ctx,
         output,
         tracking,
-        lambda hook: resume_replicates(folder, data_dir=data_dir, watchers=[hook], track=tracking),
+        lambda hook: resume_replicates(folder, data_dir=data_dir, watchers=[hook], track=tracking, progress=False),
     )
 
 
@@ -311,6 +318,8 @@ def _show_group(
         group = train_all(progress)
         for run in group.runs:
             tracking.end(run)
+    if output.pictures and group.summary["status"] != "interrupted":
+        _draw_seeds(ctx, group, progress)
     summary = {key: value for key, value in group.summary.items() if key != "asked"}
     if "why_not" in summary and len(summary["runs"]) > 1:
         telling.note(f"Trained one after another: {summary['why_not']}")
@@ -349,3 +358,17 @@ def _draw(ctx: click.Context, run: Run, progress: Progress) -> list[Path]:
             raise
         telling.note(f"Warning: no pictures were drawn: {type(error).__name__}: {error}")
         return []
+
+
+def _draw_seeds(ctx: click.Context, group: Replicates, progress: Progress) -> None:
+    """Draw the latent space of the seeds that have ended, as `_draw`."""
+    from intel_cli.pictures import save_latents
+
+    try:
+        runs = [run for run in group.runs if run.status == "finished"]
+        if runs:
+            save_latents(group.path / "latent.png", runs, progress.dataset or runs[0].dataset(None))
+    except Exception as error:
+        if ctx.meta.get(telling.DEBUG):
+            raise
+        telling.note(f"Warning: no picture was drawn: {type(error).__name__}: {error}")

@@ -5,13 +5,14 @@ Figures are built without pyplot, so that no global figure, window or backend is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from intel_cli.pictures.images import image_grid, image_pairs
-from intel_cli.pictures.latent import latent_panels
+from intel_cli.pictures.latent import Latent, latent_rows
 from intel_cli.pictures.style import save
 from intel_cli.pictures.vectors import vector_pairs, vector_samples
 from intel_core.data.values import to_float
@@ -23,19 +24,29 @@ if TYPE_CHECKING:
     from intel_core.data.dataset import Dataset
     from intel_core.evaluation.run import Run
 
-__all__ = ["draw_all", "save_latent", "save_reconstructions", "save_samples"]
+__all__ = ["draw_all", "save_latent", "save_latents", "save_reconstructions", "save_samples"]
 
 MOST_POINTS = 2000
 """Points beyond this make a scatter plot darker, not clearer."""
 
 
-def draw_all(run: Run, dataset: Dataset) -> list[Path]:
-    """Draw ``samples.png``, ``reconstructions.png`` and ``latent.png`` into the run directory."""
+MOST_SEEDS = 10
+"""Rows of a picture of several seeds; more do not fit on a page."""
+
+
+def draw_all(run: Run, dataset: Dataset, kind: str = "png") -> list[Path]:
+    """Draw samples, reconstructions and the latent space into the run directory.
+
+    Args:
+        run: whose.
+        dataset: its data.
+        kind: png, pdf or svg, which is the suffix of the files.
+    """
     image = len(dataset.x_shape) == 3
     seed = run.spec.seed
     n = 64 if image else MOST_POINTS
     samples = run.sample(n, seed=seed, noise=not image, standardised=True)
-    paths = [run.path / f"{name}.png" for name in ("samples", "reconstructions", "latent")]
+    paths = [run.path / f"{name}.{kind}" for name in ("samples", "reconstructions", "latent")]
     save_samples(paths[0], samples, dataset, support=dataset.support)
     save_reconstructions(paths[1], run, dataset)
     save_latent(paths[2], run, dataset)
@@ -54,8 +65,8 @@ def save_samples(path: Path, x: Tensor, dataset: Dataset | None, *, support: str
 def save_reconstructions(path: Path, run: Run, dataset: Dataset) -> None:
     """Draw test examples and what the model makes of them."""
     image = len(dataset.x_shape) == 3
-    x = _spread(dataset, 24) if image else _some(dataset.test.x, 300)
-    originals, decoded = to_float(x).cpu(), run.reconstruct(x, standardised=True)
+    part = dataset.test.part(_spread(dataset, 24) if image else _rows(len(dataset.test), 300))
+    originals, decoded = to_float(part.x).cpu(), run.reconstruct(part, standardised=True)
     if image:
         save(image_pairs(originals, decoded, dataset.support), path)
     else:
@@ -63,12 +74,22 @@ def save_reconstructions(path: Path, run: Run, dataset: Dataset) -> None:
 
 
 def save_latent(path: Path, run: Run, dataset: Dataset) -> None:
-    """Draw the test data in y and in z."""
+    """Draw the test data in y and in z; classes are called what the data call them."""
+    save(latent_rows([_latent("", run, dataset)], dataset.class_names), path)
+
+
+def save_latents(path: Path, runs: Sequence[Run], dataset: Dataset) -> None:
+    """The same of several seeds, one below the other; of more than ten, the first ten."""
+    rows = [_latent(f"seed {run.seed}", run, dataset) for run in runs[:MOST_SEEDS]]
+    save(latent_rows(rows, dataset.class_names), path)
+
+
+def _latent(name: str, run: Run, dataset: Dataset) -> Latent:
     test = dataset.test
     rows = _rows(len(test), MOST_POINTS)
-    encoding = run.encode(test.x[rows], standardised=True)
+    encoding = run.encode(test.part(rows), standardised=True)
     labels = None if test.labels is None else test.labels[rows].cpu()
-    save(latent_panels(run.model.mapping, encoding.mean, labels, dataset.class_names, own_prior(run.model)), path)
+    return Latent(name, run.model.mapping, encoding.mean, labels, own_prior(run.model))
 
 
 def _rows(n: int, most: int) -> Tensor:
@@ -78,16 +99,12 @@ def _rows(n: int, most: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most]
 
 
-def _some(x: Tensor, most: int) -> Tensor:
-    return x[_rows(len(x), most)]
-
-
 def _spread(dataset: Dataset, n: int) -> Tensor:
-    """`n` test images, the classes in turn where there are labels."""
+    """Row numbers of `n` test images, the classes in turn where there are labels."""
     test = dataset.test
     if test.labels is None:
-        return _some(test.x, n)
+        return _rows(len(test), n)
     by_class = [torch.nonzero(test.labels == label)[:, 0].tolist() for label in sorted(set(test.labels.tolist()))]
     rounds = max(len(rows) for rows in by_class)
     chosen = [rows[i] for i in range(rounds) for rows in by_class if i < len(rows)][:n]
-    return test.x[torch.tensor(chosen)]
+    return torch.tensor(chosen)

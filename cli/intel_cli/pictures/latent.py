@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from intel_core.helpers.own_prior import OwnPrior
     from intel_core.mappings.contract import Mapping
 
-__all__ = ["latent_panels", "plane_of"]
+__all__ = ["Latent", "latent_panels", "latent_rows", "plane_of"]
 
 _PRIOR_POINTS = 4000
 _PALE = "#CFCFCF"
@@ -66,39 +66,76 @@ def latent_panels(
         class_names: what the labels are called.
         prior: the run's own prior, if it is not N(0, I).
     """
-    straight = own_axes(mapping, prior)
-    mapping, mean = precise(straight.mapping, straight.into(mean.cpu()))
+    return latent_rows([Latent("", mapping, mean, labels, prior)], class_names)
+
+
+class Latent(NamedTuple):
+    """Where a run has its test data: a row of the picture, whose arguments are those of `latent_panels`."""
+
+    name: str
+    mapping: Mapping
+    mean: Tensor
+    labels: Tensor | None
+    prior: OwnPrior | None = None
+
+
+@torch.no_grad()
+def latent_rows(runs: Sequence[Latent], class_names: Sequence[str]) -> Figure:
+    """The panels of several runs on the same data, a row for each; the legend has the classes of all of them.
+
+    Args:
+        runs: from top to bottom.
+        class_names: what the labels are called.
+    """
+    with styled():
+        made = figure(7.6, 3.4 * len(runs))
+        classes: list[Any] = []
+        keys: list[Any] = []
+        for row, (left, right) in zip(runs, made.subplots(len(runs), 2, squeeze=False), strict=True):
+            _draw_row(left, right, row, class_names, classes, keys)
+            if row.name:
+                left.set_title(f"{row.name}: {left.get_title()}")
+        crowded = len(classes) > 12
+        if crowded:
+            made.set_size_inches(8.4, 3.4 * len(runs))
+        made.legend(handles=[*classes, *keys], loc="outside right center", ncols=2 if crowded else 1)
+        return made
+
+
+def _draw_row(
+    left: Axes, right: Axes, run: Latent, class_names: Sequence[str], classes: list[Any], keys: list[Any]
+) -> None:
+    """Draw a run's two panels, and add to the entries of the legend what rows above have not said."""
+    prior, straight = run.prior, own_axes(run.mapping, run.prior)
+    mapping, mean = precise(straight.mapping, straight.into(run.mean.cpu()))
     plane = plane_of(mapping, mean)
-    groups = by_label(mapping, mean, labels, class_names)
+    groups = by_label(mapping, mean, run.labels, class_names)
     z = mapping(mean)
     z_dims = z_plane(mapping, z, plane)
     g_of_prior = mapping(draws(_PRIOR_POINTS, mapping.y_dim, 0, mean.dtype, prior))
-    with styled():
-        crowded = len(groups) > 12
-        made = figure(8.4 if crowded else 7.6, 3.4)
-        left, right = made.subplots(1, 2)
-        draw_points(left, mean[:, plane], groups, coordinate_names("y", plane))
-        draw_points(right, z[:, z_dims], groups, coordinate_names("z", z_dims))
-        left.set_title("posterior means in $y$" if straight.axes is None else "posterior means in $y$, turned")
-        right.set_title("the same points in $z = g(y)$")
-        _draw_prior(left, right, g_of_prior, plane, z_dims, prior)
-        set_limits(left, mean[:, plane], at_least=3.6)
-        clusters = clustering_of(mapping)
-        if clusters is not None and prior is not None:  # what it declares are shares of N(0, I)
-            clusters = UnderPrior(*clusters, prior), clusters[1]
-        if len(plane) == 2 and clusters is not None:
-            draw_borders(left, right if len(z_dims) == 2 else None, mapping, *clusters, plane, z_dims, mean.dtype)
-        elif len(plane) == 1 and clusters is not None:
-            draw_cuts(left, clusters[0])
-        if len(z_dims) == 2:
-            set_limits(right, z[:, z_dims], g_of_prior[:, z_dims])
-        handles = [h for h in left.get_legend_handles_labels()[0] if len(groups) > 1]
-        made.legend(
-            handles=[*handles, *_keys(left, len(plane), len(z_dims))],
-            loc="outside right center",
-            ncols=2 if crowded else 1,
-        )
-        return made
+    draw_points(left, mean[:, plane], groups, coordinate_names("y", plane))
+    draw_points(right, z[:, z_dims], groups, coordinate_names("z", z_dims))
+    left.set_title("posterior means in $y$" if straight.axes is None else "posterior means in $y$, turned")
+    right.set_title("the same points in $z = g(y)$")
+    _draw_prior(left, right, g_of_prior, plane, z_dims, prior)
+    set_limits(left, mean[:, plane], at_least=3.6)
+    clusters = clustering_of(mapping)
+    if clusters is not None and prior is not None:  # what it declares are shares of N(0, I)
+        clusters = UnderPrior(*clusters, prior), clusters[1]
+    if len(plane) == 2 and clusters is not None:
+        draw_borders(left, right if len(z_dims) == 2 else None, mapping, *clusters, plane, z_dims, mean.dtype)
+    elif len(plane) == 1 and clusters is not None:
+        draw_cuts(left, clusters[0])
+    if len(z_dims) == 2:
+        set_limits(right, z[:, z_dims], g_of_prior[:, z_dims])
+    _add(classes, left.get_legend_handles_labels()[0] if len(groups) > 1 else [])
+    _add(keys, _keys(left, len(plane), len(z_dims)))
+
+
+def _add(entries: list[Any], more: Sequence[Any]) -> None:
+    """Add entries of a legend whose labels are not there yet."""
+    there = {entry.get_label() for entry in entries}
+    entries += [entry for entry in more if entry.get_label() not in there]
 
 
 def _keys(left: Axes, y_dims: int, z_dims: int) -> list[Line2D]:

@@ -62,18 +62,20 @@ def by_label(mapping: Mapping, mean: Tensor, labels: Tensor | None, class_names:
 
 
 def by_cluster(clustering: Clustering, cluster: Tensor) -> list[PointGroup]:
-    """One group for each cluster that contains any of the points."""
-    return _groups(cluster.cpu(), [f"cluster {k + 1}" for k in range(clustering.n_clusters)])
+    """One group for each cluster that contains any of the points; a cluster's style follows from its number."""
+    k = clustering.n_clusters
+    return _groups(cluster.cpu(), [f"cluster {i + 1}" for i in range(k)], k if k <= MOST_CLASSES else None)
 
 
-def _groups(labels: Tensor, names: list[str]) -> list[PointGroup]:
+def _groups(labels: Tensor, names: list[str], of: int | None = None) -> list[PointGroup]:
+    """Groups by label, the most common ones; `of` is how many labels there could be, if each has a style of its own."""
     counts = Counter(labels.tolist())
     shown = sorted(value for value, _ in counts.most_common(MOST_CLASSES))
     groups = [
         PointGroup(
             label_name(value, names).replace("$", r"\$"),  # matplotlib reads what is between two as a formula
             torch.nonzero(labels == value)[:, 0],
-            class_style(index, len(shown)),
+            class_style(index, len(shown)) if of is None else class_style(value, of),
         )
         for index, value in enumerate(shown)
     ]

@@ -12,7 +12,7 @@ def test_the_table_and_the_runs(ok, tiny, here):
     for said in ("3 replicates, seeds 4 to 6", "step 20/20", " ± "):
         assert said in result.stderr
     group = here / "runs" / "toy_points-identity-seeds4-6"
-    assert {path.name for path in group.iterdir()} == {"replicates.json", "seed-4", "seed-5", "seed-6"}
+    assert {path.name for path in group.iterdir()} == {"replicates.json", "latent.png", "seed-4", "seed-5", "seed-6"}
     listed = json.loads(ok("runs", "--json").stdout)
     assert [run["status"] for run in listed] == ["finished"] * 3
     assert "seeds4-6/seed-5" in ok("runs").stdout

@@ -204,7 +204,7 @@ def _one_again(job: Job, watch: Watch) -> dict[int, Run]:
     if run.status == "diverged":
         raise DivergenceError(run.metrics.get("problem", "it diverged"))
     if run.status != "finished":
-        run = resume(job.run_dir, data_dir=job.data_dir, hooks=[watch])
+        run = resume(job.run_dir, data_dir=job.data_dir, hooks=[watch], progress=False)
     return {run.seed: run}
 
 
