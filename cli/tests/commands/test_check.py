@@ -408,6 +408,8 @@ OTHERS = {
     "prior:standard": ("prior", "io,density", "2 dimensions of y, 2 of noise"),
     "posterior:gaussian": ("posterior", "io,density", "2 dimensions of y, 2 of noise"),
     "data:circle:n=100": ("dataset", "io,mode", "100 + 20 + 20 examples of shape (2,)"),
+    "network:linear": ("network", "grad.reach,mode.repeat", "(6,) to 5 features, 3 of z to (6,)"),
+    "metric:hoyer": ("metric", "io.finite,mode.repeat", "on runs of 20 steps"),
     "likelihood:laplace": ("likelihood", "io,density", "2 values of x, 2 of the decoder"),
 }
 

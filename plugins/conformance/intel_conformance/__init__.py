@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from intel_conformance.runner import iter_checks as iter_checks
     from intel_conformance.running import check_dataset as check_dataset
     from intel_conformance.running import check_likelihood as check_likelihood
+    from intel_conformance.running import check_metric as check_metric
+    from intel_conformance.running import check_network as check_network
     from intel_conformance.running import check_posterior as check_posterior
     from intel_conformance.running import check_prior as check_prior
     from intel_conformance.several import check_dims as check_dims
@@ -43,7 +45,7 @@ _HOMES = {
     "": ("strategies",),
     "catalogue": ("all_checks",),
     "check": ("GROUPS", "Check"),
-    "running": ("check_dataset", "check_likelihood", "check_posterior", "check_prior"),
+    "running": ("check_dataset", "check_likelihood", "check_metric", "check_network", "check_posterior", "check_prior"),
     "levels": ("LEVELS",),
     "report": ("ConformanceError", "Report", "Reports", "Result"),
     "runner": ("check_mapping", "iter_checks"),

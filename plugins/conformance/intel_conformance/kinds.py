@@ -16,7 +16,7 @@ from intel_core.errors import SpecError, did_you_mean
 
 __all__ = ["GROUPS", "KINDS", "Kind", "OfKind", "candidate_of", "check", "checks_of", "kind_of", "named_in"]
 
-Kind = Literal["prior", "posterior", "likelihood", "dataset"]
+Kind = Literal["prior", "posterior", "likelihood", "network", "dataset", "metric"]
 GROUPS = ("io", "rows", "mode", "finite", "density", "kl", "bound", "grad", "deploy", "structure", "plugin")
 """The groups in the order in which they run."""
 
@@ -61,7 +61,14 @@ KINDS: dict[Kind, OfKind] = {
         "parts.likelihoods:LikelihoodCandidate",
         ("parts.calls", "parts.survival", "distributions.likelihoods", "parts.plugin"),
     ),
+    "network": OfKind(
+        "network",
+        "mlp",
+        "parts.networks:NetworkCandidate",
+        ("parts.calls", "parts.network_checks", "parts.survival", "parts.plugin"),
+    ),
     "dataset": OfKind("data", "digits", "data.candidate:DatasetCandidate", ("data.checks", "parts.plugin")),
+    "metric": OfKind("metric", "hoyer", "metrics.candidate:MetricCandidate", ("metrics.checks", "parts.plugin")),
 }
 """All of them, by the word for one of a kind, as in ``intel plugins new --kind``."""
 

@@ -12,7 +12,7 @@ from intel_conformance.parts.modules import PosteriorModule
 
 _CLAUSE = "contract: a function of rows of the noise, y or features"
 _PURE = "contract: noise is passed in, and nothing inside is random or remembered"
-_ALL: tuple[Kind, ...] = ("prior", "posterior", "likelihood")
+_ALL: tuple[Kind, ...] = ("prior", "posterior", "likelihood", "network")
 _OF_Y: tuple[Kind, ...] = ("prior", "posterior")
 
 
@@ -171,7 +171,7 @@ def alone(candidate: Candidate) -> None:
 @check("mode.repeat", _PURE, kinds=_ALL)
 def repeat(candidate: Candidate) -> None:
     """The same rows give the same results at every call, and torch's random state is left alone."""
-    for training in (True, False):
+    for training in (True, False) if candidate.kind != "network" else (False,):
         module = candidate.module().train(training)
         for function in candidate.functions:
             rows = candidate.rows(function, "repeat", 20)
@@ -187,7 +187,7 @@ def repeat(candidate: Candidate) -> None:
                 raise Broken(f"{function} draws from torch's random state", likely=why)
 
 
-@check("mode.train_eval", _PURE, kinds=_ALL)
+@check("mode.train_eval", _PURE, kinds=(*_OF_Y, "likelihood"))
 def train_eval(candidate: Candidate) -> None:
     """Training mode and evaluation mode give the same results; but rsample may relax a spike in training."""
     for function in candidate.functions:
@@ -201,8 +201,8 @@ def train_eval(candidate: Candidate) -> None:
 
 @check("mode.state", _PURE, kinds=_ALL)
 def state(candidate: Candidate) -> None:
-    """A call leaves parameters and buffers unchanged."""
-    module = candidate.module().train()
+    """A call leaves parameters and buffers unchanged; of a network, one in evaluation mode."""
+    module = candidate.module().train(candidate.kind != "network")
     before = {name: value.clone() for name, value in module.state_dict().items()}
     for function in candidate.functions:
         candidate.call(module, function, candidate.rows(function, "state", 20))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 from intel_conformance.checks import plugin as of_mappings
 from intel_conformance.kinds import Kind, check
-from intel_conformance.outcomes import Broken, NotApplicable
+from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
 from intel_conformance.parts.calls import compare
 from intel_conformance.parts.candidates import Candidate
 
 _CLAUSE = "contract: the spec of a plugin"
-_PARTS: tuple[Kind, ...] = ("prior", "posterior", "likelihood")
-_ALL: tuple[Kind, ...] = (*_PARTS, "dataset")
+_PARTS: tuple[Kind, ...] = ("prior", "posterior", "likelihood", "network")
+_ALL: tuple[Kind, ...] = (*_PARTS, "dataset", "metric")
 
 
 @check("deploy.spec", _CLAUSE, kinds=_PARTS)
@@ -51,3 +53,19 @@ def fields(candidate: Any) -> None:
 def light(candidate: Any) -> None:
     """Importing the spec's module does not import torch, so that help and listings are quick."""
     of_mappings.light(candidate)
+
+
+@check("plugin.copy", _CLAUSE, kinds=_ALL)
+def copied(candidate: Any) -> None:
+    """A deep copy of the spec is equal to it, and so is what is left after pickling, as for other processes."""
+    if candidate.specs is None:
+        raise NotApplicable("it was given as an object, not as a spec")
+    (spec,) = candidate.specs
+    if copy.deepcopy(spec) != spec:
+        raise Broken("a deep copy of the spec is another spec", likely="__deepcopy__, or a value that is no data")
+    try:
+        again = pickle.loads(pickle.dumps(spec))
+    except Exception as error:
+        raise Unsupported(f"the spec cannot be pickled: {type(error).__name__}: {str(error)[:160]}") from error
+    if again != spec:
+        raise Broken("the spec is another after pickling", likely="__getstate__, __setstate__ or __reduce__")

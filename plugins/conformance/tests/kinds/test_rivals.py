@@ -8,7 +8,7 @@ import pytest
 from intel_conformance import check_posterior, check_prior
 from intel_conformance.kinds import KINDS, checks_of
 from intel_conformance.running import check_component
-from specimens import data, likelihoods
+from specimens import data, likelihoods, metrics, networks
 from specimens.rival import RIVALS, Rival
 from specimens.rivals import Bumps, Family, SpikesSpec
 
@@ -57,7 +57,16 @@ SETS = (
     "axes",
     "digits",
 )
+NETWORKS = ("mlp:hidden=[32]", "linear", "log_mlp:hidden=[16,8]", "conv:channels=[4,8]")
+METRICS = ("hoyer", "units", "likelihood:particles=20", "clusters")
 OTHERS = [
+    *(pytest.param("metric", f"metric:{text}", id=f"metric:{text}") for text in METRICS),
+    *(pytest.param("metric", what, id=f"sound metric {name}") for name, what in metrics.SOUND.items()),
+    *(
+        pytest.param("network", f"network:{text}", id=f"network:{text}")
+        for text in ("mlp", "linear", "log_mlp", "conv")
+    ),
+    *(pytest.param("network", what, id=f"sound network {name}") for name, what in networks.SOUND.items()),
     *(pytest.param("dataset", f"data:{text}", id=f"data:{text}") for text in SETS),
     *(pytest.param("dataset", what, id=f"sound data {name}") for name, what in data.SOUND.items()),
     *(pytest.param("likelihood", text, id=text) for text in (*SHIPPED, *FURTHER)),

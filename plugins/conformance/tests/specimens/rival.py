@@ -73,9 +73,20 @@ def spec_faults(kind: Kind, sound: type[ComponentSpec]) -> None:
 
         __module__ = sound.__module__
 
+    class CopiesOtherwise(sound):  # type: ignore[valid-type, misc]
+        """A sound one, whose copy has another number."""
+
+        number: float = Field(0.5, description="what changes")
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self.model_copy(update={"number": self.number + 1})
+
     for id, mutant in {
         "plugin.text": ChangesWhenRead,
         "plugin.fields": Undescribed,
         "plugin.light": ImportsTorch,
+        "plugin.copy": CopiesOtherwise,
     }.items():
-        RIVALS.append(Rival(mutant.__name__, kind, id, mutant(), None, registered=id != "plugin.fields"))
+        RIVALS.append(
+            Rival(mutant.__name__, kind, id, mutant(), None, registered=id in ("plugin.text", "plugin.light"))
+        )

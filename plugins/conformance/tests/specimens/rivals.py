@@ -6,13 +6,12 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from intel_core.model.contract import PosteriorSpec, PriorSpec
 from intel_core.model.posterior import DiagonalGaussian
 from intel_core.model.prior import StandardNormal
-from specimens.rival import RIVALS, Rival, kills
+from specimens.rival import RIVALS, Rival, kills, spec_faults
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -391,26 +390,7 @@ class _Described(PriorSpec):
         return Bumps(y_dim)
 
 
-@kills("prior", "plugin.text", registered=True)
-class ChangesWhenReadSpec(_Described):
-    """Two bumps, whose shift is another each time it is read."""
-
-    shift: float = Field(0.5, description="what is added")
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**{**values, "shift": float(values.get("shift", 0.5)) + 1})
-
-
-@kills("prior", "plugin.fields")
-class UndescribedSpec(_Described):
-    """Two bumps."""
-
-    shift: float = 0.5
-
-
-@kills("prior", "plugin.light", registered=True)
-class ImportsTorchSpec(_Described):
-    """Two bumps, in a module that imports torch."""
+spec_faults("prior", _Described)
 
 
 # --- posteriors --------------------------------------------------------------------------------------------------
@@ -636,23 +616,4 @@ class CountsFamiliesSpec(PosteriorSpec):
         return found
 
 
-@kills("posterior", "plugin.text", registered=True)
-class FamilyChangesWhenReadSpec(_Family):
-    """Diagonal Gaussians, whose shift is another each time it is read."""
-
-    shift: float = Field(0.5, description="what is added")
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**{**values, "shift": float(values.get("shift", 0.5)) + 1})
-
-
-@kills("posterior", "plugin.fields")
-class UndescribedFamilySpec(_Family):
-    """Diagonal Gaussians."""
-
-    shift: float = 0.5
-
-
-@kills("posterior", "plugin.light", registered=True)
-class FamilyImportsTorchSpec(_Family):
-    """Diagonal Gaussians, in a module that imports torch."""
+spec_faults("posterior", _Family)
