@@ -15,7 +15,9 @@ __all__ = ["new"]
 _LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
 _OWN = ("core", "cli")
 """Names whose distribution and package are this project's."""
-_KINDS = ("mapping", "prior", "posterior", "network", "dataset", "metric", "start")
+_KINDS = ("mapping", "prior", "posterior", "likelihood", "network", "dataset", "metric", "start", "tracker")
+_IN_TWO = ("prior", "posterior", "likelihood", "network")
+"""Kinds whose modules are apart from their specs."""
 _NOT_NAMES = {*_KINDS, "null", "none", "true", "false", "yes", "no", "on", "off"}
 """``MappingSpec`` and its likes are bases of specs; a config file would read the others as something else."""
 _LONGEST = 30
@@ -39,23 +41,25 @@ _OWN_FILES = {
         kind: {
             "README.md": "README-kind.md",
             "@package@/spec.py": f"spec-{kind}.py",
-            **({f"@package@/{kind}.py": f"{kind}.py"} if kind in ("prior", "posterior", "network") else {}),
+            **({f"@package@/{kind}.py": f"{kind}.py"} if kind in _IN_TWO else {}),
             "tests/test_@name@.py": f"test-{kind}.py",
         }
         for kind in _KINDS[1:]
     },
 }
-"""The files of a kind; a data set, a metric and a start are their specs."""
+"""The files of a kind; a data set, a metric, a start and a tracker are their specs."""
 _USAGES = {
     "mapping": "intel train --mapping @name@",
     "prior": "intel train --prior @name@ --latent 2 --data digits",
     "posterior": "intel train --posterior @name@ --latent 2 --data digits",
+    "likelihood": "intel train --likelihood @name@ --latent 2 --data circle",
     "network": "intel train --network @name@ --latent 2 --data digits",
     "dataset": "intel train --data @name@ --latent 2",
     "metric": "intel evaluate RUN --metric @name@",
     "start": "intel train --mapping cluster:k=10 --start @name@ --data digits",
+    "tracker": "intel train --track @name@ --latent 2 --data digits",
 }
-_CHECKED = ("mapping", "prior", "posterior")
+_CHECKED = ("mapping", "prior", "posterior", "likelihood", "network", "dataset", "metric")
 """Kinds that `intel check` checks."""
 
 _EPILOG = """\b
@@ -283,7 +287,8 @@ def _next_steps(name: str, target: Path, kind: str) -> list[tuple[str, str]]:
     ]
     usage = _USAGES[kind].replace("@name@", name)
     if kind != "mapping":
-        checks = [(f"intel check {kind}:{name}", "the same, with a report")] if kind in _CHECKED else []
+        prefix = "data" if kind == "dataset" else kind
+        checks = [(f"intel check {prefix}:{name}", "the same, with a report")] if kind in _CHECKED else []
         about = "RUN is one of yours" if kind == "metric" else "" if kind == "dataset" else "needs intelvae-datasets"
         return [*common, ("pytest", "whether it keeps its contract"), *checks, (usage, about)]
     return [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-KINDS = ("prior", "posterior", "network", "dataset", "metric", "start")
+KINDS = ("prior", "posterior", "likelihood", "network", "dataset", "metric", "start", "tracker")
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
