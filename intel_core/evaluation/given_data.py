@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from intel_core.data.dataset import Dataset, Split
 from intel_core.errors import DataError, RunError
 from intel_core.reading.arrays import make_dataset
-from intel_core.reading.conditions import with_labels
 from intel_core.reading.inputs import options_like
+from intel_core.reading.label_conditions import with_labels
 from intel_core.reading.scale import scaled_columns
 
 if TYPE_CHECKING:

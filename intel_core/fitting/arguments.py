@@ -12,11 +12,11 @@ from intel_core.data.dataset import Dataset, DatasetSpec
 from intel_core.errors import SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.reading.arrays import MemorySpec, make_dataset
-from intel_core.reading.conditions import with_labels
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.data_files import data_spec
 from intel_core.reading.given import is_readable, no_data
 from intel_core.reading.inputs import all_options
+from intel_core.reading.label_conditions import with_labels
 from intel_core.recipe.contracts import check_dataset, check_schedules, check_texts, load_dataset
 from intel_core.recipe.contradictions import refuse_contradictions, refuse_what_no_data_mends
 from intel_core.recipe.resolving import resolve

@@ -28,7 +28,7 @@ from intel_core.model.likelihood import Likelihood
 from intel_core.model.objectives import Objective, Terms
 from intel_core.model.posterior import Posterior
 from intel_core.model.vae import InteLVAE
-from intel_core.reading.conditions import with_labels
+from intel_core.reading.label_conditions import with_labels
 from intel_core.recipe.runspec import RunSpec
 
 __all__ = [

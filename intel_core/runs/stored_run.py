@@ -39,14 +39,13 @@ from intel_core.runs.needed import require_components
 from intel_core.runs.same_data import changed_part
 from intel_core.runs.tensors import most_bytes, require_weights
 from intel_core.runs.units import Units
+from intel_core.runs.weights import bytes_of_weights, stored_weights
 
-__all__ = [
-    "Encoding",
-    "StoredRun",
-]
+__all__ = ["Encoding", "StoredRun"]
+
+_Draw = Callable[[torch.Generator], Tensor]
 
 _ROWS = 1000
-_WEIGHTS = "model.safetensors"
 _LARGE = 2**28
 """Bytes of weights from which on a model is not built only to find that what is stored is another one."""
 
@@ -157,7 +156,7 @@ class StoredRun:
         """
         device, shape = torch.device(self._device), self._info["data"]["shape"]
         needed = require_room(f"{self.path}: its model", self.spec, shape, device)
-        if needed > _LARGE and needed > 4 * (there := self._bytes_there()):
+        if needed > _LARGE and needed > 4 * (there := bytes_of_weights(self._folder)):
             raise RunError(
                 f"the weights in {self.path} do not fit its spec: they are {there:,} bytes, those of such a model "
                 f"would be {needed:,.0f}"
@@ -170,36 +169,10 @@ class StoredRun:
         except Exception as error:  # whatever a network makes of settings that no run has had
             said = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise RunError(f"the model that {self.path}/run.json describes cannot be built: {said[:200]}") from error
-        weights = self._weights(most_bytes(model))
+        weights = stored_weights(self._folder, self.metrics, most_bytes(model))
         require_weights(f"the weights in {self.path}", weights, model, misfit=" do not fit its spec")
         model.load_state_dict(weights)
         return model.to(device).eval()
-
-    def _bytes_there(self) -> int:
-        """The size of the file that the weights are read from; 0 if there is none."""
-        newest = checkpoint.listed(self._folder.checkpoints)[-1:]
-        for path in (self.path / _WEIGHTS, *(folder / _WEIGHTS for folder in newest)):
-            with contextlib.suppress(OSError):
-                return path.lstat().st_size
-        return 0
-
-    def _weights(self, most: int) -> dict[str, Tensor]:
-        path = self.path / _WEIGHTS
-        if opening.has(self.path, _WEIGHTS):
-            try:
-                content = opening.read_bytes(self.path, _WEIGHTS, most)
-                weights = checkpoint.read_tensors(content)
-            except (OSError, ValueError) as error:
-                raise RunError(f"{path} is damaged: {error}") from error
-            digest = self.metrics.get("weights_sha256")
-            if digest is not None and hashlib.sha256(content).hexdigest() != digest:
-                raise RunError(f"{path} is damaged: it does not match the checksum in metrics.json")
-            return weights
-        if self.status == "diverged" and not checkpoint.listed(self._folder.checkpoints):
-            raise RunError(f"{self.path} diverged at step {self.metrics.get('step')}, before its first checkpoint")
-        newest = checkpoint.latest(self._folder.checkpoints, most)[0]
-        tensors = checkpoint.load(newest, most)[1]
-        return tensors.get("averaged", tensors["model"])
 
     def dataset(self, data_dir: Path | None = None) -> Dataset:
         """The data the run was trained on, loaded again.
@@ -353,21 +326,9 @@ class StoredRun:
             DataError: if n is not positive.
             EnvironmentProblem: if so many cannot fit into memory.
         """
-        draw = functools.partial(self._draw_y, n, prior)
-        return self._sample(n, draw, seed, noise, standardised, conditions)
+        return self._sample(n, lambda rng: self.draw_y(n, rng, prior), seed, noise, standardised, conditions)
 
-    def _draw_y(self, n: int, prior: Prior | None, generator: torch.Generator) -> Tensor:
-        return self.draw_y(n, generator, prior)
-
-    def _sample(
-        self,
-        n: int,
-        draw: Callable[[torch.Generator], Tensor],
-        seed: int,
-        noise: bool,
-        standardised: bool,
-        conditions: Any,
-    ) -> Tensor:
+    def _sample(self, n: int, draw: _Draw, seed: int, noise: bool, standardised: bool, conditions: Any) -> Tensor:
         """As `sample`, of what `draw` gives as y."""
         if not hasattr(n, "__index__") or n < 1:  # integers of NumPy and torch have one, too
             raise DataError(f"{n} samples were asked for; expected a whole number, at least 1")
