@@ -63,6 +63,10 @@ class Component(Examined):
         self._understand(what)
         name = str(getattr(what, "__name__", type(what).__name__))
         self.label = f"{KINDS[self.kind].prefix}:{self.specs[0]}" if self.specs else name
+        self._begin(y_dim)
+
+    def _begin(self, y_dim: int | None) -> None:
+        """What a kind needs before its checks, once it is known what is checked."""
 
     @staticmethod
     def is_one(what: Any) -> bool:

@@ -155,7 +155,7 @@ def check_dataset(what: Any, **settings: Any) -> Report:
 
     >>> import torch
     >>> from intel_core import make_dataset
-    >>> check_dataset(make_dataset("three", torch.arange(30.0)[:, None]), only=["io"]).ok
+    >>> check_dataset(make_dataset("three", torch.linspace(-1, 1, 30)[:, None]), only=["io"]).ok
     True
     """
     return check_component("dataset", what, **settings)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from intel_conformance.component import Component
-from intel_conformance.levels import Level
 from intel_core.data.dataset import Dataset, DatasetSpec, Split
 from intel_core.errors import PluginError
 from intel_core.reading.data_dir import data_dir_or_default
@@ -36,17 +35,7 @@ class DatasetCandidate(Component):
     kind = "dataset"
     base = DatasetSpec
 
-    def __init__(
-        self,
-        what: Any,
-        *,
-        y_dim: int | None = None,
-        seed: int = 0,
-        device: str = "cpu",
-        dtypes: Sequence[str] = ("float32", "float64"),
-        level: Level = "standard",
-    ) -> None:
-        super().__init__(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level)
+    def _begin(self, y_dim: int | None) -> None:
         self.dataset = self.load()
 
     @staticmethod

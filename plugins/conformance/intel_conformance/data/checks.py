@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import random
-from collections.abc import Iterator
 from typing import Any, get_args
 
 import torch
@@ -13,6 +10,7 @@ from torch import Tensor
 
 from intel_conformance.data.candidate import PARTS, DatasetCandidate
 from intel_conformance.kinds import check
+from intel_conformance.other_randomness import other_randomness, random_states
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 from intel_core.data.dataset import Dataset, Split, Support
 from intel_core.data.values import to_float
@@ -187,7 +185,7 @@ def repeat(candidate: DatasetCandidate) -> None:
     """Loaded again it is the same: fingerprints, values, labels and names of all parts, at other random states."""
     if candidate.given is not None:
         raise NotApplicable("the data were given as an object, which is not loaded")
-    with _other_randomness():
+    with other_randomness():
         other = candidate.load(state=1)
     _require_same(candidate.dataset, other, "loaded again", "torch.randn, numpy or random without a seed of its own")
 
@@ -197,32 +195,14 @@ def side_effects(candidate: DatasetCandidate) -> None:
     """Loading leaves random states of torch, numpy and Python alone, and torch's default dtype."""
     if candidate.given is not None:
         raise NotApplicable("the data were given as an object, which is not loaded")
-    import numpy
-
-    def state() -> tuple[Any, ...]:
-        array: Any = numpy.random.get_state()  # noqa: NPY002
-        return torch.get_rng_state().tolist(), array[1].tolist(), random.getstate(), torch.get_default_dtype()
-
-    before = state()
-    candidate.plainly()
-    for what, now, then in zip(("torch", "numpy", "random", "the default dtype"), state(), before, strict=True):
-        if now != then:
-            raise Broken(f"loading changes the state of {what}", likely="manual_seed; use a generator of its own")
-
-
-@contextlib.contextmanager
-def _other_randomness() -> Iterator[None]:
-    """Other random states of numpy and Python for a while."""
-    import numpy
-
-    python, array = random.getstate(), numpy.random.get_state()  # noqa: NPY002
-    random.seed(987)
-    numpy.random.seed(987)  # noqa: NPY002 - what a plugin may use is the old state
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        numpy.random.set_state(array)  # noqa: NPY002
+    with other_randomness():
+        before = random_states() | {"default dtype": torch.get_default_dtype()}
+        candidate.plainly()
+        after = random_states() | {"default dtype": torch.get_default_dtype()}
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        likely = "manual_seed; use a generator of its own"
+        raise Broken(f"loading changes the {' and the '.join(changed)}", likely=likely)
 
 
 def _require_same(first: Dataset, other: Dataset, what: str, likely: str) -> None:

@@ -6,14 +6,13 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from intel_conformance.component import Component
-from intel_conformance.levels import Level
 from intel_core.components.discovery import available
 from intel_core.components.spec import parse_spec
 from intel_core.data.dataset import Dataset
@@ -62,19 +61,9 @@ class MetricCandidate(Component):
     kind = "metric"
     base = MetricSpec
 
-    def __init__(
-        self,
-        what: Any,
-        *,
-        y_dim: int | None = None,
-        seed: int = 0,
-        device: str = "cpu",
-        dtypes: Sequence[str] = ("float32", "float64"),
-        level: Level = "standard",
-    ) -> None:
-        super().__init__(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level)
+    def _begin(self, y_dim: int | None) -> None:
         if self.specs is None:
-            raise SpecError(f"{what!r:.80} is no spec of a metric; give one")
+            raise SpecError(f"{self.label} is no spec of a metric; give one")
         self.cache = Path(tempfile.mkdtemp(prefix="intel-check-"))
         weakref.finalize(self, shutil.rmtree, self.cache, ignore_errors=True)
         self.refused: dict[str, str] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 
 from intel_conformance.kinds import check
 from intel_conformance.metrics.candidate import MetricCandidate, Tried
+from intel_conformance.other_randomness import other_randomness, random_states
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 from intel_core.errors import IntelError
 from intel_core.evaluation.matching import unordered_names
@@ -160,13 +160,10 @@ def other_seed(candidate: MetricCandidate) -> None:
 @check("mode.side_effects", _LEAVES, kinds=_KIND)
 def side_effects(candidate: MetricCandidate) -> None:
     """Weights, modes and data of the run stay as they are, its directory too, and the process's random states."""
-    import numpy
-
     tried = _tried(candidate)
     model = tried.run.model
 
     def state() -> dict[str, Any]:
-        array: Any = numpy.random.get_state()  # noqa: NPY002
         return {
             "weights": {name: value.tolist() for name, value in model.state_dict().items()},
             "training mode": [part.training for part in model.modules()],
@@ -176,15 +173,14 @@ def side_effects(candidate: MetricCandidate) -> None:
                 part.fingerprint() for part in (tried.dataset.train, tried.dataset.validation, tried.dataset.test)
             ],
             "run directory": sorted(str(path) for path in tried.run.path.rglob("*")),
-            "random state of torch": torch.get_rng_state().tolist(),
-            "random state of numpy": array[1].tolist(),
-            "random state of Python": random.getstate(),
+            **random_states(),
             "default dtype": torch.get_default_dtype(),
         }
 
-    before = state()
-    candidate.measured()
-    after = state()
+    with other_randomness():
+        before = state()
+        candidate.measured()
+        after = state()
     changed = [name for name in before if before[name] != after[name]]
     if changed:
         raise Broken(

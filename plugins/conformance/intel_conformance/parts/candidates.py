@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from intel_conformance.component import Component
-from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken
 from intel_conformance.parts.modules import PosteriorModule, PriorModule, Wrapped
 from intel_core.errors import PluginError, SpecError
@@ -49,17 +48,7 @@ class Candidate(Component):
 
     losses: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        what: Any,
-        *,
-        y_dim: int | None = None,
-        seed: int = 0,
-        device: str = "cpu",
-        dtypes: Sequence[str] = ("float32", "float64"),
-        level: Level = "standard",
-    ) -> None:
-        super().__init__(what, y_dim=y_dim, seed=seed, device=device, dtypes=dtypes, level=level)
+    def _begin(self, y_dim: int | None) -> None:
         self.y_dim = self.z_dim = self._choose_dims(y_dim)
         self._first = self.fresh()
 
