@@ -87,7 +87,7 @@ def subject_with(subject_of, attributes=None, labels=None, n=400):
     subject.encode = lambda name="test", limit=None, *, seed=0: as_they_are(
         z_mean=subject.split(name).x, z=-subject.split(name).x
     )
-    subject.run.encode = lambda x, *, seed=0, standardised: as_they_are(z_mean=x, z=-x)
+    subject.run.encode = lambda part, *, seed=0, standardised: as_they_are(z_mean=part.x, z=-part.x)
     return subject
 
 
@@ -165,7 +165,7 @@ def test_a_training_part_on_disk_is_read_by_rows(subject_of):
     expected = ProbeSpec().measure(subject)
     train = subject.split("train")
     on_disk = type("Streamed", (), {"labels": train.labels, "__len__": lambda self: len(train)})()
-    on_disk.read = lambda rows: train.x[rows]
+    on_disk.part = train.part
     in_memory = subject.split
     subject.split = lambda name="test": on_disk if name == "train" else in_memory(name)
     assert ProbeSpec().measure(subject) == expected
