@@ -3,19 +3,90 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Averaged"]
+__all__ = ["Averaged", "Judged"]
 
 _AVERAGE, _COUNT = "average", "average_step"
 _STATISTICS = ("running_mean", "running_var")
 
 
-class Averaged(torch.optim.Optimizer):
+class Judged(torch.optim.Optimizer):
+    """An optimiser around another one, whose weights are judged and kept otherwise than they are trained.
+
+    A subclass says which tensors differ, and gives them the values that are judged.
+
+    Args:
+        optimizer: what takes the steps.
+
+    Attributes:
+        optimizer: as given.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        # torch's own beginning would make groups and a state of its own; those of the optimiser are the ones in use.
+        self.optimizer, self._is_inside = optimizer, False
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]  # an attribute of torch's class
+        """The optimiser's own."""
+        return self.optimizer.param_groups
+
+    @property
+    def state(self) -> Any:  # type: ignore[override]
+        """The optimiser's own."""
+        return self.optimizer.state
+
+    @property
+    def defaults(self) -> dict[str, Any]:  # type: ignore[override]
+        """The optimiser's own."""
+        return self.optimizer.defaults
+
+    def step(self, closure: Any = None) -> Any:
+        """As the optimiser's own."""
+        return self.optimizer.step(closure)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """A block in which the model has what is judged; afterwards it has the weights of training, bit for bit."""
+        tensors = [] if self._is_inside else self._judged()
+        if not tensors:
+            yield
+            return
+        kept = [tensor.detach().clone() for tensor in tensors]
+        self._show()
+        self._is_inside = True
+        try:
+            yield
+        finally:
+            self._is_inside = False
+            self._hide()
+            put(tensors, kept)
+
+    def _judged(self) -> list[Tensor]:
+        """The tensors that differ; none before there is anything else to judge."""
+        raise NotImplementedError
+
+    def _show(self) -> None:
+        """Give them the values that are judged."""
+        raise NotImplementedError
+
+    def _hide(self) -> None:
+        """Undo what `_show` does beside that; the values are put back anyway."""
+
+
+@torch.no_grad()
+def put(tensors: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    """Copy values into tensors."""
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
+
+
+class Averaged(Judged):
     r"""An optimiser that also keeps an exponential moving average of the weights that it has reached.
 
     After step t the average is the weighted mean of all weights so far,
@@ -51,8 +122,8 @@ class Averaged(torch.optim.Optimizer):
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, model: nn.Module, decay: float) -> None:
-        # torch's own beginning would make groups and a state of its own; those of the optimiser are the ones in use.
-        self.optimizer, self._decay, self._count = optimizer, decay, 0
+        super().__init__(optimizer)
+        self._decay, self._count = decay, 0
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         places = {id(parameter): index for index, parameter in enumerate(parameters)}
         # What is averaged, by the place of a parameter and a name: in a checkpoint all of it lies with the parameters.
@@ -64,22 +135,6 @@ class Averaged(torch.optim.Optimizer):
                 for name in _STATISTICS if part.track_running_stats else ():
                     self._tensors[places[id(part.weight)], f"{_AVERAGE}_{name}"] = getattr(part, name)
         self._averages: list[Tensor] = []
-        self._is_inside = False
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]  # an attribute of torch's class
-        """The optimiser's own."""
-        return self.optimizer.param_groups
-
-    @property
-    def state(self) -> Any:  # type: ignore[override]
-        """The optimiser's own."""
-        return self.optimizer.state
-
-    @property
-    def defaults(self) -> dict[str, Any]:  # type: ignore[override]
-        """The optimiser's own."""
-        return self.optimizer.defaults
 
     def update(self) -> None:
         """One step along the gradients at hand."""
@@ -88,7 +143,7 @@ class Averaged(torch.optim.Optimizer):
 
     def step(self, closure: Any = None) -> Any:
         """As the optimiser's own."""
-        loss = self.optimizer.step(closure)
+        loss = super().step(closure)
         self._follow()
         return loss
 
@@ -101,25 +156,11 @@ class Averaged(torch.optim.Optimizer):
         share = (1 - self._decay) / (1 - self._decay**self._count)
         torch._foreach_lerp_(self._averages, list(self._tensors.values()), share)
 
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """A block in which the model has the averages; afterwards it has the weights of training again, bit for bit."""
-        if self._is_inside or not self._averages:
-            yield
-            return
-        kept = [tensor.detach().clone() for tensor in self._tensors.values()]
-        self._put(self._averages)
-        self._is_inside = True
-        try:
-            yield
-        finally:
-            self._is_inside = False
-            self._put(kept)
+    def _judged(self) -> list[Tensor]:
+        return list(self._tensors.values()) if self._averages else []
 
-    @torch.no_grad()
-    def _put(self, values: list[Tensor]) -> None:
-        for tensor, value in zip(self._tensors.values(), values, strict=True):
-            tensor.copy_(value)
+    def _show(self) -> None:
+        put(self._tensors.values(), self._averages)
 
     # --- checkpoints -------------------------------------------------------------------------------------------
 

@@ -88,9 +88,8 @@ def labeling_of(run: StoredRun, x: Tensor, conditions: Tensor | None = None) -> 
     found = clusters_of(run.model)
     if found is None or found.n < 2:
         return None
-    known = conditions if run.units.conditions is not None else None
-    mean = run.encode(Split(x, conditions=known), standardised=True).mean
-    inside = members(run.model, x, mean, conditions=known)
+    mean = run.encode(Split(x, conditions=conditions), standardised=True).mean
+    inside = members(run.model, x, mean, conditions=conditions)
     return None if inside is None else Labeling(inside.cluster, found.n)
 
 

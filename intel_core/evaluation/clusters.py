@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from intel_core.data.dataset import Split
 from intel_core.data.values import to_float
 from intel_core.errors import RunError, SpecError
 from intel_core.evaluation.encoding_table import columns_of
@@ -203,9 +204,11 @@ def counted(
         conditions: of the examples, where the model has some.
     """
     like = next(model.parameters())
+    examples = Split(x, conditions=conditions)
     for rows in torch.split(torch.arange(len(x)), max(1, _NUMBERS // (len(noise) * max(model.noise_dim, clusters.n)))):
-        part, given = x[rows], model if conditions is None else model.on(conditions[rows])
-        y = given.encode(to_float(part.to(like.device)).to(like.dtype)).rsample(noise.expand(-1, len(part), -1))
+        part = examples.part(rows)
+        posterior = model.on(part.conditions).encode(to_float(part.x.to(like.device)).to(like.dtype))
+        y = posterior.rsample(noise.expand(-1, len(part), -1))
         cluster = clusters.assign(y)
         counts = torch.zeros(len(part), clusters.n)
         yield counts.scatter_add_(1, cluster.T, torch.ones_like(cluster.T, dtype=counts.dtype))

@@ -12,7 +12,7 @@ from torch import Tensor
 from intel_core.components.spec import parse_spec
 from intel_core.compute.device import pick_device
 from intel_core.compute.precision import torch_as_usual
-from intel_core.data.dataset import Dataset, Split
+from intel_core.data.dataset import Dataset
 from intel_core.errors import DataError, SpecError
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
@@ -104,14 +104,13 @@ class Run(StoredRun):
         ...     encoding.mean.shape, encoding.cluster  # the identity has no clusters
         (torch.Size([40, 2]), None)
         """
-        values = self.units.read(x, standardised=standardised)
-        known = self.units.conditions_of(x, conditions, len(values))
-        part = Split(values, conditions=known)
+        part = self.units.part(x, conditions, standardised=standardised)
         encoding = ClusteredEncoding(*super().encode(part, seed=seed, standardised=True))
-        encoding.find = torch_as_usual()(lambda: members(self.model, values, encoding.mean, seed, known))
+        encoding.find = torch_as_usual()(lambda: members(self.model, part.x, encoding.mean, seed, part.conditions))
         encoding.frame = frame_maker(x, self.units.reader)
         return encoding
 
+    @torch_as_usual()
     def traverse(
         self,
         x: Any,
@@ -138,8 +137,8 @@ class Run(StoredRun):
         Raises:
             DataError: as `encode`, and if there is no such dimension.
         """
-        mean = self.encode(x, conditions=conditions, standardised=standardised).mean
-        known = self.units.conditions_of(x, conditions, len(mean))
+        part = self.units.part(x, conditions, standardised=standardised)
+        mean, known = self.encode(part).mean, part.conditions
         chosen = list(range(self.model.y_dim)) if dims is None else list(dims)
         for dim in chosen:
             if not 0 <= dim < self.model.y_dim:

@@ -86,6 +86,8 @@ class InteLVAE(nn.Module):
 
     def on(self, conditions: Tensor | None) -> InteLVAE:
         """q(y|x, c) and p(x|z, c): the same model for examples with these conditions ``(n, condition_dim)``."""
+        if conditions is None:
+            return self
         bound = copy.copy(self)  # modules and parameters are shared
         bound.conditions = conditions
         return bound

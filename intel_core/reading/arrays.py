@@ -14,7 +14,7 @@ from intel_core.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 from intel_core.reading.codes import warn_of_codes
-from intel_core.reading.conditions import Conditions, as_column, conditions_beside
+from intel_core.reading.conditions import as_column, conditions_beside, learned_conditions
 from intel_core.reading.given import drawn, gather
 from intel_core.reading.missing import (
     GivenDataset,
@@ -161,11 +161,9 @@ def make_dataset(
     classes = class_names or found.class_names
     of = None if found.labels is None else found.labels[numbers]
     raw = {key: as_column(key, values)[numbers.numpy()] for key, values in found.conditions.items()}
-    learned = Conditions.learned(raw, rows[0]) if raw else None
-    seen = None if learned is None else learned.encode(raw)
-    train, held_out, last = (
-        Split(x[r], None if of is None else of[r], "", numbers[r], None if seen is None else seen[r]) for r in rows
-    )
+    learned, seen = learned_conditions(raw, rows[0])
+    everything = Split(x, of, "", numbers, seen)
+    train, held_out, last = (everything.part(part) for part in rows)
     kind = support or support_of(x)
     dataset = Dataset(name, train, held_out, last, kind, classes, scaling, columns)
     if not given.reader and missing == "refuse" and learned is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["Condition", "Conditions", "as_column", "conditions_beside"]
+__all__ = ["Condition", "Conditions", "as_column", "conditions_beside", "learned_conditions"]
 
 _MOST_LEVELS = 1000
 _MOST_SEEN = 1000
@@ -65,11 +65,12 @@ class Condition:
         raw = as_column(self.name, values)
         if self.levels:
             words = _as_words(raw)
-            unknown = next((word for word in words if word not in self.levels), None)
+            places = {level: place for place, level in enumerate(self.levels)}
+            unknown = next((word for word in words if word not in places), None)
             if unknown is not None:
                 hint = did_you_mean(unknown, list(self.levels), say="values")
                 raise DataError(f"condition {self.name}: no training example has {unknown!r}{hint}")
-            found = torch.tensor([self.levels.index(word) for word in words], dtype=torch.int64)
+            found = torch.tensor([places[word] for word in words], dtype=torch.int64)
             return torch.nn.functional.one_hot(found, len(self.levels)).float()
         if raw.dtype.kind == "O":
             raise DataError(f"condition {self.name}: {raw[0]!r} is no number")
@@ -87,25 +88,6 @@ class Conditions:
 
     columns: tuple[Condition, ...]
     seen: tuple[tuple[float, ...], ...] = ()
-
-    @classmethod
-    def learned(cls, raw: Mapping[str, Any], train: Tensor) -> Conditions:
-        """What the training rows say: words get a number each, numbers are standardised.
-
-        Args:
-            raw: values ``(n,)`` by name.
-            train: row numbers of the training examples.
-
-        Raises:
-            DataError: if a value is missing, or there are more than 1,000 words.
-
-        >>> import torch
-        >>> found = Conditions.learned({"batch": ["a", "b", "a"], "age": [30, 50, 40]}, torch.tensor([0, 1]))
-        >>> found.width, found.encode({"batch": ["b"], "age": [60]}).tolist()
-        (3, [[0.0, 1.0, 2.0]])
-        """
-        columns = tuple(_learned(name, as_column(name, values), train) for name, values in raw.items())
-        return cls(columns).having_seen(cls(columns).encode(raw)[train])
 
     def having_seen(self, train: Tensor) -> Conditions:
         """These, with rows spread evenly over those of the training examples ``(n, C)``."""
@@ -206,6 +188,31 @@ class Conditions:
         return seen[torch.randint(len(seen), (n,), generator=generator, device=generator.device).cpu()]
 
 
+def learned_conditions(raw: Mapping[str, Any], train: Tensor) -> tuple[Conditions | None, Tensor | None]:
+    """The conditions that the training rows say, and what the networks see of all rows ``(n, C)``; None without any.
+
+    Words get a number each, numbers are standardised.
+
+    Args:
+        raw: values ``(n,)`` by name.
+        train: row numbers of the training examples.
+
+    Raises:
+        DataError: if a value is missing, or there are more than 1,000 words.
+
+    >>> import torch
+    >>> raw = {"batch": ["a", "b", "a"], "age": [30, 50, 40]}
+    >>> found, seen = learned_conditions(raw, torch.tensor([0, 1]))
+    >>> found.width, found.encode({"batch": ["b"], "age": [60]}).tolist(), seen.shape
+    (3, [[0.0, 1.0, 2.0]], torch.Size([3, 3]))
+    """
+    if not raw:
+        return None, None
+    found = Conditions(tuple(_learned(name, as_column(name, values), train) for name, values in raw.items()))
+    seen = found.encode(raw)
+    return found.having_seen(seen[train]), seen
+
+
 def as_column(name: str, values: Any) -> np.ndarray[Any, Any]:
     """Values of one condition ``(n,)``: numbers, or words as objects; a single one is a column of one.
 
@@ -266,13 +273,18 @@ def _by_name(given: Any, names: Sequence[str]) -> dict[str, Any]:
     """
     if isinstance(given, Mapping):
         return dict(given)
-    if hasattr(given, "columns") and not hasattr(given, "ravel"):
+    if _has_names(given):
         from intel_core.reading.frames import columns_of_frame
 
         return {column.name: column.values() for column in columns_of_frame("conditions", given)}
     if len(names) == 1:
         return {names[0]: given}
     raise DataError(f"conditions: expected values by name, such as {{{names[0]!r}: …}}, for {', '.join(names)}")
+
+
+def _has_names(given: Any) -> bool:
+    """Whether values come by name: in a dictionary, or in a data frame."""
+    return isinstance(given, Mapping) or (hasattr(given, "columns") and not hasattr(given, "ravel"))
 
 
 def conditions_beside(name: str, given: Any, n: int) -> dict[str, Any]:
@@ -285,7 +297,7 @@ def conditions_beside(name: str, given: Any, n: int) -> dict[str, Any]:
     """
     import numpy as np
 
-    if isinstance(given, Mapping) or (hasattr(given, "columns") and not hasattr(given, "ravel")):
+    if _has_names(given):
         raw = _by_name(given, ())
     else:
         array = np.asarray(given.detach().cpu().numpy() if hasattr(given, "detach") else given)

@@ -253,10 +253,9 @@ class StoredRun:
         Raises:
             DataError: if the shape or the values do not fit the model, or a column is missing.
         """
-        values = self.units.read(x, standardised=standardised)
-        known = self.units.conditions_of(x, conditions, len(values))
+        part = self.units.part(x, conditions, standardised=standardised)
         generator = torch.Generator(self.model_device).manual_seed(stream(seed, "encode"))
-        noise = self.model.draw_noise(len(values), self.model.noise_dim, generator)
+        noise = self.model.draw_noise(len(part), self.model.noise_dim, generator)
         draws = iter(torch.split(noise, _ROWS))
 
         def rows(model: InteLVAE, x: Tensor) -> tuple[Tensor, ...]:
@@ -264,7 +263,7 @@ class StoredRun:
             y = posterior.rsample(next(draws))
             return posterior.mean, posterior.std, y, self.model.mapping(y), self.model.mapping(posterior.mean)
 
-        return Encoding(*self._by_rows(rows, values, known))
+        return Encoding(*self._by_rows(rows, part.x, part.conditions))
 
     @torch_as_usual()
     def decode(self, z: Any, *, conditions: Any = None, standardised: bool = False) -> Tensor:
@@ -285,6 +284,7 @@ class StoredRun:
         x = self._by_rows(lambda model, part: (model.likelihood.mean(model.decode(part)),), z, known)[0]
         return x if standardised else self.original_units(x)
 
+    @torch_as_usual()
     def reconstruct(self, x: Any, *, conditions: Any = None, standardised: bool = False) -> Tensor:
         """The mean of p(x|z) at z = g(mean of q(y|x)), ``(n, *x_shape)``, in the units of the data; images in [0, 1].
 
@@ -296,8 +296,8 @@ class StoredRun:
         Raises:
             DataError: as `encode`.
         """
-        z = self.encode(x, conditions=conditions, standardised=standardised).z_mean
-        return self.decode(z, conditions=self.units.conditions_of(x, conditions, len(z)), standardised=standardised)
+        part = self.units.part(x, conditions, standardised=standardised)
+        return self.decode(self.encode(part).z_mean, conditions=part.conditions, standardised=standardised)
 
     @torch_as_usual()
     def sample(
@@ -358,7 +358,7 @@ class StoredRun:
             return said
         if own is not None and said is None:
             raise DataError(f"the run was trained with conditions, {own.said}; say which, conditions=…")
-        return self.units.conditions_of(None, said, n)
+        return self.units.conditions_of(said, n)
 
     @torch.no_grad()
     def draw_y(self, n: int, generator: torch.Generator, prior: Prior | None = None) -> Tensor:

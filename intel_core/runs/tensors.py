@@ -173,7 +173,7 @@ def _window(trainer: Trainer, step: int, found: Tensor | None, names: list[str])
     """The terms of the steps since the last line, as the objective has them."""
     model, was_training = trainer.model.eval(), trainer.model.training
     part = trainer.dataset.validation.part(torch.arange(min(2, len(trainer.dataset.validation))))
-    x, given = part.x.to(trainer.device), model if part.conditions is None else model.on(part.conditions)
+    x, given = part.x.to(trainer.device), model.on(part.conditions)
     noise = torch.zeros(trainer.objective.particles, len(x), model.noise_dim, device=trainer.device)
     with torch.random.fork_rng(devices=[]):
         terms = trainer.objective(given, to_float(x), noise, trainer.scheduled.of_terms).numbers()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,13 +58,13 @@ class Units:
         """What encoder and decoder see beside x and z, if anything."""
         return Conditions.of(self._data)
 
-    def conditions_of(self, given: Any, said: Any, n: int) -> Tensor | None:
+    def conditions_of(self, said: Any, n: int, found: Tensor | Mapping[str, Any] | None = None) -> Tensor | None:
         """The conditions of n examples as the networks see them, ``(n, C)``; None if the run has none.
 
         Args:
-            given: the examples as a user holds them: a `Split`, or what has columns of these names.
             said: what is said of them beside, if anything: see `Conditions.read`.
             n: how many there are.
+            found: what the examples themselves tell: values by name, or those of a `Split` ``(n, C)``.
 
         Raises:
             DataError: if the run has conditions and nothing says them, or the other way round.
@@ -76,24 +76,23 @@ class Units:
             return None
         if said is not None:
             return conditions.read(said, n)
-        if isinstance(given, Split):
-            found = given.conditions
-            if found is not None and found.shape[1] == conditions.width:
+        if isinstance(found, Tensor):
+            if found.shape[1] == conditions.width:
                 return found
             raise DataError(f"this part of a data set does not have the run's conditions: {conditions.said}")
-        raw = examples_of("examples", given, self._positions, self._options(given)).conditions
-        if not raw:
+        if not found:
             raise DataError(
                 f"the run was trained with conditions, {conditions.said}; give those of the examples, conditions=…"
             )
-        return conditions.read(raw, n)
+        return conditions.read(found, n)
 
     def _options(self, given: Any) -> dict[str, Any]:
         """What the reader of these objects is told, as that of the training data was."""
         options = options_like(given, self.reader)
-        spec_class = reader_class(given)
-        if self.conditions is not None and spec_class is not None and "conditions" in spec_class.model_fields:
-            options["conditions"] = self.conditions.names
+        if self.conditions is not None:
+            spec_class = reader_class(given)
+            if spec_class is not None and "conditions" in spec_class.model_fields:
+                options["conditions"] = self.conditions.names
         return options
 
     @property
@@ -141,13 +140,29 @@ class Units:
         >>> units.read([14.0, 1.0]).tolist(), units.read([[2.0, 1.0]], standardised=True).tolist()
         ([[2.0, 1.0]], [[2.0, 1.0]])
         """
+        return self._read(given, standardised)[0]
+
+    def part(self, given: Any, said: Any = None, *, standardised: bool = False) -> Split:
+        """Examples that a user holds, as of `read`, with their conditions, as of `conditions_of`; read once.
+
+        Raises:
+            DataError: as these.
+        """
+        x, found = self._read(given, standardised)
+        return Split(x, conditions=self.conditions_of(said, len(x), found))
+
+    def _read(self, given: Any, standardised: bool) -> tuple[Tensor, Tensor | Mapping[str, Any]]:
+        """The examples as the model knows them, and what they tell of their conditions."""
         if isinstance(given, Split):
-            return self.check(given.read(torch.arange(len(given))))
-        x = self._shaped(examples_of("examples", given, self._positions, self._options(given)).x)
+            known = given.conditions
+            x = self.check(given.read(torch.arange(len(given))))
+            return x, torch.empty(len(x), 0) if known is None else known
+        examples = examples_of("examples", given, self._positions, self._options(given))
+        x = self._shaped(examples.x)
         if standardised:
-            return self.check(x)
+            return self.check(x), examples.conditions
         x = self._without_gaps(x)
-        has_codes = self._warn_of_codes("examples", x, stacklevel=4)
+        has_codes = self._warn_of_codes("examples", x, stacklevel=5)
         if self.scaling is not None:
             x = self.standardise(x.double()).float()
             if not has_codes:
@@ -156,7 +171,7 @@ class Units:
             raise DataError("examples are bytes, which stand for x / 255, but the run was trained on real numbers")
         x = self.check(x)
         self._require_support(x)
-        return x
+        return x, examples.conditions
 
     def adapt(self, examples: Examples, name: str = "examples") -> Examples:
         """Examples in their own units, converted to those of the training data.
@@ -291,7 +306,7 @@ class Units:
             warnings.warn(
                 f"{column} lies {float(apart[worst]):.3g} standard deviations from the mean of the training data; "
                 "values that are standardised already need standardised=True",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def differs_from(self, now: dict[str, Any]) -> str:

@@ -52,8 +52,8 @@ def evaluate(
     zeros = torch.zeros(model.y_dim, dtype=torch.float64, device=device)
     kl_per_dim, first, second = zeros.clone(), zeros.clone(), zeros.clone()
     for rows in torch.split(torch.arange(len(split)), max(1, _ROWS // objective.particles)):
-        x = to_float(split.x[rows].to(device))
-        given = model if split.conditions is None else model.on(split.conditions[rows])
+        part = split.part(rows)
+        x, given = to_float(part.x.to(device)), model.on(part.conditions)
         noise = torch.randn(objective.particles, len(rows), model.noise_dim, generator=generator, device=device)
         terms = objective(given, x, noise, weights or {})
         for name, value in terms.numbers().items():

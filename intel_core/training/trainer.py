@@ -295,10 +295,10 @@ class Trainer:
             return self.processes.from_first(lambda: evaluate(*given))
 
     def _evaluate(self) -> None:
-        numbers = self.judge(self.settings.seed)
-        self.newest_evaluation = self.step, numbers
-        record = {"kind": "validation", "step": self.step, "epoch": round(self.epoch, 4), **numbers}
         with self.averaged():
+            numbers = self.judge(self.settings.seed)
+            self.newest_evaluation = self.step, numbers
+            record = {"kind": "validation", "step": self.step, "epoch": round(self.epoch, 4), **numbers}
             self.hooks.hook.evaluated(trainer=self, record=record)
             self._stop_reason = self.stopping.look(numbers["loss"], self.step, self.model) or self._stop_reason
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from intel_core.data.dataset import Split
 from intel_core.data.values import to_float
 from intel_core.evaluation.bias.evidence import Compared
 from intel_core.evaluation.measurement import Number
@@ -28,9 +29,10 @@ def bounds_of(run: StoredRun, x: Tensor, seed: int = 0, conditions: Tensor | Non
     """The importance-weighted bound of each example, in nats, with 16 draws, ``(n,)``."""
     model, found = run.model, []
     generator = torch.Generator(run.model_device).manual_seed(stream(seed, "report"))
+    examples = Split(x, conditions=conditions)
     for rows in torch.split(torch.arange(min(len(x), _MOST_EXAMPLES)), 100):
-        given = model if run.units.conditions is None or conditions is None else model.on(conditions[rows])
-        values = to_float(x[rows].to(run.model_device))
+        part = examples.part(rows)
+        values, given = to_float(part.x.to(run.model_device)), model.on(part.conditions)
         shape = (_BOUND_DRAWS, len(values), model.noise_dim)
         noise = torch.randn(shape, generator=generator, device=run.model_device)
         found.append(torch.logsumexp(log_importance_weights(given, values, noise), 0) - math.log(_BOUND_DRAWS))

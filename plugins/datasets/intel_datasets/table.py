@@ -15,7 +15,7 @@ from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
-from intel_core.reading.conditions import Conditions, as_column
+from intel_core.reading.conditions import as_column, learned_conditions
 from intel_core.reading.labelling import encode_labels
 from intel_core.reading.missing import GivenDataset, Missing, complete_rows, fill_of, filled
 from intel_datasets.columns import (
@@ -113,12 +113,9 @@ def load(
         scaling = moments(name, values, train, [column in scaled for column in columns])
         values = (values - np.array(scaling[0])) / np.array(scaling[1])
     x = check_examples(name, values)
-    learned = Conditions.learned(raw.conditions, rows[0]) if raw.conditions else None
-    seen = None if learned is None else learned.encode(raw.conditions)
-    first, second, third = (
-        Split(x[r], None if raw.labels is None else raw.labels[r], "", kept[r], None if seen is None else seen[r])
-        for r in rows
-    )
+    learned, seen = learned_conditions(raw.conditions, rows[0])
+    everything = Split(x, raw.labels, "", kept, seen)
+    first, second, third = (everything.part(part) for part in rows)
     dataset = Dataset(name, first, second, third, support_of(x), raw.class_names, scaling, columns)
     if missing == "refuse" and learned is None:
         return dataset

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from intel_core.data.dataset import Split
 from intel_core.data.values import to_float
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
 from intel_core.evaluation.subject import Subject
@@ -121,9 +122,10 @@ def log_likelihood(
     draws = min(particles, at_once)
     rows = max(1, at_once // draws)
     parts, done = [], 0
+    examples = Split(x, conditions=conditions)
     for some in torch.split(torch.arange(len(x)), rows):
-        batch = to_float(x[some].to(like.device))
-        given = model if conditions is None else model.on(conditions[some])
+        part = examples.part(some)
+        batch, given = to_float(part.x.to(like.device)), model.on(part.conditions)
         chunks = []
         for start in range(0, particles, draws):
             shape = (min(draws, particles - start), len(batch), model.noise_dim)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor
+
+from intel_core.compute.averaging import Judged
 
 __all__ = ["ScheduleFree"]
 
@@ -14,7 +15,7 @@ _NUMBERS = ("k", "weight_sum", "lr_max")
 """What the library remembers of a group of parameters, beside its settings."""
 
 
-class ScheduleFree(torch.optim.Optimizer):
+class ScheduleFree(Judged):
     r"""One of schedulefree's optimisers. Parameters are where gradients are taken; judged and kept is the average.
 
     The library keeps two sequences: z, which takes the steps, and x, a weighted mean of all z so far. Gradients are
@@ -31,50 +32,17 @@ class ScheduleFree(torch.optim.Optimizer):
     """
 
     def __init__(self, optimizer: Any) -> None:
-        # torch's own beginning would make groups and a state of its own; those of the optimiser are the ones in use.
-        self.optimizer = optimizer
-        self._is_inside = False
+        super().__init__(optimizer)
         optimizer.train()
 
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]  # an attribute of torch's class
-        """The optimiser's own."""
-        groups: list[dict[str, Any]] = self.optimizer.param_groups
-        return groups
+    def _judged(self) -> list[Tensor]:
+        return list(self.param_groups[0]["params"])
 
-    @property
-    def state(self) -> Any:  # type: ignore[override]
-        """The optimiser's own."""
-        return self.optimizer.state
+    def _show(self) -> None:
+        cast(Any, self.optimizer).eval()
 
-    @property
-    def defaults(self) -> dict[str, Any]:  # type: ignore[override]
-        """The optimiser's own."""
-        found: dict[str, Any] = self.optimizer.defaults
-        return found
-
-    def step(self, closure: Any = None) -> Any:
-        """As the optimiser's own."""
-        return self.optimizer.step(closure)
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """A block in which the parameters are the averages x."""
-        if self._is_inside:
-            yield
-            return
-        group = self.param_groups[0]
-        kept = [parameter.detach().clone() for parameter in group["params"]]
-        self.optimizer.eval()
-        self._is_inside = True
-        try:
-            yield
-        finally:
-            self._is_inside = False
-            group["train_mode"] = True  # rather than train(), which computes y from x and z, and rounds
-            with torch.no_grad():
-                for parameter, value in zip(group["params"], kept, strict=True):
-                    parameter.copy_(value)
+    def _hide(self) -> None:
+        self.param_groups[0]["train_mode"] = True  # rather than train(), which computes y from x and z, and rounds
 
     def state_dict(self) -> dict[str, Any]:
         """As the optimiser's own, with the numbers of the group beside what it remembers of the first parameter."""
