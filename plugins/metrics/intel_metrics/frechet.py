@@ -37,12 +37,24 @@ def moments(features: Floats) -> Moments:
     Moments(mean=array([1., 2.]), covariance=array([[2., 4.],
            [4., 8.]]))
     """
+    features = _rows(features)
+    return Moments(features.mean(0), np.atleast_2d(np.cov(features, rowvar=False)))
+
+
+def _rows(features: Floats) -> Floats:
+    """The features in float64, if covariances can be had of them."""
     features = np.asarray(features, dtype=np.float64)
     if features.ndim != 2 or len(features) < 2:
         raise ValueError(f"features have shape {features.shape}; expected (n, d) with n at least 2")
     if not np.isfinite(features).all():
         raise ValueError("features hold NaN or infinity")
-    return Moments(features.mean(0), np.atleast_2d(np.cov(features, rowvar=False)))
+    return features
+
+
+def _factor_of_rows(features: Floats) -> Floats:
+    """F with F Fᵀ the covariance of n rows, of n columns: where these are fewer than the features, none is formed."""
+    factor: Floats = (features - features.mean(0)).T / np.sqrt(len(features) - 1)
+    return factor
 
 
 def _factor(covariance: Floats) -> Floats:
@@ -70,12 +82,17 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
     >>> frechet_of_moments(standard, Moments(np.array([3.0, 4.0]), 4 * np.eye(2)))  # 25 + 2 (1 - 2)²
     27.0
     """
-    if first.mean.shape != second.mean.shape:
-        raise ValueError(f"features of {first.mean.shape} and {second.mean.shape} cannot be compared")
-    overlap = _factor(first.covariance).T @ _factor(second.covariance)
+    return _distance(first.mean, _factor(first.covariance), second.mean, _factor(second.covariance))
+
+
+def _distance(first_mean: Floats, first: Floats, second_mean: Floats, second: Floats) -> float:
+    """The distance of Gaussians by their means ``(d,)`` and factors ``(d, r)`` of their covariances."""
+    if first_mean.shape != second_mean.shape:
+        raise ValueError(f"features of {first_mean.shape} and {second_mean.shape} cannot be compared")
+    overlap = first.T @ second
     root = float(np.linalg.svd(overlap, compute_uv=False).sum()) if overlap.size else 0.0
-    apart = float(((first.mean - second.mean) ** 2).sum())
-    return max(0.0, apart + float(np.trace(first.covariance) + np.trace(second.covariance)) - 2 * root)
+    apart = float(((first_mean - second_mean) ** 2).sum())
+    return max(0.0, apart + float((first**2).sum() + (second**2).sum()) - 2 * root)
 
 
 def frechet_distance(first: Floats, second: Floats) -> float:
@@ -95,7 +112,10 @@ def frechet_distance(first: Floats, second: Floats) -> float:
     >>> round(frechet_distance(rows, rows + [1, 2, 2]), 9)
     9.0
     """
-    return frechet_of_moments(moments(first), moments(second))
+    one, two = (_rows(features) for features in (first, second))
+    if one.shape[1] < max(len(one), len(two)):
+        return frechet_of_moments(moments(one), moments(two))
+    return _distance(one.mean(0), _factor_of_rows(one), two.mean(0), _factor_of_rows(two))
 
 
 def jackknife_error(first: Floats, second: Floats, groups: int = _GROUPS) -> float:

@@ -46,6 +46,25 @@ def test_gaussians_whose_axes_agree():
     assert frechet_of_moments(first, second) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize(("n", "m"), [(20, 30), (20, 60), (60, 20), (39, 40)])
+def test_of_fewer_rows_than_features_no_covariance_is_needed(n, m):
+    """Whichever way it is computed: by rows where both sets have at most 40, by covariances elsewhere."""
+    first, second = rows(0, n, 40), rows(1, m, 40, spread=2.0)
+    expected = frechet_of_moments(moments(first), moments(second))
+    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-9)
+
+
+def test_pixels_of_images_take_no_square_of_their_number(monkeypatch):
+    """20,000 features, of which a covariance would be 3.2 GB."""
+    monkeypatch.setattr(np, "cov", lambda *args, **kwargs: pytest.fail("a covariance was formed"))
+    apart = np.zeros(20_000)
+    apart[7] = 3.0
+    features = np.random.default_rng(0).normal(size=(30, 20_000))
+    assert frechet_distance(features, features + apart) == pytest.approx(9.0, rel=1e-9)
+    with pytest.raises(ValueError, match="cannot be compared"):
+        frechet_distance(features, features[:, :100])
+
+
 def test_covariances_that_do_not_commute():
     """In two dimensions Tr √M = √(Tr M + 2 √det M), for M the product of the covariances."""
     first, second = np.array([[2.0, 0.8], [0.8, 1.0]]), np.array([[1.0, -0.5], [-0.5, 3.0]])
