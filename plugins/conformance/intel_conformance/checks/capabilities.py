@@ -126,7 +126,7 @@ def levels(candidate: Candidate) -> None:
 
 @check("structure.regularisers", "capability: Regularised")
 def regularisers(candidate: Candidate) -> None:
-    """Auxiliary losses are finite scalars with weights of 0 or more, and come with the same z as a plain call."""
+    """Auxiliary losses are finite scalars, of equal rows too, weights are 0 or more, and z is that of a plain call."""
     mapping = candidate.mapping()
     part = bare(mapping)
     if not isinstance(part, Regularised) or not part.regularisers:
@@ -168,6 +168,15 @@ def regularisers(candidate: Candidate) -> None:
                     f"the auxiliary loss {name!r} is {float(term):.6g} in training mode, {float(other[name]):.6g} in "
                     "evaluation mode",
                     likely="self.training: what a run reports of its held-out data is then another loss",
+                )
+    equal = candidate.draw("losses", 1).expand(40, -1).clone().requires_grad_()
+    for name, term in part.map_with_regularisers(equal)[1].items():
+        slopes = torch.autograd.grad(term, equal, retain_graph=True, allow_unused=True) if term.requires_grad else ()
+        for what, value in zip(("", "gradient of the "), (term, *slopes), strict=False):
+            if value is not None and not bool(torch.isfinite(value).all()):
+                raise Broken(
+                    f"the {what}auxiliary loss {name!r} of 40 equal rows is not finite",
+                    likely="1 / distance, log(variance), or a norm of a difference that is 0",
                 )
     y = candidate.draw("losses", 64)
     once, twice = (part.map_with_regularisers(rows)[1] for rows in (y, torch.cat([y, y])))

@@ -152,6 +152,29 @@ class NegativeWeight(Sound):
 
 
 @kills("structure.regularisers")
+class RepelsEqualRows(Sound):
+    """Finite but where two rows are one and the same."""
+
+    regularisers = {"spread": 1.0}  # noqa: RUF012
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z = self.sound(y)
+        apart = torch.nn.functional.pdist(z.reshape(-1, z.shape[-1]))
+        return z, {"spread": (1 / apart).mean() if apart.numel() else z.new_zeros(())}
+
+
+@kills("structure.regularisers")
+class DistanceOfEqualRows(Sound):
+    """The loss is finite, its gradient is not."""
+
+    regularisers = {"spread": 1.0}  # noqa: RUF012
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        z = self.sound(y)
+        return z, {"spread": (z[1:] - z[:-1]).square().sum(-1).sqrt().sum() / len(z)}
+
+
+@kills("structure.regularisers")
 class LossPerRow(Sound):
     regularisers = {"size": 1.0}  # noqa: RUF012
 
