@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from intel_core.compute.threads import on_threads, threads_for
-from intel_core.model.vae import InteLVAE
+from intel_core.model.vae import InteLVAE, beside
 
 __all__ = ["EXAMPLES", "lay_around"]
 
@@ -40,7 +40,7 @@ def lay_around(model: InteLVAE, x: Tensor, dims: Sequence[int], seed: int) -> bo
     Nothing is changed if the encoder does not end with a dense layer with a bias, or x has fewer components.
 
     Args:
-        model: a new model with a diagonal Gaussian posterior, on the CPU.
+        model: a new model with a diagonal Gaussian posterior, on the CPU; one with conditions has those of x.
         x: training examples, ``(n, *x_shape)``.
         dims: dimensions of y of which g keeps directions only.
         seed: of the rotations.
@@ -78,14 +78,19 @@ def _last_layer(model: InteLVAE, x: Tensor) -> tuple[nn.Linear | None, Tensor | 
         return None, None
     seen: list[Tensor] = []
     copies[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten(1).double()))
-    model.apply_network(encoder, x)
+    model.apply_network(encoder, _inputs(model, x))
     is_one = len(seen) == 1 and seen[0].shape == (len(x), layers[-1].in_features)
     return layers[-1], seen[0] if is_one and bool(torch.isfinite(seen[0]).all()) else None
 
 
+def _inputs(model: InteLVAE, x: Tensor) -> Tensor:
+    """What the encoder takes."""
+    return beside(x, model.conditions) if model.condition_dim else x
+
+
 def _features(model: InteLVAE, x: Tensor) -> Tensor:
     """The encoder's output as in training, ``(n, features)``; statistics of batch normalisation stay as they are."""
-    features: Tensor = model.apply_network(copy.deepcopy(model.encoder).train(), x)
+    features: Tensor = model.apply_network(copy.deepcopy(model.encoder).train(), _inputs(model, x))
     return features.double()
 
 

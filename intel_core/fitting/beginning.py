@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from intel_core.data.dataset import Dataset
+from intel_core.data.dataset import Dataset, Split
 from intel_core.data.values import to_float
 from intel_core.fitting.all_around import EXAMPLES, lay_around
 from intel_core.helpers.pushforward import ScaledFamily
@@ -42,14 +43,18 @@ def begin_at_data(model: InteLVAE, dataset: Dataset, seed: int) -> None:
     """
     train = dataset.train
 
-    def examples(n: int, seed: int = stream(seed, "prior begins")) -> Tensor:
+    def drawn(n: int, seed: int) -> Split:
         generator = torch.Generator().manual_seed(seed)
-        rows = torch.randperm(len(train), generator=generator)[:n].sort().values
-        return to_float(train.read(rows)).to(next(model.parameters()))
+        part = train.part(torch.randperm(len(train), generator=generator)[:n].sort().values)
+        return replace(part, x=to_float(part.x).to(next(model.parameters())))
+
+    def examples(n: int, seed: int = stream(seed, "prior begins")) -> Tensor:
+        return drawn(n, seed).x
 
     if isinstance(model.prior, BeginsAtData):
         with torch.no_grad():
             model.prior.begin_at(examples)
     if isinstance(model.family, ScaledFamily):
         own, dims = stream(seed, "encoder begins"), [d for block in model.family.blocks for d in block]
-        lay_around(model, examples(EXAMPLES, own), dims, own)
+        part = drawn(EXAMPLES, own)
+        lay_around(model.on(part.conditions), part.x, dims, own)

@@ -27,6 +27,15 @@ def plainly(network: Network, x: Tensor) -> Tensor:
     return network(x)
 
 
+def beside(x: Tensor, conditions: Tensor | None) -> Tensor:
+    """X or z with the conditions of its examples behind it, as channels of images; one draw of all follows another."""
+    if conditions is None:
+        raise SpecError("the model was trained with conditions, and nothing says which ones these examples have")
+    c = conditions.to(x)
+    c = c if c.shape[0] == x.shape[0] else c.repeat(len(x) // max(1, len(c)), 1)  # by shape it is traced for any n
+    return torch.cat([x, c.reshape(*c.shape, *[1] * (x.dim() - 2)).expand(*c.shape, *x.shape[2:])], 1)
+
+
 class InteLVAE(nn.Module):
     """x → q(y|x) → y → z = g(y) → p(x|z), and p(y) → y → z → p(x|z) for new data.
 
@@ -69,8 +78,7 @@ class InteLVAE(nn.Module):
         super().__init__()
         self.apply_network = apply or plainly
         self.x_shape = tuple(x_shape)
-        self.y_dim = mapping.y_dim
-        self.z_dim = mapping.z_dim
+        self.y_dim, self.z_dim = mapping.y_dim, mapping.z_dim
         self.encoder = encoder
         self.mapping = mapping
         self.decoder = decoder
@@ -125,15 +133,8 @@ class InteLVAE(nn.Module):
         return params.reshape(*z.shape[:-1], *params.shape[1:])
 
     def _network(self, name: str, x: Tensor) -> Tensor:
-        x = self._beside(x) if self.condition_dim else x
+        x = beside(x, self.conditions) if self.condition_dim else x
         return self.apply_network(self.calls.get(name) or getattr(self, name), x)
-
-    def _beside(self, x: Tensor) -> Tensor:
-        """X or z with the conditions of its examples, of which one draw of all follows another."""
-        if self.conditions is None:
-            raise SpecError("the model was trained with conditions, and nothing says which ones these examples have")
-        c = self.conditions.to(x).repeat(len(x) // max(1, len(self.conditions)), 1)
-        return torch.cat([x, c.reshape(*c.shape, *[1] * (x.dim() - 2)).expand(*c.shape, *x.shape[2:])], 1)
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` draws of y from the prior, ``(n, y_dim)``."""

@@ -42,6 +42,17 @@ def test_without_any_they_are_those_of_training_examples(trained):
     assert torch.equal(mine, trained.sample(4000))
 
 
+@pytest.mark.parametrize(
+    "mapping", ["circle", "torus:planes=1", "holes:h=2", "sphere:dims=0-1", "cluster:k=3", "sparse"]
+)
+def test_a_run_begins_at_data_under_every_kind_of_mapping(mapping, tmp_path):
+    """Those that keep directions alone lay the data around, by an encoder that sees the conditions."""
+    run = fit(data=TABLE, conditions=NAMES, mapping=mapping, run_dir=tmp_path, **{**BASE, "latent": 2, "steps": 2})
+    one, other = (run.sample(20, conditions={"batch": batch, "age": 50}) for batch in "ab")
+    assert torch.isfinite(one).all()
+    assert not torch.equal(one, other)
+
+
 @pytest.mark.parametrize("way", ["csv", "parquet", "array", "polars", "data set"])
 def test_every_way_gives_the_run_of_the_frame(way, tmp_path):
     polars = pytest.importorskip("polars")

@@ -47,9 +47,11 @@ def export(
 
     Each takes any number of examples, n >= 1: the encoder ``x -> mean, std`` of q(y|x), the mapping ``y -> z``, and the
     generator ``z -> x``, the mean of p(x|z), all in float32, with x in the units of the data (float64 where the run
-    standardised them). A prior other than N(0, I) is a fourth, ``noise -> y``. Every file is compared with the model,
-    in float32, before it is put in place. Metadata is JSON under the key ``intelvae``; in a ``.pt2`` file
-    ``intelvae.json``.
+    standardised them). Where the run has conditions, encoder and generator take ``conditions`` too, the numbers that
+    the networks see: a 1 for the word among zeros for the others, (value - mean) / std.
+
+    A prior other than N(0, I) is a fourth, ``noise -> y``. Every file is compared with the model, in float32, before it
+    is put in place. Metadata is JSON under the key ``intelvae``; in a ``.pt2`` file ``intelvae.json``.
 
     Args:
         run: a run, or its directory.
@@ -129,11 +131,11 @@ def _difference(graph: Graph, how: Format, content: bytes) -> float | None:
     if call is None:
         return None
     worst = torch.zeros((), dtype=torch.float64)
-    for count in (1, 2, 7, len(graph.rows)):
-        rows = graph.rows[:count]
-        expected = graph.module(rows)
+    for count in (1, 2, 7, len(graph.rows[0])):
+        rows = [argument[:count] for argument in graph.rows]
+        expected = graph.module(*rows)
         expected = expected if isinstance(expected, tuple) else (expected,)
-        found = call(rows)
+        found = call(*rows)
         for one, other in zip(found, expected, strict=True):
             if one.shape != other.shape:
                 raise ValueError(f"it gives shape {tuple(one.shape)}, the model {tuple(other.shape)}")
@@ -145,9 +147,9 @@ def _difference(graph: Graph, how: Format, content: bytes) -> float | None:
 def _about(graph: Graph, run: Run) -> dict[str, Any]:
     """The metadata of a file."""
     data = run.info["data"]
-    results = graph.module(graph.rows[:1])
+    results = graph.module(*(argument[:1] for argument in graph.rows))
     results = results if isinstance(results, tuple) else (results,)
-    values = dict(zip((graph.takes, *graph.gives), (graph.rows, *results), strict=True))
+    values = dict(zip((*graph.takes, *graph.gives), (*graph.rows, *results), strict=True))
     return {
         "part": graph.part,
         "run": run.info["name"],
@@ -159,7 +161,8 @@ def _about(graph: Graph, run: Run) -> dict[str, Any]:
             name: {"shape": ["n", *value.shape[1:]], "type": str(value.dtype).removeprefix("torch.")}
             for name, value in values.items()
         },
-        "data": {key: data[key] for key in ("shape", "support", "columns", "classes", "scaling") if data.get(key)},
+        "data": {key: data[key] for key in ("shape", "support", "columns", "classes", "scaling") if data.get(key)}
+        | ({"conditions": data["conditions"]["columns"]} if data.get("conditions") else {}),
     }
 
 

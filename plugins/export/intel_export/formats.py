@@ -23,7 +23,7 @@ KEY = "intelvae"
 """The name under which a file has its metadata, as JSON."""
 _MOST_OF_ONNX = 2**31 - 2**24
 """Bytes of tensors that fit into one file of ONNX."""
-Function = Callable[[Tensor], tuple[Tensor, ...]]
+Function = Callable[..., tuple[Tensor, ...]]
 
 
 class Format(NamedTuple):
@@ -46,7 +46,8 @@ def _traced(graph: Graph) -> torch.export.ExportedProgram:
     """The function for any number of examples."""
     rows = torch.export.Dim("n", min=1)
     with _quietly(), torch.no_grad():
-        return torch.export.export(graph.module, (graph.rows[:3],), dynamic_shapes=({0: rows},))
+        some = tuple(argument[:3] for argument in graph.rows)
+        return torch.export.export(graph.module, some, dynamic_shapes=tuple({0: rows} for _ in some))
 
 
 # --- torch.export ----------------------------------------------------------------------------------------------
@@ -63,9 +64,9 @@ def _read_torch(content: bytes) -> Function:
     with _quietly():
         module = torch.export.load(io.BytesIO(content)).module()
 
-    def call(rows: Tensor) -> tuple[Tensor, ...]:
+    def call(*rows: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            found = module(rows)
+            found = module(*rows)
         return found if isinstance(found, tuple) else (found,)
 
     return call
@@ -88,7 +89,7 @@ def _write_onnx(graph: Graph, about: dict[str, Any]) -> bytes:
         program = torch.onnx.export(
             _traced(graph),
             dynamo=True,
-            input_names=[graph.takes],
+            input_names=list(graph.takes),
             output_names=list(graph.gives),
             external_data=False,
             custom_translation_table={torch.ops.aten.erf.default: _erf},
@@ -102,7 +103,7 @@ def _write_onnx(graph: Graph, about: dict[str, Any]) -> bytes:
                 size.dim_param = "n"
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(about)
-    model.doc_string = f"The {graph.part} of an InteL-VAE: {', '.join(graph.gives)} of {graph.takes}"
+    model.doc_string = f"The {graph.part} of an InteL-VAE: {', '.join(graph.gives)} of {', '.join(graph.takes)}"
     return bytes(model.SerializeToString())
 
 
@@ -126,10 +127,11 @@ def _read_onnx(content: bytes) -> Function | None:
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    names = [argument.name for argument in session.get_inputs()]
 
-    def call(rows: Tensor) -> tuple[Tensor, ...]:
-        return tuple(torch.as_tensor(value) for value in session.run(None, {name: rows.numpy()}))
+    def call(*rows: Tensor) -> tuple[Tensor, ...]:
+        given = {name: argument.numpy() for name, argument in zip(names, rows, strict=True)}
+        return tuple(torch.as_tensor(value) for value in session.run(None, given))
 
     return call
 

@@ -11,11 +11,10 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from intel_core.errors import SpecError
 from intel_core.evaluation.run import Run
 from intel_core.mappings.compose import as_module
 from intel_core.model.prior import FromEncoder, Prior
-from intel_core.model.vae import InteLVAE
+from intel_core.model.vae import InteLVAE, beside
 from intel_core.runs.units import Units
 
 __all__ = ["PARTS", "Graph", "graphs_of", "usual_parts"]
@@ -32,18 +31,18 @@ class Graph(NamedTuple):
     Attributes:
         part: one of `PARTS`.
         made_of: the parts of the model, as a message names them.
-        module: the function, in evaluation mode; its one argument and each result have the examples first.
-        takes: name of the argument.
+        module: the function, in evaluation mode; its arguments and results have the examples first.
+        takes: names of the arguments.
         gives: names of the results.
-        rows: usual values of the argument, ``(n, …)``.
+        rows: usual values of the arguments, each ``(n, …)``.
     """
 
     part: str
     made_of: str
     module: nn.Module
-    takes: str
+    takes: tuple[str, ...]
     gives: tuple[str, ...]
-    rows: Tensor
+    rows: tuple[Tensor, ...]
 
 
 def usual_parts(run: Run) -> tuple[str, ...]:
@@ -56,14 +55,8 @@ def graphs_of(run: Run, parts: tuple[str, ...]) -> list[Graph]:
 
     Where the run standardised its data, the encoder takes values in their units as float64, in which a large offset
     costs no digits, and standardises them; the generator gives values in these units. Images are values in [0, 1].
-
-    Raises:
-        SpecError: if the run has conditions.
+    Encoder and generator of a run with conditions take these behind x and z, as rows of the numbers that networks see.
     """
-    if run.units.conditions is not None:
-        raise SpecError(
-            f"{run.path} was trained with conditions, {run.units.conditions.said}, which are not exported yet"
-        )
     model, spec = copy.deepcopy(run.model).cpu().eval(), run.spec
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -71,16 +64,18 @@ def graphs_of(run: Run, parts: tuple[str, ...]) -> list[Graph]:
         noise = model.draw_noise(_COMPARED, prior.noise_dim, generator)
         y = prior.draw(noise)
         z = model.mapping(y)
-        x = run.original_units(model.likelihood.mean(model.decoder(z)))
+        known = run.draw_conditions(_COMPARED)
+        x = run.original_units(model.likelihood.mean(model.on(known).decode(z)))
+    seen, named = ((), ()) if known is None else ((known,), ("conditions",))
     x = x if run.units.scaling is None else x.double()
     mapping = " then ".join(str(part) for part in spec.mapping) or "identity"
     encoder = f"encoder {spec.encoder}" + ("" if spec.posterior.is_usual else f" with posterior {spec.posterior}")
     decoder = f"decoder {spec.decoder} with likelihood {spec.likelihood}"
     found = {
-        "encoder": Graph("encoder", encoder, _Encoder(model, run.units), "x", ("mean", "std"), x),
-        "mapping": Graph("mapping", f"mapping {mapping}", _Mapping(model), "y", ("z",), y),
-        "generator": Graph("generator", decoder, _Generator(model, run.units), "z", ("x",), z),
-        "prior": Graph("prior", f"prior {spec.prior}", _Prior(model), "noise", ("y",), noise),
+        "encoder": Graph("encoder", encoder, _Encoder(model, run.units), ("x", *named), ("mean", "std"), (x, *seen)),
+        "mapping": Graph("mapping", f"mapping {mapping}", _Mapping(model), ("y",), ("z",), (y,)),
+        "generator": Graph("generator", decoder, _Generator(model, run.units), ("z", *named), ("x",), (z, *seen)),
+        "prior": Graph("prior", f"prior {spec.prior}", _Prior(model), ("noise",), ("y",), (noise,)),
     }
     return [found[part]._replace(module=found[part].module.eval()) for part in PARTS if part in parts]
 
@@ -92,8 +87,9 @@ class _Encoder(nn.Module):
         super().__init__()
         self.units, self.encoder, self.family = units, model.encoder, model.family
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        posterior = self.family(self.encoder(self.units.standardise(x).float()))
+    def forward(self, x: Tensor, conditions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = self.units.standardise(x).float()
+        posterior = self.family(self.encoder(x if conditions is None else beside(x, conditions)))
         return posterior.mean, posterior.std
 
 
@@ -116,7 +112,8 @@ class _Generator(nn.Module):
         super().__init__()
         self.units, self.decoder, self.likelihood = units, model.decoder, model.likelihood
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, conditions: Tensor | None = None) -> Tensor:
+        z = z if conditions is None else beside(z, conditions)
         return self.units.original(self.likelihood.mean(self.decoder(z)))
 
 

@@ -41,7 +41,7 @@ def compare(module: nn.Module, rows: Tensor, format_: str) -> None:
     if format_ == "onnx":
         pytest.importorskip("onnxscript")
         pytest.importorskip("onnxruntime")
-    graph = Graph("generator", "it", module.eval(), "z", ("x",), rows)
+    graph = Graph("generator", "it", module.eval(), ("z",), ("x",), (rows,))
     call = FORMATS[format_].read(FORMATS[format_].write(graph, {}))
     assert call is not None
     for n in (1, len(rows)):

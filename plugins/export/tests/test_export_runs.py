@@ -34,13 +34,14 @@ def loaded(path: Path) -> Any:
     if path.suffix == ".pt2":
         module = torch.export.load(path).module()
 
-        def call(x: Any) -> tuple[Tensor, ...]:
-            found = module(torch.as_tensor(x))
+        def call(*x: Any) -> tuple[Tensor, ...]:
+            found = module(*map(torch.as_tensor, x))
             return found if isinstance(found, tuple) else (found,)
 
         return call
     session = pytest.importorskip("onnxruntime").InferenceSession(str(path))
-    return lambda x: session.run(None, {session.get_inputs()[0].name: np.asarray(x)})
+    names = [argument.name for argument in session.get_inputs()]
+    return lambda *x: session.run(None, dict(zip(names, map(np.asarray, x), strict=True)))
 
 
 @pytest.fixture(params=["onnx", "torch"])
@@ -90,6 +91,36 @@ def test_tables_go_in_and_come_out_in_their_units(tmp_path: Path, format_: str) 
     (z,) = loaded(done.files["mapping"])(mean)
     close(z, encoding.z_mean)
     close(loaded(done.files["generator"])(z)[0], run.decode(z))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(("shape", "network"), [((3,), "mlp:hidden=[8]"), ((1, 28, 28), "conv:channels=[4,8]")])
+def test_conditions_are_a_second_argument(shape: tuple[int, ...], network: str, tmp_path: Path, format_: str) -> None:
+    x = torch.rand(60, *shape, generator=torch.Generator().manual_seed(0))
+    if len(shape) == 1:
+        x = x * 1e3 + 5
+    conditions = {"batch": ["a", "b", "c"] * 20, "age": np.arange(60.0)}
+    settings = {**USUAL, "network": network, "mapping": "circle", "latent": 2}
+    run = fit(data=x, conditions=conditions, standardize=len(shape) == 1, run_dir=tmp_path / "run", **settings)
+    done = export(run, format_)
+    asked = {"batch": ["b", "a", "c", "c"], "age": [3.0, 80.0, 0.0, 1.0]}
+    about = run.info["data"]["conditions"]["columns"]
+    levels, age = about[0]["levels"], about[1]
+    seen = [
+        [*(float(level == batch) for level in levels), (value - age["mean"]) / age["std"]]
+        for batch, value in zip(asked["batch"], asked["age"], strict=True)
+    ]
+    c = np.array(seen, dtype=np.float32)  # as the documentation says it
+    given = x[:4].double() if len(shape) == 1 else x[:4]
+    mean, std = loaded(done.files["encoder"])(given, c)
+    encoding = run.encode(x[:4], conditions=asked)
+    close(mean, encoding.mean)
+    close(std, encoding.std)
+    (z,) = loaded(done.files["mapping"])(mean)
+    (found,) = loaded(done.files["generator"])(z, c)
+    close(found, run.decode(encoding.z_mean, conditions=asked))
+    with pytest.raises((TypeError, ValueError)):
+        loaded(done.files["generator"])(z)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
