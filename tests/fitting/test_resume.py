@@ -113,7 +113,9 @@ def test_the_uninterrupted_runs_are_what_they_are_meant_to_be(whole):
 
 # Before and in the warm-up, between, on and beside log lines (5), evaluations (8) and epochs (4 or 6), at the end.
 @each_configuration
-@pytest.mark.parametrize("stop", [1, 4, 8, 13, 16, 20, 33, 40, STEPS - 1, STEPS])
+@pytest.mark.parametrize(
+    "stop", [1, 13, 40, STEPS, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 8, 16, 20, 33, STEPS - 1))]
+)
 def test_resumed_run_ends_as_the_uninterrupted_one(name, stop, whole, tmp_path):
     if stop >= whole[name].metrics["step"] != STEPS:
         pytest.skip("the run has stopped early by then")

@@ -41,6 +41,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "schedules": {"strength": "constant:value=0.5"},
     },
 }  # fmt: skip
+SLOW = pytest.mark.slow
 each_configuration = pytest.mark.parametrize("name", CONFIGURATIONS)
 
 
@@ -97,7 +98,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @each_configuration
-@pytest.mark.parametrize("stop", [5, BEGINS, BEGINS + 1, 20, PULLED, 41])
+@pytest.mark.parametrize(
+    "stop", [5, pytest.param(BEGINS, marks=SLOW), BEGINS + 1, *(pytest.param(n, marks=SLOW) for n in (20, PULLED, 41))]
+)
 def test_interrupted_in_any_phase_it_goes_on_bit_for_bit(
     name: str, stop: int, whole: dict[str, Path], tmp_path: Path, stop_at: Any
 ) -> None:

@@ -237,6 +237,7 @@ def test_lint(ok, here, name, python):
     python(project, "-m", "ruff", "format", "--no-cache", "--check", ".")
 
 
+@pytest.mark.slow
 def test_types(spiral, python):
     """Its cache, which holds torch, is kept between runs."""
     found = python(spiral, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache" / "new_plugin"))

@@ -37,6 +37,7 @@ def flow():
     return of_tensors(fit_flow(ring(3000, 0), ring(800, 1), SMALL, steps=1000).tensors, SMALL)
 
 
+@pytest.mark.slow
 def test_the_density_of_a_ring_is_found_to_a_tenth_of_a_nat(flow):
     unseen = ring(10_000, 2)
     truth, found = (float(log(unseen).mean()) for log in (log_density_of_ring, flow.log_prob))

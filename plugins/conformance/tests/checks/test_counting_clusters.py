@@ -46,12 +46,15 @@ def test_what_draws_cannot_show_is_said_to_be_skipped(text: str, seed: int) -> N
     assert "30 clusters are too many" in str(report.results[0])
 
 
+MANY = [pytest.param(*pair, marks=pytest.mark.slow) for pair in ((12, 11), (20, 19), (20, 10))]
+
+
 @functools.cache
 def counted_right(sectors: int) -> list[str]:
     return [result.status for result in check_mapping(Ring(sectors, sectors), seed=0, **COUNT).results]
 
 
-@pytest.mark.parametrize(("sectors", "declared"), [(2, 3), (3, 2), (5, 6), (8, 7), (12, 11), (20, 19), (20, 10)])
+@pytest.mark.parametrize(("sectors", "declared"), [(2, 3), (3, 2), (5, 6), (8, 7), *MANY])
 def test_a_wrong_number_is_found(sectors: int, declared: int) -> None:
     assert counted_right(sectors) == ["passed"]
     wrong = check_mapping(Ring(sectors, declared), seed=0, **COUNT)
@@ -75,7 +78,7 @@ class Arc(nn.Module):
         return (1 + 0.1 * second).unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], -1)
 
 
-@pytest.mark.parametrize("level", ["quick", "standard"])
+@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(8))
 def test_an_uneven_curve_is_one_piece(seed: int, level: str) -> None:
     report = check_mapping(Arc(), **COUNT | {"seed": seed, "level": level})

@@ -78,7 +78,7 @@ def assert_sound(name: str, seed: int, level: str) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("level", ["quick", "standard"])
+@pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
 def test_what_is_right_passes(name: str, level: str) -> None:
     for seed in range(2):
         assert_sound(name, seed, level)
