@@ -29,6 +29,8 @@ Examples:
 def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> None:
     """Drag a point in a plane of y, and see z and the decoded example change with it.
 
+    Conditions of a run that has some are chosen beside it.
+
     The page is served to this machine only, at an address that cannot be guessed, until Ctrl-C. It needs starlette
     and uvicorn: pip install 'intelvae-cli[explore]'.
 
@@ -43,7 +45,6 @@ def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> No
     from intel_cli.explore.scene import Scene
     from intel_cli.explore.server import serve
     from intel_cli.output.telling import note
-    from intel_core.errors import SpecError
     from intel_core.evaluation.bias.gathering import usable_data
     from intel_core.evaluation.run import load_run
     from intel_core.reading.data_dir import data_dir_or_default
@@ -52,11 +53,6 @@ def explore(run: Path, port: int, data_dir: Path | None, no_browser: bool) -> No
     with bound:
         trained = load_run(run)
         _ = trained.model  # a run without weights is refused before anything else is done
-        if trained.units.conditions is not None:
-            raise SpecError(
-                f"{run} was trained with conditions, {trained.units.conditions.said}, which the page cannot set; "
-                "Run.traverse and Run.sample take them"
-            )
         dataset, problem = usable_data(trained, data_dir_or_default(data_dir))
         if problem:
             note(problem.replace("this page", "the page"))

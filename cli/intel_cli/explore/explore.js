@@ -1,7 +1,7 @@
 "use strict";
 (function () {
   var NS = "http://www.w3.org/2000/svg";
-  var start = null, plane = null, y = [], busy = false, waiting = false;
+  var start = null, plane = null, y = [], chosen = [], busy = false, waiting = false;
   function byId(id) { return document.getElementById(id); }
   function text(value) { return (Math.round(value * 100) / 100).toFixed(2).replace("-", "\u2212"); }
   function fail(message) { byId("problem").textContent = message; byId("problem").hidden = !message; }
@@ -52,7 +52,7 @@
     busy = true;
     waiting = false;
     byId("panels").setAttribute("aria-busy", "true");
-    ask("decode", { y: y }).then(show, told).then(function () {
+    ask("decode", { y: y, chosen: chosen }).then(show, told).then(function () {
       busy = false;
       if (waiting) decode();
       else byId("panels").setAttribute("aria-busy", "false");
@@ -136,6 +136,7 @@
   byId("centre").addEventListener("click", function () { set(y.map(function () { return 0; })); });
   byId("go").addEventListener("click", function () {
     ask("example?i=" + encodeURIComponent(byId("example").value)).then(function (found) {
+      choose(found.chosen);
       set(found.y);
       byId("about").textContent = "Started from test example " + byId("example").value + (found.label ? ", label " + found.label : "") + ".";
     }, told);
@@ -147,6 +148,27 @@
     made.value = d;
     made.textContent = "y" + d;
     select.appendChild(made);
+  }
+  // Conditions: a word is chosen by its place among the levels, a number is written.
+  function condition(one, i) {
+    var label = document.createElement("label"), made = document.createElement(one.levels.length ? "select" : "input");
+    one.levels.forEach(function (level, place) {
+      var word = document.createElement("option");
+      word.value = place;
+      word.textContent = level;
+      made.appendChild(word);
+    });
+    if (!one.levels.length) { made.type = "number"; made.step = "any"; }
+    made.addEventListener("input", function () {
+      var now = parseFloat(made.value);
+      if (isFinite(now)) { chosen[i] = now; decode(); }
+    });
+    label.append(one.name + " ", made);
+    byId("conditions").appendChild(label);
+  }
+  function choose(values) {
+    chosen = values.slice();
+    byId("conditions").querySelectorAll("select, input").forEach(function (made, i) { made.value = chosen[i]; });
   }
   // A row for each cluster, as in the report.
   function shownIn(images, label, content) {
@@ -236,6 +258,9 @@
     }
     byId("across").addEventListener("change", choosePlane);
     byId("up").addEventListener("change", choosePlane);
+    byId("conditions").hidden = !found.conditions.length;
+    found.conditions.forEach(condition);
+    choose(found.chosen);
     byId("within-box").hidden = !found.clusters;
     for (var k = 0; k < found.clusters; k++) {
       var one = document.createElement("option");

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from intel_cli.explore.choices import Choices
 from intel_cli.output.describe import mapping_of
 from intel_cli.pictures.points import label_name
 from intel_cli.report.clusters import cluster_rows, examples_of
@@ -44,10 +45,13 @@ class Scene:
     def __init__(self, run: Run, dataset: Dataset | None) -> None:
         self.run = run
         self.dataset = dataset
-        self._x = None if dataset is None else dataset.test.x[:_MOST_ENCODED]
-        labels = None if dataset is None or dataset.test.labels is None else dataset.test.labels[:_MOST_ENCODED]
-        self._labels = labels
-        encoding = None if self._x is None else run.encode(self._x, standardised=True)
+        known = run.units.conditions
+        self.choices = Choices(() if known is None else known.columns)
+        part = None if dataset is None else dataset.test.part(torch.arange(min(_MOST_ENCODED, len(dataset.test))))
+        self._x = None if part is None else part.x
+        self._labels = labels = None if part is None else part.labels
+        self._conditions = None if part is None else part.conditions
+        encoding = None if part is None else run.encode(part, standardised=True)
         self.mean = None if encoding is None else encoding.mean
         self._clusters = clusters_of(run.model)
         self._examples = None if self._x is None else examples_of(dataset, torch.arange(len(self._x)), encoding)
@@ -59,8 +63,8 @@ class Scene:
         self._behind = Backdrop(self._turned.mapping, shown, labels, names, prior)
         self._planes = [plane for plane, _ in chosen_planes(self._turned.mapping, shown)]
         self._images = len(run.model.x_shape) == 3
-        known = None if self._x is None else to_float(self._x[:200]).cpu()
-        self._limits = limits_of(known, run.info["data"].get("support", "unit")) if known is not None else (0.0, 1.0)
+        some = None if self._x is None else to_float(self._x[:200]).cpu()
+        self._limits = limits_of(some, run.info["data"].get("support", "unit")) if some is not None else (0.0, 1.0)
 
     def start(self) -> dict[str, Any]:
         """What the page needs before anything is drawn."""
@@ -74,6 +78,8 @@ class Scene:
             "planes": [list(plane) for plane in self._planes],
             "clusters": 0 if self._clusters is None else self._clusters.n,
             "examples": 0 if self._x is None else len(self._x),
+            "conditions": self.choices.shown(),
+            "chosen": self.choices.of(None if (row := run.draw_conditions(1)) is None else row[0]),
             "legend": [{"name": e.name, "style": e.style, "count": e.count} for e in self._behind.legend],
             "what": self._behind.what,
             "output": self._output(),
@@ -99,18 +105,19 @@ class Scene:
         }
 
     @torch.no_grad()
-    def decode(self, y: list[float]) -> dict[str, Any]:
-        """The image z = g(y) of one y, and the mean of p(x|z).
+    def decode(self, y: list[float], chosen: list[float] | None = None) -> dict[str, Any]:
+        """The image z = g(y) of one y, and the mean of p(x|z), or p(x|z, c) with the chosen conditions.
 
         Raises:
-            DataError: if y is not so many finite numbers.
+            DataError: if y is not so many finite numbers, or conditions are not chosen as `Choices` says.
         """
+        conditions = self.choices.values(chosen or [])
         model = self.run.model
         if len(y) != model.y_dim or not all(math.isfinite(v) and abs(v) <= _LIMIT for v in y):
             raise DataError(f"y must be {model.y_dim} numbers between {-_LIMIT:g} and {_LIMIT:g}")
         at = self._turned.back(torch.tensor([y], device=self.run.model_device))
         z = model.mapping(at)
-        x = self.run.decode(z.cpu(), standardised=True)
+        x = self.run.decode(z.cpu(), conditions=conditions, standardised=True)
         cluster = None if self._clusters is None else int(self._clusters.assign(at)[0])
         return {
             "z": self._told(z[0]),
@@ -131,7 +138,8 @@ class Scene:
         if self._labels is not None and self.dataset is not None:
             label = label_name(int(self._labels[index]), self.dataset.class_names)
         shown = self._shown(to_float(self._x[index : index + 1]).cpu())
-        return {"y": self._told(self.mean[index]), "label": label, **shown}
+        chosen = self.choices.of(None if self._conditions is None else self._conditions[index])
+        return {"y": self._told(self.mean[index]), "label": label, "chosen": chosen, **shown}
 
     def draw(self, seed: int, cluster: int | None = None) -> dict[str, Any]:
         """A draw of y from the prior, or from its part in one cluster.

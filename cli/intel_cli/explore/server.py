@@ -123,10 +123,10 @@ def application(scene: Scene, token: str, port: int) -> Starlette:
         return await call(scene.clusters)
 
     async def decode(request: Request) -> Response:
-        y = _y(await request.body())
-        if y is None:
+        asked = _asked(await request.body())
+        if asked is None:
             return JSONResponse({"error": 'expected a JSON object {"y": [numbers]}'}, status_code=400)
-        return await call(scene.decode, y)
+        return await call(scene.decode, *asked)
 
     routes = [
         Route("/", file("page.html", "text/html")),
@@ -222,11 +222,15 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
-def _y(body: bytes) -> list[float] | None:
-    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        y = json.loads(body)["y"]
-        if isinstance(y, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in y):
-            return [float(v) for v in y]
+def _asked(body: bytes) -> tuple[list[float], list[float]] | None:
+    """Which y is to be decoded, and the conditions that are chosen."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        content = json.loads(body)
+        asked = content["y"], content.get("chosen", [])
+        if all(isinstance(values, list) for values in asked) and all(
+            isinstance(v, int | float) and not isinstance(v, bool) for values in asked for v in values
+        ):
+            return [float(v) for v in asked[0]], [float(v) for v in asked[1]]
     return None
 
 

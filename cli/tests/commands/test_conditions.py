@@ -33,9 +33,6 @@ def test_a_run_with_conditions_from_training_to_report(ok, call, table, here):
     assert len(np.load("again.npz")["mean"]) == 120
     ok("report", "run")
     assert (here / "run" / "report.html").is_file()
-    result = call("explore", "run")
-    assert result.exit_code == 2, result.output
-    assert "trained with conditions, batch (a, b), age" in result.stderr
 
 
 def test_the_word_is_the_same_in_a_config_file(ok, table, here):
