@@ -14,8 +14,13 @@ SMALL = {"network": "mlp:hidden=[8]", "steps": 20, "learning_rate": 0.02}
     [
         InteLVAETransformer(**SMALL),
         InteLVAEClusterer(3, **{**SMALL, "steps": 60}),
-        InteLVAEClusterer(prior="mog:k=3,preset=learned", start="kmeans", **{**SMALL, "steps": 60}),
     ]
 )
 def test_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([InteLVAEClusterer(prior="mog:k=3,preset=learned", start="kmeans", **{**SMALL, "steps": 60})])
+def test_clusters_by_the_prior(estimator, check):
     check(estimator)
