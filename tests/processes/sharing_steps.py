@@ -119,6 +119,8 @@ CASES: dict[str, dict[str, Any]] = {
     "conv": {**CONV},
     "stopping": {**DENSE, "patience": 1, "learning_rate": 0.3, "evaluate_every": 2, "schedules": {"kl": "constant"}},
     "restarts": {**DENSE, "restarts": 2},
+    "averaged": {**DENSE, "optimizer": "adam:ema=0.9,accumulate=2"},
+    "conditions": {**DENSE, "mapping": "circle", "conditions": {"batch": ["a", "b", "c"] * 80}},
     "saving": {**DENSE, "save_minutes": 1e-9, "keep_checkpoints": 40},
 }
 EXACT = ("identity", "sparse", "paper", "iwae", "in z", "stranger", "learned", "conv")

@@ -98,7 +98,7 @@ def assert_same_run(one: Path, two: Path) -> None:
 # --- the same result -------------------------------------------------------------------------------------------
 
 CASES = ["identity", "clipped", "sparse", "paper", "composed", "cluster", "learned", "iwae", "in z", "stranger", "conv"]
-CASES += ["stopping", "restarts", "saving"]
+CASES += ["stopping", "restarts", "averaged", "conditions", "saving"]
 STARTED = ["started", "started prior", "few labels", "started conv"]
 
 
