@@ -15,7 +15,7 @@ from intel_core.model.likelihood import Likelihood
 from intel_core.model.posterior import DiagonalFamily, Posterior, PosteriorFamily
 from intel_core.model.prior import FromEncoder, Prior, StandardNormal
 
-__all__ = ["InteLVAE", "plainly"]
+__all__ = ["InteLVAE", "beside", "plainly"]
 
 Network = Callable[[Tensor], Tensor]
 Apply = Callable[[Network, Tensor], Tensor]
