@@ -50,7 +50,8 @@ def lay_around(model: InteLVAE, x: Tensor, dims: Sequence[int], seed: int) -> bo
     """
     chosen = torch.tensor(dims)
     with on_threads(threads_for(model)):
-        head, features = _last_layer(model, x)
+        inputs = beside(x, model.conditions) if model.condition_dim else x
+        head, features = _last_layer(model, inputs)
         components = _components(x, len(dims))
         if head is None or features is None or components is None:
             return False
@@ -64,13 +65,13 @@ def lay_around(model: InteLVAE, x: Tensor, dims: Sequence[int], seed: int) -> bo
         before = head.weight[chosen], head.bias[chosen]
         head.weight[chosen] = layer.to(head.weight)
         head.bias[chosen] = -(layer @ features.mean(0)).to(head.bias)
-        is_so = bool(torch.allclose(_features(model, x)[:, chosen], expected, atol=0.1))
+        is_so = bool(torch.allclose(_features(model, inputs)[:, chosen], expected, atol=0.1))
         if not is_so:  # what follows the layer is not what it seemed
             head.weight[chosen], head.bias[chosen] = before
     return is_so
 
 
-def _last_layer(model: InteLVAE, x: Tensor) -> tuple[nn.Linear | None, Tensor | None]:
+def _last_layer(model: InteLVAE, inputs: Tensor) -> tuple[nn.Linear | None, Tensor | None]:
     """The dense layer whose output the encoder's seems to be, and its input, ``(n, features)``."""
     encoder = copy.deepcopy(model.encoder).train()
     layers, copies = ([p for p in net.modules() if isinstance(p, nn.Linear)] for net in (model.encoder, encoder))
@@ -78,19 +79,14 @@ def _last_layer(model: InteLVAE, x: Tensor) -> tuple[nn.Linear | None, Tensor | 
         return None, None
     seen: list[Tensor] = []
     copies[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten(1).double()))
-    model.apply_network(encoder, _inputs(model, x))
-    is_one = len(seen) == 1 and seen[0].shape == (len(x), layers[-1].in_features)
+    model.apply_network(encoder, inputs)
+    is_one = len(seen) == 1 and seen[0].shape == (len(inputs), layers[-1].in_features)
     return layers[-1], seen[0] if is_one and bool(torch.isfinite(seen[0]).all()) else None
 
 
-def _inputs(model: InteLVAE, x: Tensor) -> Tensor:
-    """What the encoder takes."""
-    return beside(x, model.conditions) if model.condition_dim else x
-
-
-def _features(model: InteLVAE, x: Tensor) -> Tensor:
+def _features(model: InteLVAE, inputs: Tensor) -> Tensor:
     """The encoder's output as in training, ``(n, features)``; statistics of batch normalisation stay as they are."""
-    features: Tensor = model.apply_network(copy.deepcopy(model.encoder).train(), _inputs(model, x))
+    features: Tensor = model.apply_network(copy.deepcopy(model.encoder).train(), inputs)
     return features.double()
 
 

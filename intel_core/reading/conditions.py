@@ -76,6 +76,20 @@ class Condition:
             raise DataError(f"condition {self.name}: {raw[0]!r} is no number")
         return torch.from_numpy((raw.astype(np.float64) - self.mean) / self.std).float().unsqueeze(1)
 
+    def decode(self, seen: Tensor) -> list[str] | list[float]:
+        """The values that the networks see as ``seen``, ``(n, width)``; the inverse of `encode`.
+
+        >>> import torch
+        >>> Condition("batch", ("a", "b")).decode(torch.tensor([[0.0, 1.0]]))
+        ['b']
+        >>> Condition("age", (), 40.0, 10.0).decode(torch.tensor([[1.0]]))
+        [50.0]
+        """
+        if self.levels:
+            return [self.levels[place] for place in seen.argmax(1).tolist()]
+        found: list[float] = (seen[:, 0].double() * self.std + self.mean).tolist()
+        return found
+
 
 @dataclass(frozen=True)
 class Conditions:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Choices"]
 
 _LIMIT = 1e30
+"""Larger than any number that float32 still holds once it has been standardised."""
 
 
 class Choices:
@@ -28,7 +29,7 @@ class Choices:
     >>> import torch
     >>> from intel_core.reading.conditions import Condition
     >>> choices = Choices([Condition("batch", ("a", "b")), Condition("age", (), 40.0, 10.0)])
-    >>> choices.of(torch.tensor([0.0, 1.0, -1.0]))
+    >>> choices.of(torch.tensor([[0.0, 1.0, -1.0]]), 0)
     [1, 30.0]
     >>> choices.values([1, 30.0])
     {'batch': 'b', 'age': 30.0}
@@ -41,14 +42,15 @@ class Choices:
         """Names, and the words of those that are words."""
         return [{"name": one.name, "levels": list(one.levels)} for one in self.columns]
 
-    def of(self, row: Tensor | None) -> list[float]:
-        """What is chosen where the networks see ``row``, ``(C,)``."""
-        if row is None:
+    def of(self, seen: Tensor | None, index: int) -> list[float]:
+        """What is chosen for one of the examples whose conditions the networks see, ``(n, C)``."""
+        if seen is None:
             return []
-        parts = row.split_with_sizes([one.width for one in self.columns])
+        parts = seen[index : index + 1].split_with_sizes([one.width for one in self.columns], 1)
+        values = [one.decode(part)[0] for one, part in zip(self.columns, parts, strict=True)]
         return [
-            int(part.argmax()) if one.levels else float(f"{float(part[0]) * one.std + one.mean:.6g}")
-            for one, part in zip(self.columns, parts, strict=True)
+            float(f"{value:.6g}") if isinstance(value, float) else one.levels.index(value)
+            for one, value in zip(self.columns, values, strict=True)
         ]
 
     def values(self, chosen: Sequence[float]) -> dict[str, Any] | None:

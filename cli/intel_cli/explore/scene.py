@@ -22,6 +22,8 @@ from intel_core.helpers.turning import own_axes
 from intel_core.randomness import stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from intel_core.data.dataset import Dataset
@@ -54,8 +56,8 @@ class Scene:
         encoding = None if part is None else run.encode(part, standardised=True)
         self.mean = None if encoding is None else encoding.mean
         self._clusters = clusters_of(run.model)
-        self._examples = None if self._x is None else examples_of(dataset, torch.arange(len(self._x)), encoding)
         names = () if dataset is None else dataset.class_names
+        self._examples = None if part is None else examples_of(part, names, torch.arange(len(part)), encoding)
         prior = own_prior(run.model)
         # All that the page shows and asks of y is along the mapping's own axes, if it has turned from those of y.
         self._turned = own_axes(run.model.mapping, prior)
@@ -79,7 +81,7 @@ class Scene:
             "clusters": 0 if self._clusters is None else self._clusters.n,
             "examples": 0 if self._x is None else len(self._x),
             "conditions": self.choices.shown(),
-            "chosen": self.choices.of(None if (row := run.draw_conditions(1)) is None else row[0]),
+            "chosen": self.choices.of(run.draw_conditions(1), 0),
             "legend": [{"name": e.name, "style": e.style, "count": e.count} for e in self._behind.legend],
             "what": self._behind.what,
             "output": self._output(),
@@ -105,13 +107,13 @@ class Scene:
         }
 
     @torch.no_grad()
-    def decode(self, y: list[float], chosen: list[float] | None = None) -> dict[str, Any]:
+    def decode(self, y: list[float], chosen: Sequence[float] = ()) -> dict[str, Any]:
         """The image z = g(y) of one y, and the mean of p(x|z), or p(x|z, c) with the chosen conditions.
 
         Raises:
             DataError: if y is not so many finite numbers, or conditions are not chosen as `Choices` says.
         """
-        conditions = self.choices.values(chosen or [])
+        conditions = self.choices.values(chosen)
         model = self.run.model
         if len(y) != model.y_dim or not all(math.isfinite(v) and abs(v) <= _LIMIT for v in y):
             raise DataError(f"y must be {model.y_dim} numbers between {-_LIMIT:g} and {_LIMIT:g}")
@@ -138,7 +140,7 @@ class Scene:
         if self._labels is not None and self.dataset is not None:
             label = label_name(int(self._labels[index]), self.dataset.class_names)
         shown = self._shown(to_float(self._x[index : index + 1]).cpu())
-        chosen = self.choices.of(None if self._conditions is None else self._conditions[index])
+        chosen = self.choices.of(self._conditions, index)
         return {"y": self._told(self.mean[index]), "label": label, "chosen": chosen, **shown}
 
     def draw(self, seed: int, cluster: int | None = None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from intel_core.randomness import stream
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from intel_core.data.dataset import Dataset
+    from intel_core.data.dataset import Split
     from intel_core.evaluation.bias.evidence import Compared
     from intel_core.evaluation.run import Run
     from intel_core.runs.stored_run import Encoding
@@ -133,18 +133,18 @@ class Examples(NamedTuple):
     conditions: Tensor | None = None
 
 
-def examples_of(dataset: Dataset | None, rows: Tensor, encoding: Encoding | None) -> Examples | None:
-    """Some test examples with their encodings; None without data or clusters."""
-    if dataset is None or not isinstance(encoding, ClusteredEncoding):
+def examples_of(split: Split, names: Sequence[str], rows: Tensor, encoding: Encoding | None) -> Examples | None:
+    """Some examples of a split, whose classes have these names, with their encodings; None without clusters."""
+    if not isinstance(encoding, ClusteredEncoding):
         return None
-    cluster, certainty, labels = encoding.cluster, encoding.cluster_probability, dataset.test.labels
+    cluster, certainty, labels = encoding.cluster, encoding.cluster_probability, split.labels
     if cluster is None or certainty is None or not len(cluster):
         return None
     is_class = labels is not None and labels.dim() == 1 and not labels.is_floating_point()
     known = labels[rows].cpu() if labels is not None and is_class else None
-    part = dataset.test.part(rows)
+    part = split.part(rows)
     x = to_float(part.x).cpu()
-    return Examples(x, encoding.mean, cluster, certainty, known, dataset.class_names, part.conditions)
+    return Examples(x, encoding.mean, cluster, certainty, known, names, part.conditions)
 
 
 @torch.no_grad()

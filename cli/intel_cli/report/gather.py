@@ -124,7 +124,7 @@ def gather(
             run,
             None
             if dataset is None
-            else examples_of(dataset, choose_rows(len(dataset.test), bias.MOST_ENCODED), seen.encoding),
+            else examples_of(dataset.test, names, choose_rows(len(dataset.test), bias.MOST_ENCODED), seen.encoding),
             against=against,
             price=seen.evidence.likelihood if against is not None else None,
             beside=beside,

@@ -22,7 +22,7 @@ def table(tmp_path_factory):
 SHORT = ["--steps", 40, "--latent", 2, "--device", "cpu", "--no-pictures"]
 
 
-def test_a_run_with_conditions_from_training_to_report(ok, call, table, here):
+def test_a_run_with_conditions_from_training_to_report(ok, table, here):
     ok("train", "--data", table, "--conditions", "batch,age", "--mapping", "cluster:k=2", "--run-dir", "run", *SHORT)
     ok("sample", "run", "-n", 5, "--conditions", "batch=b,age=41", "-o", "b.npy")
     ok("sample", "run", "-n", 5, "--conditions", "batch=a,age=41", "-o", "a.npy")

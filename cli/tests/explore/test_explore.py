@@ -10,10 +10,11 @@ import time
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pytest
 import torch
 
-from intel_core import DataError, load_run
+from intel_core import DataError, fit, load_run, make_dataset
 
 pytest.importorskip("starlette", reason="starlette is not installed: pip install 'intelvae-cli[explore]'")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'intelvae-cli[explore]'")
@@ -341,3 +342,95 @@ def test_no_such_cluster_is_told(scenes, cluster):
     status, content, _ = ask(scenes["points"], f"/{TOKEN}/draw?cluster={cluster}")
     assert status == 400
     assert "its 2 clusters are 0 to 1" in json.loads(content)["error"]
+
+
+# --- conditions ----------------------------------------------------------------------------------------------------
+
+
+X = torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
+CONDITIONS = {"batch": ["a", "b", "c\x1b[2J"] * 30, "age": np.linspace(20.0, 60.0, 90)}
+BASE = {"latent": 2, "steps": 20, "batch_size": 10, "device": "cpu", "network": "mlp:hidden=[8]", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    from intel_cli.explore.scene import Scene
+
+    data = make_dataset("some", X, conditions=CONDITIONS)
+    run = fit(data=data, run_dir=tmp_path_factory.mktemp("explored") / "run", **BASE)
+    return Scene(run, data)
+
+
+def test_the_page_is_told_them_and_which_are_chosen_at_first(conditional):
+    start = conditional.start()
+    assert start["conditions"] == [{"name": "batch", "levels": ["a", "b", "c\x1b[2J"]}, {"name": "age", "levels": []}]
+    batch, age = start["chosen"]
+    assert batch in (0, 1, 2)
+    assert 20 <= age <= 60
+    assert conditional.start()["chosen"] == start["chosen"]
+
+
+def test_decoding_is_that_of_the_run_with_these(conditional):
+    y = [0.5, -1.0]
+    found = conditional.decode(y, [2, 33.0])
+    z = conditional.run.model.mapping(torch.tensor([y])).detach()
+    expected = conditional.run.decode(z, conditions={"batch": "c\x1b[2J", "age": 33.0})[0]
+    assert found["values"] == pytest.approx(expected.tolist(), rel=1e-4)
+    assert conditional.decode(y, [1, 33.0])["values"] != found["values"]
+    assert conditional.decode(y, [2, 34.0])["values"] != found["values"]
+
+
+def test_a_test_example_brings_its_own(conditional):
+    part = conditional.dataset.test.part(torch.arange(len(conditional.dataset.test)))
+    for index in range(6):
+        chosen = conditional.example(index)["chosen"]
+        again = conditional.run.units.conditions.read(conditional.choices.values(chosen), 1)
+        torch.testing.assert_close(again[0], part.conditions[index], rtol=1e-4, atol=1e-4)
+    mean = conditional.run.encode(part).mean[3]
+    assert conditional.example(3)["y"] == pytest.approx(mean.tolist(), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ([], "there are 2 conditions to be chosen, not 0"),
+        ([0, 1, 2], "there are 2 conditions to be chosen, not 3"),
+        ([3, 30.0], "condition batch has 3 levels, counted from 0, not 3"),
+        ([0.5, 30.0], "condition batch has 3 levels, counted from 0, not 0.5"),
+        ([-1, 30.0], "condition batch has 3 levels"),
+        ([float("nan"), 30.0], "condition batch has 3 levels"),
+        ([0, float("nan")], "condition age: nan is no number"),
+        ([0, 1e300], "condition age: 1e\\+300 is no number"),
+    ],
+)
+def test_what_cannot_be_chosen_is_told_in_a_line(conditional, chosen, said):
+    with pytest.raises(DataError, match=said):
+        conditional.decode([0.0, 0.0], chosen)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"y": [0, 0], "chosen": [1, 30]}, 200),
+        ({"y": [0, 0]}, 400),
+        ({"y": [0, 0], "chosen": [9, 30]}, 400),
+        ({"y": [0, 0], "chosen": ["b", 30]}, 400),
+        ({"y": [0, 0], "chosen": {"batch": 1}}, 400),
+        ({"y": [0, 0], "chosen": [1, 10**400]}, 400),
+    ],
+)
+def test_they_come_with_y(conditional, body, status):
+    answered, content, _ = ask(conditional, f"/{TOKEN}/decode", method="POST", body=json.dumps(body).encode())
+    assert answered == status
+    assert ("values" if status == 200 else "error") in json.loads(content)
+
+
+def test_a_run_without_conditions_has_none_to_choose(tmp_path):
+    from intel_cli.explore.scene import Scene
+
+    run = fit(data=X, run_dir=tmp_path / "run", **BASE)
+    scene = Scene(run, None)
+    assert (scene.start()["conditions"], scene.start()["chosen"]) == ([], [])
+    assert len(scene.decode([0.0, 0.0])["values"]) == 3
+    with pytest.raises(DataError, match="there are 0 conditions to be chosen, not 1"):
+        scene.decode([0.0, 0.0], [1])

@@ -24,7 +24,7 @@ def points(trained, here):
 def examples(run):
     dataset = run.dataset()
     rows = choose_rows(len(dataset.test), 5000)
-    return examples_of(dataset, rows, run.encode(dataset.test.x[rows], standardised=True))
+    return examples_of(dataset.test, dataset.class_names, rows, run.encode(dataset.test.x[rows], standardised=True))
 
 
 def section(ok, *words):

@@ -51,18 +51,22 @@ def _rows(features: Floats) -> Floats:
     return features
 
 
-def _factor_of_rows(features: Floats) -> Floats:
-    """F with F Fᵀ the covariance of n rows, of n columns: where these are fewer than the features, none is formed."""
-    factor: Floats = (features - features.mean(0)).T / np.sqrt(len(features) - 1)
-    return factor
-
-
 def _factor(covariance: Floats) -> Floats:
     """F with F Fᵀ = covariance, with one column for each eigenvalue that is above zero despite rounding."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
     factor: Floats = vectors[:, kept] * np.sqrt(values[kept])
     return factor
+
+
+def _mean_and_factor(features: Floats) -> tuple[Floats, Floats]:
+    """Mean of n rows and F with F Fᵀ their covariance, which is not formed if there are no more rows than features."""
+    features = _rows(features)
+    if len(features) > features.shape[1]:
+        found = moments(features)
+        return found.mean, _factor(found.covariance)
+    mean = features.mean(0)
+    return mean, (features - mean).T / np.sqrt(len(features) - 1)
 
 
 def frechet_of_moments(first: Moments, second: Moments) -> float:
@@ -112,10 +116,7 @@ def frechet_distance(first: Floats, second: Floats) -> float:
     >>> round(frechet_distance(rows, rows + [1, 2, 2]), 9)
     9.0
     """
-    one, two = (_rows(features) for features in (first, second))
-    if one.shape[1] < max(len(one), len(two)):
-        return frechet_of_moments(moments(one), moments(two))
-    return _distance(one.mean(0), _factor_of_rows(one), two.mean(0), _factor_of_rows(two))
+    return _distance(*_mean_and_factor(first), *_mean_and_factor(second))
 
 
 def jackknife_error(first: Floats, second: Floats, groups: int = _GROUPS) -> float:

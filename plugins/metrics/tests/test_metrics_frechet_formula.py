@@ -48,7 +48,7 @@ def test_gaussians_whose_axes_agree():
 
 @pytest.mark.parametrize(("n", "m"), [(20, 30), (20, 60), (60, 20), (39, 40)])
 def test_of_fewer_rows_than_features_no_covariance_is_needed(n, m):
-    """Whichever way it is computed: by rows where both sets have at most 40, by covariances elsewhere."""
+    """Whichever way it is computed: by rows where a set has at most 40, by its covariance elsewhere."""
     first, second = rows(0, n, 40), rows(1, m, 40, spread=2.0)
     expected = frechet_of_moments(moments(first), moments(second))
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-9)
