@@ -33,6 +33,8 @@ def beyond_rounding(
         y: the rows, ``(..., y_dim)``.
         generator: source of the changes of y.
     """
+    if _identical(found, expected):
+        return None
     allowed = _base(expected)
     if worst_difference(found, expected, allowed) is None:
         return None
@@ -77,9 +79,16 @@ def _base(z: Tensor) -> Tensor:
     return _RELATIVE.get(z.dtype, 2e-2) * sizes.expand_as(z)
 
 
+def _identical(found: Tensor, expected: Tensor) -> bool:
+    """Whether they are equal bit for bit, as they mostly are: this takes a tenth of the time of what follows."""
+    return found.dtype == expected.dtype and torch.equal(found, expected)
+
+
 def worst_difference(found: Tensor, expected: Tensor, allowed: Tensor) -> tuple[float, tuple[int, ...]] | None:
     """The largest difference that exceeds what is allowed, and its index, or None. NaN equals only NaN."""
     found, expected = found.detach(), expected.detach()
+    if _identical(found, expected):
+        return None
     difference = (found - expected).abs()
     alike = (found == expected) | (found.isnan() & expected.isnan())
     excess = torch.where(alike, -torch.inf, torch.nan_to_num(difference, nan=torch.inf) - allowed.detach())

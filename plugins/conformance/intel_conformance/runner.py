@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal
 
+from torch import nn
+
 from intel_conformance.candidate import Candidate, Checkable
 from intel_conformance.catalogue import choose, names_of
 from intel_conformance.check import Check
@@ -20,6 +22,7 @@ from intel_conformance.outcomes import Outcome
 from intel_conformance.report import Report, Result, Status
 from intel_core.components.discovery import find
 from intel_core.components.loading import name_of
+from intel_core.compute.threads import on_threads, threads_for
 from intel_core.errors import SpecError
 
 __all__ = ["PREFLIGHT", "Planned", "check_mapping", "iter_checks", "plan", "reason_for", "run_all"]
@@ -42,7 +45,7 @@ class Planned:
         return self.check.id
 
     def run(self, *, expected: str = "") -> Result:
-        """Run the check; an exception that the mapping raises becomes part of the result.
+        """Run the check, on one thread unless ``INTEL_THREADS`` says otherwise; what the mapping raises is a result.
 
         Args:
             expected: why it is expected to fail; empty if it is not.
@@ -51,7 +54,8 @@ class Planned:
         message, likely, cause, evidence = "", "", "", {}
         began = time.perf_counter()
         try:
-            with warnings.catch_warnings():
+            # Its tensors are small: several threads would wait for each other, on a busy machine twenty times as long.
+            with on_threads(threads_for(nn.Identity())), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # warnings of the mapping itself are not checked
                 self.check.run(self.candidate)
         except Outcome as outcome:

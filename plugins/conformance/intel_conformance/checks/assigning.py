@@ -23,6 +23,9 @@ _ENOUGH = 16
 """From so many borders on two clusters are looked at alone."""
 _STEP = 1e-3
 _COST = 2000
+_LARGE = 32
+_POWERS = 12
+_TINY = 1e-12
 
 
 @check("structure.assigned", "capability: Clustering")
@@ -88,10 +91,27 @@ def _borders(part: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tens
 
 def _measure(part: Any, y: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """How steep g is, by its derivative and over a short distance; the log-density of z; the steepest direction."""
-    _, values, ways = torch.linalg.svd(jacobian(part, y).nan_to_num(0, 0, 0), full_matrices=False)
+    smooth, others, steepest = _stretched(jacobian(part, y).nan_to_num(0, 0, 0), way)
     with torch.no_grad():
         moved = torch.linalg.vector_norm(part(y + _STEP * way) - part(y - _STEP * way), dim=-1) / (2 * _STEP)
-    steep = torch.maximum(values[:, 0], moved)
-    top = torch.where((moved > 1.5 * values[:, 0])[:, None], way, ways[:, 0])  # a jump is not in the derivative
-    volume = steep.clamp(min=1e-12).log() + values[:, 1:].clamp(min=1e-12).log().sum(-1)
-    return steep, -0.5 * y.square().sum(-1) - volume, top
+    steep = torch.maximum(smooth, moved)
+    top = torch.where((moved > 1.5 * smooth)[:, None], way, steepest)  # a jump is not in the derivative
+    return steep, -0.5 * y.square().sum(-1) - steep.clamp(min=_TINY).log() - others, top
+
+
+def _stretched(matrix: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each matrix the largest singular value, the sum of the logarithms of all others, and the steepest direction.
+
+    Large ones are not decomposed: powers find the first, and the diagonal of R in J = QR the volume.
+    """
+    if matrix.shape[-1] <= _LARGE:
+        _, values, ways = torch.linalg.svd(matrix, full_matrices=False)
+        return values[:, 0], values[:, 1:].clamp(min=_TINY).log().sum(-1), ways[:, 0]
+    squared, found = matrix.mT @ matrix, way.unsqueeze(-1)
+    for _ in range(_POWERS):
+        found = torch.nn.functional.normalize(squared @ found, dim=1)
+    largest = torch.linalg.vector_norm(matrix @ found, dim=(1, 2))
+    tall = matrix if matrix.shape[-2] >= matrix.shape[-1] else matrix.mT
+    diagonal = torch.linalg.qr(tall, mode="r").R.diagonal(dim1=-2, dim2=-1).abs()
+    volume = diagonal.clamp(min=_TINY).log().sum(-1)
+    return largest, volume - largest.clamp(min=_TINY).log(), found.squeeze(-1)

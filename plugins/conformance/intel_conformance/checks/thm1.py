@@ -7,6 +7,8 @@ through the path of generation.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -26,11 +28,13 @@ _ALPHA = 1e-9
 """Probability of a false alarm of the test of the inequality, for each posterior."""
 _POSTERIORS = ((0.0, 0.0), (0.1, -0.2), (0.8, -1.0217), (1.5, -1.0))
 """Mean and log-variance in every dimension: the prior itself, and three posteriors further and further from it."""
+_MOST_NATS = 4.0
+"""Of KL(q(y|x) ‖ N(0, I)). No lower bound exceeds 8: above that, no violation would be seen."""
 _SEEN = 32
 """With more than twice as many dimensions of z, the inequality looks at so many coordinates and directions."""
 _FAR_OUT = (4.0, 5.0, 6.5, 8.0, 12.0, 30.0)
 _ROWS = 10_000
-"""Rows in one batch."""
+"""Rows in one batch; a tenth in many dimensions, where large tensors cost more than their arithmetic."""
 
 
 class _Recorder(nn.Module):
@@ -112,11 +116,13 @@ def inequality(candidate: Candidate) -> None:
     generator = candidate.generator("prior")
     p = _fewer(candidate, _generated(candidate, model, n, generator))
     for number, (mean, log_variance) in enumerate(posteriors):
-        q = _posterior_draws(candidate, model, n, mean, log_variance)
+        nats = 0.5 * (mean**2 + math.expm1(log_variance) - log_variance)  # in each dimension that is not the prior's
+        dims = candidate.y_dim if nats == 0 else min(candidate.y_dim, max(1, int(_MOST_NATS / nats)))
+        q = _posterior_draws(candidate, model, n, dims, mean, log_variance)
         if not bool(torch.isfinite(q).all() & torch.isfinite(p).all()):
             raise Broken("z is not finite for draws of the prior or of a posterior near it")
         q = _fewer(candidate, q)
-        kl_y = candidate.y_dim * 0.5 * (mean**2 + torch.expm1(torch.tensor(log_variance)).item() - log_variance)
+        kl_y = dims * nats
         found = kl_lower_bound(q.double(), p.double(), alpha=_ALPHA, seed=candidate.seed, fit_rows=fit)
         if found.lower > kl_y + 1e-9:
             raise Broken(
@@ -138,24 +144,34 @@ def _fewer(candidate: Candidate, z: Tensor) -> Tensor:
     return torch.cat([z[:, some.to(z.device)], z @ ways.to(z)], -1)
 
 
+def _rows(candidate: Candidate) -> int:
+    return _ROWS if max(candidate.y_dim, candidate.z_dim) <= 2 * _SEEN else _ROWS // 10
+
+
 def _generated(candidate: Candidate, model: InteLVAE, n: int, generator: torch.Generator) -> Tensor:
     model.eval()
     with torch.no_grad():
         draws = torch.randn(n, candidate.y_dim, generator=generator, dtype=torch.float64)
         draws = draws.to(candidate.device, candidate.dtypes[-1])
-        return torch.cat([candidate.call(model.mapping, rows) for rows in torch.split(draws, _ROWS)])
+        return torch.cat([candidate.call(model.mapping, rows) for rows in torch.split(draws, _rows(candidate))])
 
 
-def _posterior_draws(candidate: Candidate, model: InteLVAE, n: int, mean: float, log_variance: float) -> Tensor:
-    """Z for one x, in batches half of which are other examples whose posteriors lie far away."""
+def _posterior_draws(
+    candidate: Candidate, model: InteLVAE, n: int, dims: int, mean: float, log_variance: float
+) -> Tensor:
+    """Z for one x, in batches half of which are other examples whose posteriors lie far away.
+
+    In the first dimensions its posterior has the mean and log-variance, in the others it is the prior.
+    """
     found: list[Tensor] = []
     generator = candidate.generator(f"posterior {mean}")
     dtype = candidate.dtypes[-1]
-    rows = _ROWS
+    rows = _rows(candidate)
     with torch.no_grad():
         for _ in range(0, n, rows // 2):
-            means = torch.full((rows, candidate.y_dim), mean, dtype=torch.float64)
-            spreads = torch.full_like(means, log_variance)
+            means = torch.zeros(rows, candidate.y_dim, dtype=torch.float64)
+            spreads = torch.zeros_like(means)
+            means[:, :dims], spreads[:, :dims] = mean, log_variance
             means[1::2] = 5 + torch.randn(rows // 2, candidate.y_dim, generator=generator, dtype=torch.float64)
             spreads[1::2] = 0.5
             noise = torch.randn(1, rows, candidate.y_dim, generator=generator, dtype=torch.float64)
@@ -185,7 +201,8 @@ def injective(candidate: Candidate) -> None:
     mapping = candidate.mapping()
     squeezed = 0.0
     if declared.continuous and candidate.z_dim == candidate.y_dim:
-        y = candidate.draw("orientation", candidate.size(300, 1000, 5000))
+        few = 1 if candidate.y_dim <= 2 * _SEEN else 4  # a determinant of many dimensions takes long
+        y = candidate.draw("orientation", candidate.size(300, 1000, 5000) // few)
         # A posterior can be anywhere in training: a third of the rows lies on spheres up to 30 deviations out.
         sizes = torch.tensor(_FAR_OUT, dtype=y.dtype, device=y.device).repeat(len(y) // 3 // len(_FAR_OUT))[:, None]
         y[: len(sizes)] *= sizes / torch.linalg.vector_norm(y[: len(sizes)], dim=-1, keepdim=True)
