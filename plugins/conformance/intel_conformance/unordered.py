@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 __all__ = ["suspects_in"]
 
@@ -43,19 +44,24 @@ def suspects_in(source: str) -> set[str]:
     >>> suspects_in("known = {'a', 'b'}; print(sorted(known), 'a' in known)")
     set()
     """
-    tree = ast.parse(source)
-    found = {_name(node) for node in ast.walk(tree) if _name(node) in _NAMES}
+    return set(_suspects_in(source))
+
+
+@lru_cache(maxsize=64)  # many mappings share a module
+def _suspects_in(source: str) -> frozenset[str]:
+    nodes = list(ast.walk(ast.parse(source)))
+    found = {_name(node) for node in nodes} & _NAMES
     known: set[str] = set()
     while True:  # a set that is made of a set that has a name
-        more = {name for node in ast.walk(tree) for name in _bound(node, known)}
+        more = {name for node in nodes for name in _bound(node, known)}
         if more <= known:
             break
         known |= more
-    if any(_kept_for_all(node) for node in ast.walk(tree)):
+    if any(_kept_for_all(node) for node in nodes):
         found.add("a value that a call keeps for all instances")
-    if any(_is_set(node, known) for parent in ast.walk(tree) for node in _taken_in_order(parent)):
+    if any(_is_set(node, known) for parent in nodes for node in _taken_in_order(parent)):
         found.add("the order of a set")
-    return found
+    return frozenset(found)
 
 
 def _name(node: ast.AST) -> str:
