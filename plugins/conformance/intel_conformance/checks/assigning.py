@@ -21,6 +21,8 @@ _INSIDE = (0.2, 0.4, 0.7, 1.0)
 """How far from a border a cluster is denser."""
 _ENOUGH = 16
 """From so many borders on two clusters are looked at alone."""
+_FURTHER, _FAR, _FAR_BESIDE = 4.0, 5.0, (1.0, 2.0)
+"""Lines of draws four times as long cross borders more than 5 from 0, where g may change more slowly."""
 _STEP = 1e-3
 _COST = 2000
 _LARGE = 32
@@ -37,13 +39,9 @@ def assigned(candidate: Candidate) -> None:
     part: Any = found[0]
     if not callable(part) or part.n_clusters < 2:
         raise NotApplicable("it has one cluster only")
-    generator = candidate.generator("borders")
-    ends = torch.randn(2, _LINES, part.y_dim, generator=generator, dtype=torch.float64).to(candidate.device)
-    border, way, pair = _borders(part, ends[0], ends[1])
+    border, way, pair = _borders(candidate, part, "borders", 1)
     if len(border) < 20:
         raise Skipped("few lines cross a border between clusters")
-    few = max(24, _COST // part.y_dim)  # each takes a singular value decomposition at thirteen places
-    border, way, pair = border[:few], way[:few], pair[:few]
     steep, density, top = _measure(part, border, way)
     steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
     sparser = steeper.clone()
@@ -55,14 +53,34 @@ def assigned(candidate: Candidate) -> None:
             sparser |= density < 0.5 * (sides[0][1] + sides[1][1])  # their mean: the prior may fall across a border
     for about, some in _parts(border, pair):
         for what, holds in (("steeper than on either side", steeper), ("less dense in z", sparser)):
-            share = float(holds[some].double().mean())
-            if share < 0.5:
-                raise Broken(
-                    f"at {len(holds[some])} borders between clusters of assign(){about}, g is {what} at {share:.0%} "
-                    "only: the clusters of assign() are not those of z",
-                    likely="assign() cuts elsewhere than g, reads other dimensions, or g makes no clusters at all",
-                    share=share,
-                )
+            _most(holds[some], f"at {int(some.sum())} borders between clusters of assign(){about}, g is {what}")
+    _far_out(candidate, part)
+
+
+def _far_out(candidate: Candidate, part: Any) -> None:
+    """Posteriors get there, draws of the prior do not: g is steeper at a border there as well."""
+    border, way, _ = _borders(candidate, part, "borders far out", _FURTHER)
+    far = torch.linalg.vector_norm(border, dim=-1) > _FAR
+    border, way = border[far], way[far]
+    if len(border) < _ENOUGH // 2:
+        return  # the clusters lie around 0
+    steep, _, top = _measure(part, border, way)
+    steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
+    for distance in (*_BESIDE, *_FAR_BESIDE):
+        sides = [_measure(part, border + sign * distance * top, way)[0] for sign in (1, -1)]
+        steeper |= steep > 1.01 * torch.maximum(*sides)
+    about = f"at {len(border)} borders between clusters of assign() more than {_FAR:g} from 0"
+    _most(steeper, f"{about}, g is steeper than on either side")
+
+
+def _most(holds: Tensor, what: str) -> None:
+    share = float(holds.double().mean())
+    if share < 0.5:
+        raise Broken(
+            f"{what} at {share:.0%} only: the clusters of assign() are not those of z",
+            likely="assign() cuts elsewhere than g, reads other dimensions, or g makes no clusters at all",
+            share=share,
+        )
 
 
 def _parts(border: Tensor, pair: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -75,10 +93,15 @@ def _parts(border: Tensor, pair: Tensor) -> Iterator[tuple[str, Tensor]]:
 
 
 @torch.no_grad()
-def _borders(part: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Points at which assign() changes between some ends, by bisection; directions of the lines; the two clusters."""
+def _borders(candidate: Candidate, part: Any, name: str, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Points at which assign() changes between draws of some scale, by bisection; directions; the two clusters."""
+    generator = candidate.generator(name)
+    ends = scale * torch.randn(2, _LINES, part.y_dim, generator=generator, dtype=torch.float64)
+    low, high = ends.to(candidate.device)
     index = part.assign(low)
-    crosses = index != part.assign(high)
+    crosses = (index != part.assign(high)).nonzero().flatten()
+    # Each takes a singular value decomposition at thirteen places.
+    crosses = crosses[: max(24, _COST // part.y_dim)]
     low, high, index = low[crosses], high[crosses], index[crosses]
     way = torch.nn.functional.normalize(high - low, dim=-1)
     for _ in range(40):

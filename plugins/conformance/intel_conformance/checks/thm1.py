@@ -20,6 +20,7 @@ from intel_conformance.jacobians import jacobian
 from intel_conformance.kl_bounds import kl_lower_bound
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
 from intel_conformance.places import usual_rows
+from intel_conformance.stops import find_stop
 from intel_core.model.objectives import ELBO, IWAE
 from intel_core.model.vae import InteLVAE
 
@@ -32,6 +33,7 @@ _MOST_NATS = 4.0
 """Of KL(q(y|x) ‖ N(0, I)). No lower bound exceeds 8: above that, no violation would be seen."""
 _SEEN = 32
 """With more than twice as many dimensions of z, the inequality looks at so many coordinates and directions."""
+_AXES = 8
 _FAR_OUT = (4.0, 5.0, 6.5, 8.0, 12.0, 30.0)
 _ROWS = 10_000
 """Rows in one batch; a tenth in many dimensions, where large tensors cost more than their arithmetic."""
@@ -226,6 +228,13 @@ def injective(candidate: Candidate) -> None:
             f"g({shown[0]}) = g({shown[1]}) up to rounding (difference {pair[2]:.2g})",
             likely="a fold, a projection, or a symmetry of g",
         )
+    if declared.continuous and (stop := find_stop(mapping, _rays(candidate))) is not None:
+        where = ", ".join(f"{v:.6g}" for v in stop[0].tolist()[:4])
+        raise Broken(
+            f"from ({where}) on, g is constant along the ray from 0, where it moved by {stop[1]:.3g} per unit before",
+            likely="clamp(), relu() or another function with a flat part",
+            speed=stop[1],
+        )
     if squeezed == 1.0:
         raise Unsupported(
             "g contracts some direction to below rounding everywhere: injective in theory, but not in float64",
@@ -233,6 +242,13 @@ def injective(candidate: Candidate) -> None:
         )
     if squeezed > 0.9:
         raise Skipped("g contracts so much that its orientation is lost in rounding at most draws")
+
+
+def _rays(candidate: Candidate) -> Tensor:
+    """Random directions, and both ways along the first axes."""
+    axes = torch.eye(candidate.y_dim, dtype=torch.float64, device=candidate.device)[:_AXES]
+    drawn = candidate.draw("rays", _AXES)
+    return torch.nn.functional.normalize(torch.cat([axes, -axes, drawn]), dim=-1)
 
 
 def _conditioning(matrix: Tensor) -> Tensor:

@@ -107,6 +107,20 @@ class CutsElsewhere(Halves):
         return y + 3 * torch.tanh(10 * (y[..., :1] - 0.6))
 
 
+@kills("structure.assigned")
+class CutsElsewhereFarOut(Halves):
+    def assign(self, y: Tensor) -> Tensor:
+        far = torch.linalg.vector_norm(y, dim=-1) > 6
+        return torch.where(far, y[..., 1] > 0, y[..., 0] > 0).long()
+
+
+@kills("structure.assigned")
+class NamesOthersFarOut(Halves):
+    def assign(self, y: Tensor) -> Tensor:
+        far = torch.linalg.vector_norm(y, dim=-1) > 5
+        return ((y[..., 0] > 0) ^ far).long()
+
+
 class Growing(Sound):
     """y + sin(y)/2 at strength 1, y at 0."""
 

@@ -76,6 +76,25 @@ class Wiggles(Sound):
         return y + 1.5 * torch.sin(y)
 
 
+@kills("thm1.injective")
+class Clamps(Sound):
+    """Further out than draws of the prior get."""
+
+    declared = Properties(injective=True)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y.clamp(-6, 6))
+
+
+@kills("thm1.injective", 3)
+class ClampsTheLength(Sound):
+    declared = Properties(injective=True)
+
+    def forward(self, y: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(y, dim=-1, keepdim=True)
+        return y * (length.clamp(max=9) / length.clamp(min=1e-9))
+
+
 @kills("thm1.injective", 3)
 class DropsADimension(Sound):
     declared = Properties(injective=True)
