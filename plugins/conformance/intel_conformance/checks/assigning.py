@@ -32,7 +32,7 @@ _TINY = 1e-12
 
 @check("structure.assigned", "capability: Clustering")
 def assigned(candidate: Candidate) -> None:
-    """Where assign() changes, g is steeper than on either side, and the image of the prior is less dense."""
+    """Where assign() changes, g is steeper than on either side, far out too, and the prior is less dense in z."""
     found = clustering_of(candidate.mapping())
     if found is None:
         raise NotApplicable("it is not a Clustering")

@@ -187,7 +187,7 @@ def _posterior_draws(
 
 @check("thm1.injective", "declared: injective, hence equality in Theorem 1")
 def injective(candidate: Candidate) -> None:
-    """A mapping that is declared injective has one orientation, and no two points with the same z are found.
+    """A mapping that is declared injective has one orientation, stops on no ray, and no two points have the same z.
 
     This is all there is to test of equality in Theorem 1: given injectivity it holds identically, because the
     determinants in both densities cancel.
