@@ -143,7 +143,7 @@ def test_a_character_that_the_encoding_lacks_is_replaced(monkeypatch):
     assert raw.getvalue() == b"a ? b\n"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("args", [["show", "identity", "-o", "s.png"], ["plugins", "list", "mappings"], ["--help"]])
 def test_any_encoding_of_the_output_will_do(here, encoding, args):
     done = intel(*args, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding})
@@ -199,7 +199,12 @@ def test_training_outlives_the_reader_of_its_progress(here):
     assert finished(here / "r")
 
 
-@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "closed", [pytest.param("2>&-", marks=SLOW), pytest.param(">&- 2>&-", marks=SLOW), "<&- >&- 2>&-"]
+)
 def test_training_needs_no_streams_at_all(here, closed):
     command = f'"{sys.executable}" -m intel_cli train --data toy_points {" ".join(TRAINED_FAST)} --run-dir r {closed}'
     done = subprocess.run(["bash", "-c", command], check=False, env=toys(), timeout=120)
