@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from intel_core.data.dataset import Dataset, Split
+from intel_core.components.spec import parse_spec
+from intel_core.data.dataset import Dataset, DatasetSpec, Split
 from intel_core.errors import DataError, RunError
 from intel_core.reading.arrays import make_dataset
+from intel_core.reading.data_dir import data_dir_or_default
+from intel_core.reading.data_files import data_spec
 from intel_core.reading.inputs import options_like
 from intel_core.reading.label_conditions import with_labels
 from intel_core.reading.scale import scaled_columns
+from intel_core.recipe.contracts import load_dataset
 
 if TYPE_CHECKING:
     from intel_core.runs.stored_run import StoredRun
@@ -23,8 +28,8 @@ def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
 
     Args:
         run: a run that was trained on these data.
-        given: what `fit` takes as data, read as it was then; or a `Dataset`, with values as they were given to `fit` or
-            standardised.
+        given: what `fit` takes as data, read as it was then, a text too; or a `Dataset`, with values as they were given
+            to `fit` or standardised.
         labels: as `fit` takes them.
 
     Raises:
@@ -37,6 +42,10 @@ def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
 
 def _as_its_data(run: StoredRun, given: Any, labels: Any) -> Dataset:
     scaling = run.units.scaling
+    if isinstance(given, str | os.PathLike):
+        spec = parse_spec("datasets", data_spec(os.fspath(given)))
+        assert isinstance(spec, DatasetSpec)
+        given = load_dataset(spec, data_dir_or_default(None), run.spec.conditions)
     if not isinstance(given, Dataset):
         return make_dataset(
             "data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,8 @@ class Run(StoredRun):
     ) -> list[Measured]:
         """Measure the run; each result is stored in its directory, and read from there the next time.
 
+        A metric that fails ends none of the others: its result says so, and a warning.
+
         Args:
             metrics: specs, or texts such as ``"likelihood:particles=100"``; without any, every installed metric that
                 takes seconds.
@@ -268,7 +271,11 @@ class Run(StoredRun):
         dataset = None if dataset is None else as_its_data(self, dataset)
         subject = Subject(self, dataset=dataset, data_dir=data_dir)
         subject.draw_from(sampler)
-        return list(measure(subject, specs, again=again))
+        found = list(measure(subject, specs, again=again))
+        for one in found:
+            if one.status == "failed":
+                warnings.warn(f"{one.name} cannot be measured: {one.reason}", stacklevel=3)
+        return found
 
 
 def _metric(given: str | MetricSpec) -> MetricSpec:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.conditions import as_column, conditions_beside, learned_conditions
+from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.given import drawn, gather
 from intel_core.reading.missing import (
     GivenDataset,
@@ -135,6 +136,7 @@ def make_dataset(
     if beside is not None:
         if parts is not None:
             raise DataError(f"{name}: conditions of three parts are named columns of theirs, not values beside them")
+        refuse_other_rows(name, "conditions", x, beside)
         found = found._replace(conditions=conditions_beside(name, beside, len(found.x)))
     if not found.x.dim():
         _check_values(name, found.x)

@@ -158,8 +158,9 @@ class Conditions:
 
         for name in self.names:
             if name not in raw:
-                hint = did_you_mean(name, list(raw), say="conditions")
-                raise DataError(f"there is no condition {name!r}{hint}; the run was trained with {self.said}")
+                others = [one for one in raw if one not in self.names]
+                hint = did_you_mean(name, others, say="conditions") if others else ""
+                raise DataError(f"condition {name!r} is missing{hint}; the run was trained with {self.said}")
         return torch.cat([one.encode(raw[one.name]) for one in self.columns], 1)
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from intel_core.reading.capabilities import Examples
     from intel_core.reading.inputs import Choose
 
-__all__ = ["columns_of_frame", "frame_like", "read_frame"]
+__all__ = ["columns_of_frame", "frame_like", "read_frame", "refuse_other_rows"]
 
 
 def read_frame(name: str, frame: Any, asked: Columns, choose: Choose) -> Examples:
@@ -65,6 +65,36 @@ def frame_like(frame: Any, columns: Mapping[str, Any], id: str | None = None) ->
     if index is not None:
         made.index = index
     return made
+
+
+def refuse_other_rows(name: str, what: str, given: Any, beside: Any) -> None:
+    """Refuse values beside a frame of pandas whose index is another one: by position they would go to other rows.
+
+    Args:
+        name: of the data, for messages.
+        what: the values, for messages.
+        given: the data.
+        beside: a column, a frame, or columns by name; what has no index is taken by position.
+
+    Raises:
+        DataError: if the two are as long, and their indices differ.
+
+    >>> import pandas
+    >>> frame = pandas.DataFrame({"a": [1, 2]})
+    >>> refuse_other_rows("mine", "labels", frame, pandas.Series([0, 1], index=[1, 0]))
+    Traceback (most recent call last):
+    intel_core.errors.DataError: mine: labels have another index than the data; .loc[data.index] puts them in...
+    """
+    index: Any = getattr(given, "index", None)
+    if not hasattr(index, "equals"):
+        return
+    for one in beside.values() if isinstance(beside, Mapping) else [beside]:
+        other: Any = getattr(one, "index", None)
+        if hasattr(other, "equals") and len(other) == len(index) and not index.equals(other):
+            raise DataError(
+                f"{name}: {what} have another index than the data; .loc[data.index] puts them in its order, "
+                ".to_numpy() takes them as they lie"
+            )
 
 
 def _eager(name: str, frame: Any) -> nw.DataFrame[Any]:

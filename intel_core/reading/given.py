@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intel_core.errors import DataError, SpecError, did_you_mean
 from intel_core.reading.capabilities import Examples
+from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.inputs import Choose, as_it_comes, reader_class, reader_of
 from intel_core.reading.labelling import labels_beside
 
@@ -101,6 +102,7 @@ def gather(name: str, given: Any, labels: Any = None, options: Mapping[str, Any]
     _refuse_unknown(name, given, options)
     reader = reader_of(given, options)
     assert reader is not None
+    refuse_other_rows(name, "labels", given, labels)
     found = _with_labels(name, reader.read(name, given), labels)
     return Given(found, None, "" if type(reader)() == reader else str(reader))
 
@@ -153,6 +155,7 @@ def _of_parts(name: str, parts: Sequence[Any], labels: Any, options: dict[str, A
             raise DataError(f"{where}: a {type(part).__name__} of several parts")
         first = found[0] if found else None
         choose = _columns_of(where, first.columns) if first is not None and first.columns else as_it_comes
+        refuse_other_rows(where, "labels", part, of_part)
         found.append(_with_labels(where, one.read(where, part, choose), of_part))
         reader = reader or ("" if type(one)() == one else str(one))
     if found[0] is None:

@@ -330,7 +330,7 @@ class StoredRun:
 
     def _sample(self, n: int, draw: _Draw, seed: int, noise: bool, standardised: bool, conditions: Any) -> Tensor:
         """As `sample`, of what `draw` gives as y."""
-        if not hasattr(n, "__index__") or n < 1:  # integers of NumPy and torch have one, too
+        if not hasattr(n, "__index__") or isinstance(n, bool) or n < 1:  # integers of NumPy and torch have one, too
             raise DataError(f"{n} samples were asked for; expected a whole number, at least 1")
         size = 4.0 * n * (self.model.y_dim + math.prod(self.model.x_shape))
         require_bytes(f"{n:,} samples", size, torch.device("cpu"), "Draw fewer at a time")

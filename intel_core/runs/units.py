@@ -19,6 +19,7 @@ from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.conditions import Conditions
+from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.given import examples_of
 from intel_core.reading.inputs import options_like, reader_class
 from intel_core.reading.missing import Missing, columns_with_gaps, filled
@@ -148,6 +149,7 @@ class Units:
         Raises:
             DataError: as these.
         """
+        refuse_other_rows("examples", "conditions", given, said)
         x, found = self._read(given, standardised)
         return Split(x, conditions=self.conditions_of(said, len(x), found))
 

@@ -86,3 +86,16 @@ def test_fit_takes_a_data_set_with_a_split_of_its_own(tmp_path):
 def test_what_is_no_data_is_named_with_what_would_make_data_of_it(given, advice, tmp_path):
     with pytest.raises(IntelError, match=advice):
         fit(data=given, run_dir=tmp_path / "run")
+
+
+def test_a_text_is_the_data_set_of_that_name(tmp_path):
+    run = fit(data="circle:n=60", steps=2, run_dir=tmp_path / "run", device="cpu")
+    assert likelihood(run, "circle:n=60") == likelihood(run, None)
+    with pytest.warns(UserWarning, match="was trained on other data"):
+        run.measure(MEASURE, dataset="circle:n=70", again=True)
+
+
+def test_a_metric_that_fails_is_told(run):
+    with pytest.warns(UserWarning, match="likelihood cannot be measured: .*is not kept; give it again"):
+        (found,) = run.measure(MEASURE, again=True)
+    assert found.status == "failed"

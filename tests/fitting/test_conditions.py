@@ -145,7 +145,7 @@ def test_they_tell_what_the_latent_need_not(tmp_path):
 REFUSED = {
     "an unknown word": ({"batch": "c", "age": 1}, "no training example has 'c'"),
     "a number that is none": ({"batch": "a", "age": "old"}, "'old' is no number"),
-    "one is missing": ({"batch": "a"}, "there is no condition 'age'"),
+    "one is missing": ({"batch": "a"}, "condition 'age' is missing; the run was trained with"),
     "one too many": ({"batch": "a", "age": 1, "sex": "f"}, "not trained with a condition 'sex'"),
     "a missing value": ({"batch": "a", "age": math.nan}, "age: missing in 1 of 1"),
     "an infinite value": ({"batch": "a", "age": math.inf}, "age: a value is infinite"),

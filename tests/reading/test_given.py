@@ -411,3 +411,21 @@ def test_what_cannot_be_taken_is_answered_with_the_way_that_works(given, options
         fit(data=given, run_dir=tmp_path / "run", **options, **SMALL)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("order", [FRAME.index[::-1], FRAME.index + 1000])
+def test_labels_and_conditions_of_another_index_are_refused(order):
+    numbers = FRAME.drop(columns="kind").div(1000)
+    kind = FRAME.kind.set_axis(order)
+    with pytest.raises(DataError, match=r"labels have another index than the data; .loc\[data.index\] puts them"):
+        make_dataset("mine", numbers, kind)
+    with pytest.raises(DataError, match="conditions have another index than the data"):
+        make_dataset("mine", numbers, conditions={"kind": kind})
+    by_place = make_dataset("mine", numbers, kind.to_numpy())
+    assert make_dataset("mine", numbers, FRAME.kind).train.fingerprint() == by_place.train.fingerprint()
+    assert make_dataset("mine", numbers.to_numpy(), kind).class_names == ("ant", "bee", "cow")  # it has no index
+
+
+def test_no_column_is_not_all_columns():
+    with pytest.raises(SpecError, match="it names no column to model; leave it out"):
+        make_dataset("mine", FRAME, columns=[])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -83,7 +85,8 @@ class Candidate(Examined):
         if y_dim is not None:
             return y_dim
         if self.specs is not None:
-            return next(in_the_fewest(self.specs, self.seed)).y_dim
+            specs, seed = self.specs, self.seed
+            return _told(specs, "build()", lambda: next(in_the_fewest(specs, seed))).y_dim
         why: SpecError | None = None
         for tried in _TRIED:
             try:
@@ -291,14 +294,20 @@ def _recipe(what: Any) -> tuple[tuple[MappingSpec, ...] | None, Callable[[int, i
 
 
 def _composed(specs: Sequence[MappingSpec], y_dim: int, seed: int) -> Mapping:
-    """The composition; an error that is not written for a user becomes an error of the plugin."""
+    return _told(specs, f"build({y_dim})", lambda: build_seeded(specs, y_dim, seed))
+
+
+def _told(specs: Sequence[MappingSpec], what: str, build: Callable[[], Mapping]) -> Mapping:
+    """What is built; an error that is not written for a user becomes an error of the plugin, with its place."""
     try:
-        return build_seeded(specs, y_dim, seed)
+        return build()
     except IntelError:
         raise
     except Exception as error:
         names = " then ".join(str(spec) for spec in specs)
-        raise PluginError(f"{names}: build({y_dim}) raised {type(error).__name__}: {error}") from error
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        raise PluginError(f"{names}: {what} raised {type(error).__name__}: {error}{place}") from error
 
 
 def _floating(mapping: nn.Module) -> Iterator[Tensor]:

@@ -17,7 +17,7 @@ from intel_conformance.candidate import Candidate, Checkable
 from intel_conformance.catalogue import all_checks, choose, names_of
 from intel_conformance.check import Check
 from intel_conformance.kinds import KINDS, candidate_of, checks_of, kind_of
-from intel_conformance.levels import Level
+from intel_conformance.levels import Level, level_of
 from intel_conformance.runner import PREFLIGHT, Planned, reason_for
 from intel_conformance.several import distinct
 from intel_core.components.spec import ComponentSpec
@@ -72,6 +72,7 @@ def conformance(
     _require("pytest")
     import pytest
 
+    level = level_of(level)
     wanted = _wanted("conformance", specs, y_dim)
     reasons = dict(expected_failures or {})
     kinds = [kind_of(spec) for spec, _ in wanted]

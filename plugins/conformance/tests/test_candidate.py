@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from intel_conformance import check_mapping
+from intel_conformance import check_mapping, conformance
 from specimens.mutant import Sound
 from torch import nn
 
-from intel_core import SpecError
+from intel_core import MappingSpec, PluginError, SpecError
 from intel_core.mappings.building import IdentitySpec
 
 
@@ -66,3 +66,23 @@ def test_nonsense_is_answered_in_a_line(arguments: dict[str, Any], message: str)
     with pytest.raises(SpecError, match=message.replace("(", r"\(")) as told:
         check_mapping(**arguments)
     assert str(told.value).count("\n") < 2
+
+
+class Forgetful(MappingSpec):
+    """Its author has forgotten an argument."""
+
+    def build(self, y_dim: int) -> Any:
+        return Sound()  # type: ignore[call-arg]
+
+
+def test_what_build_raises_is_told_in_a_line_with_its_place() -> None:
+    with pytest.raises(
+        PluginError, match=r"build\(\) raised TypeError: .*'y_dim' \(test_candidate.py, line \d+\)"
+    ) as told:
+        check_mapping(Forgetful())
+    assert "\n" not in str(told.value)
+
+
+def test_a_level_that_is_none_is_refused_in_test_files_too() -> None:
+    with pytest.raises(SpecError, match="no level is called 'qick'; did you mean 'quick'"):
+        conformance(["identity"], level="qick")  # type: ignore[arg-type]

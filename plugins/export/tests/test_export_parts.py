@@ -54,7 +54,7 @@ def test_the_tables_have_everything_installed() -> None:
     assert {component.name for component in available("networks")} - given == set(NETWORKS)
 
 
-@pytest.mark.parametrize("format_", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])  # both are made of one graph
+@pytest.mark.parametrize("format_", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])  # made of one graph
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_a_likelihood(name: str, format_: str) -> None:
     likelihood: Any = parse_spec("likelihoods", name + LIKELIHOODS[name]).build()  # type: ignore[attr-defined]

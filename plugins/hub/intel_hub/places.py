@@ -85,6 +85,8 @@ class _InFolder:
         try:
             return opening.read_bytes(root, name, MOST)
         except FileNotFoundError:
+            if not self.path.exists():
+                raise RunError(f"there is no file or folder {str(self.path)!r}; the Hub is hf://USER/NAME") from None
             raise RunError(f"{self.path} holds no run that was handed on: there is no {FILE}") from None
 
 

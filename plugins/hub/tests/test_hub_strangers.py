@@ -138,3 +138,7 @@ def test_the_place_is_still_refused_if_it_is_taken(
         pull(given(packed), tmp_path / "pulled")
     (tmp_path / "pulled" / "mine").unlink()
     assert pull(given(packed), tmp_path / "pulled").status == "finished"
+
+
+def test_a_place_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> None:
+    refused(tmp_path / "nope", tmp_path, "there is no file or folder .*nope'; the Hub is hf://USER/NAME")

@@ -18,9 +18,12 @@ import click
 from intel_study.telling import Show, as_json_object, list_published, show_plan, tell_missing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from intel_study.jobs import Job
     from intel_study.planning import Planner
     from intel_study.results import Results
+    from intel_study.running import Progress
 
 __all__ = ["study"]
 
@@ -217,6 +220,7 @@ def _run(
 
     begun = time.time()
     name, path = find_study(word)
+    own = "" if word.rpartition("/")[2] == name else path.name
     whole = read_study(path)
     if full:
         whole = whole.in_full()
@@ -246,15 +250,27 @@ def _run(
         return 0
     require_folder(folder)
     show = Show(quiet)
+
+    def known() -> Results:
+        return gather(name, said, jobs, whole.seeds, is_full=full, file=own)
+
+    warn = _Warning(known)
+
+    def tell(progress: Progress) -> None:
+        show(progress)
+        if progress.said:
+            warn()
+
     ended = None
     if left:
         crew = Cluster(scheduler) if scheduler is not None else LocalProcesses(min(slots, len(left)) or 1)
         cells = sum(len(job.seeds) for job in jobs if (job.problem, job.arm) in wanted)
         ready = cells - sum(len(job.seeds) for job in left)
         deadline = float("inf") if budget is None else begun + budget
-        ended = run_jobs(left, crew, folder, costs=costs, deadline=deadline, tell=show, total=(ready, cells))
+        ended = run_jobs(left, crew, folder, costs=costs, deadline=deadline, tell=tell, total=(ready, cells))
     show.clear()
-    results = gather(name, said, jobs, whole.seeds, is_full=full)
+    results = known()
+    warn()
     written = _write(results, folder)
     interrupted = ended is not None and ended.stopped
     _report(results, written, folder, as_json=as_json)
@@ -296,6 +312,23 @@ def _report(results: Results, written: list[Path], folder: Path, *, as_json: boo
         return
     click.echo(as_markdown(results))
     click.echo(f"Everything is in {folder}; begin with index.html.", err=True)
+
+
+class _Warning:
+    """Says once, when the first cell is measured, which numbers of the study no run has."""
+
+    def __init__(self, known: Callable[[], Results]) -> None:
+        self.known, self.over = known, False
+
+    def __call__(self) -> None:
+        from intel_study.summary import unknown_numbers
+
+        if self.over:
+            return
+        results = self.known()
+        for sentence in unknown_numbers(results).values():
+            click.echo(f"warning: {sentence}; if that is mended in the file, cells that are done stay", err=True)
+        self.over = any(cell.status == "measured" for cell in results.cells)
 
 
 class _Timed:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["gather"]
 
 
-def gather(name: str, study: Study, jobs: Sequence[Job], seeds: Sequence[int], *, is_full: bool = False) -> Results:
-    """Everything that is known of a study now."""
+def gather(
+    name: str, study: Study, jobs: Sequence[Job], seeds: Sequence[int], *, is_full: bool = False, file: str = ""
+) -> Results:
+    """Everything that is known of a study now; `file` is the name of its file, if it is not published."""
     cells: list[Cell] = []
     missing: list[Missing] = []
     specs: dict[str, dict[str, dict[str, Any]]] = {}
@@ -36,6 +38,7 @@ def gather(name: str, study: Study, jobs: Sequence[Job], seeds: Sequence[int], *
                 cells.append(_named_anew(job, cell))
     return Results(
         name=name,
+        file=file,
         study=study,
         is_full=is_full,
         seeds=tuple(seeds),

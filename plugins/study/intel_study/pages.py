@@ -17,7 +17,7 @@ from intel_study.claims import Verdict, verdicts
 from intel_study.design import Claim, Column
 from intel_study.figures import draw
 from intel_study.results import Results
-from intel_study.summary import Entry, Row, Table, described, notes, shown, tables
+from intel_study.summary import Entry, Row, Table, described, notes, shown, tables, unknown_numbers
 
 __all__ = ["all_claims", "as_html", "as_latex", "as_markdown", "claims_as_markdown", "command_of", "write_pages"]
 
@@ -137,7 +137,7 @@ def all_claims(studies: Sequence[Results]) -> str:
 def command_of(results: Results) -> str:
     """The command that gives these numbers."""
     study, seeds = results.study, results.seeds
-    words = ["intel", "study", results.name, *(["--full"] if results.is_full else [])]
+    words = ["intel", "study", results.file or results.name, *(["--full"] if results.is_full else [])]
     own = study.seeds
     if seeds != own and seeds == tuple(range(seeds[0], seeds[0] + len(seeds))):
         words += [] if seeds[0] == own[0] else ["--first-seed", str(seeds[0])]
@@ -149,7 +149,8 @@ def _verdict(claim: Claim, verdict: Verdict, results: Results) -> tuple[str, str
     """What was found, and the verdict with its reason, as texts."""
     column = described(results, claim.number)
     if verdict.arm is None or verdict.outcome == "not run":
-        return "–", f"**{verdict.outcome}**"
+        unknown = unknown_numbers(results).get(claim.number)
+        return "–", f"**{verdict.outcome}**" + (f": {unknown[:1].lower()}{unknown[1:]}" if unknown else "")
     mine = shown(column, *verdict.arm[:2])
     label = results.study.label(claim.arm)
     here = f"{column.label}: {label} {mine}"

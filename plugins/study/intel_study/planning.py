@@ -16,7 +16,7 @@ from intel_core.components import loading
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.compute.precision import torch_as_usual
 from intel_core.compute.threads import on_threads
-from intel_core.errors import SpecError
+from intel_core.errors import DataError, SpecError
 from intel_core.fitting.estimate import require_memory
 from intel_core.fitting.setting_up import hooks_of_run, make_trainer
 from intel_core.reading.data_dir import data_dir_or_default
@@ -150,7 +150,10 @@ class Planner:
                 raise SpecError("a study trains each run in one process; leave out devices and nodes")
             refuse_contradictions(spec)
             refuse_what_no_data_mends(spec)
-        dataset = self._dataset(spec)  # data that are not here are no mistake of the study
+        try:
+            dataset = self._dataset(spec)
+        except DataError as error:  # data that are not here are no mistake of the study, which says so by its exit code
+            raise DataError(f"{where}: {error}") from error
         with told_of(where), torch_as_usual(), on_threads(1):
             resolved = resolve(spec, dataset)
             check_texts(resolved)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +20,9 @@ from intel_core.recipe.runspec import RunSpec
 from intel_core.recipe.words import SHORT_WORDS
 from intel_study.design import Arm, Claim, Column, Figure, Full, Study
 from intel_study.published import StudySpec
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["find_study", "read_study", "study_of"]
 
@@ -122,7 +125,23 @@ def _said(error: ValidationError) -> str:
                 under = "settings" if "arms" in parents else "base"
                 known = f"; it is a setting of a run and goes under {under}"
             return f"{'.'.join(parents) or 'a study'} has no key {key!r}{known}"
+        if said := _shape(detail):
+            return said
     return describe_errors(error)
+
+
+def _shape(detail: ErrorDetails) -> str:
+    """What is said of a list, or of keys and values, where something else is meant; else nothing."""
+    where, given = [str(part) for part in detail["loc"]], detail["input"]
+    if where[:1] == ["metrics"] and isinstance(given, str):
+        return f"metrics={given}: expected a list such as [{given}], or names and metrics"
+    if where == ["arms"] and not given:
+        return "arms is empty; expected at least one arm, such as plain: {settings: {mapping: identity}}"
+    if len(where) == 2 and where[0] == "arms" and not isinstance(given, Mapping):
+        setting = f"{{mapping: {given}}}" if isinstance(given, str) else "{…}"
+        shown = given if isinstance(given, str | int | float) else "null" if given is None else type(given).__name__
+        return f"{'.'.join(where)}={shown}: expected keys and values, such as {{settings: {setting}}}"
+    return ""
 
 
 def _fields_at(parents: list[str]) -> list[str]:

@@ -142,6 +142,7 @@ class Results(_Kept):
     Attributes:
         format: of this file.
         name: of the study.
+        file: the name of its file, of one that is not published.
         study: what was compared, in the form of its file.
         is_full: whether it is the whole protocol.
         seeds: those that were asked for.
@@ -153,6 +154,7 @@ class Results(_Kept):
 
     format: int = FORMAT
     name: str
+    file: str = ""
     study: Study
     is_full: bool = False
     seeds: tuple[int, ...]
@@ -206,6 +208,7 @@ class Results(_Kept):
         return {
             "format": FORMAT,
             "name": self.name,
+            **({"file": self.file} if self.file else {}),
             "study": self.study.model_dump(mode="json", exclude_defaults=True),
             "is_full": self.is_full,
             "seeds": list(self.seeds),

@@ -9,11 +9,12 @@ import math
 import statistics
 from typing import Literal, NamedTuple
 
+from intel_core.errors import did_you_mean
 from intel_core.evaluation.statistics import Difference, holm, welch
 from intel_study.design import Column
 from intel_study.results import Results
 
-__all__ = ["Entry", "Row", "Table", "beside", "decimals", "described", "notes", "shown", "tables"]
+__all__ = ["Entry", "Row", "Table", "beside", "decimals", "described", "notes", "shown", "tables", "unknown_numbers"]
 
 Mark = Literal["", "better", "worse", "differs"]
 
@@ -187,17 +188,23 @@ def notes(results: Results) -> list[str]:
         if results.is_unordered(name):
             label = study.column(name).label or name
             found.append(f"{label} is numbered anew by every seed: its mean says little, and it is not tested.")
-    names = {name for cell in results.cells for name in cell.names()}
-    if results.cells and any(cell.status == "measured" for cell in results.cells):
-        from intel_core.errors import did_you_mean
-
-        for name in results.columns():
-            of = study.column(name).of
-            if of not in names:
-                said_near = did_you_mean(of, names, say="numbers")
-                found.append(f"No run has a number {of!r}{said_near}")
+    found += unknown_numbers(results).values()
     found += list(study.notes)
     return found
+
+
+def unknown_numbers(results: Results) -> dict[str, str]:
+    """Columns of which no run has the number, though runs were measured, each with a sentence and the nearest name."""
+    names = {name for cell in results.cells for name in cell.names()}
+    if not any(cell.status == "measured" for cell in results.cells):
+        return {}
+    wanted = dict.fromkeys([*results.columns(), *(claim.number for claim in results.study.claims)])
+    of = {name: results.study.column(name).of for name in wanted}
+    return {
+        name: f"No run has a number {number!r}{did_you_mean(number, names, say='numbers')}"
+        for name, number in of.items()
+        if number not in names
+    }
 
 
 def beside(results: Results) -> list[str]:

@@ -13,7 +13,7 @@ from intel_study import command as commands
 from intel_study import crews
 from intel_study.command import study
 
-from intel_core import IntelError
+from intel_core import DataError, IntelError
 
 
 @pytest.fixture
@@ -131,3 +131,38 @@ def test_claims_of_a_study_without_numbers_are_told_as_not_run(intel: Callable[.
     assert len(rows) == 2
     assert all("| – | **not run** |" in row for row in rows)
     assert "2 claims: 2 not run." in result.stdout
+
+
+CLAIM = {"sentence": "more is active", "number": "active", "arm": "ring", "against": "plain", "direction": "above"}
+
+
+def test_a_number_that_no_run_has_is_told_at_once_and_in_the_verdict(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = file_with(numbers={"elbo": None, "active": {"of": "manifold.covrage"}}, claims=[CLAIM])
+    result = intel(path, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    said = "No run has a number 'manifold.covrage'; did you mean 'manifold.coverage'?"
+    assert result.stderr.count(f"warning: {said}") == 1
+    assert result.stderr.index(said) < result.stderr.index("4/4")
+    assert f"| – | **not run**: {said[:1].lower()}{said[1:]}" in result.stdout
+    result = intel(path, "--out", tmp_path / "out")  # nothing is left to do
+    assert result.stderr.count(f"warning: {said}") == 1
+
+
+def test_the_command_of_a_claim_names_the_file_of_a_study_that_is_not_published(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = file_with(claims=[{**CLAIM, "number": "elbo"}])
+    told(intel(path, "--out", tmp_path / "out", "--seeds", 1, "--json"))
+    found = intel("claims", tmp_path / "out" / "study.json")
+    assert "| `intel study mine.json --seeds 1` |" in found.stdout
+
+
+def test_data_that_are_not_here_are_told_with_their_arm(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "my.csv").write_text("a,b,kind\n" + "".join(f"{i},{-i},x\n" for i in range(50)), encoding="utf-8")
+    result = intel(file_with(base={"data": f"{tmp_path / 'my.csv'}:label=kinds", "latent": 2, "steps": 9}), "--dry-run")
+    assert isinstance(result.exception, DataError)
+    assert str(result.exception).startswith("arm plain: table: my.csv has no column 'kinds' (label)")
