@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
-from intel_core.errors import DataError
+from intel_core.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,6 +128,8 @@ def make_dataset(
     import torch
 
     check_missing(missing)
+    if isinstance(reading.get("columns"), list | tuple) and not reading["columns"]:
+        raise SpecError(f"{name}: columns=[] names no column to model; leave it out to model all but the label")
     beside = None if conditions is None or _are_names(conditions) else conditions
     if conditions is not None and beside is None:
         reading["conditions"] = (conditions,) if isinstance(conditions, str) else tuple(conditions)

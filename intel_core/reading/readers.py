@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from intel_core.errors import DataError
 from intel_core.reading.inputs import Choose, InputSpec, as_it_comes, frame_of
@@ -49,13 +49,6 @@ class ColumnsInput(InputSpec):
     conditions: Words = Field(
         (), description="columns that encoder and decoder see beside x and z; they are not modelled"
     )
-
-    @field_validator("columns")
-    @classmethod
-    def _some(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
-        if not columns:
-            raise ValueError("it names no column to model; leave it out to model all but the label")
-        return columns
 
     def asked(self) -> Columns:
         """What is said about columns."""

@@ -427,5 +427,5 @@ def test_labels_and_conditions_of_another_index_are_refused(order):
 
 
 def test_no_column_is_not_all_columns():
-    with pytest.raises(SpecError, match="it names no column to model; leave it out"):
+    with pytest.raises(SpecError, match=r"columns=\[\] names no column to model; leave it out"):
         make_dataset("mine", FRAME, columns=[])

@@ -159,7 +159,7 @@ def test_the_commands(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch)
     assert said("sample", "two-clouds", "-n", "3", "-o", "x.npy").exit_code == 0
     missing = said("pull", "nowhere")
     assert missing.exit_code == 2
-    assert missing.stderr == "Error: nowhere holds no run that was handed on: there is no model.safetensors\n"
+    assert missing.stderr == "Error: there is no file or folder 'nowhere'; the Hub is hf://USER/NAME\n"
 
 
 def test_a_file_by_its_own_name(tmp_path: Path, run: Run, packed: bytes) -> None:
