@@ -18,12 +18,14 @@ from intel_core.reading.scale import scaled_columns
 from intel_core.recipe.contracts import load_dataset
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from intel_core.runs.stored_run import StoredRun
 
 __all__ = ["as_its_data"]
 
 
-def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
+def as_its_data(run: StoredRun, given: Any, labels: Any = None, data_dir: Path | None = None) -> Dataset:
     """Arrays, split and scaled as `fit` did for a run; or a data set, on the scale of the run's own.
 
     Args:
@@ -31,21 +33,22 @@ def as_its_data(run: StoredRun, given: Any, labels: Any = None) -> Dataset:
         given: what `fit` takes as data, read as it was then, a text too; or a `Dataset`, with values as they were given
             to `fit` or standardised.
         labels: as `fit` takes them.
+        data_dir: where the files of a text lie; by default ``INTEL_DATA_DIR``.
 
     Raises:
         DataError: if these are no data.
         RunError: if the data set is on another scale than the run's, and cannot be brought onto it bit for bit.
     """
-    found = _as_its_data(run, given, labels)
+    found = _as_its_data(run, given, labels, data_dir)
     return with_labels(found) if run.spec.conditions == "labels" and found.train.conditions is None else found
 
 
-def _as_its_data(run: StoredRun, given: Any, labels: Any) -> Dataset:
+def _as_its_data(run: StoredRun, given: Any, labels: Any, data_dir: Path | None) -> Dataset:
     scaling = run.units.scaling
     if isinstance(given, str | os.PathLike):
         spec = parse_spec("datasets", data_spec(os.fspath(given)))
         assert isinstance(spec, DatasetSpec)
-        given = load_dataset(spec, data_dir_or_default(None), run.spec.conditions)
+        given = load_dataset(spec, data_dir_or_default(data_dir), run.spec.conditions)
     if not isinstance(given, Dataset):
         return make_dataset(
             "data",

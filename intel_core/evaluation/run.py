@@ -72,7 +72,7 @@ class Run(StoredRun):
         ('unknown', 'unknown')
         """
         other = load_run(against) if isinstance(against, str | Path) else against
-        given = None if dataset is None else as_its_data(self, dataset)
+        given = None if dataset is None else as_its_data(self, dataset, data_dir=data_dir)
         return judge(gather(self, other, dataset=given, data_dir=data_dir).evidence)
 
     @torch_as_usual()
@@ -237,7 +237,7 @@ class Run(StoredRun):
         """
 
         def load() -> Dataset:
-            return self.dataset(data_dir) if dataset is None else as_its_data(self, dataset)
+            return self.dataset(data_dir) if dataset is None else as_its_data(self, dataset, data_dir=data_dir)
 
         return sampler_of(self, sampler, load, told=told)
 
@@ -268,7 +268,7 @@ class Run(StoredRun):
             RunError: if the directory cannot be written.
         """
         specs = [_metric(one) for one in metrics] or usual_metrics()
-        dataset = None if dataset is None else as_its_data(self, dataset)
+        dataset = None if dataset is None else as_its_data(self, dataset, data_dir=data_dir)
         subject = Subject(self, dataset=dataset, data_dir=data_dir)
         subject.draw_from(sampler)
         found = list(measure(subject, specs, again=again))

@@ -147,7 +147,7 @@ def data_of(run: Run, data: Any, labels: Any, data_dir: Path | None) -> Dataset:
     """
     with on_threads(1):
         # Scaled as at first, or not, whatever the rule is now.
-        dataset = run.dataset(data_dir) if data is None else as_its_data(run, data, labels)
+        dataset = run.dataset(data_dir) if data is None else as_its_data(run, data, labels, data_dir)
     run.require_its_data(dataset, whole=True)
     return dataset
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intel_core.errors import DataError, SpecError, did_you_mean
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.frames import refuse_other_rows
-from intel_core.reading.inputs import Choose, as_it_comes, reader_class, reader_of
+from intel_core.reading.inputs import Choose, InputSpec, as_it_comes, reader_class, reader_of
 from intel_core.reading.labelling import labels_beside
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def gather(name: str, given: Any, labels: Any = None, options: Mapping[str, Any]
     _refuse_unknown(name, given, options)
     reader = reader_of(given, options)
     assert reader is not None
-    refuse_other_rows(name, "labels", given, labels)
-    found = _with_labels(name, reader.read(name, given), labels)
+    found = _read(name, reader, given, labels)
     return Given(found, None, "" if type(reader)() == reader else str(reader))
 
 
@@ -123,7 +122,10 @@ def _refuse_unknown(name: str, given: Any, options: Mapping[str, Any]) -> None:
         )
 
 
-def _with_labels(name: str, found: Examples, labels: Any) -> Examples:
+def _read(name: str, reader: InputSpec, given: Any, labels: Any, choose: Choose = as_it_comes) -> Examples:
+    """The examples, with the labels that are given beside them."""
+    refuse_other_rows(name, "labels", given, labels)
+    found = reader.read(name, given, choose)
     if labels is None:
         return found
     numbers, names = labels_beside(name, labels, len(found.x))
@@ -155,8 +157,7 @@ def _of_parts(name: str, parts: Sequence[Any], labels: Any, options: dict[str, A
             raise DataError(f"{where}: a {type(part).__name__} of several parts")
         first = found[0] if found else None
         choose = _columns_of(where, first.columns) if first is not None and first.columns else as_it_comes
-        refuse_other_rows(where, "labels", part, of_part)
-        found.append(_with_labels(where, one.read(where, part, choose), of_part))
+        found.append(_read(where, one, part, of_part, choose))
         reader = reader or ("" if type(one)() == one else str(one))
     if found[0] is None:
         raise DataError(f"{name}: there is no training part")

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from intel_core import DataError, IntelError, RunError, SpecError, fit, load_run, make_dataset, resume
+from intel_core import (
+    DataError,
+    DatasetSpec,
+    IntelError,
+    RunError,
+    SpecError,
+    fit,
+    load_run,
+    make_dataset,
+    register,
+    resume,
+)
 
 MEASURE = "likelihood:particles=2,limit=20"
 
@@ -93,6 +104,21 @@ def test_a_text_is_the_data_set_of_that_name(tmp_path):
     assert likelihood(run, "circle:n=60") == likelihood(run, None)
     with pytest.warns(UserWarning, match="was trained on other data"):
         run.measure(MEASURE, dataset="circle:n=70", again=True)
+
+
+class InAFolder(DatasetSpec):
+    """Values in a file of the data folder."""
+
+    def load(self, data_dir):
+        return make_dataset("in a folder", np.load(data_dir / "x.npy"))
+
+
+def test_a_text_is_loaded_from_the_folder_that_is_said(tmp_path):
+    register("datasets", "in_a_folder", InAFolder)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 3)))
+    run = fit(data="in_a_folder", data_dir=tmp_path, steps=2, run_dir=tmp_path / "run", device="cpu")
+    (found,) = run.measure(MEASURE, dataset="in_a_folder", data_dir=tmp_path)
+    assert found.status == "measured"
 
 
 def test_a_metric_that_fails_is_told(run):

@@ -52,6 +52,7 @@ def write_report(
 
     target = run.path / "report.html" if path is None else Path(path)
     suffix_of(target, (".html", ".htm"))
-    dataset = None if data is None else as_its_data(run, data, labels)
-    write_text(target, render(gather(run, against, data_dir_or_default(data_dir), dataset=dataset)))
+    folder = data_dir_or_default(data_dir)
+    dataset = None if data is None else as_its_data(run, data, labels, folder)
+    write_text(target, render(gather(run, against, folder, dataset=dataset)))
     return target

@@ -18,8 +18,6 @@ import click
 from intel_study.telling import Show, as_json_object, list_published, show_plan, tell_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from intel_study.jobs import Job
     from intel_study.planning import Planner
     from intel_study.results import Results
@@ -254,12 +252,12 @@ def _run(
     def known() -> Results:
         return gather(name, said, jobs, whole.seeds, is_full=full, file=own)
 
-    warn = _Warning(known)
+    warn = _Warning()
 
     def tell(progress: Progress) -> None:
         show(progress)
-        if progress.said:
-            warn()
+        if progress.said and not warn.over:
+            warn(known())
 
     ended = None
     if left:
@@ -270,7 +268,7 @@ def _run(
         ended = run_jobs(left, crew, folder, costs=costs, deadline=deadline, tell=tell, total=(ready, cells))
     show.clear()
     results = known()
-    warn()
+    warn(results)
     written = _write(results, folder)
     interrupted = ended is not None and ended.stopped
     _report(results, written, folder, as_json=as_json)
@@ -317,15 +315,14 @@ def _report(results: Results, written: list[Path], folder: Path, *, as_json: boo
 class _Warning:
     """Says once, when the first cell is measured, which numbers of the study no run has."""
 
-    def __init__(self, known: Callable[[], Results]) -> None:
-        self.known, self.over = known, False
+    def __init__(self) -> None:
+        self.over = False
 
-    def __call__(self) -> None:
+    def __call__(self, results: Results) -> None:
         from intel_study.summary import unknown_numbers
 
         if self.over:
             return
-        results = self.known()
         for sentence in unknown_numbers(results).values():
             click.echo(f"warning: {sentence}; if that is mended in the file, cells that are done stay", err=True)
         self.over = any(cell.status == "measured" for cell in results.cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -42,15 +42,7 @@ def assigned(candidate: Candidate) -> None:
     border, way, pair = _borders(candidate, part, "borders", 1)
     if len(border) < 20:
         raise Skipped("few lines cross a border between clusters")
-    steep, density, top = _measure(part, border, way)
-    steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
-    sparser = steeper.clone()
-    for distance in sorted({*_BESIDE, *_INSIDE}):
-        sides = [_measure(part, border + sign * distance * top, way) for sign in (1, -1)]
-        if distance in _BESIDE:
-            steeper |= steep > 1.01 * torch.maximum(sides[0][0], sides[1][0])
-        if distance in _INSIDE:
-            sparser |= density < 0.5 * (sides[0][1] + sides[1][1])  # their mean: the prior may fall across a border
+    steeper, sparser = _compared(part, border, way, _BESIDE, _INSIDE)
     for about, some in _parts(border, pair):
         for what, holds in (("steeper than on either side", steeper), ("less dense in z", sparser)):
             _most(holds[some], f"at {int(some.sum())} borders between clusters of assign(){about}, g is {what}")
@@ -64,11 +56,7 @@ def _far_out(candidate: Candidate, part: Any) -> None:
     border, way = border[far], way[far]
     if len(border) < _ENOUGH // 2:
         return  # the clusters lie around 0
-    steep, _, top = _measure(part, border, way)
-    steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
-    for distance in (*_BESIDE, *_FAR_BESIDE):
-        sides = [_measure(part, border + sign * distance * top, way)[0] for sign in (1, -1)]
-        steeper |= steep > 1.01 * torch.maximum(*sides)
+    steeper, _ = _compared(part, border, way, (*_BESIDE, *_FAR_BESIDE))
     about = f"at {len(border)} borders between clusters of assign() more than {_FAR:g} from 0"
     _most(steeper, f"{about}, g is steeper than on either side")
 
@@ -110,6 +98,22 @@ def _borders(candidate: Candidate, part: Any, name: str, scale: float) -> tuple[
         low, high = torch.where(same, middle, low), torch.where(same, high, middle)
     pair = torch.stack([part.assign(low), part.assign(high)], -1).sort(-1).values
     return 0.5 * (low + high), way, pair
+
+
+def _compared(
+    part: Any, border: Tensor, way: Tensor, beside: Sequence[float], inside: Sequence[float] = ()
+) -> tuple[Tensor, Tensor]:
+    """Where g is steeper than at some distance on either side, and the image of the prior less dense than inside."""
+    steep, density, top = _measure(part, border, way)
+    steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
+    sparser = steeper.clone()
+    for distance in sorted({*beside, *inside}):
+        sides = [_measure(part, border + sign * distance * top, way) for sign in (1, -1)]
+        if distance in beside:
+            steeper |= steep > 1.01 * torch.maximum(sides[0][0], sides[1][0])
+        if distance in inside:
+            sparser |= density < 0.5 * (sides[0][1] + sides[1][1])  # their mean: the prior may fall across a border
+    return steeper, sparser
 
 
 def _measure(part: Any, y: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]:
