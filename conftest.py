@@ -17,6 +17,8 @@ import pytest
 
 # On small tensors torch's threads would only fight over the cores; before anything imports torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# And where a test asks for several, those that wait for each other leave the core to other workers.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from hypothesis import HealthCheck, settings  # the variable comes first
 

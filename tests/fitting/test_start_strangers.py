@@ -26,6 +26,14 @@ BASE: dict[str, Any] = {
 }  # fmt: skip
 STARTS = ("mixture:fits=2", "kmeans:fits=2", "labels", "labels:count=6", "labels:count=6,spread=false", "file")
 each_start = pytest.mark.parametrize("start", STARTS)
+# One that fits, and one that draws.
+some_promptly = pytest.mark.parametrize(
+    "start",
+    [
+        start if start in ("mixture:fits=2", "labels:count=6") else pytest.param(start, marks=pytest.mark.slow)
+        for start in STARTS
+    ],
+)
 
 
 class Strips(nn.Module):
@@ -243,7 +251,7 @@ def test_a_strangers_start_is_given_what_it_needs(tmp_path: Path) -> None:
 # --- one number of threads or another, memory or disk ------------------------------------------------------------
 
 
-@each_start
+@some_promptly
 def test_the_number_of_threads_of_the_machine_changes_nothing(start: str, tmp_path: Path) -> None:
     own = BASE | {"mapping": "cluster:k=3", "start": named(start, tmp_path)}
     before = torch.get_num_threads()
@@ -258,7 +266,7 @@ def test_the_number_of_threads_of_the_machine_changes_nothing(start: str, tmp_pa
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
-@each_start
+@some_promptly
 def test_streamed_from_disk_it_is_the_run_in_memory(start: str, tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -42,7 +42,12 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 SLOW = pytest.mark.slow
+# Where another test already tries all of them.
+PROMPTLY = ("learned shares", "a few labels", "from the first step")
 each_configuration = pytest.mark.parametrize("name", CONFIGURATIONS)
+some_promptly = pytest.mark.parametrize(
+    "name", [name if name in PROMPTLY else pytest.param(name, marks=SLOW) for name in CONFIGURATIONS]
+)
 
 
 class Crash(Exception):
@@ -85,22 +90,29 @@ def assert_same(folder: Path, other: Path) -> None:
     assert (folder / START_FILE).read_bytes() == (other / START_FILE).read_bytes()
 
 
+class Whole(dict[str, Path]):
+    """The uninterrupted runs, each made when it is asked for."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._factory = factory
+
+    def __missing__(self, name: str) -> Path:
+        folder = self[name] = self._factory.mktemp("whole") / "run"
+        train(folder, name)
+        return folder
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The uninterrupted runs."""
-    folders = {name: tmp_path_factory.mktemp("whole") / "run" for name in CONFIGURATIONS}
-    for name, folder in folders.items():
-        train(folder, name)
-    return folders
+    return Whole(tmp_path_factory)
 
 
 # --- every phase -------------------------------------------------------------------------------------------------
 
 
 @each_configuration
-@pytest.mark.parametrize(
-    "stop", [5, pytest.param(BEGINS, marks=SLOW), BEGINS + 1, *(pytest.param(n, marks=SLOW) for n in (20, PULLED, 41))]
-)
+@pytest.mark.parametrize("stop", [BEGINS + 1, *(pytest.param(n, marks=SLOW) for n in (5, BEGINS, 20, PULLED, 41))])
 def test_interrupted_in_any_phase_it_goes_on_bit_for_bit(
     name: str, stop: int, whole: dict[str, Path], tmp_path: Path, stop_at: Any
 ) -> None:
@@ -110,7 +122,7 @@ def test_interrupted_in_any_phase_it_goes_on_bit_for_bit(
     assert_same(tmp_path / "run", whole[name])
 
 
-@each_configuration
+@some_promptly
 def test_interrupted_in_every_phase_it_goes_on_bit_for_bit(
     name: str, whole: dict[str, Path], tmp_path: Path, stop_at: Any
 ) -> None:
@@ -122,7 +134,7 @@ def test_interrupted_in_every_phase_it_goes_on_bit_for_bit(
 
 
 @each_configuration
-@pytest.mark.parametrize("stop", [BEGINS + 1, 23])
+@pytest.mark.parametrize("stop", [BEGINS + 1, pytest.param(23, marks=SLOW)])
 def test_killed_it_goes_on_from_its_last_checkpoint_bit_for_bit(
     name: str, stop: int, whole: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -134,7 +146,7 @@ def test_killed_it_goes_on_from_its_last_checkpoint_bit_for_bit(
     assert_same(tmp_path / "run", whole[name])
 
 
-@each_configuration
+@some_promptly
 def test_the_same_seed_gives_the_same_run(name: str, whole: dict[str, Path], tmp_path: Path) -> None:
     train(tmp_path / "run", name)
     assert_same(tmp_path / "run", whole[name])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from intel_core.helpers.projected_normal import direction_log_prob, log_radial_integral, log_sphere_area
 
-DIMS = (2, 3, 4, 5, 8, 10, 16, 33, 64)
-PLACES = (-30.0, -12.5, -7.3, -5.0, -3.1, -2.0, -1.0, -0.4, -1e-3, 0.0, 0.2, 0.9, 1.7, 2.6, 4.0, 6.2, 9.0, 17.5, 30.0)
+DIMS = (2, 3, 5, 10, 33, 64)
+PLACES = (-30.0, -12.5, -7.3, -5.0, -2.0, -0.4, 0.0, 0.9, 2.6, 6.2, 17.5, 30.0)
 
 
 def tensor(*values: float) -> torch.Tensor:
@@ -70,8 +70,8 @@ def test_in_one_dimension_it_is_the_distribution_of_a_normal() -> None:
 
 
 def test_recursion_where_it_does_not_cancel() -> None:
-    place = torch.linspace(0, 1e4, 1001, dtype=torch.float64)
-    for d in range(3, 65):
+    place = torch.linspace(0, 1e4, 101, dtype=torch.float64)
+    for d in (*range(3, 17), 32, 33, 63, 64):
         lower, middle, upper = (log_radial_integral(place, k) for k in (d - 2, d - 1, d))
         expected = torch.log(place + (d - 2) * torch.exp(lower - middle))
         assert torch.allclose(upper - middle, expected, rtol=0, atol=1e-10), d

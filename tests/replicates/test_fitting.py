@@ -108,7 +108,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", [OBJECTIVES[0], pytest.param(OBJECTIVES[1], marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_each_is_the_run_of_its_seed_for_every_part(case: str, objective: str, double: None) -> None:
     """Running statistics of batch normalisation are among what is compared."""
@@ -349,7 +349,9 @@ def test_one_that_diverges_does_not_take_the_others_along(tmp_path: Path, monkey
 
 
 @pytest.mark.filterwarnings("ignore:.*far from the scale")
-@pytest.mark.parametrize(("step", "evaluate_every"), [(3, 12), (3, 7), (9, 7)])  # 7: with a line, once and again
+@pytest.mark.parametrize(
+    ("step", "evaluate_every"), [pytest.param(3, 12, marks=pytest.mark.slow), (3, 7), (9, 7)]
+)  # 7: with a line
 @pytest.mark.parametrize("seed", [0, 2])  # the first leads the others
 def test_one_that_diverges_at_a_line_leaves_the_others_as_they_are(
     seed: int, step: int, evaluate_every: int, tmp_path: Path

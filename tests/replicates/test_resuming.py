@@ -155,7 +155,10 @@ def test_other_data_are_refused(whole: Replicates, tmp_path: Path) -> None:
 # --- killed ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seed", "step"), [(0, 6), (1, 12), (2, 12), (0, 40), (2, 40)])
+KILLED = [(1, 12), (2, 40), *(pytest.param(*pair, marks=pytest.mark.slow) for pair in ((0, 6), (2, 12), (0, 40)))]
+
+
+@pytest.mark.parametrize(("seed", "step"), KILLED)
 @pytest.mark.parametrize("keep", [1, 2])
 def test_a_group_killed_between_the_checkpoints_of_its_seeds(
     seed: int, step: int, keep: int, whole: Replicates, tmp_path: Path
@@ -173,7 +176,7 @@ def test_a_group_killed_between_the_checkpoints_of_its_seeds(
         assert len(list((ours.path / "checkpoints").iterdir())) == keep
 
 
-@pytest.mark.parametrize("nth", [pytest.param(n, marks=[pytest.mark.slow] if n % 3 else []) for n in range(12)])
+@pytest.mark.parametrize("nth", [pytest.param(n, marks=[pytest.mark.slow] if n % 6 else []) for n in range(12)])
 def test_a_group_of_which_some_have_stopped_early(nth: int, stopping: Replicates, tmp_path: Path) -> None:
     """Killed right after any of its first checkpoints, those of seeds that leave the stack among them."""
 
@@ -197,7 +200,9 @@ def test_a_group_of_which_some_have_stopped_early(nth: int, stopping: Replicates
 
 @pytest.mark.filterwarnings("ignore:.*far from the scale")
 @pytest.mark.filterwarnings("ignore:.*was not saved yet; it begins again")
-@pytest.mark.parametrize("kill", [(0, 6), (2, 12), (0, 18), (2, 40)])
+@pytest.mark.parametrize(
+    "kill", [(0, 6), (2, 40), *(pytest.param(kill, marks=pytest.mark.slow) for kill in ((2, 12), (0, 18)))]
+)
 def test_a_group_of_which_one_has_diverged(kill: tuple[int, int], tmp_path: Path) -> None:
     x = torch.randn(3000, 3, generator=torch.Generator().manual_seed(0))
     train = make_dataset("data", x).train.x
@@ -268,7 +273,7 @@ def told_by_resuming(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("stack", [True, False])
-@pytest.mark.parametrize("rename", [True, False])
+@pytest.mark.parametrize("rename", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_finished_seed_that_is_gone_is_not_trained_again_without_a_word(
     stack: bool, rename: bool, whole: Replicates, tmp_path: Path
 ) -> None:
@@ -464,7 +469,7 @@ def kills() -> Iterator[dict[int, int]]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize("case", [*range(3), *(pytest.param(case, marks=pytest.mark.slow) for case in range(3, 20))])
+@pytest.mark.parametrize("case", [*range(2), *(pytest.param(case, marks=pytest.mark.slow) for case in range(2, 20))])
 def test_kill_9_at_any_moment(
     case: int, script: Path, stopping: Replicates, kills: dict[int, int], tmp_path: Path, forked: Callable[..., Any]
 ) -> None:

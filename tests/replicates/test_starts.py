@@ -58,7 +58,7 @@ def test_a_group_that_was_interrupted_goes_on_bit_for_bit(group: Replicates, tmp
     assert [contents(run.path) for run in whole.runs] == [contents(run.path) for run in group.runs]
 
 
-@pytest.mark.parametrize("gone", [1, 2])
+@pytest.mark.parametrize("gone", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_settings_that_nobody_gave_are_the_same_when_a_group_goes_on(gone: int, tmp_path: Path) -> None:
     """With a start that is the default, and the runs of some or of all seeds deleted."""
     asked = {name: value for name, value in BASE.items() if name != "start"}

@@ -144,8 +144,14 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "variant"),
+    [
+        pytest.param(case, variant, marks=[pytest.mark.slow] if case != "dense" and variant == "plain" else [])
+        for case in CASES
+        for variant in VARIANTS
+    ],
+)
 def test_identity_is_a_vanilla_vae_bit_for_bit(case, variant, tmp_path):
     make_data, nets, loss_of, settings = CASES[case]
     ours_settings, theirs_settings = VARIANTS[variant]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from hypothesis import find, given
+from hypothesis import find, given, settings
 from intel_conformance import strategies
 from torch import Tensor
 
@@ -20,9 +20,9 @@ def test_drawn_latents_and_posteriors(y: Tensor, posterior: Any) -> None:
     assert float(posterior.mean_kl()) >= 0
 
 
+@settings(max_examples=40)
 @given(spec=strategies.specs(y_dim=4))
 def test_drawn_specs_can_be_built_and_written(spec: Any) -> None:
-
     assert spec.build(4).y_dim == 4
     assert parse_spec("mappings", format_spec(spec)) == spec
 

@@ -44,12 +44,16 @@ def loaded(path: Path) -> Any:
     return lambda *x: session.run(None, dict(zip(names, map(np.asarray, x), strict=True)))
 
 
-@pytest.fixture(params=["onnx", "torch"])
+# Both are made of one graph, and the files of torch are read by themselves below.
+@pytest.fixture(params=["onnx", pytest.param("torch", marks=pytest.mark.slow)])
 def format_(request: pytest.FixtureRequest) -> str:
     if request.param == "onnx":
         pytest.importorskip("onnxscript")
         pytest.importorskip("onnxruntime")
     return str(request.param)
+
+
+CONV = pytest.param((1, 28, 28), "conv:channels=[4,8]", marks=pytest.mark.slow)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's own, as it loads what it saved
@@ -94,7 +98,7 @@ def test_tables_go_in_and_come_out_in_their_units(tmp_path: Path, format_: str) 
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize(("shape", "network"), [((3,), "mlp:hidden=[8]"), ((1, 28, 28), "conv:channels=[4,8]")])
+@pytest.mark.parametrize(("shape", "network"), [((3,), "mlp:hidden=[8]"), CONV])
 def test_conditions_are_a_second_argument(shape: tuple[int, ...], network: str, tmp_path: Path, format_: str) -> None:
     x = torch.rand(60, *shape, generator=torch.Generator().manual_seed(0))
     if len(shape) == 1:

@@ -11,6 +11,14 @@ import intel_core
 EACH = pytest.mark.parametrize(
     ("mutant", "dtype"), [pytest.param(m, d, id=f"{m.name}-{d}") for m in MUTANTS for d in m.dtypes]
 )
+EACH_PROMPTLY = pytest.mark.parametrize(
+    ("mutant", "dtype"),
+    [
+        pytest.param(m, d, id=f"{m.name}-{d}", marks=[pytest.mark.slow] if number else [])
+        for m in MUTANTS
+        for number, d in enumerate(m.dtypes)
+    ],
+)
 
 
 def assert_killed(mutant: Mutant, dtype: str, seed: int) -> None:
@@ -31,7 +39,7 @@ def test_every_check_has_a_mutant_and_every_mutant_a_check() -> None:
     assert len(names) == len(set(names))
 
 
-@EACH
+@EACH_PROMPTLY
 def test_killed_by_the_check_that_is_meant_for_it(mutant: Mutant, dtype: str) -> None:
     if mutant.kills == "structure.betti":
         pytest.importorskip("gudhi")

@@ -20,7 +20,7 @@ FAMILIES: dict[str, Any] = {
     "two holes": "holes:h=2",
 }
 EACH = pytest.mark.parametrize("name", FAMILIES)
-LONG = {"30 sectors", "30 sectors, smooth", "6-block flow", "two holes"}
+LONG = {"10 cells of a simplex", "30 sectors", "30 sectors, smooth", "6-block flow", "two holes"}
 
 
 def assert_sound(what: Any, seed: int, **settings: Any) -> None:
