@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from intel_conformance.as_part import as_part_converted
 from intel_conformance.examined import Examined
 from intel_conformance.levels import Level
 from intel_conformance.outcomes import Broken, Skipped
@@ -30,7 +31,7 @@ __all__ = ["Candidate", "Checkable", "annealed"]
 Checkable = str | MappingSpec | Sequence[str | MappingSpec] | Mapping | Callable[[int], Mapping]
 """A spec or its text, several of these to be composed, a mapping that is already built, or what builds one."""
 
-_MOVED = 0.1
+_MOVED, _FAR_MOVED = 0.1, 1.0
 _TRIED = (2, 3, 4, 5, 6, 8, 10, 16, 1)
 """The numbers of dimensions that are tried on a function or class that builds a mapping, in this order."""
 
@@ -73,6 +74,7 @@ class Candidate(Examined):
         self.source = what if self.specs is None and self.given is None else None
         self._built: dict[bool, MappingModule] = {}
         self.strength: float | None = None
+        self.spread, self.moving = _MOVED, "moved"
         self.y_dim = self._choose_dims(y_dim)
         self.z_dim = self.fresh(moved=False).z_dim
         self.label = _label(what, self.specs)
@@ -130,7 +132,14 @@ class Candidate(Examined):
                 # The object belongs to the caller, so its parameters must not be converted.
                 raise Skipped(f"the mapping cannot be copied, so it is not tried in {dtype}") from error
             mapping = self.fresh(moved=moved)
-        return mapping.to(device=self.device, dtype=dtype)
+        as_part_converted(mapping, self.device, dtype)
+        return mapping
+
+    def trained(self, number: int) -> Candidate:
+        """The same candidate whose parameters were changed by about their own size, as by some long training."""
+        other = self._varied()
+        other.spread, other.moving = _FAR_MOVED, f"trained {number}"
+        return other
 
     def at_strength(self, strength: float) -> Candidate:
         """The same candidate whose parts that are `Annealed` have some strength."""
@@ -165,7 +174,7 @@ class Candidate(Examined):
 
     def move(self, mapping: nn.Module) -> None:
         """Change the parameters of a mapping, as `fresh` does."""
-        generator = self.generator("moved")
+        generator = self.generator(self.moving)
         with torch.no_grad():
             for name, parameter in mapping.named_parameters():
                 if isinstance(parameter, nn.parameter.UninitializedParameter):
@@ -175,7 +184,7 @@ class Candidate(Examined):
                 if parameter.requires_grad and parameter.is_floating_point():
                     noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
                     try:
-                        parameter.add_(_MOVED * (1 + parameter.abs()) * noise)
+                        parameter.add_(self.spread * (1 + parameter.abs()) * noise)
                     except RuntimeError as error:
                         raise Broken(
                             f"the parameter {name} cannot be changed in place, as a step does: {str(error)[:120]}",

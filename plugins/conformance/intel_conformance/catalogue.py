@@ -11,7 +11,10 @@ from intel_core.errors import SpecError, did_you_mean
 
 __all__ = ["all_checks", "choose", "names_of"]
 
-_FURTHER = ("precision", "paths", "hidden", "training", "capabilities", "calls", "assigning", "image_densities", "cost")
+_FURTHER = (
+    *("precision", "paths", "hidden", "effects", "training", "capabilities", "losses", "calls", "assigning"),
+    *("turning", "effective", "image_densities", "cost"),
+)
 """Modules of `intel_conformance.checks` beside those of the groups, to which their checks belong."""
 
 

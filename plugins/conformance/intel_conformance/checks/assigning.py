@@ -25,6 +25,7 @@ _FURTHER, _FAR, _FAR_BESIDE = 4.0, 5.0, (1.0, 2.0)
 """Lines of draws four times as long cross borders more than 5 from 0, where g may change more slowly."""
 _STEP = 1e-3
 _COST = 2000
+_NEIGHBOURS, _OVERLAP = 1000, 0.1
 _LARGE = 32
 _POWERS = 12
 _TINY = 1e-12
@@ -47,6 +48,29 @@ def assigned(candidate: Candidate) -> None:
         for what, holds in (("steeper than on either side", steeper), ("less dense in z", sparser)):
             _most(holds[some], f"at {int(some.sum())} borders between clusters of assign(){about}, g is {what}")
     _far_out(candidate, part)
+    _apart(candidate, part)
+
+
+@torch.no_grad()
+def _apart(candidate: Candidate, part: Any) -> None:
+    """Neighbours in z are of one cluster as often as neighbours in y are, or nearly."""
+    y = candidate.draw("apart", _NEIGHBOURS)[:, : part.y_dim]
+    index = part.assign(y)
+    in_y, in_z = (_alike(values, index) for values in (y, part(y)))
+    if in_z < in_y - _OVERLAP:
+        raise Broken(
+            f"of {_NEIGHBOURS} draws of the prior {in_y:.0%} are in the cluster of their nearest neighbour in y, but "
+            f"{in_z:.0%} in that of their nearest neighbour in z: clusters of assign() overlap in z",
+            likely="clusters that are pushed towards each other, a wrong sign",
+            in_y=in_y,
+            in_z=in_z,
+        )
+
+
+def _alike(values: Tensor, index: Tensor) -> float:
+    """The share of rows that are in the cluster of their nearest neighbour."""
+    distances = torch.cdist(values, values).fill_diagonal_(torch.inf)
+    return float((index[distances.argmin(1)] == index).double().mean())
 
 
 def _far_out(candidate: Candidate, part: Any) -> None:

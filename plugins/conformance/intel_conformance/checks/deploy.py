@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from intel_conformance.as_part import as_part_loaded
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.closeness import beyond_rounding, same_kernel, worst_difference
@@ -50,7 +51,7 @@ def state(candidate: Candidate) -> None:
     candidate.call(other, y)
     saved = {k: v.clone() if isinstance(v, Tensor) else v for k, v in mapping.state_dict().items()}
     try:
-        other.load_state_dict(saved)
+        as_part_loaded(other, saved)
     except Exception as error:
         said = str(error).strip().replace("\n", " ")[:200]
         raise Broken(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.jacobians import slopes
+from intel_conformance.jacobians import Slopes, slopes
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 from intel_conformance.places import usual_rows
 from intel_core.mappings.compose import bare
-from intel_core.mappings.contract import Regularised
+from intel_core.mappings.contract import Invertible, Regularised
 
 _CLAUSE = "contract, clause 4: sub-differentiable in y and in the parameters"
 
@@ -92,15 +93,7 @@ def parameters(candidate: Candidate) -> None:
         claimed = torch.stack([(gradients[name] * direction).sum() for gradients in by_row])
         if name in by_loss and not bool(claimed.any()):
             continue  # held constant in g on purpose, and learned through an auxiliary loss
-        before = parameter.detach().clone()
-
-        def moved(t: float, p: Tensor = parameter, start: Tensor = before, d: Tensor = direction) -> Tensor:
-            with torch.no_grad():
-                p.copy_(start + t * d)
-                return mapping(y) @ weight  # type: ignore[no-any-return]
-
-        found = slopes(moved)
-        moved(0.0)
+        found = _moved(parameter, direction, lambda: mapping(y) @ weight)
         wrong = found.disagree(claimed)
         if int(wrong.sum()) >= 2:
             row = int(wrong.int().argmax())
@@ -204,3 +197,44 @@ def fresh(candidate: Candidate) -> None:
                     likely="a value that __init__ or an earlier call computed from the parameter, and kept",
                     parameter=name,
                 )
+
+
+@check("grad.volume", "capability: Invertible")
+def volume(candidate: Candidate) -> None:
+    """The gradient of log_abs_det_jacobian(y) with respect to each parameter agrees with finite differences."""
+    mapping = candidate.mapping()
+    part = bare(mapping)
+    if not isinstance(part, Invertible) or candidate.y_dim != candidate.z_dim:
+        raise NotApplicable("it has no log-volume")
+    learned = _learned(mapping)
+    y = _rows(candidate, "points", 12)
+    by_row = [_gradients(row, learned) for row in part.log_abs_det_jacobian(y)]
+    for name, parameter in learned.items():
+        generator = candidate.generator(f"direction {name}")
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
+        claimed = torch.stack([(gradients[name] * direction).sum() for gradients in by_row])
+        found = _moved(parameter, direction, lambda: part.log_abs_det_jacobian(y))
+        wrong = found.disagree(claimed)
+        if int(wrong.sum()) >= 2:
+            row = int(wrong.int().argmax())
+            raise Broken(
+                f"the gradient of the log-volume with respect to {name} is {float(claimed[row]):.6g} by autograd and "
+                f"{float(found.value[row]):.6g} by finite differences; the two disagree in {int(wrong.sum())} of "
+                f"{len(y)} rows",
+                likely="detach() in log_abs_det_jacobian: a density that is trained by it learns something else",
+                parameter=name,
+            )
+
+
+def _moved(parameter: nn.Parameter, direction: Tensor, call: Callable[[], Tensor]) -> Slopes:
+    """How a result changes while a parameter is moved in a direction; afterwards it is where it was."""
+    before = parameter.detach().clone()
+
+    def at(t: float) -> Tensor:
+        with torch.no_grad():
+            parameter.copy_(before + t * direction)
+            return call()
+
+    found = slopes(at)
+    at(0.0)
+    return found

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from intel_conformance.as_part import as_part_converted
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.closeness import beyond_rounding
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
 from intel_core.errors import PluginError, SpecError
 from intel_core.mappings.building import build_mapping
+from intel_core.mappings.compose import bare
+from intel_core.mappings.contract import Annealed, Clustering, Invertible, Regularised
 
 _CLAUSE = "contract, clause 1: (..., y_dim) to (..., z_dim), the same dtype and device"
 
@@ -153,6 +157,12 @@ def dims(candidate: Candidate) -> None:
             raise Broken(f"in {y_dim} dimensions it raised {type(error).__name__}: {str(error)[:200]}") from error
         if tuple(z.shape) != (3, mapping.z_dim):
             raise Broken(f"in {y_dim} dimensions z has shape {tuple(z.shape)}, expected {(3, mapping.z_dim)}")
+        if not bool(torch.isfinite(z).all()):
+            raise Broken(
+                f"in {y_dim} dimensions z is not finite for draws of the prior",
+                likely="a deviation over one value, which is NaN; raise ValueError where there is no mapping",
+                y_dim=y_dim,
+            )
 
 
 class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -173,24 +183,66 @@ class _TwoDevices(RuntimeError):
 
 @check("io.device", _CLAUSE, level="standard")
 def device(candidate: Candidate) -> None:
-    """The device of z is that of y. Tried on the meta device, which has no values and needs no accelerator."""
+    """The device of z is that of y, and so with capabilities. Tried on the meta device, which needs no accelerator."""
     mapping = candidate.fresh()
-    likely = "a tensor that is made on the CPU and is not a buffer; use y.new_tensor(...) or register_buffer"
+    offered = _offered(mapping)  # a property may need values to be read
+    as_part_converted(mapping, "meta")
+    y = torch.empty(4, candidate.y_dim, device="meta")
+    z = _elsewhere("", lambda: mapping(y))
+    if z.device.type != "meta":
+        raise Broken(f"z is on {z.device} for y on another device", likely=_MADE_ON_CPU)
+    for name, call in _capabilities(mapping, offered, y, z).items():
+        try:
+            _elsewhere(f"{name}() ", call)
+        except Unsupported:
+            continue  # it may look at values; a run calls it seldom, or not at all
+
+
+_MADE_ON_CPU = "a tensor that is made on the CPU and is not a buffer; use y.new_tensor(...) or register_buffer"
+
+
+def _elsewhere(what: str, call: Callable[[], Any]) -> Any:
     try:
-        mapping = mapping.to("meta")
-        y = torch.empty(4, candidate.y_dim, device="meta")
         with _OneDevice():  # type: ignore[no-untyped-call]
-            z = mapping(y)
+            return call()
     except _TwoDevices as error:
-        raise Broken(f"moved to another device, {error}", likely=likely) from error
+        raise Broken(f"moved to another device, {what}{error}", likely=_MADE_ON_CPU) from error
     except Exception as error:
         said = str(error).strip().partition("\n")[0][:200]
         # An error about two devices names both of them; an error about a missing value mentions item().
         if "cpu" in said and "meta" in said and "item" not in said:
-            raise Broken(f"moved to another device it raised {type(error).__name__}: {said}", likely=likely) from error
+            raise Broken(
+                f"moved to another device {what or 'it '}raised {type(error).__name__}: {said}", likely=_MADE_ON_CPU
+            ) from error
         raise Unsupported(
             f"without values it raised {type(error).__name__}: {said}",
             likely="a branch on a value (.item(), bool(tensor)), which waits for the accelerator at every call",
         ) from error
-    if z.device.type != "meta":
-        raise Broken(f"z is on {z.device} for y on another device", likely="a tensor that is made on the CPU")
+
+
+def _offered(mapping: torch.nn.Module) -> set[type]:
+    part = bare(mapping)
+    return {one for one in (Annealed, Regularised, Clustering, Invertible) if isinstance(part, one)}
+
+
+def _capabilities(
+    mapping: torch.nn.Module, offered: set[type], y: torch.Tensor, z: torch.Tensor
+) -> dict[str, Callable[[], Any]]:
+    """What a run calls on the device of the model, beside the mapping itself."""
+    part: Any = bare(mapping)
+    found: dict[str, Callable[[], Any]] = {}
+    if Annealed in offered:
+
+        def weaker() -> Any:
+            part.set_strength(0.5)
+            return mapping(y)
+
+        found["set_strength"] = weaker
+    if Regularised in offered:
+        found["map_with_regularisers"] = lambda: part.map_with_regularisers(y)
+    if Clustering in offered:
+        found["assign"] = lambda: part.assign(y)
+    if Invertible in offered:
+        found["inverse"] = lambda: part.inverse(z)
+        found["log_abs_det_jacobian"] = lambda: part.log_abs_det_jacobian(y)
+    return found

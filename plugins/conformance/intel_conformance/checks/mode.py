@@ -1,11 +1,7 @@
-"""Is g a pure function, without random numbers, modes, memory or side effects? Clause 2 of the contract."""
+"""Is g a pure function, without random numbers, modes or memory? Clause 2 of the contract."""
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
-import numpy as np
 import torch
 
 from intel_conformance.candidate import Candidate
@@ -99,50 +95,3 @@ def grad_mode(candidate: Candidate) -> None:
         inference = candidate.call(mapping, y.clone(), doing="under inference_mode").clone()
     for name, found in (("with gradients", recorded), ("under no_grad", without), ("in inference_mode", inference)):
         _same(found, expected, f"changes {name} by", "torch.is_grad_enabled(), y.requires_grad or self.training")
-
-
-@check("mode.side_effects", _CLAUSE)
-def side_effects(candidate: Candidate) -> None:
-    """A call changes no random state, not the default dtype, not the gradient mode, and leaves no gradients behind."""
-    mapping = candidate.mapping()
-    y = candidate.draw("effects", 10).requires_grad_()
-    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
-    before = _random_states()
-    try:
-        # Not the state in which an earlier call may have left them.
-        seed = int(torch.randint(2**31, (), generator=candidate.generator("effects on seeds")))
-        torch.default_generator.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - the state that a mapping should not touch
-        kept = _random_states()
-        candidate.call(mapping, y)
-        changed = [f"{name} random state" for name, state in _random_states().items() if not _alike(state, kept[name])]
-        left = [name for name, parameter in [*mapping.named_parameters(), ("y", y)] if parameter.grad is not None]
-        if left:
-            changed.append(f"the gradient of {left[0]}, to which a step adds its own")
-        if torch.get_default_dtype() != dtype:
-            changed.append("the default dtype")
-        if torch.is_grad_enabled() != grad:
-            changed.append("the gradient mode")
-    finally:
-        random.setstate(before["Python's"])
-        np.random.set_state(before["numpy's"])  # noqa: NPY002
-        torch.set_rng_state(before["torch's"])
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-    if changed:
-        raise Broken(
-            f"a call changed {' and '.join(changed)}",
-            likely="a random number that is drawn in forward, a global setting that is changed, or backward()",
-        )
-
-
-def _random_states() -> dict[str, Any]:
-    numpys = np.random.get_state()  # noqa: NPY002
-    return {"torch's": torch.get_rng_state(), "Python's": random.getstate(), "numpy's": numpys}
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

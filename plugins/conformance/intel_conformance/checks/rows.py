@@ -28,6 +28,8 @@ _EVERY = range(2, 260)
 """All these numbers of rows are tried once, in the first mode."""
 _HUGE = (4097, 10_003)
 """Made of rows that are repeated."""
+_LARGEST, _MOST_VALUES = 70_001, 2_000_000
+"""Tried once, in the first mode, where it has so few values: some code takes large batches apart."""
 _RESHAPED = {24: ((4, 6), (6, 4), (2, 3, 4), (24, 1), (1, 24)), 1024: ((8, 128), (1, 1024), (2, 4, 128))}
 """Leading shapes of so many rows."""
 
@@ -105,7 +107,9 @@ def alone(candidate: Candidate) -> None:
     huge = candidate.size((), _HUGE, _HUGE)
     for number, (mapping, y, about) in enumerate(_modes(candidate, max(sizes))):
         z = torch.cat([candidate.call(mapping, rows) for rows in torch.split(y, _CHUNK)])
-        for n in (*sizes, *huge, *(_EVERY if number == 0 and candidate.level != "quick" else ())):
+        once = number == 0 and candidate.level != "quick"
+        largest = (_LARGEST,) if once and _LARGEST * max(candidate.y_dim, candidate.z_dim) < _MOST_VALUES else ()
+        for n in (*sizes, *huge, *largest, *(_EVERY if once else ())):
             first = (7 * n) % (len(y) - n + 1) if n <= len(y) else 0  # so that a row does not always have one place
             rows, expected = y[first : first + n], z[first : first + n]
             if n > len(y):

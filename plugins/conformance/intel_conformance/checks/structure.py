@@ -16,6 +16,7 @@ from intel_conformance.places import is_pair, onto, problem_of, share_near, thin
 from intel_conformance.topology import clear_betti, clear_components, components_at
 from intel_core.helpers.parts_of_mapping import clustering_of
 from intel_core.helpers.pushforward import KeepsDirections, Pushforward, ScaleFree
+from intel_core.helpers.shares import TakesShares
 from intel_core.mappings.compose import as_module, bare
 from intel_core.mappings.contract import Annealed, Clustering, Declared, Diagnosable, Invertible, Levelled, Regularised
 
@@ -219,6 +220,22 @@ def proportions(candidate: Candidate) -> None:
         raise Broken(f"proportions() is {shares.tolist()}, expected {k} shares that sum to 1")
     if candidate.declared.clusters not in (None, k):
         raise Broken(f"n_clusters is {k}, but {candidate.declared.clusters} clusters are declared")
+    _count(candidate, part, dims, "")
+    if isinstance(part, TakesShares):
+        wanted = torch.arange(1.0, k + 1, dtype=torch.float64, device=candidate.device)
+        with torch.no_grad():
+            part.set_proportions((wanted / wanted.sum()).to(part.proportions()))
+        _count(candidate, part, dims, "after set_proportions() ")
+    if float(shares.min()) == 0:
+        raise Unsupported(
+            f"cluster {int(shares.argmin())} has a share of 0: assign() never gives it",
+            likely="a centre within the others, or a border that is passed over",
+        )
+
+
+def _count(candidate: Candidate, part: Clustering, dims: tuple[int, ...], about: str) -> None:
+    """The shares of draws of the prior are the declared ones, in any state of the mapping."""
+    k, shares = part.n_clusters, part.proportions().detach().double()
     n = candidate.size(5000, 20_000, 100_000)
     index = part.assign(candidate.draw("assigned", n)[:, list(dims)])
     if tuple(index.shape) != (n,) or index.is_floating_point():
@@ -230,7 +247,7 @@ def proportions(candidate: Candidate) -> None:
     worst = int(((counted - shares).abs() - allowed).argmax())
     if float((counted - shares).abs()[worst]) > float(allowed[worst]):
         raise Broken(
-            f"cluster {worst} has a share of {float(counted[worst]):.4f} of {n} draws of the prior, but "
+            f"{about}cluster {worst} has a share of {float(counted[worst]):.4f} of {n} draws of the prior, but "
             f"proportions() gives {float(shares[worst]):.4f}",
             likely="assign() and the mapping differ in a border, or the shares are not those of N(0, I)",
         )

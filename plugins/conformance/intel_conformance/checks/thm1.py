@@ -22,6 +22,8 @@ from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupport
 from intel_conformance.places import usual_rows
 from intel_conformance.stops import find_stop
 from intel_core.compute.threads import on_threads
+from intel_core.mappings.compose import bare
+from intel_core.mappings.contract import Regularised
 from intel_core.model.objectives import ELBO, IWAE
 from intel_core.model.vae import InteLVAE
 
@@ -36,6 +38,7 @@ _SEEN = 32
 """With more than twice as many dimensions of z, the inequality looks at so many coordinates and directions."""
 _AXES = 8
 _FAR_OUT = (4.0, 5.0, 6.5, 8.0, 12.0, 30.0)
+_DRAWS_WITH_LOSSES = 30_000
 _ROWS = 10_000
 """Rows in one batch; a tenth in many dimensions, where large tensors cost more than their arithmetic."""
 
@@ -112,6 +115,7 @@ def inequality(candidate: Candidate) -> None:
     """
     # With more dimensions the critic costs more and sees less.
     n = max(20_000, candidate.size(20_000, 100_000, 300_000) * 8 // max(8, candidate.y_dim, candidate.z_dim))
+    n = min(n, _DRAWS_WITH_LOSSES) if _loses(candidate) and candidate.level != "deep" else n
     fit = candidate.size(10_000, 15_000, 50_000)
     posteriors = _POSTERIORS[:1] if candidate.level == "quick" else _POSTERIORS
     dtype = candidate.dtypes[-1]
@@ -148,7 +152,13 @@ def _fewer(candidate: Candidate, z: Tensor) -> Tensor:
 
 
 def _rows(candidate: Candidate) -> int:
-    return _ROWS if max(candidate.y_dim, candidate.z_dim) <= 2 * _SEEN else _ROWS // 10
+    few = max(candidate.y_dim, candidate.z_dim) > 2 * _SEEN or _loses(candidate)
+    return _ROWS // 10 if few else _ROWS
+
+
+def _loses(candidate: Candidate) -> bool:
+    """Whether it has auxiliary losses, which may look at all pairs of the rows of a batch."""
+    return isinstance(bare(candidate.mapping()), Regularised)
 
 
 def _generated(candidate: Candidate, model: InteLVAE, n: int, generator: torch.Generator) -> Tensor:

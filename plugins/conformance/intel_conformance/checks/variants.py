@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from intel_conformance.as_part import as_part_loaded
 from intel_conformance.candidate import Candidate, annealed
 from intel_conformance.catalogue import all_checks
 from intel_conformance.check import check
@@ -14,12 +15,14 @@ from intel_conformance.continuity.scan import scan
 from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
 from intel_conformance.variants import check_variant
 from intel_core.errors import PluginError, SpecError
+from intel_core.mappings.compose import bare
+from intel_core.mappings.contract import Regularised
 
 _NOT_AGAIN = (
     *("io.preflight", "io.dims", "mode.process", "deploy.compile", "deploy.cost", "deploy.fit"),
     *("deploy.spec", "thm1.inequality"),
     *("structure.betti", "structure.strength", "structure.schedules", "image.mass", "image.kl", "image.histogram"),
-    *("variants.dims", "plugin"),
+    *("variants", "plugin", "mode.memory", "mode.building", "mode.side_effects"),
 )
 """Not repeated in a second number of dimensions: they take long, or are not about numbers of dimensions."""
 _LIGHT = (
@@ -45,10 +48,19 @@ _AT_HALF = (
     *("mode.repeat", "mode.train_eval", "mode.state", "mode.grad_mode", "mode.side_effects", "mode.settings"),
     *("finite.gradients", "cont.scan", "cont.centres", "grad.input", "grad.paths", "deploy.state"),
     *("structure.protocols", "structure.inverse", "structure.volume", "structure.calls", "structure.assigned"),
+    *("structure.norm_bound", "structure.proportions", "structure.regularisers", "thm1.injective", "image.kl"),
 )
 _STEP = 1e-3
 """A jump of z in the strength counts from this share of z on: strengths may be kept in float32."""
-_BETWEEN = ("io.dtype", "rows.replace_others", "rows.alone", "mode.train_eval", "finite.values", "cont.scan")
+_BETWEEN = (
+    *("io.dtype", "rows.replace_others", "rows.alone", "mode.train_eval", "finite.values"),
+    *("structure.regularisers", "cont.scan"),
+)
+_TRAININGS = 3
+_TRAINED = (
+    *("thm1.injective", "structure.places", "structure.norm_bound", "structure.inverse", "structure.volume"),
+    "structure.proportions",
+)
 
 
 @check("variants.dims", "contract: a mapping for each number of dimensions in which it can be built")
@@ -83,6 +95,25 @@ def _others(candidate: Candidate) -> Iterator[Candidate]:
             break
 
 
+@check("variants.trained", "contract: a mapping whatever values training gives its parameters", level="standard")
+def trained(candidate: Candidate) -> None:
+    """With parameters changed by about their own size, as after a long training, it passes some checks as well."""
+    if candidate.given is not None:
+        raise NotApplicable("the mapping was given as an object, whose parameters are not changed")
+    if not any(parameter.requires_grad for parameter in candidate.fresh().parameters()):
+        raise NotApplicable("it has no parameters to be learned")
+    for number in range(_TRAININGS):
+        about = "with parameters changed by about their own size"
+        other = candidate.trained(number)
+        y = other.draw_wide("after training", 200)
+        if not bool(torch.isfinite(other.call(other.mapping(), y, doing=about)).all()):
+            raise Broken(
+                f"{about} z is not finite for draws of the prior",
+                likely="a logarithm, a root or a power of a parameter that may become negative; learn its logarithm",
+            )
+        check_variant(other, _TRAINED, about)
+
+
 @check("structure.strength", "capability: Annealed")
 def strength(candidate: Candidate) -> None:
     """At every strength it is a valid mapping; 1 is the mapping of the spec, and the state includes the strength."""
@@ -108,7 +139,7 @@ def strength(candidate: Candidate) -> None:
         for value in (0.5, 0.0):
             mapping = candidate.at_strength(value).mapping()
             other = candidate.mapping()
-            other.load_state_dict(mapping.state_dict())
+            as_part_loaded(other, mapping.state_dict())
             half = candidate.call(mapping, y)
             if worst_difference(candidate.call(other, y), half, same_kernel(half)) is not None:
                 raise Broken("load_state_dict does not restore the strength", likely="keep it in a buffer")
@@ -119,11 +150,43 @@ def strength(candidate: Candidate) -> None:
             raise Broken(
                 "set_strength of one instance changes another", likely="an attribute of the class or the module"
             )
+    _same_weights(candidate)
     drawn = float(torch.rand((), generator=candidate.generator("strengths")))
     between = _BETWEEN if candidate.y_dim <= _MANY else _BETWEEN[:-1]  # a scan of many dimensions takes long
     for value in (*_STRENGTHS, round(drawn, 3)):
         ids = _AT_HALF if value == 0.5 else between
         check_variant(candidate.at_strength(value), ids, f"at strength {value:g}")
+    if torch.equal(_at(candidate, mapping, 0.0, y), whole.detach()) and not _losses(candidate, mapping):
+        raise Unsupported(
+            "set_strength changes nothing: z is the same at strength 0 and 1", likely="a strength that is never used"
+        )
+
+
+def _same_weights(candidate: Candidate) -> None:
+    """A run reads the weights of auxiliary losses once, when the model is made."""
+    weights = [
+        dict(part.regularisers)
+        for strength in (1.0, 0.5)
+        if isinstance(part := bare(candidate.at_strength(strength).mapping()), Regularised)
+    ]
+    if len(weights) == 2 and weights[0] != weights[1]:
+        raise Broken(
+            f"regularisers is {weights[0]} at strength 1 and {weights[1]} at strength 0.5, but a run reads the weights "
+            "once",
+            likely="a factor that belongs into the term, or into a schedule of that name",
+        )
+
+
+def _losses(candidate: Candidate, mapping: torch.nn.Module) -> bool:
+    """Whether the strength changes an auxiliary loss."""
+    part, y = bare(mapping), candidate.draw("strength", 40)
+    if not isinstance(part, Regularised):
+        return False
+    found = []
+    for value in (0.0, 1.0):
+        _at(candidate, mapping, value, y)
+        found.append({name: float(term) for name, term in part.map_with_regularisers(y)[1].items()})
+    return found[0] != found[1]
 
 
 def _at(candidate: Candidate, mapping: torch.nn.Module, strength: float, y: torch.Tensor) -> torch.Tensor:

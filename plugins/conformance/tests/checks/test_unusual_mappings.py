@@ -357,7 +357,7 @@ def _forget(parameter: Tensor) -> None:
 @pytest.mark.parametrize(
     ("what", "check", "says"),
     [
-        (SumLoss, "structure.regularisers", "is twice as large for a batch in which each row is twice"),
+        (SumLoss, "structure.regularisers", "is 2 times as large for a batch in which each row is twice"),
         (SaysItJumps, "cont.scan", "continuous=False is declared, but there is no jump"),
         (Switches, "structure.gradual", "at strength 0.6 z jumps by"),
         (ThrowsGradientsAway, "deploy.fit", "the run warned: mapping.scale: no gradient in 3 steps"),

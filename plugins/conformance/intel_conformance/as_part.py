@@ -1,0 +1,36 @@
+"""What does a model do with a mapping that is a part of it? It converts and loads it itself.
+
+``to``, ``load_state_dict`` and other methods that a mapping may override are those of a whole model, and torch calls
+none of them on its parts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["as_part_converted", "as_part_loaded"]
+
+
+def as_part_converted(mapping: nn.Module, device: torch.device | str, dtype: torch.dtype | None = None) -> None:
+    """Move the mapping to a device, and convert it, as ``model.to(device, dtype)`` does with a part.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> as_part_converted(layer, "cpu", torch.float64)
+    >>> layer.weight.dtype
+    torch.float64
+    """
+    nn.ModuleList([mapping]).to(device=device, dtype=dtype)
+
+
+def as_part_loaded(mapping: nn.Module, state: dict[str, Any]) -> None:
+    """Load a state into the mapping, as ``model.load_state_dict(state)`` does with that of a part.
+
+    >>> one, other = nn.Linear(1, 1), nn.Linear(1, 1)
+    >>> as_part_loaded(other, one.state_dict())
+    >>> torch.equal(one.weight, other.weight)
+    True
+    """
+    nn.ModuleList([mapping]).load_state_dict({f"0.{name}": value for name, value in state.items()})

@@ -1,0 +1,153 @@
+"""Does a mapping leave the process as it was, and keep nothing of what it mapped? The checks belong to ``mode``."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from intel_conformance.candidate import Candidate
+from intel_conformance.check import check
+from intel_conformance.outcomes import Broken
+
+_CLAUSE = "contract, clause 2: a pure function of its parameters and the row"
+
+_ANY: Any = torch
+_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], tuple[Any, Any]]] = {
+    "the number of threads": (torch.get_num_threads, torch.set_num_threads, (1, 2)),
+    "the precision of matrix products": (
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
+        ("highest", "high"),
+    ),
+    "whether algorithms are deterministic": (
+        torch.are_deterministic_algorithms_enabled,
+        lambda on: torch.use_deterministic_algorithms(on, warn_only=True),
+        (False, True),
+    ),
+    "torch.backends.cudnn.benchmark": (
+        lambda: torch.backends.cudnn.benchmark,
+        lambda on: setattr(_ANY.backends.cudnn, "benchmark", on),
+        (False, True),
+    ),
+}
+"""Settings of the whole process: how one is read, how it is set, and two values that it is tried with."""
+
+
+@check("mode.side_effects", _CLAUSE)
+def side_effects(candidate: Candidate) -> None:
+    """A call changes no random state and no setting of the process, and leaves no gradients behind."""
+    mapping = candidate.mapping()
+    y = candidate.draw("effects", 10).requires_grad_()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    with _restored():
+        # Not the state in which an earlier call may have left them.
+        seed = int(torch.randint(2**31, (), generator=candidate.generator("effects on seeds")))
+        torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - the state that a mapping should not touch
+        kept = _random_states()
+        candidate.call(mapping, y)
+        changed = [f"{name} random state" for name, state in _random_states().items() if not _alike(state, kept[name])]
+        left = [name for name, parameter in [*mapping.named_parameters(), ("y", y)] if parameter.grad is not None]
+        if left:
+            changed.append(f"the gradient of {left[0]}, to which a step adds its own")
+        if torch.get_default_dtype() != dtype:
+            changed.append("the default dtype")
+        if torch.is_grad_enabled() != grad:
+            changed.append("the gradient mode")
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        for name, (read, put, values) in _SETTINGS.items():
+            for value in values:
+                put(value)
+                candidate.call(mapping, y)
+                if read() != value:
+                    changed.append(name)
+                    break
+    if changed:
+        raise Broken(
+            f"a call changed {' and '.join(changed)}",
+            likely="a random number that is drawn in forward, a global setting that is changed, or backward()",
+        )
+
+
+@check("mode.building", "contract: the same seed gives the same mapping")
+def building(candidate: Candidate) -> None:
+    """Building it changes neither numpy's nor Python's random state, of which other parts of a program draw."""
+    with _restored():
+        random.seed(candidate.seed + 1)
+        np.random.seed((candidate.seed + 1) % 2**32)  # noqa: NPY002
+        kept = _random_states()
+        candidate.fresh(moved=False)
+        changed = [name for name in ("Python's", "numpy's") if not _alike(_random_states()[name], kept[name])]
+    if changed:
+        raise Broken(
+            f"building it changed {' and '.join(changed)} random state",
+            likely="random.seed(), np.random.seed(), or a number drawn from them; use a generator of its own, or torch",
+        )
+
+
+@check("mode.memory", "contract: a torch module, whose state is its parameters and buffers")
+def memory(candidate: Candidate) -> None:
+    """A call keeps nothing of a batch: what its attributes hold does not grow with the number of calls."""
+    mapping = candidate.mapping().train()
+    y = candidate.draw("memory", 20)
+    sizes: list[int] = []
+    for _ in range(3):
+        for _ in range(4):
+            candidate.call(mapping, y.clone().requires_grad_())
+        sizes.append(sum(_held(value) for part in mapping.modules() for value in _attributes(part)))
+    if sizes[0] < sizes[1] < sizes[2]:
+        raise Broken(
+            f"its attributes hold {sizes[0]} values after 4 calls, {sizes[1]} after 8 and {sizes[2]} after 12",
+            likely="a list or a dict to which every call adds: a run takes ever more memory",
+            sizes=sizes,
+        )
+
+
+def _attributes(part: nn.Module) -> Iterator[Any]:
+    return (value for name, value in vars(part).items() if name not in ("_parameters", "_buffers", "_modules"))
+
+
+def _held(value: Any, depth: int = 3) -> int:
+    """How many things a container holds, those in its own containers too."""
+    if depth and isinstance(value, dict):
+        return sum(1 + _held(item, depth - 1) for item in value.values())
+    if (depth and isinstance(value, list | tuple | set | frozenset)) or type(value).__name__ == "deque":
+        return sum(1 + _held(item, depth - 1) for item in value)
+    return 0
+
+
+@contextmanager
+def _restored() -> Iterator[None]:
+    """Random states and settings of the process are afterwards what they were."""
+    before = _random_states()
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    settings = {name: read() for name, (read, _, _) in _SETTINGS.items()}
+    try:
+        yield
+    finally:
+        random.setstate(before["Python's"])
+        np.random.set_state(before["numpy's"])  # noqa: NPY002
+        torch.set_rng_state(before["torch's"])
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        for name, value in settings.items():
+            _SETTINGS[name][1](value)
+
+
+def _random_states() -> dict[str, Any]:
+    numpys = np.random.get_state()  # noqa: NPY002
+    return {"torch's": torch.get_rng_state(), "Python's": random.getstate(), "numpy's": numpys}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
