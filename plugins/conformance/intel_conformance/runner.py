@@ -151,7 +151,7 @@ def check_mapping(
 
     >>> report = check_mapping("identity", level="quick", only=["rows", "mode"])
     >>> report.ok, report.summary()
-    (True, '11 of 12 planned ran: 11 passed · 1 not applicable')
+    (True, '13 of 14 planned ran: 13 passed · 1 not applicable')
     """
     settings: dict[str, Any] = {"level": level, "y_dim": y_dim, "seed": seed, "device": device, "dtypes": dtypes}
     return run_all(
