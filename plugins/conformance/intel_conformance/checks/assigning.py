@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -30,6 +30,8 @@ _LARGE = 32
 _POWERS = 12
 _TINY = 1e-12
 
+Map = Callable[[Tensor], Tensor]
+
 
 @check("structure.assigned", "capability: Clustering")
 def assigned(candidate: Candidate) -> None:
@@ -43,20 +45,30 @@ def assigned(candidate: Candidate) -> None:
     border, way, pair = _borders(candidate, part, "borders", 1)
     if len(border) < 20:
         raise Skipped("few lines cross a border between clusters")
-    steeper, sparser = _compared(part, border, way, _BESIDE, _INSIDE)
+    g = _whitened(candidate, part)
+    steeper, sparser = _compared(g, border, way, _BESIDE, _INSIDE)
     for about, some in _parts(border, pair):
         for what, holds in (("steeper than on either side", steeper), ("less dense in z", sparser)):
             _most(holds[some], f"at {int(some.sum())} borders between clusters of assign(){about}, g is {what}")
-    _far_out(candidate, part)
-    _apart(candidate, part)
+    _far_out(candidate, part, g)
+    _apart(candidate, part, g)
 
 
 @torch.no_grad()
-def _apart(candidate: Candidate, part: Any) -> None:
+def _whitened(candidate: Candidate, part: Any) -> Map:
+    """g, followed by what makes the covariance of z under the prior 1: units of z, and its axes, do not count."""
+    z = part(candidate.draw("white", max(_NEIGHBOURS, 8 * candidate.y_dim))[:, : part.y_dim])
+    values, axes = torch.linalg.eigh(z.T.cov().reshape(z.shape[-1], -1))
+    white = axes * values.clamp(min=_TINY + 1e-6 * float(values.max())).rsqrt() @ axes.T
+    return lambda y: part(y) @ white
+
+
+@torch.no_grad()
+def _apart(candidate: Candidate, part: Any, g: Map) -> None:
     """Neighbours in z are of one cluster as often as neighbours in y are, or nearly."""
     y = candidate.draw("apart", _NEIGHBOURS)[:, : part.y_dim]
     index = part.assign(y)
-    in_y, in_z = (_alike(values, index) for values in (y, part(y)))
+    in_y, in_z = (_alike(values, index) for values in (y, g(y)))
     if in_z < in_y - _OVERLAP:
         raise Broken(
             f"of {_NEIGHBOURS} draws of the prior {in_y:.0%} are in the cluster of their nearest neighbour in y, but "
@@ -73,14 +85,14 @@ def _alike(values: Tensor, index: Tensor) -> float:
     return float((index[distances.argmin(1)] == index).double().mean())
 
 
-def _far_out(candidate: Candidate, part: Any) -> None:
+def _far_out(candidate: Candidate, part: Any, g: Map) -> None:
     """Posteriors get there, draws of the prior do not: g is steeper at a border there as well."""
     border, way, _ = _borders(candidate, part, "borders far out", _FURTHER)
     far = torch.linalg.vector_norm(border, dim=-1) > _FAR
     border, way = border[far], way[far]
     if len(border) < _ENOUGH // 2:
         return  # the clusters lie around 0
-    steeper, _ = _compared(part, border, way, (*_BESIDE, *_FAR_BESIDE))
+    steeper, _ = _compared(g, border, way, (*_BESIDE, *_FAR_BESIDE))
     about = f"at {len(border)} borders between clusters of assign() more than {_FAR:g} from 0"
     _most(steeper, f"{about}, g is steeper than on either side")
 
@@ -125,14 +137,14 @@ def _borders(candidate: Candidate, part: Any, name: str, scale: float) -> tuple[
 
 
 def _compared(
-    part: Any, border: Tensor, way: Tensor, beside: Sequence[float], inside: Sequence[float] = ()
+    g: Map, border: Tensor, way: Tensor, beside: Sequence[float], inside: Sequence[float] = ()
 ) -> tuple[Tensor, Tensor]:
     """Where g is steeper than at some distance on either side, and the image of the prior less dense than inside."""
-    steep, density, top = _measure(part, border, way)
+    steep, density, top = _measure(g, border, way)
     steeper = torch.zeros(len(border), dtype=torch.bool, device=border.device)
     sparser = steeper.clone()
     for distance in sorted({*beside, *inside}):
-        sides = [_measure(part, border + sign * distance * top, way) for sign in (1, -1)]
+        sides = [_measure(g, border + sign * distance * top, way) for sign in (1, -1)]
         if distance in beside:
             steeper |= steep > 1.01 * torch.maximum(sides[0][0], sides[1][0])
         if distance in inside:
@@ -140,11 +152,11 @@ def _compared(
     return steeper, sparser
 
 
-def _measure(part: Any, y: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _measure(g: Map, y: Tensor, way: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """How steep g is, by its derivative and over a short distance; the log-density of z; the steepest direction."""
-    smooth, others, steepest = _stretched(jacobian(part, y).nan_to_num(0, 0, 0), way)
+    smooth, others, steepest = _stretched(jacobian(g, y).nan_to_num(0, 0, 0), way)
     with torch.no_grad():
-        moved = torch.linalg.vector_norm(part(y + _STEP * way) - part(y - _STEP * way), dim=-1) / (2 * _STEP)
+        moved = torch.linalg.vector_norm(g(y + _STEP * way) - g(y - _STEP * way), dim=-1) / (2 * _STEP)
     steep = torch.maximum(smooth, moved)
     top = torch.where((moved > 1.5 * smooth)[:, None], way, steepest)  # a jump is not in the derivative
     return steep, -0.5 * y.square().sum(-1) - steep.clamp(min=_TINY).log() - others, top

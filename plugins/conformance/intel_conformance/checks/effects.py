@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +15,20 @@ from torch import nn
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.outcomes import Broken
+from intel_core.mappings.compose import bare
+from intel_core.mappings.contract import Regularised
 
 _CLAUSE = "contract, clause 2: a pure function of its parameters and the row"
 
 _ANY: Any = torch
+
+
+def _quietly_detect_anomalies(on: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.autograd.set_detect_anomaly(on)
+
+
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], tuple[Any, Any]]] = {
     "the number of threads": (torch.get_num_threads, torch.set_num_threads, (1, 2)),
     "the precision of matrix products": (
@@ -30,6 +41,7 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], tuple[Any, 
         lambda on: torch.use_deterministic_algorithms(on, warn_only=True),
         (False, True),
     ),
+    "the detection of anomalies": (torch.is_anomaly_enabled, _quietly_detect_anomalies, (False, True)),
     "torch.backends.cudnn.benchmark": (
         lambda: torch.backends.cudnn.benchmark,
         lambda on: setattr(_ANY.backends.cudnn, "benchmark", on),
@@ -63,13 +75,7 @@ def side_effects(candidate: Candidate) -> None:
             changed.append("the gradient mode")
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
-        for name, (read, put, values) in _SETTINGS.items():
-            for value in values:
-                put(value)
-                candidate.call(mapping, y)
-                if read() != value:
-                    changed.append(name)
-                    break
+        changed += _changed_settings(lambda: candidate.call(mapping, y))
     if changed:
         raise Broken(
             f"a call changed {' and '.join(changed)}",
@@ -77,19 +83,34 @@ def side_effects(candidate: Candidate) -> None:
         )
 
 
+def _changed_settings(call: Callable[[], Any]) -> list[str]:
+    """The settings of the process that are others after a call, whatever they were before."""
+    found: list[str] = []
+    for name, (read, put, values) in _SETTINGS.items():
+        for value in values:
+            put(value)
+            call()
+            if read() != value:
+                found.append(name)
+                break
+    return found
+
+
 @check("mode.building", "contract: the same seed gives the same mapping")
 def building(candidate: Candidate) -> None:
-    """Building it changes neither numpy's nor Python's random state, of which other parts of a program draw."""
+    """Building it changes no setting of the process, nor numpy's or Python's random state, of which others draw."""
     with _restored():
         random.seed(candidate.seed + 1)
         np.random.seed((candidate.seed + 1) % 2**32)  # noqa: NPY002
         kept = _random_states()
         candidate.fresh(moved=False)
-        changed = [name for name in ("Python's", "numpy's") if not _alike(_random_states()[name], kept[name])]
+        states = ("Python's", "numpy's")
+        changed = [f"{name} random state" for name in states if not _alike(_random_states()[name], kept[name])]
+        changed += _changed_settings(lambda: candidate.fresh(moved=False))
     if changed:
         raise Broken(
-            f"building it changed {' and '.join(changed)} random state",
-            likely="random.seed(), np.random.seed(), or a number drawn from them; use a generator of its own, or torch",
+            f"building it changed {' and '.join(changed)}",
+            likely="random.seed(), np.random.seed(), or a number drawn from them, or a setting left from debugging",
         )
 
 
@@ -97,12 +118,14 @@ def building(candidate: Candidate) -> None:
 def memory(candidate: Candidate) -> None:
     """A call keeps nothing of a batch: what its attributes hold does not grow with the number of calls."""
     mapping = candidate.mapping().train()
-    y = candidate.draw("memory", 20)
+    part, y = bare(mapping), candidate.draw("memory", 20)
     sizes: list[int] = []
     for _ in range(3):
         for _ in range(4):
             candidate.call(mapping, y.clone().requires_grad_())
-        sizes.append(sum(_held(value) for part in mapping.modules() for value in _attributes(part)))
+            if isinstance(part, Regularised):
+                part.map_with_regularisers(y.clone().requires_grad_())
+        sizes.append(sum(_held(value) for one in mapping.modules() for value in _attributes(one)))
     if sizes[0] < sizes[1] < sizes[2]:
         raise Broken(
             f"its attributes hold {sizes[0]} values after 4 calls, {sizes[1]} after 8 and {sizes[2]} after 12",
@@ -116,7 +139,9 @@ def _attributes(part: nn.Module) -> Iterator[Any]:
 
 
 def _held(value: Any, depth: int = 3) -> int:
-    """How many things a container holds, those in its own containers too."""
+    """How many values a tensor has, and how many things a container holds, those in its own containers too."""
+    if isinstance(value, torch.Tensor):
+        return value.numel()
     if depth and isinstance(value, dict):
         return sum(1 + _held(item, depth - 1) for item in value.values())
     if (depth and isinstance(value, list | tuple | set | frozenset)) or type(value).__name__ == "deque":

@@ -216,7 +216,7 @@ def _elsewhere(what: str, call: Callable[[], Any]) -> Any:
             ) from error
         raise Unsupported(
             f"without values it raised {type(error).__name__}: {said}",
-            likely="a branch on a value (.item(), bool(tensor)), which waits for the accelerator at every call",
+            likely="a branch on a value (.item(), bool(tensor)), .cpu(), or a fixed device: an accelerator waits",
         ) from error
 
 

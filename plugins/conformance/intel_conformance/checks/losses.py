@@ -16,8 +16,13 @@ from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
 _ROWS = 40
-_GROWS = {math.sqrt(2): "with the root of the batch", 2.0: "with the batch", 4.0: "with the square of the batch"}
-"""What a loss may be multiplied by in a batch in which each row is twice, and how it then grows."""
+_GROWS = {
+    0.5: "falls with the batch",
+    math.sqrt(2): "grows with the root of the batch",
+    2.0: "grows with the batch",
+    4.0: "grows with the square of the batch",
+}
+"""What a loss may be multiplied by in a batch in which each row is twice, and what it does then."""
 _SEED = 1234
 
 
@@ -163,6 +168,6 @@ def _batches(candidate: Candidate, part: Regularised) -> None:
             if abs(value) > 1e-9 and abs(twice[name] / value - factor) < 1e-6:
                 raise Unsupported(
                     f"the auxiliary loss {name!r} is {factor:.3g} times as large for a batch in which each row is "
-                    f"twice: it grows {how}, while the ELBO is a mean over the batch",
-                    likely="sum() where mean() is meant, or a norm of the whole batch",
+                    f"twice: it {how}, while the ELBO is a mean over the batch",
+                    likely="sum() where mean() is meant, a norm of the batch, or a mean that is divided once more",
                 )

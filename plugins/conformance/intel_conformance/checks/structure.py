@@ -226,6 +226,14 @@ def proportions(candidate: Candidate) -> None:
         with torch.no_grad():
             part.set_proportions((wanted / wanted.sum()).to(part.proportions()))
         _count(candidate, part, dims, "after set_proportions() ")
+        now = part.proportions().detach().double()
+        # A product of clusters cannot have any shares, and fixed ones stay.
+        if not torch.allclose(now, shares) and float(((now - 1 / k) * (wanted - wanted.mean())).sum()) <= 0:
+            raise Broken(
+                f"set_proportions({[round(float(x), 3) for x in wanted / wanted.sum()][:6]}) makes the shares "
+                f"{[round(float(x), 3) for x in now][:6]}",
+                likely="shares in another order",
+            )
     if float(shares.min()) == 0:
         raise Unsupported(
             f"cluster {int(shares.argmin())} has a share of 0: assign() never gives it",

@@ -48,7 +48,7 @@ _AT_HALF = (
     *("mode.repeat", "mode.train_eval", "mode.state", "mode.grad_mode", "mode.side_effects", "mode.settings"),
     *("finite.gradients", "cont.scan", "cont.centres", "grad.input", "grad.paths", "deploy.state"),
     *("structure.protocols", "structure.inverse", "structure.volume", "structure.calls", "structure.assigned"),
-    *("structure.norm_bound", "structure.proportions", "structure.regularisers", "thm1.injective", "image.kl"),
+    *("structure.norm_bound", "structure.proportions", "structure.regularisers", "thm1.injective", "image.histogram"),
 )
 _STEP = 1e-3
 """A jump of z in the strength counts from this share of z on: strengths may be kept in float32."""

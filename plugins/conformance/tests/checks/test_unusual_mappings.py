@@ -289,9 +289,25 @@ class Householder(Same):
         return torch.zeros_like(y[..., 0])
 
 
+class ScaledClusters(Same):
+    """Two clusters along one coordinate; the others are a hundred times as large."""
+
+    n_clusters = 2
+    declared = Properties(injective=True)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return torch.cat([y[..., :1] + 3 * torch.tanh(10 * y[..., :1]), 100 * y[..., 1:]], -1)
+
+    def assign(self, y: Tensor) -> Tensor:
+        return (y[..., 0] > 0).long()
+
+    def proportions(self) -> Tensor:
+        return torch.full((2,), 0.5, dtype=torch.float64)
+
+
 UNUSUAL: list[Any] = [Orthogonal, Potential, Attention, Recurrent, Large, Small, Offset, Moments, FlattestCusp]
 UNUSUAL += [KeepsDirections, Bisected, SteepAtFirst, SteepAtLast, SpreadLoss, SoftCells, Mixture, TakesRowsInOrder]
-UNUSUAL += [Householder]
+UNUSUAL += [Householder, ScaledClusters]
 EACH = pytest.mark.parametrize("unusual", UNUSUAL, ids=lambda one: one.__name__)
 _LONG = ["thm1.inequality", "deploy.compile", "deploy.fit", "mode.process"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any, ClassVar
 
@@ -46,7 +47,7 @@ class Halves(Sound):
     """Two clusters, on either side of a border in the first dimension."""
 
     n_clusters = 2
-    border = 0.0
+    border: Any = 0.0
 
     def forward(self, y: Tensor) -> Tensor:
         return torch.cat([y[..., :1] + 3 * torch.tanh(10 * (y[..., :1] - self.border)), y[..., 1:]], -1)
@@ -94,6 +95,13 @@ class LossOfCounts(Losing):
 class LossIsANormOfTheBatch(Losing):
     def loss(self, z: Tensor) -> Tensor:
         return torch.linalg.vector_norm(z)
+
+
+@kills("structure.regularisers", status="warned")
+class LossIsDividedTwice(Losing):
+    def loss(self, z: Tensor) -> Tensor:
+        rows = z.flatten(0, -2)
+        return rows.square().mean() / len(rows)
 
 
 @kills("structure.regularisers", status="warned")
@@ -165,6 +173,26 @@ class SharesOfFullStrength(Strong):
         return torch.stack([left, 1 - left])
 
 
+@kills("structure.strength")
+class DensityOfFullStrength(Strong):
+    declared = Properties()
+
+    def forward(self, y: Tensor) -> Tensor:
+        strength = self.strength.to(y)
+        return (1 - strength) * y + strength * y.abs()
+
+    @property
+    def pushed(self) -> tuple[int, ...]:
+        return tuple(range(self.y_dim))
+
+    def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        both = [-0.5 * ((v - mean).square() * torch.exp(-log_variance) + log_variance) for v in (y, -y)]
+        return (torch.logaddexp(*both) - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def pushforward_log_prior(self, y: Tensor) -> Tensor:
+        return self.pushforward_log_prob(y, torch.zeros_like(y), torch.zeros_like(y))
+
+
 @kills("structure.strength", status="warned")
 class StrengthIsNotUsed(Strong):
     def forward(self, y: Tensor) -> Tensor:
@@ -219,6 +247,20 @@ class SharesAreKeptAndTheBorderStays(Halves):
 
     def proportions(self) -> Tensor:
         return self.shares.double() / self.shares.double().sum()
+
+
+@kills("structure.proportions")
+class SharesInAnotherOrder(Halves):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.register_buffer("at", torch.zeros(()))
+
+    @property
+    def border(self) -> Tensor:
+        return self.at
+
+    def set_proportions(self, proportions: Tensor) -> None:
+        self.at.copy_(torch.special.ndtri(proportions.double()[1]))
 
 
 @kills("structure.proportions", status="warned")
@@ -364,6 +406,36 @@ class KeepsWhatItMapped(Sound):
         z = self.sound(y)
         self.seen.append(z.detach())
         return z
+
+
+@kills("mode.memory")
+class KeepsItInATensor(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.seen = torch.zeros(0)
+
+    def forward(self, y: Tensor) -> Tensor:
+        z = self.sound(y)
+        self.seen = torch.cat([self.seen.to(z), z.detach().flatten()])
+        return z
+
+
+@kills("mode.memory")
+class KeepsItsLosses(Losing):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.curve: list[Tensor] = []
+
+    def loss(self, z: Tensor) -> Tensor:
+        self.curve.append(z.square().mean())
+        return self.curve[-1]
+
+
+@kills("mode.building")
+class IsQuickEverywhere(Sound):
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        torch.set_float32_matmul_precision("medium")
 
 
 @kills("mode.building")
