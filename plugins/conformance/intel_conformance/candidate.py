@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from intel_conformance.as_part import as_part_converted
 from intel_conformance.examined import Examined
 from intel_conformance.levels import Level
-from intel_conformance.outcomes import Broken, Skipped
+from intel_conformance.outcomes import Broken, Skipped, first_line
 from intel_conformance.places import is_pair, problem_of
 from intel_core.components.spec import parse_spec
 from intel_core.errors import IntelError, PluginError, SpecError
@@ -241,7 +241,7 @@ class Candidate(Examined):
         try:
             z = mapping(y)
         except Exception as error:
-            said = str(error).strip().partition("\n")[0][:200]
+            said = first_line(error)
             cause = f"raised {type(error).__name__}: {said}"
             raise Broken(f"raised {type(error).__name__} for {about}{after}: {said}", cause=cause) from error
         if not isinstance(z, Tensor):

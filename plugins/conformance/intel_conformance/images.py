@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from intel_conformance.candidate import Candidate
-from intel_conformance.outcomes import Broken, NotApplicable, Skipped
+from intel_conformance.outcomes import Broken, NotApplicable, Skipped, first_line
 from intel_core.helpers.parts_of_mapping import elements
 from intel_core.helpers.pushforward import Pushforward, ScaleFree
 from intel_core.model.posterior import DiagonalGaussian
@@ -66,7 +66,7 @@ class PushedPart:
         try:
             found = getattr(self.part, name)(y, *posterior)
         except Exception as error:
-            said = str(error).strip().partition("\n")[0][:200]
+            said = first_line(error)
             raise Broken(f"{self.about}{name} raised {type(error).__name__} for {about}: {said}") from error
         if not isinstance(found, Tensor):
             raise Broken(f"{self.about}{name} returned {type(found).__name__} for {about}, expected a tensor")

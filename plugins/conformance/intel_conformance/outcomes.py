@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Broken", "NotApplicable", "Outcome", "Skipped", "Unsupported"]
+__all__ = ["Broken", "NotApplicable", "Outcome", "Skipped", "Unsupported", "first_line"]
 
 
 class Outcome(Exception):
@@ -46,3 +46,12 @@ class Skipped(Outcome):
     """The check could not be tried here: an optional library is missing, or the draws were not suitable."""
 
     status = "skipped"
+
+
+def first_line(error: Exception, most: int = 200) -> str:
+    r"""The first line of what an error says, at most so many characters of it, for a message of one line.
+
+    >>> first_line(ValueError("a shape\nand more"))
+    'a shape'
+    """
+    return str(error).strip().partition("\n")[0][:most]

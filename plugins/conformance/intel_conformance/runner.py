@@ -18,7 +18,7 @@ from intel_conformance.catalogue import choose, names_of
 from intel_conformance.check import Check
 from intel_conformance.examined import Examined
 from intel_conformance.levels import Level, level_of
-from intel_conformance.outcomes import Outcome
+from intel_conformance.outcomes import Outcome, first_line
 from intel_conformance.report import Report, Result, Status
 from intel_core.components.discovery import find
 from intel_core.components.loading import name_of
@@ -63,7 +63,7 @@ class Planned:
             message, likely, cause, evidence = outcome.message, outcome.likely, outcome.cause, outcome.evidence
         except Exception as error:
             status, message = "error", f"{type(error).__name__}: {error}"
-            cause = f"raised {type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+            cause = f"raised {type(error).__name__}: {first_line(error)}"
             evidence = {"traceback": traceback.format_exc(limit=-6)}
         if status == "failed":
             self.candidate.failed.add(self.id)

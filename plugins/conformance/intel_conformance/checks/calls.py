@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.outcomes import Broken, NotApplicable
+from intel_conformance.offered import Call, offered
+from intel_conformance.outcomes import Broken, NotApplicable, first_line
 from intel_conformance.places import usual_rows
 from intel_core.mappings.compose import bare
-from intel_core.mappings.contract import Clustering, Invertible, Regularised
+from intel_core.mappings.contract import Clustering, Regularised
 
 _ROWS = 120
 _TIMES = 10
@@ -25,23 +26,21 @@ _RELATIVE = {torch.float64: 1e-7, torch.float32: 2e-3}
 _SHARE = 0.02
 """Of the rows, so few may differ: next to a border, or where rounding counts for more."""
 
-Call = Callable[[Tensor], Tensor]
-
 
 @check("structure.calls", "capability: Invertible, Clustering, Regularised")
 def calls(candidate: Candidate) -> None:
     """inverse, log_abs_det_jacobian, assign and map_with_regularisers take any leading shape, dtype and mode."""
     reference = candidate.mapping(torch.float64)
-    offered = _offered(candidate, reference)
-    if not offered:
+    own = _offered(candidate, reference)
+    if not own:
         raise NotApplicable("it has none of these capabilities")
     y = usual_rows(candidate.declared, candidate.draw("calls", 2 * _ROWS))[:_ROWS]
     y = y.float().double()
     z = candidate.call(reference, y).detach()
     z = z.float().double()
-    expected = {name: call(z if name == "inverse" else y).detach() for name, call in offered.items()}
+    expected = {name: call(z if name == "inverse" else y).detach() for name, call in own.items()}
     generator = candidate.generator("units in the last place")
-    spread = {name: _spread(call, z if name == "inverse" else y, generator) for name, call in offered.items()}
+    spread = {name: _spread(call, z if name == "inverse" else y, generator) for name, call in own.items()}
     for dtype in candidate.dtypes:
         for training in (True, False):
             mapping = candidate.mapping(dtype).train(training)
@@ -66,15 +65,15 @@ def calls(candidate: Candidate) -> None:
 def fresh(candidate: Candidate) -> None:
     """After parameters have changed, as each step changes them, capabilities are those of the changed mapping."""
     used = candidate.mapping(torch.float64)
-    offered = _offered(candidate, used)
-    if not offered:
+    own = _offered(candidate, used)
+    if not own:
         raise NotApplicable("it has none of these capabilities")
     learned = [name for name, p in used.named_parameters() if p.requires_grad and p.is_floating_point()]
     if not learned:
         raise NotApplicable("it has no parameters to be learned")
     y = usual_rows(candidate.declared, candidate.draw("fresh calls", 2 * _ROWS))[:_ROWS]
     new = candidate.mapping(torch.float64)  # never called before its parameters are as they stay
-    _call_all(offered, candidate, used, y)
+    _call_all(own, candidate, used, y)
     with torch.no_grad():
         for name, parameter in used.named_parameters():
             if name in learned:
@@ -84,7 +83,7 @@ def fresh(candidate: Candidate) -> None:
                 parameter.data.add_(0.1 * (1 + parameter.abs()) * noise)
         for name, parameter in new.named_parameters():
             parameter.copy_(used.get_parameter(name))
-    found = _call_all(offered, candidate, used, y)
+    found = _call_all(own, candidate, used, y)
     expected = _call_all(_offered(candidate, new), candidate, new, y)
     for name, right in expected.items():
         off = (found[name] - right).abs().double()
@@ -98,12 +97,12 @@ def fresh(candidate: Candidate) -> None:
             )
 
 
-def _call_all(offered: dict[str, Call], candidate: Candidate, mapping: nn.Module, y: Tensor) -> dict[str, Tensor]:
+def _call_all(own: dict[str, Call], candidate: Candidate, mapping: nn.Module, y: Tensor) -> dict[str, Tensor]:
     """What all capabilities give, those of the whole mapping among them."""
     part: Any = bare(mapping)
     with torch.no_grad():
         z = candidate.call(mapping, y)
-        found = {name: call(z if name == "inverse" else y).detach() for name, call in offered.items()}
+        found = {name: call(z if name == "inverse" else y).detach() for name, call in own.items()}
         if isinstance(part, Clustering):
             found["proportions"] = part.proportions().detach()
         if isinstance(part, Regularised):
@@ -116,16 +115,9 @@ def _tensors(mapping: nn.Module) -> dict[str, Tensor]:
 
 
 def _offered(candidate: Candidate, mapping: nn.Module) -> dict[str, Call]:
-    part: Any = bare(mapping)
-    found: dict[str, Call] = {}
-    if isinstance(part, Invertible):
-        found["inverse"] = part.inverse
-        if candidate.y_dim == candidate.z_dim:
-            found["log_abs_det_jacobian"] = part.log_abs_det_jacobian
-    if isinstance(part, Clustering):
-        found["assign"] = part.assign
-    if isinstance(part, Regularised) and part.regularisers:
-        found["map_with_regularisers"] = lambda y: part.map_with_regularisers(y)[0]
+    found = offered(mapping)
+    if candidate.y_dim != candidate.z_dim:
+        found.pop("log_abs_det_jacobian", None)
     return found
 
 
@@ -167,7 +159,7 @@ def _try(name: str, call: Call, rows: Tensor, expected: Tensor, spread: Tensor, 
         try:
             found = call(given)
         except Exception as error:
-            said = str(error).strip().partition("\n")[0][:160]
+            said = first_line(error, 160)
             raise Broken(
                 f"{name} raised {type(error).__name__} for {way} ({about}): {said}",
                 likely="y[:, i] where y[..., i] is meant, or a tensor of a fixed dtype",

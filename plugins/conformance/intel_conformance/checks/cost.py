@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
+from intel_conformance.outcomes import Broken, NotApplicable, Unsupported, first_line
 from intel_core.components.spec import parse_spec
 
 _ROWS = 256
@@ -52,7 +52,7 @@ def cost(candidate: Candidate) -> None:
     try:
         found = cost_of(candidate.mapping(torch.float32), candidate.draw("cost", _ROWS).float())
     except Exception as error:
-        cause = f"raised {type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+        cause = f"raised {type(error).__name__}: {first_line(error)}"
         raise Broken(f"a step {cause}", cause=cause) from error
     spec: Any = parse_spec("networks", "mlp")
     with torch.random.fork_rng(devices=[]):

@@ -85,10 +85,8 @@ def _values(value: Any, annotation: Any) -> list[Any]:
 
 
 def _matters(candidate: Candidate, spec: MappingSpec, name: str, y_dim: int) -> bool:
-    contexts = [
-        spec,
-        *(other for field in type(spec).model_fields if field not in (name, "dims") for other in _others(spec, field)),
-    ]
+    fields = [field for field in type(spec).model_fields if field not in (name, "dims")]
+    contexts = itertools.chain([spec], (other for field in fields for other in _others(spec, field)))
     for context in itertools.islice(contexts, _MOST_CONTEXTS):
         here = _seen(candidate, context, y_dim)
         for other in _others(context, name):

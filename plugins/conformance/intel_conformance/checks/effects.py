@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
+from intel_conformance.other_randomness import other_randomness, random_states
 from intel_conformance.outcomes import Broken
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
 _CLAUSE = "contract, clause 2: a pure function of its parameters and the row"
-
-_ANY: Any = torch
 
 
 def _quietly_detect_anomalies(on: bool) -> None:
@@ -44,7 +41,7 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], None], tuple[Any, 
     "the detection of anomalies": (torch.is_anomaly_enabled, _quietly_detect_anomalies, (False, True)),
     "torch.backends.cudnn.benchmark": (
         lambda: torch.backends.cudnn.benchmark,
-        lambda on: setattr(_ANY.backends.cudnn, "benchmark", on),
+        lambda on: setattr(torch.backends.cudnn, "benchmark", on),
         (False, True),
     ),
 }
@@ -57,15 +54,10 @@ def side_effects(candidate: Candidate) -> None:
     mapping = candidate.mapping()
     y = candidate.draw("effects", 10).requires_grad_()
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
-    with _restored():
-        # Not the state in which an earlier call may have left them.
-        seed = int(torch.randint(2**31, (), generator=candidate.generator("effects on seeds")))
-        torch.default_generator.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - the state that a mapping should not touch
-        kept = _random_states()
+    with other_randomness(), _restored():
+        kept = random_states()
         candidate.call(mapping, y)
-        changed = [f"{name} random state" for name, state in _random_states().items() if not _alike(state, kept[name])]
+        changed = _changed_states(kept)
         left = [name for name, parameter in [*mapping.named_parameters(), ("y", y)] if parameter.grad is not None]
         if left:
             changed.append(f"the gradient of {left[0]}, to which a step adds its own")
@@ -99,13 +91,10 @@ def _changed_settings(call: Callable[[], Any]) -> list[str]:
 @check("mode.building", "contract: the same seed gives the same mapping")
 def building(candidate: Candidate) -> None:
     """Building it changes no setting of the process, nor numpy's or Python's random state, of which others draw."""
-    with _restored():
-        random.seed(candidate.seed + 1)
-        np.random.seed((candidate.seed + 1) % 2**32)  # noqa: NPY002
-        kept = _random_states()
+    with other_randomness(), _restored():
+        kept = random_states()
         candidate.fresh(moved=False)
-        states = ("Python's", "numpy's")
-        changed = [f"{name} random state" for name in states if not _alike(_random_states()[name], kept[name])]
+        changed = _changed_states(kept)
         changed += _changed_settings(lambda: candidate.fresh(moved=False))
     if changed:
         raise Broken(
@@ -151,28 +140,17 @@ def _held(value: Any, depth: int = 3) -> int:
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Random states and settings of the process are afterwards what they were."""
-    before = _random_states()
+    """Settings of the process are afterwards what they were."""
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
     settings = {name: read() for name, (read, _, _) in _SETTINGS.items()}
     try:
         yield
     finally:
-        random.setstate(before["Python's"])
-        np.random.set_state(before["numpy's"])  # noqa: NPY002
-        torch.set_rng_state(before["torch's"])
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
         for name, value in settings.items():
             _SETTINGS[name][1](value)
 
 
-def _random_states() -> dict[str, Any]:
-    numpys = np.random.get_state()  # noqa: NPY002
-    return {"torch's": torch.get_rng_state(), "Python's": random.getstate(), "numpy's": numpys}
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def _changed_states(kept: dict[str, Any]) -> list[str]:
+    return [f"the {name}" for name, state in random_states().items() if state != kept[name]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +11,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from intel_conformance.as_part import as_part_converted
-from intel_conformance.candidate import Candidate
+from intel_conformance.candidate import Candidate, annealed
 from intel_conformance.check import check
 from intel_conformance.closeness import beyond_rounding
-from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
+from intel_conformance.offered import offered
+from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported, first_line
 from intel_core.errors import PluginError, SpecError
 from intel_core.mappings.building import build_mapping
-from intel_core.mappings.compose import bare
-from intel_core.mappings.contract import Annealed, Clustering, Invertible, Regularised
 
 _CLAUSE = "contract, clause 1: (..., y_dim) to (..., z_dim), the same dtype and device"
 
@@ -185,13 +185,21 @@ class _TwoDevices(RuntimeError):
 def device(candidate: Candidate) -> None:
     """The device of z is that of y, and so with capabilities. Tried on the meta device, which needs no accelerator."""
     mapping = candidate.fresh()
-    offered = _offered(mapping)  # a property may need values to be read
+    own, weaker = offered(mapping), annealed(mapping)  # before it is moved: a property may need values to be read
     as_part_converted(mapping, "meta")
     y = torch.empty(4, candidate.y_dim, device="meta")
     z = _elsewhere("", lambda: mapping(y))
     if z.device.type != "meta":
         raise Broken(f"z is on {z.device} for y on another device", likely=_MADE_ON_CPU)
-    for name, call in _capabilities(mapping, offered, y, z).items():
+
+    def at_half() -> Any:
+        for part in weaker:
+            part.set_strength(0.5)
+        return mapping(y)
+
+    calls = {"set_strength": at_half} if weaker else {}
+    calls |= {name: functools.partial(call, z if name == "inverse" else y) for name, call in own.items()}
+    for name, call in calls.items():
         try:
             _elsewhere(f"{name}() ", call)
         except Unsupported:
@@ -208,7 +216,7 @@ def _elsewhere(what: str, call: Callable[[], Any]) -> Any:
     except _TwoDevices as error:
         raise Broken(f"moved to another device, {what}{error}", likely=_MADE_ON_CPU) from error
     except Exception as error:
-        said = str(error).strip().partition("\n")[0][:200]
+        said = first_line(error)
         # An error about two devices names both of them; an error about a missing value mentions item().
         if "cpu" in said and "meta" in said and "item" not in said:
             raise Broken(
@@ -218,31 +226,3 @@ def _elsewhere(what: str, call: Callable[[], Any]) -> Any:
             f"without values it raised {type(error).__name__}: {said}",
             likely="a branch on a value (.item(), bool(tensor)), .cpu(), or a fixed device: an accelerator waits",
         ) from error
-
-
-def _offered(mapping: torch.nn.Module) -> set[type]:
-    part = bare(mapping)
-    return {one for one in (Annealed, Regularised, Clustering, Invertible) if isinstance(part, one)}
-
-
-def _capabilities(
-    mapping: torch.nn.Module, offered: set[type], y: torch.Tensor, z: torch.Tensor
-) -> dict[str, Callable[[], Any]]:
-    """What a run calls on the device of the model, beside the mapping itself."""
-    part: Any = bare(mapping)
-    found: dict[str, Callable[[], Any]] = {}
-    if Annealed in offered:
-
-        def weaker() -> Any:
-            part.set_strength(0.5)
-            return mapping(y)
-
-        found["set_strength"] = weaker
-    if Regularised in offered:
-        found["map_with_regularisers"] = lambda: part.map_with_regularisers(y)
-    if Clustering in offered:
-        found["assign"] = lambda: part.assign(y)
-    if Invertible in offered:
-        found["inverse"] = lambda: part.inverse(z)
-        found["log_abs_det_jacobian"] = lambda: part.log_abs_det_jacobian(y)
-    return found

@@ -11,7 +11,7 @@ from torch import Tensor
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.closeness import same_kernel, worst_difference
-from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
+from intel_conformance.outcomes import Broken, NotApplicable, Unsupported, first_line
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
@@ -45,8 +45,8 @@ def regularisers(candidate: Candidate) -> None:
         raise Broken(f"the weight of {bad[0]!r} is {weights[bad[0]]}, expected 0 or more")
     for n in (1, _ROWS):
         y = candidate.draw("losses", n)
-        _one_mapping(candidate, mapping, part, y)
-        terms = part.map_with_regularisers(y)[1]
+        z, terms = part.map_with_regularisers(y)
+        _one_mapping(z, candidate.call(mapping, y))
         if set(terms) != set(weights):
             raise Broken(f"map_with_regularisers gives {sorted(terms)}, but regularisers names {sorted(weights)}")
         _finite_scalars(terms, f"of {n} rows")
@@ -66,9 +66,8 @@ def regularisers(candidate: Candidate) -> None:
     _batches(candidate, part)
 
 
-def _one_mapping(candidate: Candidate, mapping: torch.nn.Module, part: Regularised, y: Tensor) -> None:
-    z = candidate.call(mapping, y)
-    if (worst := worst_difference(part.map_with_regularisers(y)[0], z, same_kernel(z))) is not None:
+def _one_mapping(found: Tensor, z: Tensor) -> None:
+    if (worst := worst_difference(found, z, same_kernel(z))) is not None:
         raise Broken(
             f"map_with_regularisers gives a z that differs from that of a call by {worst[0]:.3g}: training and "
             "generation would use two mappings",
@@ -126,7 +125,7 @@ def _leading_shapes(candidate: Candidate, part: Regularised) -> None:
         try:
             z, terms = part.map_with_regularisers(y.reshape(*leading, -1))
         except Exception as error:
-            said = str(error).strip().partition("\n")[0][:160]
+            said = first_line(error, 160)
             raise Broken(
                 f"map_with_regularisers {about} raised {type(error).__name__}: {said}",
                 likely="rows are taken to be dimension 0; flatten the leading dimensions, y.flatten(0, -2)",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.outcomes import Broken
+from intel_conformance.outcomes import Broken, first_line
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
@@ -153,7 +153,7 @@ def _gradients(mapping: nn.Module, g: Callable[[Tensor], Tensor], y: Tensor, wei
             return {name: torch.zeros_like(value) for name, value in wanted.items()}
         found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
     except RuntimeError as error:
-        said = str(error).strip().partition("\n")[0][:200]
+        said = first_line(error)
         raise Broken(
             f"a step raised {type(error).__name__}: {said}",
             likely="a tensor that an earlier call computed and kept, with its graph or from inference mode",

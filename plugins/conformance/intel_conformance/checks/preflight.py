@@ -10,7 +10,7 @@ import torch
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.outcomes import Broken
+from intel_conformance.outcomes import Broken, first_line
 from intel_core.mappings.compose import bare
 from intel_core.mappings.properties import Hoelder, Locus, Properties
 
@@ -64,7 +64,7 @@ def preflight(candidate: Candidate) -> None:
     try:
         found = part.properties
     except Exception as error:
-        said = str(error).strip().partition("\n")[0][:160]
+        said = first_line(error, 160)
         raise Broken(f"properties raised {type(error).__name__}: {said}") from error
     if callable(found):
         raise Broken("properties is a method, expected Properties(…)", likely="@property is missing")

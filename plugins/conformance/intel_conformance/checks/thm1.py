@@ -18,12 +18,10 @@ from intel_conformance.closeness import beyond_rounding
 from intel_conformance.collisions import find_collision
 from intel_conformance.jacobians import jacobian
 from intel_conformance.kl_bounds import kl_lower_bound
-from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
+from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported, first_line
 from intel_conformance.places import usual_rows
 from intel_conformance.stops import find_stop
 from intel_core.compute.threads import on_threads
-from intel_core.mappings.compose import bare
-from intel_core.mappings.contract import Regularised
 from intel_core.model.objectives import ELBO, IWAE
 from intel_core.model.vae import InteLVAE
 
@@ -75,7 +73,7 @@ def _trained_path(model: InteLVAE, mean: Tensor, log_variance: Tensor, noise: Te
     try:
         objective(model, torch.cat([mean, log_variance], -1), noise, {})
     except Exception as error:
-        said = str(error).strip().partition("\n")[0][:200]
+        said = first_line(error)
         raise Broken(f"in a step of training it raised {type(error).__name__}: {said}") from error
     assert isinstance(model.decoder, _Recorder)
     return model.decoder.z
@@ -115,11 +113,12 @@ def inequality(candidate: Candidate) -> None:
     """
     # With more dimensions the critic costs more and sees less.
     n = max(20_000, candidate.size(20_000, 100_000, 300_000) * 8 // max(8, candidate.y_dim, candidate.z_dim))
-    n = min(n, _DRAWS_WITH_LOSSES) if _loses(candidate) and candidate.level != "deep" else n
     fit = candidate.size(10_000, 15_000, 50_000)
     posteriors = _POSTERIORS[:1] if candidate.level == "quick" else _POSTERIORS
     dtype = candidate.dtypes[-1]
     model = _model(candidate, dtype)
+    if model.regularisers and candidate.level != "deep":
+        n = min(n, _DRAWS_WITH_LOSSES)
     generator = candidate.generator("prior")
     p = _fewer(candidate, _generated(candidate, model, n, generator))
     for number, (mean, log_variance) in enumerate(posteriors):
@@ -151,14 +150,10 @@ def _fewer(candidate: Candidate, z: Tensor) -> Tensor:
     return torch.cat([z[:, some.to(z.device)], z @ ways.to(z)], -1)
 
 
-def _rows(candidate: Candidate) -> int:
-    few = max(candidate.y_dim, candidate.z_dim) > 2 * _SEEN or _loses(candidate)
+def _rows(candidate: Candidate, model: InteLVAE) -> int:
+    # An auxiliary loss may look at all pairs of the rows of a batch.
+    few = max(candidate.y_dim, candidate.z_dim) > 2 * _SEEN or model.regularisers
     return _ROWS // 10 if few else _ROWS
-
-
-def _loses(candidate: Candidate) -> bool:
-    """Whether it has auxiliary losses, which may look at all pairs of the rows of a batch."""
-    return isinstance(bare(candidate.mapping()), Regularised)
 
 
 def _generated(candidate: Candidate, model: InteLVAE, n: int, generator: torch.Generator) -> Tensor:
@@ -166,7 +161,7 @@ def _generated(candidate: Candidate, model: InteLVAE, n: int, generator: torch.G
     with torch.no_grad():
         draws = torch.randn(n, candidate.y_dim, generator=generator, dtype=torch.float64)
         draws = draws.to(candidate.device, candidate.dtypes[-1])
-        return torch.cat([candidate.call(model.mapping, rows) for rows in torch.split(draws, _rows(candidate))])
+        return torch.cat([candidate.call(model.mapping, rows) for rows in torch.split(draws, _rows(candidate, model))])
 
 
 def _posterior_draws(
@@ -179,7 +174,7 @@ def _posterior_draws(
     found: list[Tensor] = []
     generator = candidate.generator(f"posterior {mean}")
     dtype = candidate.dtypes[-1]
-    rows = _rows(candidate)
+    rows = _rows(candidate, model)
     with torch.no_grad():
         for _ in range(0, n, rows // 2):
             means = torch.zeros(rows, candidate.y_dim, dtype=torch.float64)

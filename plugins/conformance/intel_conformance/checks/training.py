@@ -15,7 +15,7 @@ from torch import Tensor
 from intel_conformance.candidate import Candidate, annealed
 from intel_conformance.check import check
 from intel_conformance.closeness import same_kernel, worst_difference
-from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported
+from intel_conformance.outcomes import Broken, NotApplicable, Skipped, Unsupported, first_line
 from intel_core.components import discovery
 from intel_core.components.loading import name_of, register
 from intel_core.errors import EnvironmentProblem, IntelError, PluginError
@@ -95,7 +95,7 @@ def fit(candidate: Candidate) -> None:
         except EnvironmentProblem as error:
             raise Skipped(str(error)) from error
         except Exception as error:
-            said = str(error).strip().partition("\n")[0][:300]
+            said = first_line(error, 300)
             name = "" if isinstance(error, IntelError) else f"{type(error).__name__}: "
             raise Broken(f"a run of {_STEPS} steps ended with: {name}{said}", likely="see the message") from error
         y = candidate.draw("trained", 40).float()

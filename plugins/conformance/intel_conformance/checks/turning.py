@@ -32,7 +32,8 @@ def turns(candidate: Candidate) -> None:
     means = torch.stack(
         [rows[index == k].mean(0) if bool((index == k).any()) else rows[0] * 0 for k in range(part.n_clusters)]
     )
-    own = part.assign(means) == torch.arange(part.n_clusters, device=means.device)
+    numbers = torch.arange(part.n_clusters, device=means.device)
+    own = part.assign(means) == numbers
     if int(own.sum()) < 2:
         raise Skipped("the means of its clusters do not lie within them")
     part.turn_towards(means)
@@ -42,7 +43,7 @@ def turns(candidate: Candidate) -> None:
     for number in range(_ROTATIONS):
         centres = means @ _rotation(candidate, number, rows.shape[-1])
         part.turn_towards(centres)
-        right += bool((part.assign(centres) == torch.arange(part.n_clusters, device=means.device))[own].all())
+        right += bool((part.assign(centres) == numbers)[own].all())
     if right < _LEAST * _ROTATIONS:
         raise Broken(
             f"turned towards the centres of its own clusters, rotated at random, assign() gives other clusters there "
@@ -51,16 +52,11 @@ def turns(candidate: Candidate) -> None:
             right=right,
         )
     _directions(part, rows.shape[-1])
-    z = candidate.call(mapping, y[:40])
-    other = candidate.mapping()
-    try:
-        as_part_loaded(other, {k: v.clone() if isinstance(v, Tensor) else v for k, v in mapping.state_dict().items()})
-    except Exception as error:
-        said = str(error).strip().replace("\n", " ")[:160]
-        raise Broken(f"after a turn load_state_dict raised {type(error).__name__}: {said}") from error
-    if (
-        worst := beyond_rounding(candidate.call(other, y[:40]), z, mapping, y[:40], candidate.generator("allowance"))
-    ) is not None:
+    y = y[:40]
+    z, other = candidate.call(mapping, y), candidate.mapping()
+    as_part_loaded(other, mapping.state_dict())
+    worst = beyond_rounding(candidate.call(other, y), z, mapping, y, candidate.generator("allowance"))
+    if worst is not None:
         raise Broken(
             f"after a turn z of a mapping that loads its state is off by {worst[0]:.3g}",
             likely="a rotation that is no buffer: a run that goes on has another mapping",

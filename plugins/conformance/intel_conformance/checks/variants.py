@@ -152,10 +152,9 @@ def strength(candidate: Candidate) -> None:
             )
     _same_weights(candidate)
     drawn = float(torch.rand((), generator=candidate.generator("strengths")))
-    at_half = [id for id in _AT_HALF if candidate.y_dim <= _MANY or id != "thm1.injective"]
-    between = (
-        _BETWEEN if candidate.y_dim <= _MANY else _BETWEEN[:-1]
-    )  # a scan of many dimensions takes long, as determinants do
+    few = candidate.y_dim <= _MANY  # in many, a scan at each strength takes long, and so do determinants
+    at_half = _AT_HALF if few else [id for id in _AT_HALF if id != "thm1.injective"]
+    between = _BETWEEN if few else _BETWEEN[:-1]
     for value in (*_STRENGTHS, round(drawn, 3)):
         ids = at_half if value == 0.5 else between
         check_variant(candidate.at_strength(value), ids, f"at strength {value:g}")

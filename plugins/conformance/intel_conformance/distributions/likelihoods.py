@@ -11,7 +11,7 @@ from torch import Tensor
 
 from intel_conformance.distributions.laws import laws_of, log_density
 from intel_conformance.kinds import check
-from intel_conformance.outcomes import Broken, NotApplicable, Skipped
+from intel_conformance.outcomes import Broken, NotApplicable, Skipped, first_line
 from intel_conformance.parts.calls import compare
 from intel_conformance.parts.likelihoods import LikelihoodCandidate, dataset_of
 from intel_core.data.dataset import Support
@@ -39,7 +39,7 @@ def _ask(name: str, call: Callable[[], Any], shape: tuple[int, ...]) -> Tensor:
     except ValueError:
         raise
     except Exception as error:
-        said = str(error).strip().partition("\n")[0][:200]
+        said = first_line(error)
         raise Broken(f"{name} raised {type(error).__name__}: {said}") from error
     if not isinstance(found, Tensor) or tuple(found.shape) != shape:
         got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"

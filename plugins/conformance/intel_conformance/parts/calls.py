@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from intel_conformance.kinds import Kind, check
-from intel_conformance.outcomes import Broken, Unsupported
+from intel_conformance.outcomes import Broken, Unsupported, first_line
 from intel_conformance.parts.candidates import Candidate
 from intel_conformance.parts.modules import PosteriorModule
 
@@ -134,7 +134,7 @@ def device(candidate: Candidate) -> None:
         try:
             found = module(function, rows)
         except Exception as error:
-            said = str(error).partition("\n")[0][:160]
+            said = first_line(error, 160)
             if any(word in said for word in ("item()", "is_nonzero", "Cannot copy out", "_local_scalar", "data-dep")):
                 raise Unsupported(f"{function} makes an accelerator wait for a value: {said}") from error
             raise Broken(

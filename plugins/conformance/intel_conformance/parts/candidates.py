@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from intel_conformance.component import Component
-from intel_conformance.outcomes import Broken
+from intel_conformance.outcomes import Broken, first_line
 from intel_conformance.parts.modules import PosteriorModule, PriorModule, Wrapped
 from intel_core.errors import PluginError, SpecError
 from intel_core.model.contract import PosteriorSpec, PriorSpec
@@ -175,7 +175,7 @@ class Candidate(Component):
         except Broken:
             raise
         except Exception as error:
-            said = str(error).strip().partition("\n")[0][:200]
+            said = first_line(error)
             raise Broken(f"raised {type(error).__name__} in {about}: {said}") from error
         if not isinstance(found, Tensor):
             raise Broken(f"{about} gave a {type(found).__name__}, expected a tensor")

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from intel_conformance.outcomes import Broken
+from intel_conformance.outcomes import Broken, first_line
 from intel_conformance.parts.candidates import Candidate, around_zero
 from intel_conformance.parts.modules import Wrapped
 from intel_core.errors import PluginError, SpecError
@@ -127,7 +127,7 @@ def tried(call: Any, shape: tuple[int, ...], what: str) -> Tensor:
     try:
         found = call()
     except Exception as error:
-        said = str(error).strip().partition("\n")[0][:200]
+        said = first_line(error)
         raise Broken(f"{what} raised {type(error).__name__}: {said}") from error
     if not isinstance(found, Tensor) or tuple(found.shape) != shape:
         got = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"

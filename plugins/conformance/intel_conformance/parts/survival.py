@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from intel_conformance.kinds import Kind, check
-from intel_conformance.outcomes import Broken, NotApplicable, Unsupported
+from intel_conformance.outcomes import Broken, NotApplicable, Unsupported, first_line
 from intel_conformance.parts.calls import compare
 from intel_conformance.parts.candidates import Candidate
 from intel_conformance.parts.modules import Wrapped
@@ -253,7 +253,7 @@ def stacked(candidate: Candidate) -> None:
         try:
             together = torch.func.vmap(one)(parameters, buffers, both)
         except Exception as error:
-            said = str(error).partition("\n")[0][:160]
+            said = first_line(error, 160)
             raise Unsupported(
                 f"replicates of {function} cannot be stacked: {type(error).__name__}: {said}",
                 likely=".item(), a branch on values, an operation in place; replicates then run one after another",
@@ -265,7 +265,7 @@ def _mapped(candidate: Candidate, call: object, rows: Tensor, function: str, ove
     try:
         found: Tensor = torch.func.vmap(call)(rows)  # type: ignore[arg-type]
     except Exception as error:
-        said = str(error).partition("\n")[0][:160]
+        said = first_line(error, 160)
         raise Unsupported(
             f"{function} does not work under vmap over {over}: {type(error).__name__}: {said}",
             likely=".item(), a branch on values, an operation in place",
