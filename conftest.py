@@ -1,6 +1,7 @@
 """What all tests share: one thread per process, hypothesis profiles, made-up distributions, and environments."""
 
 import functools
+import gc
 import json
 import os
 import socket
@@ -44,6 +45,37 @@ settings.register_profile(
     "nightly", derandomize=False, deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Thousands of tests are no garbage: none is looked for among them, neither now nor while they run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)  # before what ``-m "not slow"`` leaves out is chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test with the mark ``promptly`` the cases that it names are run by ``make test``, the others are slow."""
+    cases: dict[tuple[Path, str], dict[str, list[pytest.Item]]] = {}
+    named: dict[tuple[Path, str], set[str]] = {}
+    for item in items:
+        if (mark := item.get_closest_marker("promptly")) is not None:
+            test = (item.path, item.nodeid.partition("[")[0])
+            case = item.nodeid.partition("[")[2][:-1]
+            cases.setdefault(test, {}).setdefault(case, []).append(item)
+            named[test] = set(mark.args)
+    for test, found in cases.items():
+        if (missing := named[test] - set(found)) and not any("::" in argument for argument in config.args):
+            raise pytest.UsageError(f"{test[1]} has no case {sorted(missing)[0]!r}, which is to run promptly")
+        for case, of_case in found.items():
+            if case not in named[test]:
+                for item in of_case:
+                    item.add_marker("slow")
 
 
 class Site:
@@ -141,6 +173,22 @@ def _no_switches(monkeypatch: pytest.MonkeyPatch) -> None:
         "INTEL_WORKERS",
     ):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _torch_left_as_it_was() -> Iterator[None]:
+    """A setting of torch that a test leaves behind would be met by those after it; a default device slows them too."""
+    yield
+    if (torch := sys.modules.get("torch")) is None or not hasattr(torch, "get_default_dtype"):
+        return
+    left = {
+        "a default device, or another mode": torch._C._len_torch_function_stack(),
+        f"the default dtype {torch.get_default_dtype()}": torch.get_default_dtype() != torch.float32,
+        "no gradients": not torch.is_grad_enabled(),
+        "the detection of anomalies": torch.is_anomaly_enabled(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+    }
+    assert not any(left.values()), f"the test leaves behind: {[what for what, is_left in left.items() if is_left]}"
 
 
 class Forked:

@@ -192,7 +192,6 @@ def here(toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    plugins.refresh()
     yield tmp_path
     torch.set_num_threads(threads)
 
@@ -201,7 +200,6 @@ def here(toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def with_rotten(rotten: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rotten distributions installed as well."""
     monkeypatch.syspath_prepend(rotten)
-    plugins.refresh()
 
 
 def _call(*args: object) -> Result:

@@ -115,7 +115,7 @@ def _entries(path: tuple[str, ...]) -> dict[str, tuple[Component, ...]]:
     seen: set[str] = set()
     for dist in metadata.distributions():
         try:
-            name, level, entries = _read_distribution(dist)
+            name, version, level, entries = _read_distribution(dist)
         except Exception as error:
             where = getattr(dist, "_path", dist)
             warnings.warn(f"{where} is damaged and left out ({type(error).__name__}: {error})", stacklevel=4)
@@ -127,22 +127,22 @@ def _entries(path: tuple[str, ...]) -> dict[str, tuple[Component, ...]]:
         seen.add(canonical)
         for entry in entries:
             kind = entry.group.removeprefix(GROUP_PREFIX)
-            component = Component(kind, entry.name, name, dist.version, entry.value, level)
+            component = Component(kind, entry.name, name, version, entry.value, level)
             if component not in found.setdefault(kind, []):
                 found[kind].append(component)
     return {kind: tuple(sorted(items, key=lambda c: (c.name, c.distribution))) for kind, items in found.items()}
 
 
-def _read_distribution(dist: metadata.Distribution) -> tuple[str, int, list[metadata.EntryPoint]]:
-    """Name, API level and entries in this project's groups, of which most distributions have none."""
+def _read_distribution(dist: metadata.Distribution) -> tuple[str, str, int, list[metadata.EntryPoint]]:
+    """Name, version, API level and entries in this project's groups, of which most distributions have none."""
     if GROUP_PREFIX not in (dist.read_text("entry_points.txt") or ""):
-        return "", 1, []
-    for key in ("Name", "Version"):
-        if key not in dist.metadata:
-            raise ValueError(f"its metadata has no {key}")
+        return "", "", 1, []
+    about = dist.metadata  # parsed anew at each access
+    if missing := {"Name", "Version"} - set(about):
+        raise ValueError(f"its metadata has no {min(missing)}")
     entries = [entry for entry in dist.entry_points if entry.group.startswith(GROUP_PREFIX)]
     levels = [int(e.name) for e in entries if e.group == f"{GROUP_PREFIX}api" and e.name.isdecimal()]
-    return dist.metadata["Name"], max(levels, default=1), entries
+    return about["Name"], about["Version"], max(levels, default=1), entries
 
 
 def _installed(kind: str) -> tuple[Component, ...]:

@@ -96,15 +96,12 @@ def torch_as_usual() -> Iterator[None]:
     torch.float64
     >>> torch.set_default_dtype(torch.float32)
     """
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    moved = device.type != "cpu"
+    dtype = torch.get_default_dtype()
+    # Only where it is another: while there is a default device, every call of torch goes through Python.
+    moved = torch.get_default_device().type != "cpu"
     torch.set_default_dtype(torch.float32)
-    if moved:
-        torch.set_default_device("cpu")
     try:
-        with torch.inference_mode(False):
+        with torch.device("cpu") if moved else contextlib.nullcontext(), torch.inference_mode(False):
             yield
     finally:
         torch.set_default_dtype(dtype)
-        if moved:
-            torch.set_default_device(device)

@@ -10,6 +10,7 @@ hyperplanes, as those of all cuts of this project, they agree with the assignmen
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -61,7 +62,6 @@ class ClusterScores(NamedTuple):
         return ClusterScores(self.weight.to(device), self.bias.to(device), self.agreement)
 
 
-@torch.enable_grad()
 def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
     """Linear scores of the clusters of a mapping that reads `dim` dimensions of y, on the CPU; always the same ones.
 
@@ -82,17 +82,29 @@ def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
     >>> scores(y).argmax(-1).tolist(), scores.agreement > 0.99
     ([0, 1], True)
     """
-    generator = torch.Generator().manual_seed(0)
-    draws = min(_DRAWS, max(1, _MOST_SCORES // clusters.n_clusters))
-    y, others = torch.randn(2, draws, dim, generator=generator)
-    cluster, of_others = _assigned(clusters, y), _assigned(clusters, others)
+    return _fitted(clusters.n_clusters, _cells(clusters, torch.cat(_draws(clusters.n_clusters, dim))), dim)
+
+
+def _draws(n_clusters: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Those of which the scores are fitted, and as many others; always the same."""
+    draws = min(_DRAWS, max(1, _MOST_SCORES // n_clusters))
+    y, others = torch.randn(2, draws, dim, generator=torch.Generator().manual_seed(0))
+    return y, others
+
+
+@functools.lru_cache(maxsize=8)  # the runs of a process, and a run that goes on, mostly have the same clusters
+@torch.enable_grad()
+def _fitted(n_clusters: int, cells: bytes, dim: int) -> ClusterScores:
+    """The scores for clusters that the draws have, given as the bytes of their numbers."""
+    y, others = _draws(n_clusters, dim)
+    cluster, of_others = torch.split(torch.frombuffer(bytearray(cells), dtype=torch.int64), len(y))
     y = y.double()
-    weight = torch.zeros(clusters.n_clusters, dim, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(clusters.n_clusters, dtype=torch.float64, requires_grad=True)
+    weight = torch.zeros(n_clusters, dim, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(n_clusters, dtype=torch.float64, requires_grad=True)
     optimizer = _LBFGS([weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
-    whole = draws * clusters.n_clusters <= _SCORES_AT_ONCE
-    at_once = draws if whole else max(1, _OF_A_BLOCK // clusters.n_clusters)
+    whole = len(y) * n_clusters <= _SCORES_AT_ONCE
+    at_once = len(y) if whole else max(1, _OF_A_BLOCK // n_clusters)
     blocks = list(zip(torch.split(y, at_once), torch.split(cluster, at_once), strict=True))
 
     def loss() -> Tensor:
@@ -117,6 +129,6 @@ def cluster_scores(clusters: Clustering, dim: int) -> ClusterScores:
 
 
 @torch.no_grad()
-def _assigned(clusters: Clustering, y: Tensor) -> Tensor:
+def _cells(clusters: Clustering, y: Tensor) -> bytes:
     device = clusters.proportions().device
-    return clusters.assign(y.to(device)).cpu()
+    return bytes(clusters.assign(y.to(device)).to("cpu", torch.int64).numpy().tobytes())

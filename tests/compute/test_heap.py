@@ -35,6 +35,7 @@ def _faults(how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(heap._glibc() is None, reason="only glibc can keep freed memory")
 def test_blocks_of_the_step_before_are_used_again() -> None:
     """Without it, each step of 60 MiB touches its pages for the first time, 15,360 of 4 KiB."""

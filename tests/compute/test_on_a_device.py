@@ -99,6 +99,7 @@ def watched(take: Any) -> Watch:
     return watch
 
 
+@pytest.mark.promptly("vanilla", "circle", "holes", "learned proportions", "sparse", "iwae", "conv, Gaussian")
 @EVERY
 def test_a_step_asks_for_nothing_and_moves_nothing(case: str) -> None:
     trainer = trainer_of(case)
@@ -118,6 +119,7 @@ def test_nor_does_a_step_that_is_pulled_to_found_clusters() -> None:
     assert watch.moved == []
 
 
+@pytest.mark.promptly("vanilla", "learned proportions", "iwae")
 @EVERY_STACK
 def test_nor_does_a_step_of_a_stack(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Looks at the values of buffers, once for each stack.

@@ -241,8 +241,15 @@ def test_a_default_device_without_gradients_does_not_matter(tmp_path):
             found = answers(tmp_path / "odd")[1]
         assert torch.get_default_device().type == "meta"
     finally:
-        torch.set_default_device("cpu")
+        torch.set_default_device(None)
     assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_default_device_for_a_while_is_one_for_a_while(tmp_path):
+    with torch.device("meta"):
+        fit(data=X, run_dir=tmp_path / "run", **SMALL)
+        assert torch.zeros(1).device.type == "meta"
+    assert torch.zeros(1).device.type == torch.get_default_device().type == "cpu"
 
 
 class Watcher:

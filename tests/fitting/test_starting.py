@@ -111,6 +111,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 # --- every phase -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promptly("13-learned shares", "13-a few labels", "13-bfloat16")
 @each_configuration
 @pytest.mark.parametrize("stop", [BEGINS + 1, *(pytest.param(n, marks=SLOW) for n in (5, BEGINS, 20, PULLED, 41))])
 def test_interrupted_in_any_phase_it_goes_on_bit_for_bit(

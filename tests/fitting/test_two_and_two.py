@@ -62,6 +62,7 @@ def test_the_table_has_every_installed_mapping() -> None:
     assert {component.name for component in available("mappings")} == named | {"given"}  # a module of the caller's own
 
 
+@pytest.mark.promptly("identity", "circle", "cluster:k=3,learnable=true", "sparse:hidden=[4]", "hierarchy:levels=2")
 @EVERY
 def test_two_epochs_and_two_more_are_four(row: Any, tmp_path: Path, stop_at: Any) -> None:
     whole = train(row, tmp_path / "four")

@@ -16,6 +16,7 @@ def run(forked, tmp_path):
     return of
 
 
+@pytest.mark.slow
 def test_data_sets_and_transforms_can_be_imported(run):
     code = (
         "from intel_core.helpers.torchvision_compat import import_with_torchvision as get; "
@@ -24,6 +25,7 @@ def test_data_sets_and_transforms_can_be_imported(run):
     assert run(code) == "MNIST 4"
 
 
+@pytest.mark.slow
 def test_it_also_works_after_somebody_declared_the_operators(run):
     code = (
         "import torch; lib = torch.library.Library('torchvision', 'FRAGMENT')\n"

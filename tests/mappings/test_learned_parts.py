@@ -21,6 +21,7 @@ ROWS = {
 }
 
 
+@pytest.mark.promptly("cluster:k=3,learnable=true", "sparse:gamma=3", "hierarchy:levels=2")
 @pytest.mark.parametrize("mapping", ROWS)
 def test_learned_saved_and_read_back(tmp_path: Path, mapping: str) -> None:
     x = torch.randn(300, 6, generator=torch.Generator().manual_seed(0))

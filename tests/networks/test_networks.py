@@ -316,6 +316,7 @@ def test_values_and_their_gradients_keep_channels_last_in_memory(rows):
         assert values.is_contiguous(memory_format=torch.channels_last), module
 
 
+@pytest.mark.promptly("0-5", "1-120", "3-5")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("latent", [5, 120])
 @pytest.mark.parametrize("rows", [0, 1, 3, 150])

@@ -1,6 +1,6 @@
 """What one process and several must agree on: the runs of `test_distributed.py`, and a script that makes them.
 
-``python sharing_steps.py FOLDER`` makes each in FOLDER, by as many processes as torchrun starts.
+``python sharing_steps.py FOLDER GROUP`` makes those of a group in FOLDER, by as many processes as torchrun starts.
 ``python sharing_steps.py FOLDER FAULT`` starts two processes by itself, and something goes wrong in the second one.
 """
 
@@ -124,6 +124,9 @@ CASES: dict[str, dict[str, Any]] = {
     "saving": {**DENSE, "save_minutes": 1e-9, "keep_checkpoints": 40},
 }
 EXACT = ("identity", "sparse", "paper", "iwae", "in z", "stranger", "learned", "conv")
+FIRST = ("identity", "sparse", "stranger", "learned", "conv", "stopping", "started")
+GROUPS = {"first": FIRST, "rest": tuple(case for case in CASES if case not in FIRST)}
+"""What `make test` compares, and what `make test-all` compares beside it."""
 
 
 @contextmanager
@@ -151,16 +154,23 @@ def exact_steps(case: str, processes: ProcessGroup, *, gathering: bool = True) -
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def make(folder: Path, processes: ProcessGroup) -> None:
-    """Every run, and the exact steps."""
+def make(folder: Path, processes: ProcessGroup, group: str) -> None:
+    """Every run of a group, and its exact steps."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="mapping.unused: no gradient")
-        for case, settings in CASES.items():
-            fit(run_dir=folder / case, **settings)
+        for case in GROUPS[group]:
+            fit(run_dir=folder / case, **CASES[case])
     for case in EXACT:
-        state = exact_steps(case, processes)
-        if is_first():
-            torch.save(state, folder / f"{case}.pt")
+        if case in GROUPS[group]:
+            state = exact_steps(case, processes)
+            if is_first():
+                torch.save(state, folder / f"{case}.pt")
+    if group == "first":
+        make_interrupted(folder, processes)
+
+
+def make_interrupted(folder: Path, processes: ProcessGroup) -> None:
+    """Steps with a process's own rows alone, two runs that another number of processes ends, one that diverges."""
     if processes.size > 1:
         state = exact_steps("sparse", processes, gathering=False)
         if is_first():
@@ -182,15 +192,16 @@ register("mappings", "failing", FailingSpec)
 if __name__ == "__main__":
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    folder = Path(sys.argv[1])
-    if len(sys.argv) > 2:
-        Failing.fault = sys.argv[2]
+    folder, what = Path(sys.argv[1]), sys.argv[2]
+    if what not in GROUPS:
+        Failing.fault = what
         try:
             fit(mapping="failing", run_dir=folder, devices=2, **DENSE)
         except IntelError as error:
             print(f"process {int(not is_first())} ended: {error}", flush=True)
         sys.exit()
     with joined(1, 1, "cpu") as processes:
-        make(folder / "two", processes)
-        resume(folder / "one" / "interrupted", data=VECTORS)
-        resume(folder / "one" / "pulled", data=VECTORS)
+        make(folder / "two", processes, what)
+        if what == "first":
+            resume(folder / "one" / "interrupted", data=VECTORS)
+            resume(folder / "one" / "pulled", data=VECTORS)

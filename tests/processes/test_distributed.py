@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -58,16 +59,33 @@ def shared() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def runs(shared: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every run by one process, in ``one``, and by two, in ``two``; and how it was before two resumed."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name in ("one", "two"):
-        (folder / name).mkdir()
-    shared["make"](folder / "one", ALONE)
-    shutil.copytree(folder / "one" / "interrupted", folder / "kept")
-    done = call(*TORCHRUN, "--standalone", "--nproc-per-node", "2", SCRIPT, folder)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
+def made(shared: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder with every run of a group by one process, in ``one``, and by two, in ``two``; each group is made once.
+
+    Of those that two processes go on with, ``kept`` has the first as it was before.
+    """
+
+    @functools.cache
+    def make(group: str) -> Path:
+        folder = tmp_path_factory.mktemp("runs")
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+        shared["make"](folder / "one", ALONE, group)
+        if group == "first":
+            shutil.copytree(folder / "one" / "interrupted", folder / "kept")
+        done = call(*TORCHRUN, "--standalone", "--nproc-per-node", "2", SCRIPT, folder, group)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def runs(made: Callable[[str], Path], shared: dict[str, Any], request: pytest.FixtureRequest) -> Path:
+    """The folder of the group that the test's case belongs to, or the first."""
+    case = getattr(request.node, "callspec", None)
+    is_first = case is None or case.params["case"] in shared["FIRST"]
+    return made("first" if is_first else "rest")
 
 
 def numbers(value: Any, at: str = "") -> dict[str, float]:
@@ -97,20 +115,23 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 # --- the same result -------------------------------------------------------------------------------------------
 
-CASES = ["identity", "clipped", "sparse", "paper", "composed", "cluster", "learned", "iwae", "in z", "stranger", "conv"]
-CASES += ["stopping", "restarts", "averaged", "conditions", "saving"]
-STARTED = ["started", "started prior", "few labels", "started conv"]
+FIRST = ["identity", "sparse", "stranger", "learned", "conv", "stopping", "started"]
+REST = ["clipped", "paper", "composed", "cluster", "iwae", "in z", "restarts", "averaged", "conditions", "saving"]
+REST += ["started prior", "few labels", "started conv"]
+EXACT = ["identity", "sparse", "paper", "iwae", "in z", "stranger", "learned", "conv"]
 
 
-@pytest.mark.parametrize("case", CASES + STARTED)
+@pytest.mark.promptly(*FIRST)
+@pytest.mark.parametrize("case", FIRST + REST)
 def test_two_processes_leave_the_run_of_one(case: str, runs: Path, shared: dict[str, Any]) -> None:
-    assert {*CASES, *STARTED} == set(shared["CASES"])
+    assert {*FIRST, *REST} == set(shared["CASES"])
     assert_same_run(runs / "one" / case, runs / "two" / case)
     assert load_run(runs / "two" / case).info["processes"] == 2
     assert "processes" not in load_run(runs / "one" / case).info
 
 
-@pytest.mark.parametrize("case", ["identity", "sparse", "paper", "iwae", "in z", "stranger", "learned", "conv"])
+@pytest.mark.promptly("identity", "sparse", "stranger", "learned", "conv")
+@pytest.mark.parametrize("case", EXACT)
 def test_steps_are_the_same_to_float64(case: str, runs: Path) -> None:
     one, two = (torch.load(runs / name / f"{case}.pt", weights_only=True) for name in ("one", "two"))
     torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)
@@ -122,14 +143,19 @@ def test_without_the_other_rows_a_regulariser_is_another_one(runs: Path) -> None
     assert max(float((one[name] - alone[name]).abs().max()) for name in one) > 1e-4
 
 
-def test_each_case_does_what_it_is_there_for(runs: Path) -> None:
+def test_the_early_stop_is_one(runs: Path) -> None:
     stopped = load_run(runs / "two" / "stopping")
     assert stopped.metrics["step"] < 30
     assert "best_step" in stopped.metrics
-    strengths = [r["weights"]["strength"] for r in load_run(runs / "two" / "cluster").records() if "weights" in r]
+
+
+@pytest.mark.slow
+def test_each_case_does_what_it_is_there_for(made: Callable[[str], Path]) -> None:
+    two = made("rest") / "two"
+    strengths = [r["weights"]["strength"] for r in load_run(two / "cluster").records() if "weights" in r]
     assert strengths[0] < 1 == strengths[-1]
-    assert len(load_run(runs / "two" / "restarts").info["trials"]) == 2
-    assert len(list((runs / "two" / "saving" / "checkpoints").glob("step-*"))) == 30
+    assert len(load_run(two / "restarts").info["trials"]) == 2
+    assert len(list((two / "saving" / "checkpoints").glob("step-*"))) == 30
 
 
 def test_a_run_goes_on_with_another_number_of_processes(runs: Path, shared: dict[str, Any], tmp_path: Path) -> None:
@@ -143,7 +169,8 @@ def test_a_run_goes_on_with_another_number_of_processes(runs: Path, shared: dict
     assert_same_run(runs / "one" / "sparse", begun_by_two)
 
 
-@pytest.mark.parametrize("case", STARTED)
+@pytest.mark.promptly("started")
+@pytest.mark.parametrize("case", [case for case in FIRST + REST if case.startswith("started") or case == "few labels"])
 def test_two_processes_begin_from_the_clusters_of_one(case: str, runs: Path) -> None:
     one, two = (safetensors.torch.load_file(runs / name / case / "start.safetensors") for name in ("one", "two"))
     assert torch.equal(one["cluster"], two["cluster"])
@@ -204,6 +231,7 @@ TRAIN = [
 ]
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_saves_the_run_once(tmp_path: Path, forked: Callable[..., Any]) -> None:
     more = ["--steps", "1000000", "--evaluate-every", "50", "--run-dir", "run", "--devices", "2"]
     process = forked("-m", "intel_cli", *TRAIN, *more, cwd=tmp_path, env=environment())
@@ -314,6 +342,7 @@ def test_lightning_fabric_is_named_where_it_is_missing(monkeypatch: pytest.Monke
         fit(data=torch.randn(40, 2), devices=2, device="cpu")
 
 
+@pytest.mark.slow
 def test_one_process_does_not_import_it() -> None:
     code = "import sys, torch; from intel_core import fit; "
     code += "fit(data=torch.randn(40, 2), steps=2, run_dir='run'); print('lightning_fabric' in sys.modules)"

@@ -45,6 +45,7 @@ def listening(pid: int) -> set[str]:
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
 
 
+@pytest.mark.slow
 @needs_gloo
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc")
 def test_two_devices_listen_on_loopback_only_and_leave_nothing(tmp_path: Path, forked: Callable[..., Any]) -> None:

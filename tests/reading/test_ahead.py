@@ -417,6 +417,7 @@ def state(pid: int) -> str:
         return "Z"
 
 
+@pytest.mark.promptly("15")
 @needs_fork
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_processes_saves_the_run_and_leaves_none(

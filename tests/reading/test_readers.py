@@ -76,6 +76,7 @@ def test_a_reader_that_is_broken_keeps_no_other_from_reading(monkeypatch):
     assert make_dataset("x", FRAME).columns == ("a", "b", "c")
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_that_was_not_given():
     """An array, and an object whose class only has the name of another library's, import no library."""
     code = (

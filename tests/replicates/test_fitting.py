@@ -91,6 +91,14 @@ MAPPINGS += ["hierarchy:levels=2", "holes:h=2"]
 OBJECTIVES = ["elbo:beta=2", "iwae:particles=2"]
 
 
+@pytest.mark.promptly(
+    "identity-elbo:beta=2",
+    "cluster:k=3,learnable=true-elbo:beta=2",
+    "circle-iwae:particles=2",
+    "sparse-elbo:beta=2",
+    "hierarchy:levels=2-elbo:beta=2",
+    "holes:h=2-elbo:beta=2",
+)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("mapping", MAPPINGS)
 def test_each_is_the_run_of_its_seed_under_every_mapping(mapping: str, objective: str, double: None) -> None:

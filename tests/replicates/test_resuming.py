@@ -468,8 +468,9 @@ def kills() -> Iterator[dict[int, int]]:
         assert sum(counted.values()) >= len(counted), f"too few processes were killed while they trained: {counted}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize("case", [*range(2), *(pytest.param(case, marks=pytest.mark.slow) for case in range(2, 20))])
+@pytest.mark.parametrize("case", range(20))
 def test_kill_9_at_any_moment(
     case: int, script: Path, stopping: Replicates, kills: dict[int, int], tmp_path: Path, forked: Callable[..., Any]
 ) -> None:

@@ -71,6 +71,7 @@ def test_settings_that_nobody_gave_are_the_same_when_a_group_goes_on(gone: int, 
     assert [contents(run.path) for run in again.runs] == before
 
 
+@pytest.mark.slow
 def test_with_restarts_each_seed_chooses_among_its_own_starts(tmp_path: Path) -> None:
     found = fit_replicates(2, **BASE, restarts=2, run_dir=tmp_path / "group")
     for seed, run in enumerate(found.runs):

@@ -271,6 +271,16 @@ def test_a_plugin_that_raises_anywhere_does_not_lose_the_run(site, tmp_path: Pat
     assert (run.status, run.metrics["step"]) == ("finished", 12)
 
 
+@pytest.mark.promptly(
+    "KeyboardInterrupt-run_start",
+    "KeyboardInterrupt-step_end",
+    "KeyboardInterrupt-logged",
+    "KeyboardInterrupt-evaluated",
+    "KeyboardInterrupt-saved",
+    "KeyboardInterrupt-run_end",
+    "SystemExit-step_end",
+    "GeneratorExit-step_end",
+)
 @pytest.mark.parametrize("moment", [moment for moment in HOOKS if moment != "tried"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_a_run_that_a_hook_ends_goes_on_as_if_nothing_had_been(

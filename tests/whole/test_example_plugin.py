@@ -48,6 +48,7 @@ TRAINED = """
     """
 
 
+@pytest.mark.slow
 def test_it_installs_beside_the_core(wheel_of, environment) -> None:
     environment.install(*map(wheel_of, INSTALLED))
     code = textwrap.dedent(FOUND) + textwrap.dedent(CHECKED) + textwrap.dedent(TRAINED)

@@ -104,12 +104,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory, forked: Callable[..., Any]) -
     plugins.registered.update(before)
 
 
+@pytest.mark.slow
 @each
 def test_two_processes_take_the_steps_of_one(name: str, runs: Path) -> None:
     one, two = (torch.load(runs / where / f"{name}.pt", weights_only=True) for where in ("one", "two"))
     torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.slow
 @each
 def test_two_processes_leave_the_run_of_one(name: str, runs: Path) -> None:
     one, two = runs / "one" / name, runs / "two" / name

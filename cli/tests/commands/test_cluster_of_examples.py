@@ -49,6 +49,7 @@ def test_what_is_no_cluster_is_told(refused, trained, run, cluster, says):
     refused("sample", trained / run, "--cluster", cluster, says=says)
 
 
+@pytest.mark.slow
 def test_show_encode_and_sample_number_the_clusters_alike(ok, here):
     pytest.importorskip("intel_cluster")
     pytest.importorskip("intel_datasets")

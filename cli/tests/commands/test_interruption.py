@@ -17,6 +17,7 @@ def until(process, word):
     raise AssertionError(f"no line began with {word!r}")
 
 
+@pytest.mark.promptly("2")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_during_the_trials_nothing_is_written(start, here, number):
     process = start(*SLOW, "--restarts", "50", "--trial", "0.001", "--run-dir", "mine")
@@ -31,6 +32,7 @@ def test_during_the_trials_nothing_is_written(start, here, number):
     assert not list(here.iterdir())
 
 
+@pytest.mark.promptly("15")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_run_says_how_to_go_on_and_does(start, ok, here, number):
     process = start(*SLOW[:4], "3000", *SLOW[5:], "--run-dir", "mine", "--save-every", "100", "--evaluate-every", "100")
@@ -45,6 +47,7 @@ def test_a_run_says_how_to_go_on_and_does(start, ok, here, number):
     assert json.loads((here / "mine" / "metrics.json").read_text())["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_resumed(start, ok, here):
     process = start(*SLOW[:4], "3000", *SLOW[5:], "--run-dir", "mine", "--save-every", "50")
     until(process, "step")

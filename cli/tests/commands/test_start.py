@@ -60,6 +60,7 @@ def test_a_run_without_clusters_has_no_start_by_default(ok, here):
     assert json.loads((here / "run" / "run.json").read_text())["spec"]["start"].startswith("none")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_what_the_start_found_and_does_not_tell_it_again(start, ok, here):
     words = (*HALVES, "--steps", "1500", "--log-every", "5", "--save-every", "10", "--start", "kmeans:after=0.02")
     begun = start(*words, "--network", "mlp:hidden=[8]", "--run-dir", "run", "--no-pictures")

@@ -50,6 +50,7 @@ class Spec(DatasetSpec):
 """
 
 
+@pytest.mark.slow
 def test_data_that_are_wrong_in_one_of_several_processes_end_all_with_the_code_of_data(start, tmp_path):
     pytest.importorskip("lightning_fabric")
     place = tmp_path / "plugins"

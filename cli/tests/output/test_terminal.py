@@ -56,6 +56,7 @@ def test_what_a_terminal_would_obey_is_written_out():
     assert visible("a\nError: b", one_line=True) == r"a\nError: b"
 
 
+@pytest.mark.promptly("table")
 @pytest.mark.parametrize("how", [[], ["--json"]], ids=["table", "json"])
 def test_a_column_named_by_a_stranger_is_shown_written_out_on_a_terminal(here, how):
     rows = "".join(f"{i % 7},{i}\n" for i in range(60))
@@ -96,6 +97,7 @@ def test_json_is_still_json_and_says_the_same():
     assert json.loads(text) == {NASTY: [NASTY, "\udce9\x7f"]}
 
 
+@pytest.mark.slow
 def test_colours_of_this_command_s_own_reach_a_terminal():
     _, written = on_a_terminal("check", "identity", "--level", "quick")
     assert "\x1b[" in written
@@ -143,6 +145,7 @@ def test_a_character_that_the_encoding_lacks_is_replaced(monkeypatch):
     assert raw.getvalue() == b"a ? b\n"
 
 
+@pytest.mark.promptly("args1-ascii", "args2-ascii")
 @pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("args", [["show", "identity", "-o", "s.png"], ["plugins", "list", "mappings"], ["--help"]])
 def test_any_encoding_of_the_output_will_do(here, encoding, args):
@@ -176,6 +179,7 @@ def finished(folder):
     return json.loads((folder / "metrics.json").read_text())["status"] == "finished"
 
 
+@pytest.mark.slow
 @FULL
 def test_training_outlives_a_full_log(here):
     with open("/dev/full", "w") as full:
@@ -202,6 +206,7 @@ def test_training_outlives_the_reader_of_its_progress(here):
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "closed", [pytest.param("2>&-", marks=SLOW), pytest.param(">&- 2>&-", marks=SLOW), "<&- >&- 2>&-"]
 )

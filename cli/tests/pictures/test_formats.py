@@ -19,6 +19,7 @@ NAMES = ("samples", "reconstructions", "latent")
 BEGINS = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
 
+@pytest.mark.promptly("svg")
 @pytest.mark.parametrize("kind", BEGINS)
 def test_a_report_draws_the_pictures_in_a_format(ok: Any, trained: Path, here: Path, kind: str) -> None:
     run = Path(shutil.copytree(trained / "points", here / "run"))
@@ -43,6 +44,7 @@ def test_without_a_format_nothing_is_drawn_and_a_wrong_one_is_told(
     refused("report", run, "--format", "jpg", says="'png', 'pdf', 'svg'")
 
 
+@pytest.mark.slow
 def test_seeds_are_drawn_one_below_the_other(ok: Any, here: Path, tiny: Any) -> None:
     ok("train", "--data", "toy_points", *tiny, "--replicates", 2, "--quiet", "--run-dir", "group")
     assert (here / "group" / "latent.png").is_file()

@@ -14,6 +14,7 @@ def ink(path):
     return *pixels.shape[:2], float((pixels < 0.95).any(-1).mean())
 
 
+@pytest.mark.promptly("toy_points --latent 1", "toy_wide --latent 4 --mapping halves", "toy_images --latent 2")
 @pytest.mark.parametrize(
     "args",
     [

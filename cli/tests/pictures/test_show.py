@@ -46,6 +46,16 @@ SORTS = {
 }
 
 
+@pytest.mark.promptly(
+    "plane",
+    "line into a plane",
+    "two clusterings",
+    "levels",
+    "sparsity on some",
+    "undefined space",
+    "all pairs",
+    "torn",
+)
 @pytest.mark.parametrize("sort", SORTS)
 def test_every_sort_of_mapping(ok, monkeypatch, sort):
     from intel_cli.pictures import style
@@ -61,6 +71,7 @@ def test_every_sort_of_mapping(ok, monkeypatch, sort):
     assert float((pixels < 0.95).any(-1).mean()) > 0.005
 
 
+@pytest.mark.slow
 def test_titles_are_not_cut_off(ok):
     for args in (("halves",), ("ring", "--latent", 3), ("halves:dims=0-1", "ring:dims=2-3", "--latent", 4)):
         ok("show", *args, "-o", "x.png")
@@ -124,6 +135,7 @@ def test_levels_are_coloured_by_their_own_coordinate():
     assert not [line for line in lines_of(axes[3]) if len(line) > 100]  # z1 depends on y0, which no line holds
 
 
+@pytest.mark.promptly(".svg")
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_the_same_bytes_for_the_same_seed(ok, here, suffix):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):

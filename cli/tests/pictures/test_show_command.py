@@ -55,6 +55,7 @@ def test_json(ok, here):
     assert keys <= set(found)
 
 
+@pytest.mark.slow
 def test_planes_beyond_four_are_counted(ok):
     assert "2 more planes, for lack of room: (y8, y9), (y10, y11)" in ok("show", "big", "--latent", 40).stdout
     assert json.loads(ok("show", "big", "--latent", 40, "--json").stdout)["left_out"] == [[8, 9], [10, 11]]

@@ -147,6 +147,7 @@ def test_a_run_is_advised_to_wait_and_a_user_may_say_otherwise(tmp_path):
     assert fixed["strength"].at(0) == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_a_run_reports_it_and_learns_an_unequal_share(tmp_path):
     """Two far apart groups, a quarter and three quarters: the learned shares find them."""
     generator = torch.Generator().manual_seed(0)

@@ -202,6 +202,7 @@ def test_a_smaller_alpha_gives_a_smaller_bound() -> None:
 # --- counts ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**31), k=st.integers(1, 12), n=st.integers(1, 5000))
 def test_counts_never_tell_more_than_there_is(seed: int, k: int, n: int) -> None:
     rates_q, rates_p = torch.softmax(draws(2, k, seed=seed), dim=1)

@@ -228,6 +228,7 @@ for name, stream in (("few", "true"), ("many", "true"), ("many", "false")):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "link") or sys.platform != "linux", reason="measures as Linux does")
 def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(tmp_path):
     """3,000 images of 128x128 are 141 MiB; they are one file under many names."""

@@ -56,6 +56,7 @@ ROWS_HERE = [
 ]
 
 
+@pytest.mark.promptly("cluster:k=2-onnx", "circle-onnx", "hierarchy:levels=[1,2,3],activation=tanh,hidden=[8]-onnx")
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("row", ROWS_HERE)
 def test_it_computes_the_same(row: str | tuple[str, ...], format_: str) -> None:

@@ -56,6 +56,7 @@ def test_the_tables_have_everything_installed() -> None:
     assert {component.name for component in available("networks")} - given == set(NETWORKS)
 
 
+@pytest.mark.promptly("bernoulli-onnx")
 @pytest.mark.parametrize("format_", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])  # made of one graph
 @pytest.mark.parametrize("name", [n if n in PROMPTLY else pytest.param(n, marks=pytest.mark.slow) for n in LIKELIHOODS])
 def test_a_likelihood(name: str, format_: str) -> None:
@@ -64,6 +65,7 @@ def test_a_likelihood(name: str, format_: str) -> None:
     compare(_Mean(likelihood), torch.randn(20, width, generator=torch.Generator().manual_seed(0)), format_)
 
 
+@pytest.mark.promptly("mlp-onnx")
 @each_format
 @pytest.mark.parametrize("name", [n if n in PROMPTLY else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS])
 def test_a_network(name: str, format_: str) -> None:

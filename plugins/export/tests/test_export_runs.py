@@ -80,6 +80,7 @@ def test_convolutions_trained_in_bfloat16_are_exported_in_float32(tmp_path: Path
     assert float((rounded - q.mean.detach()).abs().max()) > 1e-4  # as the run itself computes: this test could tell
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_tables_go_in_and_come_out_in_their_units(tmp_path: Path, format_: str) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -97,6 +98,7 @@ def test_tables_go_in_and_come_out_in_their_units(tmp_path: Path, format_: str) 
     close(loaded(done.files["generator"])(z)[0], run.decode(z))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize(("shape", "network"), [((3,), "mlp:hidden=[8]"), CONV])
 def test_conditions_are_a_second_argument(shape: tuple[int, ...], network: str, tmp_path: Path, format_: str) -> None:
@@ -127,6 +129,7 @@ def test_conditions_are_a_second_argument(shape: tuple[int, ...], network: str, 
         loaded(done.files["generator"])(z)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_prior_of_another_kind_is_a_file_of_its_own(tmp_path: Path, format_: str) -> None:
     run = fit(data=torch.rand(40, 4), prior="vamp:components=3", latent=2, run_dir=tmp_path / "run", **USUAL)
@@ -163,6 +166,7 @@ def test_the_metadata_say_what_it_is(tmp_path: Path) -> None:
     assert json.loads(extra["intelvae.json"]) == kept
 
 
+@pytest.mark.slow
 def test_a_pt2_file_needs_torch_alone(tmp_path: Path) -> None:
     run = fit(data=torch.rand(40, 4), mapping="cluster:k=3", latent=2, run_dir=tmp_path / "run", **USUAL)
     path = export(run, "torch", parts=["mapping"]).files["mapping"]

@@ -45,6 +45,7 @@ def test_the_contract_is_kept(text):
         check_likelihood(text, parse_spec("likelihoods", text).build(), shape)
 
 
+@pytest.mark.promptly("poisson:mean=library", "negative_binomial", "categorical:sizes=[2,3]", "student_t")
 @each_text
 def test_a_run_improves_and_is_loaded_again(text, tmp_path):
     settings = {**BASE, "steps": 200, "learning_rate": 1e-2}
@@ -82,6 +83,7 @@ def test_replicates_that_are_trained_together_are_the_runs_of_their_seeds(text, 
             torch.testing.assert_close(run.model.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_bound_of_a_model_of_the_right_kind_is_above_that_of_another(tmp_path):
     """Overdispersed counts: a Poisson distribution of the same mean varies less."""
     counts = RNG.negative_binomial(0.5, 0.1, size=(400, 3)).astype(np.float32)

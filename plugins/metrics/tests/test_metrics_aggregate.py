@@ -84,6 +84,7 @@ def test_the_permuted_distances_are_those_of_the_permuted_samples():
     assert distance.value == pytest.approx(sliced_wasserstein(a, b, 20, generator=seeded(3)), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_false_positives_are_as_frequent_as_the_level_and_misfits_are_found():
     p = np.array(
         [

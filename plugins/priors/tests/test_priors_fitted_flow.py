@@ -46,6 +46,7 @@ def test_the_density_of_a_ring_is_found_to_a_tenth_of_a_nat(flow):
     assert found > float(gaussian.log_prob(unseen).mean()) + 0.5
 
 
+@pytest.mark.slow
 def test_its_density_integrates_to_one_and_its_draws_have_it(flow):
     side = torch.linspace(-4, 4, 600)
     mass = flow.log_prob(torch.cartesian_prod(side, side)).exp().double().sum() * float(side[1] - side[0]) ** 2
@@ -57,6 +58,7 @@ def test_its_density_integrates_to_one_and_its_draws_have_it(flow):
     assert entropy == pytest.approx(-float(log_density_of_ring(ring(10_000, 3)).mean()), abs=0.1)
 
 
+@pytest.mark.slow
 def test_held_out_likelihood_decides_when_to_stop():
     few = ring(60, 0)
     long = fit_flow(few, ring(400, 1), SMALL, steps=2000)

@@ -199,6 +199,7 @@ def test_a_pickle_has_bytes_and_no_code_of_torch(fitted, clustered):
         np.testing.assert_array_equal(getattr(pickle.loads(stored), name)(data), before)
 
 
+@pytest.mark.slow
 def test_work_is_done_in_other_processes(fitted):
     parts = joblib.Parallel(n_jobs=2)(joblib.delayed(fitted.transform)(part) for part in np.array_split(X, 2))
     np.testing.assert_allclose(np.concatenate(parts), fitted.transform(X), atol=1e-9)

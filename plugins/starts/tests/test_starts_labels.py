@@ -53,6 +53,7 @@ def test_minus_one_is_no_label(spread: bool) -> None:
 # --- a few -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.integers(K, N), st.integers(0, 2**63 - 1), st.booleans())
 def test_so_many_labels_are_used_equally_many_of_each_class(count: int, seed: int, spread: bool) -> None:

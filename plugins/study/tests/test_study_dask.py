@@ -19,6 +19,7 @@ distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of distributed and of what it imports
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing(study_with: Callable[..., Study], tmp_path: Path) -> None:
     base = {
         "data": "circle:n=300",

@@ -68,6 +68,7 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_study_killed_at_several_moments_ends_with_the_same_numbers(
     file_with: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def test_a_setting_is_changed_where_the_mapping_has_it(text: str, name: str, val
         assert found == ""
 
 
+@pytest.mark.slow
 def test_all_mappings_of_a_run_are_in_the_advice(tmp_path: Path) -> None:
     run = fit(
         mapping=["cluster:k=[2,3],dims=0-3,learnable=false", "sparse"], data="digits", latent=6, steps=3,
@@ -57,6 +58,7 @@ def test_all_mappings_of_a_run_are_in_the_advice(tmp_path: Path) -> None:
     assert shlex.split(cluster.starts) == [*again, "--restarts", "4"]
 
 
+@pytest.mark.promptly("3-")
 @pytest.mark.parametrize(("warmup", "expected"), [(0, "--warmup 2"), (3, "")])
 def test_a_warmup_is_advised_to_a_run_that_had_none(tmp_path: Path, warmup: int, expected: str) -> None:
     run = fit(mapping="cluster:k=4", data="digits", steps=4, warmup=warmup, run_dir=tmp_path / "run")
@@ -64,6 +66,7 @@ def test_a_warmup_is_advised_to_a_run_that_had_none(tmp_path: Path, warmup: int,
     assert bool(retries(run)[0].warmup) == bool(expected)
 
 
+@pytest.mark.slow
 def test_a_run_whose_shares_are_learned_is_not_told_to_learn_them(tmp_path: Path) -> None:
     run = fit(mapping="cluster:k=4,learnable=true", data="digits", steps=3, run_dir=tmp_path / "run")
     (found,) = retries(run)

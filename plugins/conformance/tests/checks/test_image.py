@@ -77,6 +77,15 @@ def assert_sound(name: str, seed: int, level: str) -> None:
     assert report.of("passed")
 
 
+@pytest.mark.promptly(
+    "quick-circle",
+    "quick-smooth circle",
+    "quick-sphere in ten dimensions",
+    "quick-torus",
+    "quick-five loops",
+    "quick-beside clusters",
+    "quick-a stranger's fold",
+)
 @EVERY
 @pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
 def test_what_is_right_passes(name: str, level: str) -> None:

@@ -55,6 +55,7 @@ def test_killed_over_twenty_seeds(mutant: Mutant, dtype: str) -> None:
         assert_killed(mutant, dtype, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["quick", pytest.param("standard", marks=pytest.mark.slow)])
 def test_a_whole_check_finds_most_of_them(level: str) -> None:
     """Without being told where to look; those of later levels and of registered specs aside."""

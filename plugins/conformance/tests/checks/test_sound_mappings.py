@@ -29,6 +29,7 @@ def assert_sound(what: Any, seed: int, **settings: Any) -> None:
     assert report.ok
 
 
+@pytest.mark.promptly("y + 5 d^0.2 r", "tanh(1e6 y)")
 @pytest.mark.parametrize("name", [pytest.param(f, marks=pytest.mark.slow) if f in LONG else f for f in FAMILIES])
 def test_steep_mappings_pass(name: str) -> None:
     assert_sound(FAMILIES[name], 0, y_dim=2, skip=["thm1.inequality", "deploy.compile", "variants"])
@@ -42,6 +43,7 @@ def test_steep_mappings_pass_over_many_seeds(name: str) -> None:
         assert_sound(FAMILIES[name], seed, y_dim=2, level="standard" if seed < 20 else "quick")
 
 
+@pytest.mark.promptly("Projected", "Parted", "Waves")
 @pytest.mark.parametrize("unusual", UNUSUAL, ids=lambda one: one.__name__)
 def test_unusual_mappings_pass(unusual: Any) -> None:
     assert_sound(unusual, 0, y_dim=3, skip=["thm1.inequality", "deploy.compile", "io.device"])
@@ -54,6 +56,7 @@ def test_unusual_mappings_pass_in_several_dimensions(unusual: Any) -> None:
         assert_sound(unusual, seed, y_dim=2 + seed, skip=["thm1.inequality", "deploy.compile", "io.device"])
 
 
+@pytest.mark.promptly("2-plain", "2-residual", "2-simplex")
 @pytest.mark.parametrize("name", ORDINARY)
 @pytest.mark.parametrize("y_dim", [2, pytest.param(6, marks=pytest.mark.slow)])
 def test_ordinary_mappings_pass(name: str, y_dim: int) -> None:

@@ -318,6 +318,20 @@ def assert_not_accused(what: Any, seed: int, **settings: Any) -> None:
     assert report.ok
 
 
+@pytest.mark.promptly(
+    "Large",
+    "Small",
+    "Offset",
+    "Moments",
+    "FlattestCusp",
+    "KeepsDirections",
+    "SpreadLoss",
+    "SoftCells",
+    "Mixture",
+    "TakesRowsInOrder",
+    "Householder",
+    "ScaledClusters",
+)
 @EACH
 def test_none_is_accused(unusual: Any) -> None:
     assert_not_accused(unusual, 0, level="quick", skip=["thm1.inequality"])

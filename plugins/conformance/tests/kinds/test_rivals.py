@@ -121,6 +121,7 @@ def test_killed_over_five_seeds(rival: Rival) -> None:
         assert_killed(rival, seed)
 
 
+@pytest.mark.promptly("1-two bumps", "2-two bumps", "2-spikes", "2-a family", "2-standard", "2-gaussian", "4-standard")
 @pytest.mark.parametrize("name", SOUND)
 @pytest.mark.parametrize("y_dim", [1, 2, 4])
 def test_what_is_right_passes(name: str, y_dim: int) -> None:
@@ -135,6 +136,7 @@ def test_what_is_right_passes_over_ten_seeds(name: str, y_dim: int) -> None:
         assert_sound(*SOUND[name], seed, y_dim=y_dim, level="quick")
 
 
+@pytest.mark.promptly("10-standard")
 @pytest.mark.parametrize("name", SOUND)
 @pytest.mark.parametrize("y_dim", [10, pytest.param(40, marks=pytest.mark.slow)])
 def test_what_is_right_passes_in_many_dimensions_and_nothing_is_skipped(name: str, y_dim: int) -> None:
@@ -142,6 +144,7 @@ def test_what_is_right_passes_in_many_dimensions_and_nothing_is_skipped(name: st
     assert_sound(kind, what, 0, y_dim=y_dim, level="quick", only=["density", "bound"], skips=False)
 
 
+@pytest.mark.promptly("prior:mog", "prior:vamp", "prior:spike_slab", "posterior:full", "posterior:spike_slab")
 @pytest.mark.parametrize("text", [text + ":w=2" * text.endswith("gmvae") for text in INSTALLED])
 def test_what_is_installed_passes_in_ten_dimensions_and_nothing_is_skipped(text: str) -> None:
     assert_sound(text.partition(":")[0], text, 0, y_dim=10, level="quick", only=["density", "bound"], skips=False)
