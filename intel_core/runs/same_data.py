@@ -16,7 +16,7 @@ __all__ = ["changed_part", "fingerprints"]
 
 
 def fingerprints(dataset: Dataset) -> dict[str, str]:
-    """What ``run.json`` keeps of the parts beside the training examples: ``validation``, ``test``, ``labels`` and ``conditions``.
+    """What ``run.json`` keeps beside the training examples: of ``validation``, ``test``, ``labels`` and ``conditions``.
 
     >>> import torch
     >>> from intel_core import make_dataset

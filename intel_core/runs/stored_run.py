@@ -6,9 +6,7 @@ are added by `intel_core.evaluation.run.Run`.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,7 +31,6 @@ from intel_core.recipe.contracts import load_dataset
 from intel_core.recipe.given import with_parts
 from intel_core.recipe.runspec import RunSpec, stored_run_spec
 from intel_core.recipe.size import require_room
-from intel_core.runs import checkpoint, opening
 from intel_core.runs.folder import RunFolder
 from intel_core.runs.needed import require_components
 from intel_core.runs.same_data import changed_part

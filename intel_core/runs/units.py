@@ -35,6 +35,9 @@ _FILLING = "a run that was trained with missing=mean or median does that itself"
 _ROUNDING = 1e-4
 """By how much values of [0, 1] may leave it, as those of resized images do."""
 
+_BRIGHT = 128
+"""Whole numbers of images up to at least this are grey values out of 255; smaller ones may be out of 16, or of 100."""
+
 
 class Units:
     """The units of the data a run was trained on.
@@ -127,6 +130,9 @@ class Units:
     def read(self, given: Any, *, standardised: bool = False) -> Tensor:
         """Examples that a user holds, as the model knows them: ``(n, *shape)``, float32, or bytes for x / 255.
 
+        Images of a model that knows [0, 1] may also hold whole numbers from 0 to 255 of another type, if one of them
+        is 128 or more: these are bytes as well.
+
         Args:
             given: whatever `fit` takes as data, in the units of the data: several examples or one. It is read as the
                 training data were (the same layer, the same column of images), and columns are found by their names.
@@ -169,7 +175,8 @@ class Units:
             x = self.standardise(x.double()).float()
             if not has_codes:
                 self._warn_if_far(x)
-        elif x.dtype == torch.uint8 and self._data.get("support") == "real":
+        x = self._bytes_of_grey_values(x)
+        if self.scaling is None and x.dtype == torch.uint8 and self._data.get("support") == "real":
             raise DataError("examples are bytes, which stand for x / 255, but the run was trained on real numbers")
         x = self.check(x)
         self._require_support(x)
@@ -271,6 +278,14 @@ class Units:
                 hint = "; numpy.moveaxis(x, -1, 1) puts the channels first"
             raise DataError(f"examples have shape {given}, the run was trained on {self.shape}{hint}")
         return x
+
+    def _bytes_of_grey_values(self, x: Tensor) -> Tensor:
+        """Images as bytes, if whole numbers up to 255 are given where the model knows [0, 1]; all else as it is."""
+        if len(self.shape) != 3 or self._data.get("support") not in ("unit", "binary") or x.numel() == 0:
+            return x
+        low, high = (float(bound) for bound in torch.aminmax(x))
+        is_grey = low >= 0 and _BRIGHT <= high <= 255 and (not x.is_floating_point() or bool((x == x.round()).all()))
+        return x.to(torch.uint8) if is_grey else x
 
     def _require_support(self, x: Tensor) -> None:
         """Refuse values that the training data cannot have had.

@@ -68,6 +68,7 @@ def same(first: Run, second: Run) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.promptly("dense", "auxiliary losses", "conv")
 @pytest.mark.parametrize("case", CASES)
 def test_the_run_is_that_of_plain_networks(case: str, tmp_path: Path, backend: Counting) -> None:
     data, settings = CASES[case]

@@ -66,6 +66,7 @@ def test_products_have_scores_too(text: str, y_dim: int) -> None:
     assert scores_of(text, y_dim).agreement > 0.95
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.floats(0.05, 1), min_size=2, max_size=7), st.integers(0, 3))
 def test_they_agree_with_the_cells_whatever_the_shares(parts: list[float], more: int) -> None:

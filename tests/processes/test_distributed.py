@@ -200,6 +200,7 @@ def test_a_row_that_diverges_in_one_process_is_told_as_in_one(runs: Path) -> Non
 # --- the end ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

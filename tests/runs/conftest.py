@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from intel_core import StopReason, fit, fit_replicates, hookimpl
+from intel_core import fit, fit_replicates
 
 
 @pytest.fixture(scope="session")

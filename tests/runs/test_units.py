@@ -139,11 +139,27 @@ def test_images_are_bytes_or_between_0_and_1(images):
     assert 0 <= float(run.reconstruct(x).min()) <= float(run.reconstruct(x).max()) <= 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64, np.uint16])
+def test_whole_numbers_up_to_255_are_bytes_of_whatever_type(dtype, images):
+    run, x = images
+    assert torch.equal(run.encode(x.astype(dtype)).mean, run.encode(x).mean)
+    assert torch.equal(
+        run.reconstruct(x[x.max((1, 2, 3)) >= 128].astype(dtype)), run.reconstruct(x[x.max((1, 2, 3)) >= 128])
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda x: x.astype(float), r"values from 0 to 255, but the run was trained on values in \[0, 1\]; .* x / 255"),
-        (lambda x: x.astype(int), r"values from 0 to 255, but"),
+        (
+            lambda x: (x / 255 * 16).round(),
+            r"values from 0 to 16, but the run was trained on values in \[0, 1\]; .* x / 255",
+        ),
+        (lambda x: (x // 2.1).astype(int), r"values from 0 to 121, but"),
+        (lambda x: x + 0.5, r"values from 0\.5 to 255\.5, but"),
+        (lambda x: x * 0.9, r"values from 0 to 229\.5, but"),
+        (lambda x: x.astype(int) * 2, r"values from 0 to 510, but"),
+        (lambda x: x.astype(int) - 1, r"values from -1 to 254, but"),
         (lambda x: x / 255 - 0.5, r"values from -0\.5 to 0\.5, but"),
         (
             lambda x: np.moveaxis(np.repeat(x, 3, 1), 1, 3),

@@ -261,6 +261,22 @@ def test_a_plugin_that_raises_is_reported_and_not_called_again(site, tmp_path: P
     assert calls_of(polite) == [4, 8, 12]
 
 
+@pytest.mark.promptly(
+    "RuntimeError-run_start",
+    "RuntimeError-step_end",
+    "RuntimeError-logged",
+    "RuntimeError-evaluated",
+    "RuntimeError-saved",
+    "RuntimeError-run_end",
+    "SystemExit-run_start",
+    "SystemExit-step_end",
+    "SystemExit-logged",
+    "SystemExit-evaluated",
+    "SystemExit-saved",
+    "SystemExit-run_end",
+    "MemoryError-step_end",
+    "RecursionError-step_end",
+)
 @pytest.mark.parametrize("moment", [moment for moment in HOOKS if moment != "tried"])
 @pytest.mark.parametrize("error", ["SystemExit", "RuntimeError", "AssertionError", "MemoryError", "RecursionError"])
 def test_a_plugin_that_raises_anywhere_does_not_lose_the_run(site, tmp_path: Path, moment: str, error: str) -> None:

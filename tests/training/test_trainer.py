@@ -127,6 +127,7 @@ fit(data=np.load(sys.argv[1]), run_dir=sys.argv[2], **json.loads(sys.argv[3]))
 """
 
 
+@pytest.mark.slow
 def test_same_seed_same_run_in_another_process(tmp_path):
     settings = BASE | CONFIGURATIONS["iwae"] | {"seed": 5}
     run = train(tmp_path / "here", **settings)

@@ -37,6 +37,7 @@ print([name for name in ("torch._dynamo", "sympy", "sklearn") if name in sys.mod
 """
 
 
+@pytest.mark.slow
 def test_nor_does_training(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TRAIN, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -281,6 +281,7 @@ LOAD_WITHOUT = """
     """
 
 
+@pytest.mark.slow
 def test_third_party_plugin_installs_beside_wheels(wheel_of, environment, tmp_path: Path) -> None:
     for name, text in SPIRAL.items():
         (tmp_path / "spiral" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from intel_core import load_run
 
 
 def test_train_cluster_on_digits_by_the_command(tmp_path, forked):
-    train = ["-m", "intel_cli", "train", "--mapping", "cluster:k=3", "--steps", "1500", "--json", "--run-dir", "run"]
+    train = ["-m", "intel_cli", "train", "--mapping", "cluster:k=3", "--steps", "600", "--json", "--run-dir", "run"]
     process = forked(*train, cwd=tmp_path)
     printed, errors = process.communicate()
     assert process.returncode == 0, errors

@@ -57,6 +57,7 @@ def test_interrupted_and_resumed_it_is_the_run_that_was_not(name: str, tmp_path:
     assert torch.equal(load_run(again.path).sample(5), whole.sample(5))
 
 
+@pytest.mark.promptly("prior mog", "prior vamp", "posterior sylvester", "both")
 @each
 def test_restarted_it_is_the_run_of_the_start_that_was_chosen(name: str, tmp_path: Path) -> None:
     run = fit(run_dir=tmp_path / "best", restarts=2, seed=5, **SMALL, **ROWS[name])
@@ -68,6 +69,7 @@ def test_restarted_it_is_the_run_of_the_start_that_was_chosen(name: str, tmp_pat
     assert_equal(run.path, tmp_path / "alone")
 
 
+@pytest.mark.promptly("prior flow", "prior mog", "prior vamp", "posterior full", "both")
 @each
 def test_replicates_are_the_runs_of_their_seeds(name: str, tmp_path: Path) -> None:
     group = fit_replicates(2, run_dir=tmp_path / "group", **SMALL, **ROWS[name])

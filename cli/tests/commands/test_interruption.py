@@ -32,6 +32,7 @@ def test_during_the_trials_nothing_is_written(start, here, number):
     assert not list(here.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.promptly("15")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_run_says_how_to_go_on_and_does(start, ok, here, number):

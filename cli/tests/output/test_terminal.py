@@ -190,6 +190,7 @@ def test_training_outlives_a_full_log(here):
     assert finished(here / "r")
 
 
+@pytest.mark.slow
 def test_training_outlives_the_reader_of_its_progress(here):
     process = subprocess.Popen(
         [sys.executable, "-m", "intel_cli", "train", "--data", "toy_points", *TRAINED_FAST, "--run-dir", "r"],

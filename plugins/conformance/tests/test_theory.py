@@ -92,6 +92,7 @@ def test_magnitudes_lose_the_sign() -> None:
     assert mapping.largest < 200_000
 
 
+@pytest.mark.slow
 def test_no_false_alarm() -> None:
     """Sixty random posteriors at one in a thousand, half of them near the prior, where there is no slack."""
     for seed in range(60):

@@ -2,21 +2,36 @@
 
 import pytest
 from intel_sklearn import InteLVAEClusterer, InteLVAETransformer
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_clustering,
+    check_estimators_overwrite_params,
+    check_fit_check_is_fitted,
+    check_n_features_in,
+    parametrize_with_checks,
+)
 
 pytest.importorskip("intel_cluster")
 pytest.importorskip("intel_starts")
 
 SMALL = {"network": "mlp:hidden=[8]", "steps": 20, "learning_rate": 0.02}
+CLUSTERER = InteLVAEClusterer(3, **{**SMALL, "steps": 60})
 
 
-@parametrize_with_checks(
-    [
-        InteLVAETransformer(**SMALL),
-        InteLVAEClusterer(3, **{**SMALL, "steps": 60}),
-    ]
+@parametrize_with_checks([InteLVAETransformer(**SMALL)])
+def test_transformer(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check", [check_clustering, check_fit_check_is_fitted, check_estimators_overwrite_params, check_n_features_in]
 )
-def test_estimator(estimator, check):
+def test_clusterer_in_short(check):
+    check("InteLVAEClusterer", CLUSTERER)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([CLUSTERER])
+def test_clusterer(estimator, check):
     check(estimator)
 
 

@@ -159,6 +159,7 @@ def test_in_a_pipeline_under_grid_search():
     assert search.best_params_["intelvaetransformer__latent"] in (1, 2)
 
 
+@pytest.mark.slow
 def test_the_bound_chooses_a_model():
     search = GridSearchCV(InteLVAETransformer(**SMALL), {"steps": [2, 200]}, cv=2).fit(X)
     assert search.best_params_ == {"steps": 200}

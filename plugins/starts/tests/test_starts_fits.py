@@ -50,6 +50,7 @@ def given_data(x: torch.Tensor, clusters: int, y: torch.Tensor | None = None, se
 # --- what is found -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_mixture_finds_unequal_clusters_better_than_k_means() -> None:
     mixtures, centres = [], []
     for seed in range(5):
@@ -104,6 +105,7 @@ def test_clusters_that_are_not_gaussian_are_found_by_their_neighbours() -> None:
         assert agreement(joined_mixture(x, 4, 8, 500, seed), true) > 0.5  # the others ask their neighbours
 
 
+@pytest.mark.slow
 def test_of_several_joined_mixtures_the_most_typical_is_taken() -> None:
     x, true = bent(0)
     fits = [joined_mixture(x, 4, 1, 20_000, seed) for seed in range(8)]
@@ -126,6 +128,7 @@ def test_a_second_view_counts_only_where_it_tells_the_same_clusters() -> None:
     assert agreement(misled, true) > agreement(alone, true) - 0.05
 
 
+@pytest.mark.promptly("mixture", "kmeans")
 @each_finder
 def test_columns_of_other_units_and_constant_ones_change_nothing(finder: str) -> None:
     x, true = unequal(0)

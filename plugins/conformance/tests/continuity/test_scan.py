@@ -162,6 +162,7 @@ def test_what_is_no_segment_is_refused():
         scan(lambda y: y.sum(-1), ends, ends + 1)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**31), d=st.integers(1, 6), size=st.floats(-3, 3))
 def test_piecewise_linear_maps_never_jump_until_they_do(seed, d, size):
     generator = drawer(seed)
