@@ -114,7 +114,8 @@ def inequality(candidate: Candidate) -> None:
     # With more dimensions the critic costs more and sees less.
     n = max(20_000, candidate.size(20_000, 100_000, 300_000) * 8 // max(8, candidate.y_dim, candidate.z_dim))
     fit = candidate.size(10_000, 15_000, 50_000)
-    posteriors = _POSTERIORS[:1] if candidate.level == "quick" else _POSTERIORS
+    many = max(candidate.y_dim, candidate.z_dim) > 2 * _SEEN
+    posteriors = _POSTERIORS[:1] if candidate.level == "quick" else _POSTERIORS[:: 2 if many else 1]
     dtype = candidate.dtypes[-1]
     model = _model(candidate, dtype)
     if model.regularisers and candidate.level != "deep":

@@ -111,7 +111,7 @@ def trained(candidate: Candidate) -> None:
                 f"{about} z is not finite for draws of the prior",
                 likely="a logarithm, a root or a power of a parameter that may become negative; learn its logarithm",
             )
-        check_variant(other, _TRAINED, about)
+        check_variant(other, _TRAINED if candidate.y_dim <= _MANY else _TRAINED[1:], about)
 
 
 @check("structure.strength", "capability: Annealed")
@@ -152,11 +152,9 @@ def strength(candidate: Candidate) -> None:
             )
     _same_weights(candidate)
     drawn = float(torch.rand((), generator=candidate.generator("strengths")))
-    few = candidate.y_dim <= _MANY  # in many, a scan at each strength takes long, and so do determinants
-    at_half = _AT_HALF if few else [id for id in _AT_HALF if id != "thm1.injective"]
-    between = _BETWEEN if few else _BETWEEN[:-1]
+    few = candidate.y_dim <= _MANY  # in many, a scan at each strength takes long, and so do derivatives
     for value in (*_STRENGTHS, round(drawn, 3)):
-        ids = at_half if value == 0.5 else between
+        ids = (_AT_HALF if value == 0.5 else _BETWEEN) if few else _BETWEEN[:-1]
         check_variant(candidate.at_strength(value), ids, f"at strength {value:g}")
     if torch.equal(_at(candidate, mapping, 0.0, y), whole.detach()) and not _losses(candidate, mapping):
         raise Unsupported(
