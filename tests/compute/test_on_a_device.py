@@ -49,11 +49,6 @@ CASES: dict[str, dict[str, Any]] = {
     "conv, Gaussian": {**CONV, "likelihood": "gaussian", "mapping": "cluster:k=3", "start": "none"},
 }
 EVERY = pytest.mark.parametrize("case", CASES)
-# A stack takes the steps of its runs, which the single run has shown; these differ in what a stack does with them.
-STACKED = ("vanilla", "cluster", "learned proportions", "sparse", "hierarchy", "composed", "iwae", "conv, Gaussian")
-EVERY_STACK = pytest.mark.parametrize(
-    "case", [case if case in STACKED else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
-)
 
 
 class Watch(TorchDispatchMode):
@@ -120,7 +115,7 @@ def test_nor_does_a_step_that_is_pulled_to_found_clusters() -> None:
 
 
 @pytest.mark.promptly("vanilla", "learned proportions", "iwae")
-@EVERY_STACK
+@EVERY
 def test_nor_does_a_step_of_a_stack(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Looks at the values of buffers, once for each stack.
     monkeypatch.setattr(Stack, "shared", lambda self, part: not any(t.requires_grad for t in self.under(part).values()))

@@ -27,13 +27,7 @@ BASE: dict[str, Any] = {
 STARTS = ("mixture:fits=2", "kmeans:fits=2", "labels", "labels:count=6", "labels:count=6,spread=false", "file")
 each_start = pytest.mark.parametrize("start", STARTS)
 # One that fits, and one that draws.
-some_promptly = pytest.mark.parametrize(
-    "start",
-    [
-        start if start in ("mixture:fits=2", "labels:count=6") else pytest.param(start, marks=pytest.mark.slow)
-        for start in STARTS
-    ],
-)
+some_promptly = pytest.mark.promptly("mixture:fits=2", "labels:count=6")
 
 
 class Strips(nn.Module):
@@ -252,6 +246,7 @@ def test_a_strangers_start_is_given_what_it_needs(tmp_path: Path) -> None:
 
 
 @some_promptly
+@each_start
 def test_the_number_of_threads_of_the_machine_changes_nothing(start: str, tmp_path: Path) -> None:
     own = BASE | {"mapping": "cluster:k=3", "start": named(start, tmp_path)}
     before = torch.get_num_threads()
@@ -267,6 +262,7 @@ def test_the_number_of_threads_of_the_machine_changes_nothing(start: str, tmp_pa
 
 
 @some_promptly
+@each_start
 def test_streamed_from_disk_it_is_the_run_in_memory(start: str, tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -38,9 +38,6 @@ def named(row: Any) -> str:
 EVERY = pytest.mark.parametrize("row", TABLE, ids=named)
 # The evaluations that early stopping counts are the same code for each: it is tried promptly with the richest of them.
 RICHEST = ("cluster:k=3,learnable=true", "hierarchy:levels=2", "lsp")
-EVERY_IN_TIME = pytest.mark.parametrize(
-    "row", [row if row in RICHEST else pytest.param(row, marks=pytest.mark.slow) for row in TABLE], ids=named
-)
 
 
 def train(row: Any, folder: Path, *hooks: object, patience: int = 50) -> Run:
@@ -72,7 +69,8 @@ def test_two_epochs_and_two_more_are_four(row: Any, tmp_path: Path, stop_at: Any
     assert told(resume(part.path, data=X, labels=LABELS)) == told(whole)
 
 
-@EVERY_IN_TIME
+@pytest.mark.promptly(*RICHEST)
+@EVERY
 def test_early_stopping_counts_on(row: Any, tmp_path: Path, stop_at: Any) -> None:
     """With a learning rate this large there is soon an evaluation without gain; both stop there, or at the end."""
     whole = train(row, tmp_path / "whole", patience=1)

@@ -308,12 +308,10 @@ FEW = (
     *("exp_avg of fewer rows, weight", "squares of torch.float64", "step nan", "moments of another parameter"),
     *("noise from behind the generator", "a header of 2**63 bytes", "a shape beyond all numbers", "a pickle"),
 )
-CASES = [pytest.param(name, marks=() if name in FEW else pytest.mark.slow) for name in CRAFTED]
 
 
 def test_there_are_a_hundred() -> None:
     assert len(CRAFTED) >= 100
-    assert set(FEW) <= set(CRAFTED)
 
 
 HARMLESS: dict[str, Craft] = {
@@ -337,7 +335,8 @@ def whole(originals: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 RESUME = ["train", "--resume", "runs/stopped", "--quiet", "--no-pictures"]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.promptly(*FEW)
+@pytest.mark.parametrize("name", CRAFTED)
 def test_a_crafted_checkpoint_is_passed_over(
     name: str, originals: Path, whole: bytes, tmp_path: Path, ask: Any
 ) -> None:
@@ -359,7 +358,8 @@ def test_a_crafted_checkpoint_is_passed_over(
     assert {path.name for path in root.iterdir()} <= {"precious", "runs", "t.csv", "s.csv"}
 
 
-@pytest.mark.parametrize("name", CASES[::9])
+@pytest.mark.promptly(FEW[0])
+@pytest.mark.parametrize("name", [*CRAFTED][::9])
 def test_a_run_of_crafted_checkpoints_alone_is_left_as_it_is(
     name: str, originals: Path, tmp_path: Path, ask: Any
 ) -> None:

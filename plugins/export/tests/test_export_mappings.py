@@ -42,23 +42,9 @@ def test_the_table_has_every_installed_mapping() -> None:
     assert {component.name for component in available("mappings")} - {"given"} == named  # a caller's own
 
 
-# The first of each name here, the others by `make test-all`.
-FIRST = {
-    text.partition(":")[0]: row for row in reversed(TABLE) for text in ([row] if isinstance(row, str) else row[:1])
-}
-ROWS_HERE = [
-    pytest.param(
-        row,
-        id=row if isinstance(row, str) else " then ".join(row),
-        marks=[] if row in FIRST.values() else pytest.mark.slow,
-    )
-    for row in TABLE
-]
-
-
 @pytest.mark.promptly("cluster:k=2-onnx", "circle-onnx", "hierarchy:levels=[1,2,3],activation=tanh,hidden=[8]-onnx")
 @pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("row", ROWS_HERE)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row if isinstance(row, str) else " then ".join(row))
 def test_it_computes_the_same(row: str | tuple[str, ...], format_: str) -> None:
     if format_ == "onnx":
         pytest.importorskip("onnxscript")

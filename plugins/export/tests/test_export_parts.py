@@ -25,8 +25,6 @@ LIKELIHOODS = {
     "mixed": ':parts={"poisson":[0,3],"gaussian":[1,2,4,5]},rest=null',
 }
 NETWORKS: dict[str, tuple[int, ...]] = {"mlp": (6,), "linear": (6,), "log_mlp": (6,), "conv": (3, 9, 14)}
-# Each graph takes seconds to make: one of a kind of operations promptly.
-PROMPTLY = ("bernoulli", "negative_binomial", "mixed", "mlp", "conv")
 each_format = pytest.mark.parametrize("format_", FORMATS)
 
 
@@ -57,8 +55,8 @@ def test_the_tables_have_everything_installed() -> None:
 
 
 @pytest.mark.promptly("bernoulli-onnx")
-@pytest.mark.parametrize("format_", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])  # made of one graph
-@pytest.mark.parametrize("name", [n if n in PROMPTLY else pytest.param(n, marks=pytest.mark.slow) for n in LIKELIHOODS])
+@pytest.mark.parametrize("format_", ["onnx", "torch"])  # made of one graph
+@pytest.mark.parametrize("name", LIKELIHOODS)
 def test_a_likelihood(name: str, format_: str) -> None:
     likelihood: Any = parse_spec("likelihoods", name + LIKELIHOODS[name]).build()  # type: ignore[attr-defined]
     width = 6 * likelihood.params_per_value
@@ -67,7 +65,7 @@ def test_a_likelihood(name: str, format_: str) -> None:
 
 @pytest.mark.promptly("mlp-onnx")
 @each_format
-@pytest.mark.parametrize("name", [n if n in PROMPTLY else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_network(name: str, format_: str) -> None:
     spec: Any = parse_spec("networks", name)
     generator = torch.Generator().manual_seed(0)

@@ -24,9 +24,6 @@ TEXTS = [
 each = pytest.mark.parametrize("text", TEXTS)
 # All are stacked below; the same code saves and reads them.
 SAVED = ("sylvester:rank=2", "full", "flow", "spike_slab")
-each_kind = pytest.mark.parametrize(
-    "text", [text if text in SAVED else pytest.param(text, marks=pytest.mark.slow) for text in TEXTS]
-)
 
 
 def settings(text, **others):
@@ -36,7 +33,8 @@ def settings(text, **others):
     return {"data": rows, "posterior": text, **small, **prior, **others}
 
 
-@each_kind
+@pytest.mark.promptly(*SAVED)
+@each
 def test_a_run_trains_samples_and_resumes_bit_for_bit(text, tmp_path, stop_at):
     whole = fit(run_dir=tmp_path / "whole", **settings(text))
     assert whole.sample(5).shape == (5, 4)

@@ -20,7 +20,6 @@ FAMILIES: dict[str, Any] = {
     "two holes": "holes:h=2",
 }
 EACH = pytest.mark.parametrize("name", FAMILIES)
-LONG = {"10 cells of a simplex", "30 sectors", "30 sectors, smooth", "6-block flow", "two holes"}
 
 
 def assert_sound(what: Any, seed: int, **settings: Any) -> None:
@@ -30,7 +29,7 @@ def assert_sound(what: Any, seed: int, **settings: Any) -> None:
 
 
 @pytest.mark.promptly("y + 5 d^0.2 r", "tanh(1e6 y)")
-@pytest.mark.parametrize("name", [pytest.param(f, marks=pytest.mark.slow) if f in LONG else f for f in FAMILIES])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_steep_mappings_pass(name: str) -> None:
     assert_sound(FAMILIES[name], 0, y_dim=2, skip=["thm1.inequality", "deploy.compile", "variants"])
     assert_sound(FAMILIES[name], 1, y_dim=5 if name in STEEP else 2, level="quick")
