@@ -14,6 +14,7 @@ import pluggy
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
 from intel_core.errors import IntelError, PluginError
+from intel_core.fitting.tracker import TrackerSpec
 from intel_core.training.hooks import hook_manager, marked, register_hooks
 
 __all__ = [
@@ -43,10 +44,10 @@ def hook_objects(given: Iterable[object]) -> list[object]:
     """The hooks that a caller gives, as a list.
 
     Raises:
-        PluginError: if they are no list, or one is a class.
+        PluginError: if they are no list, or one is a class, a text or a tracker.
     """
     try:
-        objects = [] if given is None else list(given)
+        objects: list[object] = [given] if isinstance(given, str) else list(() if given is None else given)
     except TypeError:
         raise PluginError(f"hooks: expected a list of objects, not {_shown(given)}; say hooks=[…]") from None
     manager = hook_manager()
@@ -61,6 +62,11 @@ def _require_object(manager: pluggy.PluginManager, plugin: object, what: str) ->
     Raises:
         PluginError: telling how to make one.
     """
+    if isinstance(plugin, str):
+        raise PluginError(f"{what}: {plugin!r} is a text, expected an object; trackers are named by track={plugin!r}")
+    if getattr(plugin, "kind", "") == TrackerSpec.kind:
+        name = plugin.__name__ if isinstance(plugin, type) else type(plugin).__name__
+        raise PluginError(f"{what}: {name} is a tracker, which goes beside the hooks: track={name}()")
     if not isinstance(plugin, type):
         return
     marks = marked(manager, plugin)

@@ -52,7 +52,7 @@ def read_trackers(given: Track) -> list[TrackerSpec]:
     >>> read_trackers([])
     []
     """
-    several = [given] if isinstance(given, str | TrackerSpec) else list(given)
+    several = list(given) if isinstance(given, Iterable) and not isinstance(given, str | TrackerSpec) else [given]
     specs: list[TrackerSpec] = []
     for one in several:
         if isinstance(one, TrackerSpec):

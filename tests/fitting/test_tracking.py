@@ -13,6 +13,7 @@ import torch
 from intel_core import (
     DivergenceError,
     Ending,
+    PluginError,
     SpecError,
     TrackedRun,
     TrackerSpec,
@@ -167,6 +168,27 @@ def test_a_tracking_of_ones_own_is_ended_with_pictures(tmp_path: Path, told: lis
         assert told[0].endings == []
         tracking.end(run, [tmp_path / "a.png"])
     assert [ending.pictures for ending in told[0].endings] == [(tmp_path / "a.png",)]
+
+
+@pytest.mark.parametrize(
+    ("hooks", "said"),
+    [
+        ([RecorderSpec()], r"hooks: RecorderSpec is a tracker, which goes beside the hooks: track=RecorderSpec\(\)"),
+        ([RecorderSpec], r"track=RecorderSpec\(\)"),
+        (["recorder"], r"hooks: 'recorder' is a text, expected an object; trackers are named by track='recorder'"),
+        ("recorder", "track='recorder'"),
+    ],
+)
+def test_a_tracker_among_the_hooks_is_told_where_it_goes(tmp_path: Path, hooks: Any, said: str) -> None:
+    with pytest.raises(PluginError, match=said):
+        fit(run_dir=tmp_path / "run", hooks=hooks, **USUAL)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("track", [3, print, [None]])
+def test_what_is_no_tracker_is_told(tmp_path: Path, track: Any) -> None:
+    with pytest.raises(SpecError, match=r"^track: a \w+; expected a text such as 'tensorboard', or a tracker's spec"):
+        fit(run_dir=tmp_path / "run", track=track, **USUAL)
 
 
 def test_texts_and_specs_are_read() -> None:
