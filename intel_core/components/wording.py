@@ -75,19 +75,19 @@ def describe_errors(error: ValidationError) -> str:
     return "; ".join(shown) + more
 
 
-_EXPECTED = {"tuple_type": "expected a list such as [1,2]", "dict_type": "expected keys and values"}
-"""Messages for errors that pydantic words with names of Python types."""
+_EXPECTED = {"tuple_type": "a list such as [1,2]", "dict_type": "keys and values", "path_type": "a path"}
+"""What is expected, for errors that pydantic words with names of Python types."""
 
 
 def _describe(detail: ErrorDetails) -> str:
     where = one_line(".".join(str(part) for part in detail["loc"]), 60)
     cause = (detail.get("ctx") or {}).get("error")
-    message = str(cause) if cause is not None else _EXPECTED.get(detail["type"], detail["msg"])
+    told = f"expected {_EXPECTED[detail['type']]}" if detail["type"] in _EXPECTED else detail["msg"]
+    message = str(cause) if cause is not None else told
     message = one_line(message[:1].lower() + message[1:])
-    given = detail["input"]
     if not where or detail["type"] == "missing":
         return f"{where} is required" if detail["type"] == "missing" else message
-    return f"{where}={_shown(given)}: {message}"
+    return f"{where}={_shown(detail['input'])}: {message}"
 
 
 def _shown(value: Any, width: int = 40) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,27 @@ from intel_core.reading.inputs import options_like
 from intel_core.reading.label_conditions import with_labels
 from intel_core.reading.scale import scaled_columns
 from intel_core.recipe.contracts import load_dataset
+from intel_core.runs.same_data import fingerprints
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from intel_core.runs.stored_run import StoredRun
 
-__all__ = ["as_its_data"]
+__all__ = ["as_its_data", "data_to_compare"]
+
+
+def data_to_compare(run: StoredRun, given: Any, labels: Any = None, data_dir: Path | None = None) -> Dataset:
+    """As `as_its_data`, for what compares with labels: a warning tells if the run had some and these have none."""
+    found = as_its_data(run, given, labels, data_dir)
+    kept = run.info.get("data", {}).get("fingerprints", {}).get("labels")
+    if found.train.labels is None and kept is not None and kept != fingerprints(found)["labels"]:
+        warnings.warn(
+            f"{run.path} was trained with labels, and these data have none: nothing is compared with labels; give them "
+            "beside the data, labels=…",
+            stacklevel=5,
+        )
+    return found
 
 
 def as_its_data(run: StoredRun, given: Any, labels: Any = None, data_dir: Path | None = None) -> Dataset:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -24,9 +25,10 @@ from intel_core.components import discovery as plugins
 from intel_core.components import loading
 from intel_core.components.spec import format_spec, parse_spec
 from intel_core.compute.precision import torch_as_usual
-from intel_core.errors import IntelError, RunError
+from intel_core.errors import IntelError, PluginError, RunError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError
 from intel_core.evaluation.metric import MetricSpec
+from intel_core.evaluation.raised import one_line
 from intel_core.evaluation.subject import Subject
 from intel_core.runs import checkpoint, opening
 from intel_core.runs.stored_run import StoredRun
@@ -96,14 +98,16 @@ def measure(
     *,
     again: bool = False,
     asked: Callable[[MetricSpec], None] | None = None,
+    failed: Callable[[BaseException], None] | None = None,
 ) -> Iterator[Measured]:
     """Measure a run with one metric after another; each result is stored before it is yielded.
 
     Args:
         subject: the run.
         metrics: the metrics.
-        again: measure again what is stored already.
+        again: measure again what is stored already, as is done with a metric of this process whose file has changed.
         asked: called with each metric before it is measured.
+        failed: called with what a metric raises if it fails, for who wants the traceback.
 
     Raises:
         RunError: if the directory cannot be written.
@@ -114,8 +118,9 @@ def measure(
     for spec in metrics:
         text = format_spec(spec, explicit=True)
         component = plugins.find("metrics", loading.name_of("metrics", type(spec)))
-        path = _path(subject.run, component, text, f"{weights}{fit}")
-        questions.append((spec, text, component, path, None if again else _read(path)))
+        source = _source(spec, component)
+        path = _path(subject.run, component, f"{text}{source or ''}", f"{weights}{fit}")
+        questions.append((spec, text, component, path, None if again or source is None else _read(path)))
     stored = [known for *_, known in questions]
     if None in stored and any(known is not None and known.data for known in stored):
         # All results of one call must be about the same data, so stored ones are compared with the data in memory.
@@ -130,13 +135,20 @@ def measure(
         _require_folder(path.parent)  # before the work, not after it
         if asked is not None:
             asked(spec)
-        found = _ask(subject, spec, component, text, weights)
+        found = _ask(subject, spec, component, text, weights, failed or (lambda error: None))
         if found.status == "measured":
             _write(path, found)
         yield found
 
 
-def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text: str, weights: str) -> Measured:
+def _ask(
+    subject: Subject,
+    spec: MetricSpec,
+    component: plugins.Component,
+    text: str,
+    weights: str,
+    failed: Callable[[BaseException], None],
+) -> Measured:
     start = time.perf_counter()
     said: dict[str, Any]
     sampler = "" if subject.sampler is None else str(subject.sampler)
@@ -147,14 +159,16 @@ def _ask(subject: Subject, spec: MetricSpec, component: plugins.Component, text:
         if sampler and not subject.generates:
             raise NotApplicableError(f"it looks at no generated examples, so it is not another number from {sampler}")
         if not isinstance(measurement, Measurement):
-            raise TypeError(f"measure() returned {type(measurement).__name__}, expected a Measurement")
+            raise PluginError(f"measure() returned {type(measurement).__name__}, expected a Measurement")
         said = {"measurement": measurement}
     except NotApplicableError as error:
         said = {"status": "not applicable", "reason": str(error)}
     except IntelError as error:
+        failed(error)
         said = {"status": "failed", "reason": str(error)}
     except (Exception, SystemExit) as error:  # an error of one plugin must not lose the numbers of the others
-        said = {"status": "failed", "reason": f"{component.distribution} {component.version}: {_one_line(error)}"}
+        failed(error)
+        said = {"status": "failed", "reason": f"{_origin(component)}{one_line(error, spec)}"}
     return Measured(
         metric=text,
         name=f"{component.name} from {sampler}" if sampler else component.name,
@@ -189,6 +203,17 @@ def measurements(run: StoredRun) -> list[Measured]:
     return list(latest.values())
 
 
+def _source(spec: MetricSpec, component: plugins.Component) -> str | None:
+    """What tells that a metric of this process has changed, which has no version; None if nothing does."""
+    if component.distribution != plugins.THIS_PROCESS:
+        return ""
+    place = getattr(sys.modules.get(type(spec).__module__), "__file__", None)
+    try:
+        return f"|{hashlib.sha256(Path(place).read_bytes()).hexdigest()}" if place else None
+    except OSError:
+        return None
+
+
 def _path(run: StoredRun, component: plugins.Component, text: str, weights: str) -> Path:
     """The file for a metric, its settings, the weights and a sampler; a later version of it has another file."""
     key = f"{component.qualified} {component.version}|{text}|{weights}"
@@ -214,9 +239,8 @@ def _write(path: Path, found: Measured) -> None:
     files.write_text(path, json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
 
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, ValidationError):  # of a number that is not finite, say; its first line tells only how many
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in (error.title, *first["loc"]))
-        return f"{where}: {first['msg']}, got {str(first['input'])[:80]}"
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+def _origin(component: plugins.Component) -> str:
+    """Whose error it is; of a component of this process its place tells."""
+    if component.distribution == plugins.THIS_PROCESS:
+        return ""
+    return f"{component.distribution} {component.version}: "

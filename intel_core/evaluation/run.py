@@ -19,7 +19,7 @@ from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
 from intel_core.evaluation.clusters import ClusteredEncoding, clusters_of, draws_within, members
 from intel_core.evaluation.encoding_table import frame_maker
-from intel_core.evaluation.given_data import as_its_data
+from intel_core.evaluation.given_data import as_its_data, data_to_compare
 from intel_core.evaluation.measuring import Measured, measure, usual_metrics
 from intel_core.evaluation.metric import MetricSpec
 from intel_core.evaluation.pooling import PRIOR, Sampler, sampler_of
@@ -45,6 +45,7 @@ class Run(StoredRun):
         against: StoredRun | str | Path | None = None,
         *,
         dataset: Any = None,
+        labels: Any = None,
         data_dir: Path | None = None,
     ) -> Verdict:
         """Whether the bias of the mapping took effect, as ``intel report`` says it: a headline, findings and caveats.
@@ -56,8 +57,8 @@ class Run(StoredRun):
         Args:
             against: a run on the same data without the bias, or its directory.
             dataset: the data, if they are in memory (a run on arrays cannot load them again): the array that `fit` was
-                given, or with labels what `make_dataset` makes of it; loaded otherwise. Without data the outcome is
-                ``unknown``.
+                given, or what `make_dataset` makes of it; loaded otherwise. Without data the outcome is ``unknown``.
+            labels: those that `fit` was given beside the array; without them nothing is compared with labels.
             data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
 
         Raises:
@@ -72,7 +73,7 @@ class Run(StoredRun):
         ('unknown', 'unknown')
         """
         other = load_run(against) if isinstance(against, str | Path) else against
-        given = None if dataset is None else as_its_data(self, dataset, data_dir=data_dir)
+        given = self._given(dataset, labels, data_dir)
         return judge(gather(self, other, dataset=given, data_dir=data_dir).evidence)
 
     @torch_as_usual()
@@ -115,9 +116,9 @@ class Run(StoredRun):
     def traverse(
         self,
         x: Any,
-        dims: Sequence[int] | None = None,
+        dims: int | Sequence[int] | None = None,
         *,
-        values: Sequence[float] = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0),
+        values: float | Sequence[float] = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0),
         conditions: Any = None,
         standardised: bool = False,
     ) -> Tensor:
@@ -127,8 +128,8 @@ class Run(StoredRun):
 
         Args:
             x: examples as for `encode`.
-            dims: dimensions of y; all by default.
-            values: of these dimensions; the prior N(0, I) has deviation 1.
+            dims: dimensions of y, or one; all by default.
+            values: of these dimensions, or one; the prior N(0, I) has deviation 1.
             conditions: as for `encode`.
             standardised: as in `reconstruct`.
 
@@ -140,6 +141,8 @@ class Run(StoredRun):
         """
         part = self.units.part(x, conditions, standardised=standardised)
         mean, known = self.encode(part).mean, part.conditions
+        values = [values] if isinstance(values, int | float) else values
+        dims = [dims] if isinstance(dims, int) else dims
         chosen = list(range(self.model.y_dim)) if dims is None else list(dims)
         for dim in chosen:
             if not 0 <= dim < self.model.y_dim:
@@ -246,6 +249,7 @@ class Run(StoredRun):
         self,
         *metrics: str | MetricSpec,
         dataset: Any = None,
+        labels: Any = None,
         data_dir: Path | None = None,
         again: bool = False,
         sampler: str | SamplerSpec = PRIOR,
@@ -258,8 +262,9 @@ class Run(StoredRun):
             metrics: specs, or texts such as ``"likelihood:particles=100"``; without any, every installed metric that
                 takes seconds.
             dataset: the data, if they are in memory, as for `took`; otherwise loaded when a metric needs them.
+            labels: those of the data, as for `took`.
             data_dir: the folder of data files; by default ``INTEL_DATA_DIR``.
-            again: measure again what is stored already.
+            again: measure again what is stored already, as a metric of this process is whose file has changed.
             sampler: what examples are drawn from, see `sampler`; the results are named ``frechet from pooled``, and
                 metrics that look at no samples do not apply.
 
@@ -268,14 +273,21 @@ class Run(StoredRun):
             RunError: if the directory cannot be written.
         """
         specs = [_metric(one) for one in metrics] or usual_metrics()
-        dataset = None if dataset is None else as_its_data(self, dataset, data_dir=data_dir)
-        subject = Subject(self, dataset=dataset, data_dir=data_dir)
+        subject = Subject(self, dataset=self._given(dataset, labels, data_dir), data_dir=data_dir)
         subject.draw_from(sampler)
         found = list(measure(subject, specs, again=again))
         for one in found:
             if one.status == "failed":
                 warnings.warn(f"{one.name} cannot be measured: {one.reason}", stacklevel=3)
         return found
+
+    def _given(self, dataset: Any, labels: Any, data_dir: Path | None) -> Dataset | None:
+        """The data that a caller has in memory, if any."""
+        if dataset is None:
+            if labels is not None:
+                raise DataError("labels= goes with dataset=, the data that it names the classes of")
+            return None
+        return data_to_compare(self, dataset, labels, data_dir)
 
 
 def _metric(given: str | MetricSpec) -> MetricSpec:

@@ -13,7 +13,7 @@ import pluggy
 
 from intel_core.components import discovery as plugins
 from intel_core.components import loading
-from intel_core.errors import IntelError, PluginError
+from intel_core.errors import IntelError, PluginError, did_you_mean
 from intel_core.fitting.tracker import TrackerSpec
 from intel_core.training.hooks import hook_manager, marked, register_hooks
 
@@ -60,7 +60,7 @@ def _require_object(manager: pluggy.PluginManager, plugin: object, what: str) ->
     """Refuse a class that has no hooks, or whose hooks are methods: they would be called without an object.
 
     Raises:
-        PluginError: telling how to make one.
+        PluginError: telling how to make one, or which argument no such hook has.
     """
     if isinstance(plugin, str):
         raise PluginError(f"{what}: {plugin!r} is a text, expected an object; trackers are named by track={plugin!r}")
@@ -68,12 +68,33 @@ def _require_object(manager: pluggy.PluginManager, plugin: object, what: str) ->
         name = plugin.__name__ if isinstance(plugin, type) else type(plugin).__name__
         raise PluginError(f"{what}: {name} is a tracker, which goes beside the hooks: track={name}()")
     if not isinstance(plugin, type):
+        _require_arguments(manager, plugin, what)
         return
     marks = marked(manager, plugin)
     if not marks:
         raise PluginError(f"{what}: nothing in the class {plugin.__name__} is marked with intel_core.hookimpl")
     if any(inspect.isfunction(inspect.getattr_static(plugin, key)) for key in marks):
         raise PluginError(f"{what}: {plugin.__name__} is a class, expected an object of it: {plugin.__name__}()")
+    _require_arguments(manager, plugin, what)
+
+
+def _require_arguments(manager: pluggy.PluginManager, plugin: object, what: str) -> None:
+    """Refuse an argument that a hook is not called with; a hook that is none is left to `register_hooks`.
+
+    Raises:
+        PluginError: naming the nearest argument.
+    """
+    for key in marked(manager, plugin):
+        options = manager.parse_hookimpl_opts(plugin, key)
+        assert options is not None
+        caller = getattr(manager.hook, options.get("specname") or key, None)
+        if caller is None or caller.spec is None:
+            continue
+        for argument in pluggy.HookImpl(plugin, what, getattr(plugin, key), options).argnames:
+            if argument not in caller.spec.argnames:
+                owner = getattr(plugin, "__name__", type(plugin).__name__)
+                hint = did_you_mean(argument, caller.spec.argnames, say="arguments")
+                raise PluginError(f"{what}: {owner}.{key} takes unknown argument {argument!r}{hint}")
 
 
 def _shown(given: object) -> str:

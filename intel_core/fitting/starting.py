@@ -231,8 +231,12 @@ def _found(start: StartSpec, trainer: Trainer, clusters: int, y: Tensor) -> Foun
     given = StartData(y, train, clusters, stream(trainer.settings.seed, "start"))
     with made_by(what):
         found: object = start.find(given)
-    if not isinstance(found, FoundClusters) or not isinstance(found.cluster, Tensor):
+    if not isinstance(found, FoundClusters):
         raise PluginError(f"{what}: find() returned a {type(found).__name__}, expected FoundClusters")
+    given_as: object = found.cluster
+    if not isinstance(given_as, Tensor):
+        kind = type(given_as).__name__
+        raise PluginError(f"{what}: find() returned clusters as a {kind}, expected a tensor of whole numbers")
     cluster, certain, n = found.cluster, found.certain, len(train)
     if cluster.shape != (n,) or cluster.dtype not in _WHOLE:
         raise PluginError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import Field
 
 from intel_core.data.dataset import Dataset, DatasetSpec, Split, Support
-from intel_core.errors import DataError, SpecError
+from intel_core.errors import DataError, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +17,7 @@ from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.conditions import as_column, conditions_beside, learned_conditions
 from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.given import drawn, gather
+from intel_core.reading.inputs import all_options, reader_class
 from intel_core.reading.missing import (
     GivenDataset,
     Missing,
@@ -27,7 +28,7 @@ from intel_core.reading.missing import (
     filled,
 )
 from intel_core.reading.scale import Standardize, in_float32, require_float32, standardized
-from intel_core.reading.splitting import split_rows
+from intel_core.reading.splitting import shares_of, split_rows
 from intel_core.reading.values import read_exactly
 
 __all__ = [
@@ -118,7 +119,7 @@ def make_dataset(
     Raises:
         DataError: for values that are masked, missing or not finite, constant data, a wrong shape, too few examples, or
             shares that are not in [0, 1).
-        SpecError: for an option that the reader does not know.
+        SpecError: for an option that the reader does not know, or another word for `support`.
 
     >>> import numpy as np
     >>> data = make_dataset("noise", np.random.default_rng(0).normal(size=(100, 3)))
@@ -128,6 +129,8 @@ def make_dataset(
     import torch
 
     check_missing(missing)
+    validation, test = shares_of(name, validation, test)
+    _check_words(name, x, support, reading)
     if isinstance(reading.get("columns"), list | tuple) and not reading["columns"]:
         raise SpecError(f"{name}: columns=[] names no column to model; leave it out to model all but the label")
     beside = None if conditions is None or _are_names(conditions) else conditions
@@ -173,6 +176,22 @@ def make_dataset(
     if not given.reader and missing == "refuse" and learned is None:
         return dataset
     return GivenDataset(**vars(dataset), reader=given.reader, missing=missing, fill=fill, conditions=learned)
+
+
+def _check_words(name: str, x: Any, support: object, reading: Mapping[str, Any]) -> None:
+    """Refuse another word for the support, and an argument that neither `make_dataset` nor any reader has.
+
+    Raises:
+        SpecError: with the nearest one.
+    """
+    if support is not None and not (isinstance(support, str) and support in get_args(Support)):
+        raise SpecError(f"{name}: support={support!r:.60}{did_you_mean(str(support), get_args(Support))}")
+    of_readers = all_options()  # one of another reader is refused by the reader of x, which says what it knows
+    for word in reading:
+        if word not in of_readers:
+            reader = reader_class(x)
+            own = {"labels", *(make_dataset.__kwdefaults__ or {}), *(reader.model_fields if reader else ())}
+            raise SpecError(f"{name}: make_dataset has no argument {word!r}{did_you_mean(word, own, say='arguments')}")
 
 
 def _are_names(conditions: Any) -> bool:

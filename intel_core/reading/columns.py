@@ -182,10 +182,16 @@ def _refuse_others(name: str, columns: Sequence[Column], everything: Sequence[st
         raise DataError(
             f"{name}: no numbers are in column{'s' * (len(bad) > 1)} {said}{more}, as there were in training"
         )
-    words = [column.name for column in bad if column.sort == "words"]
+    words = [column for column in bad if column.sort == "words"]
     advice = f"drop={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)} leaves them out"
-    if words:
-        advice += f", labels={json.dumps(words[0], ensure_ascii=False)} takes one as classes"
+    if words:  # the one with the fewest words; one with a word for each row names the rows
+        counted = [(len(set(column.values())), len(column.values()), column.name) for column in words]
+        distinct, n, chosen = min(counted, key=lambda one: one[0])
+        named = [column for of, rows, column in counted if of == rows > 1]
+        if distinct < n or n < 2:
+            advice += f", labels={json.dumps(chosen, ensure_ascii=False)} takes one as classes"
+        if named:
+            advice += f", id={json.dumps(named[0], ensure_ascii=False)} takes one as names of the rows"
     raise DataError(f"{name}: no numbers are in column{'s' * (len(bad) > 1)} {said}{more}; {advice}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 from intel_core.errors import DataError
 
@@ -10,7 +10,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-__all__ = ["split_rows"]
+__all__ = ["shares_of", "split_rows"]
+
+
+def shares_of(name: str, validation: object, test: object) -> tuple[float, float]:
+    """The shares of the examples that are held out, as numbers.
+
+    Raises:
+        DataError: naming what is no number, or not in [0, 1).
+    """
+    shares: list[float] = []
+    for word, share in (("validation", validation), ("test", test)):
+        several = bool(getattr(share, "ndim", 0))  # an array
+        if several or isinstance(share, bool | str) or not isinstance(share, SupportsFloat):
+            raise DataError(f"{name}: {word}={share!r:.60} is no number, expected a share in [0, 1)")
+        shares.append(float(share))
+    if not all(0 <= share < 1 for share in shares):
+        raise DataError(f"{name}: shares validation={shares[0]:g} and test={shares[1]:g} are not in [0, 1)")
+    return shares[0], shares[1]
 
 
 def split_rows(name: str, n: int, validation: float, test: float, split_seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -24,8 +41,7 @@ def split_rows(name: str, n: int, validation: float, test: float, split_seed: in
     """
     import torch
 
-    if not (0 <= validation < 1 and 0 <= test < 1):
-        raise DataError(f"{name}: shares validation={validation:g} and test={test:g} are not in [0, 1)")
+    validation, test = shares_of(name, validation, test)
     n_test, n_validation = max(1, round(n * test)), max(1, round(n * validation))
     if n - n_test - n_validation < 2:
         raise DataError(f"{name}: {n} examples are too few to train on; at least 4 are needed, hundreds make sense")

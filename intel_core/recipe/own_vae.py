@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -73,7 +74,7 @@ def with_mapping(
     vae: nn.Module,
     mapping: str | MappingSpec | Mapping | nn.Module | Sequence[str | MappingSpec],
     *,
-    x_shape: Sequence[int],
+    x_shape: Sequence[int] | int,
     likelihood: str | LikelihoodSpec | Likelihood = "gaussian:variance=shared",
     seed: int = 0,
 ) -> InteLVAE:
@@ -90,7 +91,7 @@ def with_mapping(
             parameters, in the shape of x or flat; of `bernoulli` these are logits, without a sigmoid.
         mapping: a text such as ``"cluster:k=8"``, a spec, a list of these, a `Mapping`, or a module ``(n, latent) ->
             (n, z_dim)``, which is copied.
-        x_shape: shape of one example.
+        x_shape: shape of one example; a number for a vector of that length.
         likelihood: a text, a spec, or an object as `fit` takes one. By default a Gaussian with one variance for all
             values, which is learned: training by squared error, with the weight of the KL term that the data ask for.
         seed: of the mapping's own initial weights.
@@ -117,7 +118,7 @@ def with_mapping(
     """
     name = type(vae).__name__
     _require_module(vae, name)
-    shape, like = tuple(x_shape), next(iter(vae.parameters()), torch.zeros(()))
+    shape, like = _shape(x_shape), next(iter(vae.parameters()), torch.zeros(()))
     modes = {part: part.training for part in vae.modules()}
     vae.eval()
     try:
@@ -145,6 +146,22 @@ def with_mapping(
         prior, family = in_z(g, prior, family)
     model = InteLVAE(encoder, g, decoder, of_x, shape, prior=prior, family=family)
     return model.to(like.device)
+
+
+def _shape(given: object) -> tuple[int, ...]:
+    """The shape of one example, as `with_mapping` takes it.
+
+    Raises:
+        SpecError: if it is none.
+    """
+    try:
+        parts = list(cast("Sequence[int]", given)) if hasattr(given, "__len__") else [given]
+        shape = tuple(operator.index(cast("int", part)) for part in parts if not isinstance(part, bool))
+    except TypeError:
+        shape = ()
+    if not shape or len(shape) < len(parts) or min(shape) < 1:
+        raise SpecError(f"x_shape={given!r:.60}: expected the shape of one example, such as [64] or [1, 28, 28]")
+    return shape
 
 
 def _moments(found: object) -> tuple[Tensor, Tensor]:

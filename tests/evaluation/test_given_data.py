@@ -68,6 +68,43 @@ def test_standardised_values_are_refused_where_the_run_has_seen_raw_ones(tmp_pat
     assert likelihood(run, near) == likelihood(run, make_dataset("mine", near))
 
 
+def test_labels_are_given_beside_the_data_and_missed_where_there_were_some(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(200, 3)).astype("float32"), np.arange(200) % 3
+    run = fit(data=x, labels=y, mapping="cluster:k=3", steps=3, batch_size=20, run_dir=tmp_path / "run", device="cpu")
+    asked = "Do the clusters match the labels?"
+    beside = run.took(dataset=x, labels=y)
+    assert asked in [finding.question for finding in beside.findings]
+    assert str(beside) == str(run.took(dataset=make_dataset("mine", x, y)))
+    (counted,) = run.measure("clusters", dataset=x, labels=y)
+    assert "nmi" in counted.measurement.numbers
+    with pytest.warns(UserWarning, match=r"was trained with labels, and these data have none: .*labels=…"):
+        assert asked not in [finding.question for finding in run.took(dataset=x).findings]
+    with pytest.raises(DataError, match="labels= goes with dataset="):
+        run.took(labels=y)
+
+
+def test_a_run_with_the_same_bias_is_no_reference(tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+    settings = {"data": x, "steps": 3, "batch_size": 20, "device": "cpu"}
+    first, second, plain = (
+        fit(mapping=mapping, run_dir=tmp_path / name, **settings)
+        for name, mapping in (("first", "circle"), ("second", "circle"), ("plain", "identity"))
+    )
+    with pytest.raises(RunError, match=r"second has the bias of .*first too \(circle\); .* intel compare"):
+        first.took(second, dataset=x)
+    assert first.took(plain, dataset=x).headline
+
+
+def test_a_reference_with_conditions_that_the_run_lacks_is_refused_and_the_reverse_is_said(tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+    settings = {"data": x, "steps": 3, "batch_size": 20, "device": "cpu"}
+    batch = {"batch": ["a", "b"] * 100}
+    with_them = fit(mapping="circle", conditions=batch, run_dir=tmp_path / "with", **settings)
+    without = fit(mapping="circle:eps=0.1", run_dir=tmp_path / "without", **settings)
+    with pytest.raises(RunError, match=r"with was trained with conditions \(batch .*without; compare"):
+        without.took(with_them, dataset=x)
+
+
 def test_something_else_than_data_is_refused(run):
     with pytest.raises(DataError, match="data: a dict with 'a'; expected its parts"):
         run.took(dataset={"a": 1})

@@ -1,6 +1,7 @@
 """What metrics say of a run is asked once, kept with its protocol, and read again."""
 
 import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -172,7 +173,7 @@ def test_what_does_not_apply_or_fails_is_said_and_not_kept(run: Run) -> None:
     said = ask(run, "classes", "broken", "wrong", "width")
     assert [one.status for one in said] == ["not applicable", "failed", "failed", "measured"]
     assert said[0].reason == "data has no labels"
-    assert said[1].reason.startswith("this-process 0: KeyError: ")
+    assert said[1].reason.startswith("KeyError: 'oops")
     assert "\n" not in said[1].reason
     assert "expected a Measurement" in said[2].reason
     assert [one.name for one in measurements(run)] == ["width"]
@@ -195,7 +196,7 @@ def test_what_is_stored_is_json_and_the_same_when_it_is_read(run: Run) -> None:
 def test_a_number_that_is_not_finite_is_named(run: Run) -> None:
     (said,) = ask(run, "nothing")
     assert said.status == "failed"
-    assert said.reason == "this-process 0: Number.value: Input should be a finite number, got nan"
+    assert said.reason.startswith("ValidationError: Number.value: Input should be a finite number, got nan (test_meas")
 
 
 def test_other_data_than_the_run_was_trained_on_are_refused(run: Run) -> None:
@@ -337,3 +338,36 @@ def test_where_shared_files_are_kept(run: Run, tmp_path: Path, monkeypatch: pyte
     assert Subject(run).cache("classifiers") == tmp_path / "cache" / "classifiers"
     assert (tmp_path / "cache" / "classifiers").is_dir()
     assert Subject(run, cache_dir=tmp_path / "mine").cache("x") == tmp_path / "mine" / "x"
+
+
+METRIC = '''
+from intel_core import Measurement, MetricSpec, Number, register
+
+VALUE = {value}
+
+
+class TunedSpec(MetricSpec):
+    """A number that its author changes."""
+
+    def measure(self, subject):
+        return Measurement(numbers={{"value": Number(value=VALUE)}}, protocol={{}})
+
+
+register("metrics", "tuned", TunedSpec)
+'''
+
+
+def test_a_metric_of_this_process_is_measured_again_once_its_file_has_changed(run, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for value in (1.0, 1.0, 2.0):
+        (tmp_path / "tuned_metric.py").write_text(METRIC.format(value=value))
+        sys.modules.pop("tuned_metric", None)
+        importlib.invalidate_caches()
+        monkeypatch.setattr(plugins, "registered", {k: v for k, v in plugins.registered.items() if k[1] != "tuned"})
+        importlib.import_module("tuned_metric")
+        found.append(run.measure("tuned")[0])
+    sys.modules.pop("tuned_metric", None)
+    assert [one.measurement.numbers["value"].value for one in found] == [1.0, 1.0, 2.0]
+    assert found[0].created == found[1].created
+    assert found[0].seconds == found[1].seconds

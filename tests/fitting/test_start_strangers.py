@@ -174,7 +174,7 @@ def raising() -> NoReturn:
 
 FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: None, "returned a NoneType, expected FoundClusters"),
-    "a list": (lambda: FoundClusters([0] * 72), "expected FoundClusters"),  # type: ignore[arg-type]
+    "a list": (lambda: FoundClusters([0] * 72), "clusters as a list, expected a tensor of whole numbers"),  # type: ignore[arg-type]
     "too few": (lambda: FoundClusters(torch.zeros(3).long()), r"clusters of shape \[3\] and type torch.int64"),
     "a matrix": (lambda: FoundClusters(torch.zeros(72, 1).long()), r"clusters of shape \[72, 1\]"),
     "floats": (lambda: FoundClusters(torch.zeros(72)), "type torch.float32, expected integers"),

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intel_core import DataError, Dataset, DatasetSpec, PluginError, Split, make_dataset, parse_spec
+from intel_core import DataError, Dataset, DatasetSpec, PluginError, SpecError, Split, make_dataset, parse_spec
 from intel_core.data.values import fingerprint, to_float
 from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.labelling import labels_beside
@@ -358,6 +358,36 @@ def test_sizes_by_default(n: int, sizes: tuple[int, ...]) -> None:
 def test_shares_that_leave_nothing(options: dict[str, float], message: str) -> None:
     with pytest.raises(DataError, match=f"^mine: {re.escape(message)}"):
         make_dataset("mine", REAL, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("x", [REAL, (REAL, REAL, REAL)])
+@pytest.mark.parametrize("word", ["validation", "test"])
+@pytest.mark.parametrize("share", ["a", "0.1", None, [0.1], True, np.zeros(2), 1j])
+def test_shares_that_are_no_numbers(x: Any, word: str, share: Any) -> None:
+    with pytest.raises(DataError, match=rf"^mine: {word}=.* is no number, expected a share in \[0, 1\)$"):
+        make_dataset("mine", x, **{word: share})
+
+
+@pytest.mark.parametrize("share", [np.float32(0.25), np.array(0.25), torch.tensor(0.25)])
+def test_shares_are_numbers_of_any_library(share: Any) -> None:
+    assert len(make_dataset("mine", REAL, validation=share).validation) == 5
+
+
+# --- words -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [REAL, pd.DataFrame(REAL), (REAL, REAL, REAL)])
+@pytest.mark.parametrize(("word", "nearest"), [("classnames", "class_names"), ("splitseed", "split_seed")])
+def test_a_misspelt_argument_is_told_with_the_nearest(x: Any, word: str, nearest: str) -> None:
+    with pytest.raises(SpecError, match=f"^mine: make_dataset has no argument '{word}'; did you mean '{nearest}'"):
+        make_dataset("mine", x, **{word: 3})
+
+
+@pytest.mark.parametrize("support", ["units", 3, ["unit"]])
+def test_another_word_for_the_support_is_refused(support: Any) -> None:
+    with pytest.raises(SpecError, match=r"^mine: support=.*choices: binary, real, unit") as caught:
+        make_dataset("mine", REAL, support=support)
+    assert ("did you mean 'unit'?" in str(caught.value)) == (support != 3)
 
 
 # --- values ----------------------------------------------------------------------------------------------------

@@ -350,6 +350,11 @@ def failing(row):
         (FRAME.iloc[:0], {}, "^data: a data frame without rows; nothing to model$"),
         (FRAME[[]], {}, "^data: it has no columns; nothing to model$"),
         (FRAME[["kind"]], {}, r"^data: no numbers are in column 'kind' \(words\); drop="),
+        (
+            FRAME.assign(name=[f"row {i}" for i in range(len(FRAME))])[["name", "kind"]],
+            {},
+            r'labels="kind" takes one as classes, id="name" takes one as names of the rows$',
+        ),
         (FRAME, {"labels": "kin"}, r"^data: there is no column 'kin' \(label\); did you mean 'kind'\?"),
         (FRAME, {"drop": ["d", "a"]}, r"^data: there is no column 'd' \(drop\); columns: a, b, c, kind$"),
         (FRAME, {"columns": ["a", "kind"], "labels": "kind"}, "^data: 'kind' is among the columns to model, and is"),

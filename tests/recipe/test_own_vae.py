@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -149,6 +150,11 @@ def test_own_modules_and_objects_beside_texts() -> None:
     assert float(model.map(torch.full((1, 2), 9.0))[0].max()) <= 1
 
 
+@pytest.mark.parametrize("x_shape", [6, np.int64(6), torch.Size([6]), np.array([6])])
+def test_a_number_is_the_shape_of_a_vector(x_shape: Any) -> None:
+    assert with_mapping(made(), "identity", x_shape=x_shape).x_shape == (6,)
+
+
 def returning(what: Any) -> type[Net]:
     class Other(Net):
         def encode(self, x: Tensor) -> Any:
@@ -178,6 +184,12 @@ def only(method: str) -> nn.Module:
             "returns a MultivariateNormal, expected means",
         ),
         (made(), {"x_shape": [5]}, r"Net.encode on input of shape \(2, 5\) raised RuntimeError"),
+        (made(), {"x_shape": "6"}, "x_shape='6': expected the shape of one example"),
+        (made(), {"x_shape": 6.0}, r"x_shape=6\.0: expected the shape of one example"),
+        (made(), {"x_shape": True}, "x_shape=True: expected the shape of one example"),
+        (made(), {"x_shape": None}, "x_shape=None: expected the shape of one example"),
+        (made(), {"x_shape": []}, r"x_shape=\[\]: expected the shape of one example"),
+        (made(), {"x_shape": [0]}, r"x_shape=\[0\]: expected the shape of one example"),
         (made(z_dim=3), {}, r"Net.decode on z of shape \(2, 2\), as the mapping gives it, raised RuntimeError"),
         (made(values=7), {}, r"Net.decode returns shape \(2, 7\) for 2 examples, expected \(2, 6\)"),
         (made(), {"likelihood": "gaussian"}, r"expected \(2, 12\), 2 numbers for each value"),

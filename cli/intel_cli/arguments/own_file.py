@@ -19,8 +19,10 @@ def import_file(path: Path) -> Callable[[], None]:
     """Run a Python file, which registers components by `intel_core.register`; what is returned takes them back.
 
     Raises:
-        SpecError: if there is no such file, it fails, with its line, or it registers nothing.
+        SpecError: if there is no such file or it is no Python file, it fails, with its line, or it registers nothing.
     """
+    if not path.exists():
+        raise SpecError(f"--import {path}: there is no file {path.name}")
     if path.suffix != ".py" or not path.is_file():
         raise SpecError(f"--import {path}: expected a Python file that registers components, such as my_nets.py")
     name = "imported_" + re.sub(r"\W", "_", path.stem)  # the name of no module that is installed

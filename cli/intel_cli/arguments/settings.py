@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from intel_cli.arguments.around import Around, around, take_around
 from intel_cli.output.telling import note
 from intel_core.components.settings_file import read_settings
@@ -86,9 +88,15 @@ def _from_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _data(text: str) -> str:
     spec = data_spec(text)
-    if spec != text and not _is_another():
+    if spec != text and not _is_another() and not _is_quiet():
         note(f"Reading {text} as --data {spec}")
     return spec
+
+
+def _is_quiet() -> bool:
+    """Whether the command was told to say errors and warnings only."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("quiet"))
 
 
 def _is_another() -> bool:

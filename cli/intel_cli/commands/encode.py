@@ -71,9 +71,10 @@ def encode(
     responsible for the mean and its probability there; these are called component and component_probability where the
     mapping has clusters of its own or the prior is made of pseudo-inputs.
 
-    All examples of a data file are encoded, in their order; its columns are found by their names and standardised like
-    the training data, and its classes get the same numbers. Images, a folder of them or one, are read as those that
-    the run was trained on, in the sorted order of the files.
+    All examples of a data file are encoded, in their order, but for rows with gaps if the run was trained
+    with missing=drop; its columns are found by their names and standardised like the training data, and its classes
+    get the same numbers. Images, a folder of them or one, are read as those that the run was trained on, in the sorted
+    order of the files.
 
     What tells the examples apart is written beside them: names of image files or the ids of a table (id=COLUMN among
     its settings), and with --split or of the run's own data the part of the split and the number of the row in the

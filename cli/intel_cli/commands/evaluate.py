@@ -114,6 +114,7 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
 
     from intel_cli.output.console import console, four_digits
     from intel_cli.output.meanings import MEANINGS
+    from intel_core.components.discovery import THIS_PROCESS
 
     out = console()
     out.print(f"{run.info['name']}  {run.path}", style="bold", soft_wrap=True)
@@ -154,4 +155,6 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
             out.print(f"{one.name}: {text}", soft_wrap=True)
         if protocol:
             settings = ", ".join(f"{key} {value}" for key, value in one.measurement.protocol.items())
-            out.print(f"{one.name}: {one.metric}; {settings}; {one.distribution} {one.version}", soft_wrap=True)
+            own = one.distribution == THIS_PROCESS
+            origin = "a component of this process" if own else f"{one.distribution} {one.version}"
+            out.print(f"{one.name}: {one.metric}; {settings}; {origin}", soft_wrap=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intel_cli.output.telling import note
+import click
+
+from intel_cli.output.telling import DEBUG, note
 from intel_cli.output.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -105,9 +108,20 @@ def ask(
         subject = Subject(run, dataset=known, data_dir=data_dir, tell=shown.tell)
         subject.draw_from(sampler or PRIOR, told=None if quiet else note)
         answers = []
+        traced: list[str] = []  # shown below the live line
         with shown.of(run, len(metrics)):
-            for one in measure(subject, metrics, again=again, asked=shown.asked):
+            for one in measure(subject, metrics, again=again, asked=shown.asked, failed=_tracing(traced)):
                 answers.append(one)
                 shown.answered(one)
+        for text in traced:
+            note(text)
         name, dataset = described, subject.loaded
         yield run, answers
+
+
+def _tracing(traced: list[str]) -> Callable[[BaseException], None] | None:
+    """What keeps the tracebacks of metrics that fail, if the command was told to show them (``intel --debug``)."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.get(DEBUG):
+        return None
+    return lambda error: traced.append("".join(traceback.format_exception(error)).rstrip())

@@ -46,13 +46,13 @@ def write_report(
     from intel_cli.output.files import suffix_of
     from intel_cli.report.gather import gather
     from intel_cli.report.page import render
-    from intel_core.evaluation.given_data import as_its_data
+    from intel_core.evaluation.given_data import data_to_compare
     from intel_core.files import write_text
     from intel_core.reading.data_dir import data_dir_or_default
 
     target = run.path / "report.html" if path is None else Path(path)
     suffix_of(target, (".html", ".htm"))
     folder = data_dir_or_default(data_dir)
-    dataset = None if data is None else as_its_data(run, data, labels, folder)
+    dataset = None if data is None else data_to_compare(run, data, labels, folder)
     write_text(target, render(gather(run, against, folder, dataset=dataset)))
     return target

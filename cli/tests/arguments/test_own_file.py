@@ -77,9 +77,15 @@ def test_a_file_that_fails_is_told_with_its_line(content: str, said: str, tmp_pa
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("name", ["nosuch.py", "data.csv", "."])
+@pytest.mark.parametrize("name", ["data.csv", "."])
 def test_something_else_than_a_python_file_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("1,2\n")
     result = run("--import", tmp_path / name, "plugins", "list")
     assert result.exit_code == 2
     assert "expected a Python file that registers components" in result.output
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    result = run("--import", tmp_path / "nosuch.py", "plugins", "list")
+    assert result.exit_code == 2
+    assert "there is no file nosuch.py" in result.output

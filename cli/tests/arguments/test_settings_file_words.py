@@ -61,7 +61,7 @@ def test_a_typo_is_told_with_the_nearest_word(word: str, nearest: str) -> None:
         ({"replicates": 2.5}, "replicates=2.5"),
         ({"pictures": "perhaps"}, "pictures=perhaps"),
         ({"track": 3}, "track=3"),
-        ({"run_dir": 3}, "run_dir=3"),
+        ({"run_dir": 3}, "run_dir=3: expected a path$"),
     ],
 )
 def test_a_wrong_value_is_one_line(values: dict[str, Any], said: str) -> None:

@@ -46,6 +46,14 @@ def test_json_is_one_object(ok, tiny):
     assert "step 20/20" in result.stderr
 
 
+def test_quiet_does_not_say_how_a_file_is_read(ok, tiny, here):
+    rows = "".join(f"{i % 7},{i % 5}\n" for i in range(60))
+    (here / "t.csv").write_text(f"a,b\n{rows}")
+    for quiet in ((), ("--quiet",)):
+        said = ok("train", "--data", "t.csv", *tiny, "--no-pictures", *quiet).stderr
+        assert ("Reading t.csv as --data table:path=" in said) == (not quiet)
+
+
 def test_quiet_says_nothing(ok, tiny):
     result = ok("train", "--data", "toy_points", *tiny, "--quiet")
     assert result.output == ""

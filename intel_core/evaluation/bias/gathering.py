@@ -139,6 +139,8 @@ def _unequal(run: StoredRun, against: StoredRun | None) -> list[str]:
     """That a difference of two runs may come from other settings than the mapping, if they have others."""
     told = {} if against is None else differing(run, against)
     others = [f"{name} {mine} and {other}" for name, (mine, other) in told.items() if name not in _OF_THE_BIAS]
+    if against is not None and run.units.conditions is not None and against.units.conditions is None:
+        others.append(f"conditions {run.units.conditions.said} and none")
     if not others:
         return []
     said = ", ".join(others).replace("_", " ")
@@ -164,6 +166,17 @@ def _require_same_data(run: StoredRun, against: StoredRun) -> None:
         raise RunError(f"{against.path} was trained on other data than {run.path}; compare with a run on the same data")
     if against.path.resolve() == run.path.resolve():
         raise RunError(f"{run.path} cannot be held against itself; compare with a run without the bias")
+    bias = " then ".join(str(part) for part in run.spec.mapping if str(part) != "identity")
+    if bias and (run.spec.mapping, run.spec.prior) == (against.spec.mapping, against.spec.prior):
+        raise RunError(
+            f"{against.path} has the bias of {run.path} too ({bias}); compare with a run without it, or both by "
+            "intel compare"
+        )
+    if against.units.conditions is not None and run.units.conditions is None:
+        raise RunError(
+            f"{against.path} was trained with conditions ({against.units.conditions.said}) and {run.path} without; "
+            "compare with a run without conditions"
+        )
     _ = against.model
 
 

@@ -181,7 +181,8 @@ def _numbers_of_words(name: str, column: str, values: pd.Series[Any], separator:
             rows = f"the {len(strange):,} rows that hold" if len(strange) > 1 else "the row that holds"
             advice = f"; mend or remove {rows} no number, or leave the column out with drop={column}"
         else:
-            advice += f"; leave it out with drop={column}, or use it as label={column}"
+            names_rows = len(values) > 1 and values.is_unique
+            advice += f"; leave it out with drop={column}, or use it as {'id' if names_rows else 'label'}={column}"
     raise DataError(f"table: column {column!r} of {name} is not numeric ({example}){advice}")
 
 
@@ -215,7 +216,7 @@ def labels_in(name: str, column: str, values: pd.Series[Any]) -> Array:
     if len(missing):
         raise DataError(
             f"table: the label column {column!r} of {name} has {len(missing)} missing values, "
-            f"the first in row {missing[0] + 1}"
+            f"the first in row {missing[0] + 1}; remove these rows, or fill them in"
         )
     array: Array = (
         values.to_numpy() if pd.api.types.is_numeric_dtype(values) else values.astype(str).to_numpy(dtype=np.str_)

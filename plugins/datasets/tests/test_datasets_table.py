@@ -314,6 +314,16 @@ def holes(column, row=4):
             r"column 'kind' of t.csv is not numeric \(row 1 holds 'cat'\).*drop=kind, or use it as label=kind",
         ),
         (
+            FRAME.assign(name=[f"row {i}" for i in range(len(FRAME))]),
+            "path=t.csv,label=kind",
+            r"column 'name' of t.csv is not numeric .*drop=name, or use it as id=name$",
+        ),
+        (
+            FRAME.assign(kind=FRAME["kind"].where(FRAME.index != 3)),
+            "path=t.csv,label=kind",
+            r"label column 'kind' of t.csv has 1 missing values, the first in row 4; remove these rows, or fill",
+        ),
+        (
             FRAME.assign(age=["3"] * 7 + ["?"] + ["4"] * 42),
             "path=t.csv,label=kind",
             r"'age' .*\(row 8 holds '\?'\).*drop=age",

@@ -13,12 +13,14 @@ from typing import Any
 import torch
 
 from intel_conformance.component import Component
+from intel_conformance.outcomes import Broken
 from intel_core.components.discovery import available
 from intel_core.components.spec import parse_spec
 from intel_core.data.dataset import Dataset
 from intel_core.errors import IntelError, SpecError
 from intel_core.evaluation.measurement import Measurement, NotApplicableError
 from intel_core.evaluation.metric import MetricSpec
+from intel_core.evaluation.raised import one_line
 from intel_core.evaluation.run import Run
 from intel_core.evaluation.subject import Subject
 from intel_core.fitting.fit import fit
@@ -28,6 +30,8 @@ from intel_core.reading.capabilities import OnManifold
 __all__ = ["MetricCandidate", "Tried"]
 
 _STEPS = 20
+_ENOUGH = 3
+"""Runs for which it raises errors of its own, from which on it is no question of the run."""
 _EXAMPLES = 600
 _SETTINGS: dict[str, Any] = {"latent": 3, "steps": _STEPS, "network": "mlp:hidden=[16]", "progress": False}
 
@@ -56,6 +60,7 @@ class MetricCandidate(Component):
         cache: the folder for what the metric keeps; it goes with the candidate.
         refused: what it said of the runs to which it does not apply, by their names.
         failed_on: the exception that is no `IntelError`, by the name of the run.
+        measures: whether it has measured a run.
     """
 
     kind = "metric"
@@ -67,7 +72,8 @@ class MetricCandidate(Component):
         self.cache = Path(tempfile.mkdtemp(prefix="intel-check-"))
         weakref.finalize(self, shutil.rmtree, self.cache, ignore_errors=True)
         self.refused: dict[str, str] = {}
-        self.failed_on: dict[str, str] = {}
+        self.failed_on: dict[str, Exception | SystemExit] = {}
+        self.measures = False
 
     @staticmethod
     def is_one(what: Any) -> bool:
@@ -90,27 +96,49 @@ class MetricCandidate(Component):
         """The first run to which the metric applies.
 
         Raises:
-            NotApplicableError: if there is none, with what it said of the first.
+            NotApplicableError: if there is none, with what it said of the first, or that it failed.
         """
         if "run" not in self.kept:
-            self.kept["run"] = next((one for one in self._runs() if self._applies(one)), None)
+            self.kept["run"] = None
+            for one in self._runs():
+                if self._applies(one):
+                    self.kept["run"], self.measures = one, True
+                if self.measures or len(self.failed_on) >= _ENOUGH:
+                    break
         found: Tried | None = self.kept["run"]
         if found is None:
-            raise NotApplicableError("; ".join(f"{name}: {why}" for name, why in list(self.refused.items())[:3]))
+            said = [f"{name}: {why}" for name, why in list(self.refused.items())[:3]]
+            said += [f"{name}: it failed" for name in list(self.failed_on)[: 3 - len(said)]]
+            raise NotApplicableError("; ".join(said))
         return found
 
-    def measured(self, spec: Any = None, tried: Tried | None = None) -> Any:
-        """What the metric, or the same with other settings, returns for a run that was just loaded."""
+    def measured(self, spec: Any = None, tried: Tried | None = None, subject: Subject | None = None) -> Measurement:
+        """What the metric, or the same with other settings, returns for a run that was just loaded, or for a subject.
+
+        Raises:
+            IntelError: as the metric raises it.
+            Broken: if it raises anything else, or returns anything else.
+        """
+        spec, tried = spec or self.spec, tried or self.tried
+        try:
+            found = self._measured(spec, subject or tried.subject(self.cache))
+        except IntelError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise Broken(f"for the run of {tried.name} it raised {one_line(error, spec)}") from error
+        if not isinstance(found, Measurement):
+            raise Broken(f"measure() returned {type(found).__name__}, expected a Measurement")
+        return found
+
+    def _measured(self, spec: Any, subject: Subject) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return (spec or self.spec).measure((tried or self.tried).subject(self.cache))
+            return spec.measure(subject)
 
-    def first(self) -> Measurement:
-        """What it returns for the run; measured once for all checks."""
-        if "first" not in self.kept:
-            self.kept["first"] = self.measured()
-        found: Measurement = self.kept["first"]
-        return found
+    def first(self) -> Any:
+        """What it returns for the run, whatever that is; measured once for all checks."""
+        _ = self.tried
+        return self.kept["first"]
 
     def again(self, seed: int) -> Tried:
         """The same run, trained from another seed."""
@@ -118,11 +146,11 @@ class MetricCandidate(Component):
 
     def _applies(self, tried: Tried) -> bool:
         try:
-            self.kept["first"] = self.measured(tried=tried)
+            self.kept["first"] = self._measured(self.spec, tried.subject(self.cache))
         except IntelError as error:
             self.refused[tried.name] = str(error)
-        except Exception as error:
-            self.failed_on[tried.name] = f"{type(error).__name__}: {str(error)[:160]}"
+        except (Exception, SystemExit) as error:
+            self.failed_on[tried.name] = error
         else:
             return True
         return False

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from intel_conformance.kinds import check
 from intel_conformance.metrics.candidate import MetricCandidate, Tried
@@ -16,6 +17,7 @@ from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 from intel_core.errors import IntelError
 from intel_core.evaluation.matching import unordered_names
 from intel_core.evaluation.measurement import Measurement, NotApplicableError, Number
+from intel_core.evaluation.raised import one_line
 from intel_core.evaluation.subject import Subject
 
 _RESULT = "contract: numbers by name, and the protocol by which they were measured"
@@ -28,11 +30,19 @@ _FEW = 40
 """A limit that is smaller than the parts of the small runs."""
 
 
-def _tried(candidate: MetricCandidate) -> Tried:
+_BUGS = (ValidationError, NameError, ImportError, AssertionError, SystemExit)
+"""What no run is to blame for."""
+
+
+def _tried(candidate: MetricCandidate, *, anything: bool = False) -> Tried:
+    """The run, if the metric applies to one and returns a Measurement for it, or anything."""
     try:
-        return candidate.tried
+        found = candidate.tried
     except NotApplicableError as error:
         raise Skipped(f"it applies to none of the runs that are tried: {error}") from error
+    if not anything and not isinstance(candidate.first(), Measurement):
+        raise Skipped("measure() returns no Measurement, as io.finite says")
+    return found
 
 
 @check("io.applies", _RESULT, kinds=_KIND)
@@ -42,13 +52,14 @@ def applies(candidate: MetricCandidate) -> None:
         raise Broken(f"cost is {candidate.spec.cost!r}, expected 'seconds' or 'minutes'")
     skipped: Skipped | None = None
     try:
-        _tried(candidate)
+        _tried(candidate, anything=True)
     except Skipped as none:
         skipped = none
-    for name, said in candidate.failed_on.items():
+    for name, error in candidate.failed_on.items():
+        may_not_apply = candidate.measures and not isinstance(error, _BUGS)
         raise Broken(
-            f"for the run of {name} it raised {said}",
-            likely="a run to which it does not apply; raise NotApplicableError with the reason",
+            f"for the run of {name} it raised {one_line(error, candidate.spec)}",
+            likely="a run to which it does not apply; raise NotApplicableError with the reason" * may_not_apply,
         )
     for name, said in candidate.refused.items():
         if len(said.split()) < 3:
@@ -60,10 +71,10 @@ def applies(candidate: MetricCandidate) -> None:
 @check("io.finite", _RESULT, kinds=_KIND)
 def finite(candidate: MetricCandidate) -> None:
     """It returns a Measurement with one number or more, all finite, with errors of at least 0, and a protocol."""
-    _tried(candidate)
+    _tried(candidate, anything=True)
     found: Any = candidate.first()
     if not isinstance(found, Measurement):
-        raise Broken(f"measure() gives a {type(found).__name__}, expected an intel_core.Measurement")
+        raise Broken(f"measure() returned {type(found).__name__}, expected a Measurement")
     if not found.numbers and not found.notes:
         raise Broken("there are no numbers, and no note says why", likely="raise NotApplicableError with the reason")
     for name, number in found.numbers.items():
@@ -215,7 +226,7 @@ def limits(candidate: MetricCandidate) -> None:
         raise NotApplicable(f"it has no setting {', '.join(_LIMITS[:-1])} or {_LIMITS[-1]}")
     default = candidate.first()
     plain = _Recording(tried.run, dataset=tried.dataset, cache_dir=candidate.cache)
-    candidate.spec.measure(plain)
+    candidate.measured(subject=plain)
     for name in given:
         try:
             fewer = type(candidate.spec)(**{**candidate.spec.model_dump(), name: _FEW})
@@ -223,7 +234,7 @@ def limits(candidate: MetricCandidate) -> None:
             continue  # so few are not allowed
         subject = _Recording(tried.run, dataset=tried.dataset, cache_dir=candidate.cache)
         try:
-            found = fewer.measure(subject)
+            found = candidate.measured(fewer, subject=subject)
         except IntelError:
             continue  # too few for it, as it says
         if subject.asked == plain.asked and found.numbers == default.numbers:

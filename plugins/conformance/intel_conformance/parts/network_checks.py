@@ -54,7 +54,12 @@ def training(candidate: NetworkCandidate) -> None:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(5)
                 out = candidate.call(module, function, rows, doing="in training mode")
-            learned = [p for p in module.parameters() if p.requires_grad]
+            if not out.requires_grad and any(p.requires_grad for p in module.held[function].parameters()):
+                raise Broken(
+                    f"the output of the {function} in training mode has no gradient, so none of its weights learn",
+                    likely="detach(), .data or no_grad",
+                )
+            learned = [p for p in module.parameters() if p.requires_grad] if out.requires_grad else []
             parts = torch.autograd.grad(out.square().sum(), learned, allow_unused=True) if learned else ()
             if not all(bool(one.isfinite().all()) for one in (out, *parts) if one is not None):
                 raise Broken(f"the {function} in training mode, or its gradient, is not finite")
