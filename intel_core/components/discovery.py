@@ -34,6 +34,7 @@ __all__ = [
     "CORE",
     "KINDS",
     "PLAIN",
+    "THIS_PROCESS",
     "Component",
     "available",
     "broken",
@@ -49,7 +50,7 @@ API_LEVEL = 1
 
 SWITCHES = ("INTEL_PLUGINS", "INTEL_DISABLE_PLUGINS")
 CORE = "intelvae-core"
-THIS_PROCESS = "this-process"
+THIS_PROCESS = "this-process"  # the distribution of what `register` has registered
 GROUP_PREFIX = "intelvae."
 KINDS = "kinds"
 """The group whose entries name the kinds of components."""
@@ -252,9 +253,8 @@ def _available(kind: str, state: tuple[object, ...]) -> tuple[Component, ...]:
     _check_switches()
     judged = [_judge(component) for component in _installed(kind)]
     live: dict[str, list[str]] = {}
-    for component in judged:
-        if component.status == "OK":
-            live.setdefault(component.name, []).append(component.qualified)
+    for component in (one for one in judged if one.status == "OK"):
+        live.setdefault(component.name, []).append(component.qualified)
     return tuple(
         replace(c, status="CONFLICT", reason=f"say {' or '.join(live[c.name])}")
         if c.status == "OK" and kind != "hooks" and len(live[c.name]) > 1
