@@ -61,21 +61,20 @@ def pytest_collection() -> Iterator[None]:
 @pytest.hookimpl(tryfirst=True)  # before what ``-m "not slow"`` leaves out is chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test with the mark ``promptly`` the cases that it names are run by ``make test``, the others are slow."""
-    cases: dict[tuple[Path, str], dict[str, list[pytest.Item]]] = {}
+    cases: dict[tuple[Path, str], dict[str, pytest.Item]] = {}
     named: dict[tuple[Path, str], set[str]] = {}
     for item in items:
         if (mark := item.get_closest_marker("promptly")) is not None:
             test = (item.path, item.nodeid.partition("[")[0])
             case = item.nodeid.partition("[")[2][:-1]
-            cases.setdefault(test, {}).setdefault(case, []).append(item)
+            cases.setdefault(test, {})[case] = item
             named[test] = set(mark.args)
     for test, found in cases.items():
         if (missing := named[test] - set(found)) and not any("::" in argument for argument in config.args):
             raise pytest.UsageError(f"{test[1]} has no case {sorted(missing)[0]!r}, which is to run promptly")
-        for case, of_case in found.items():
+        for case, item in found.items():
             if case not in named[test]:
-                for item in of_case:
-                    item.add_marker("slow")
+                item.add_marker("slow")
 
 
 class Site:

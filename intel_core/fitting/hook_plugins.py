@@ -67,14 +67,12 @@ def _require_object(manager: pluggy.PluginManager, plugin: object, what: str) ->
     if getattr(plugin, "kind", "") == TrackerSpec.kind:
         name = plugin.__name__ if isinstance(plugin, type) else type(plugin).__name__
         raise PluginError(f"{what}: {name} is a tracker, which goes beside the hooks: track={name}()")
-    if not isinstance(plugin, type):
-        _require_arguments(manager, plugin, what)
-        return
-    marks = marked(manager, plugin)
-    if not marks:
-        raise PluginError(f"{what}: nothing in the class {plugin.__name__} is marked with intel_core.hookimpl")
-    if any(inspect.isfunction(inspect.getattr_static(plugin, key)) for key in marks):
-        raise PluginError(f"{what}: {plugin.__name__} is a class, expected an object of it: {plugin.__name__}()")
+    if isinstance(plugin, type):
+        marks = marked(manager, plugin)
+        if not marks:
+            raise PluginError(f"{what}: nothing in the class {plugin.__name__} is marked with intel_core.hookimpl")
+        if any(inspect.isfunction(inspect.getattr_static(plugin, key)) for key in marks):
+            raise PluginError(f"{what}: {plugin.__name__} is a class, expected an object of it: {plugin.__name__}()")
     _require_arguments(manager, plugin, what)
 
 

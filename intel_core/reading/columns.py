@@ -185,10 +185,11 @@ def _refuse_others(name: str, columns: Sequence[Column], everything: Sequence[st
     words = [column for column in bad if column.sort == "words"]
     advice = f"drop={json.dumps(names if len(names) > 1 else names[0], ensure_ascii=False)} leaves them out"
     if words:  # the one with the fewest words; one with a word for each row names the rows
-        counted = [(len(set(column.values())), len(column.values()), column.name) for column in words]
-        distinct, n, chosen = min(counted, key=lambda one: one[0])
-        named = [column for of, rows, column in counted if of == rows > 1]
-        if distinct < n or n < 2:
+        held = {column.name: column.values() for column in words}
+        distinct = {column: len(set(values)) for column, values in held.items()}
+        named = [column for column, values in held.items() if distinct[column] == len(values) > 1]
+        if len(named) < len(words):
+            chosen = min(distinct, key=distinct.__getitem__)
             advice += f", labels={json.dumps(chosen, ensure_ascii=False)} takes one as classes"
         if named:
             advice += f", id={json.dumps(named[0], ensure_ascii=False)} takes one as names of the rows"

@@ -34,7 +34,6 @@ _USUAL = 3.0
 _FILLING = "a run that was trained with missing=mean or median does that itself"
 _ROUNDING = 1e-4
 """By how much values of [0, 1] may leave it, as those of resized images do."""
-
 _BRIGHT = 128
 """Whole numbers of images up to at least this are grey values out of 255; smaller ones may be out of 16, or of 100."""
 
@@ -175,12 +174,9 @@ class Units:
             x = self.standardise(x.double()).float()
             if not has_codes:
                 self._warn_if_far(x)
-        x = self._bytes_of_grey_values(x)
-        if self.scaling is None and x.dtype == torch.uint8 and self._data.get("support") == "real":
+        elif x.dtype == torch.uint8 and self._data.get("support") == "real":
             raise DataError("examples are bytes, which stand for x / 255, but the run was trained on real numbers")
-        x = self.check(x)
-        self._require_support(x)
-        return x, examples.conditions
+        return self._of_support(self.check(x)), examples.conditions
 
     def adapt(self, examples: Examples, name: str = "examples") -> Examples:
         """Examples in their own units, converted to those of the training data.
@@ -207,8 +203,7 @@ class Units:
         if labels is not None and classes and examples.class_names:
             classes += [name for name in examples.class_names if name not in classes]
             labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
-        x = self.check(x)
-        self._require_support(x)
+        x = self._of_support(self.check(x))
         classes_now = tuple(classes) or examples.class_names
         return Examples(x, labels, classes_now, self._columns, examples.names, examples.conditions)
 
@@ -279,28 +274,23 @@ class Units:
             raise DataError(f"examples have shape {given}, the run was trained on {self.shape}{hint}")
         return x
 
-    def _bytes_of_grey_values(self, x: Tensor) -> Tensor:
-        """Images as bytes, if whole numbers up to 255 are given where the model knows [0, 1]; all else as it is."""
-        if len(self.shape) != 3 or self._data.get("support") not in ("unit", "binary") or x.numel() == 0:
-            return x
-        low, high = (float(bound) for bound in torch.aminmax(x))
-        is_grey = low >= 0 and _BRIGHT <= high <= 255 and (not x.is_floating_point() or bool((x == x.round()).all()))
-        return x.to(torch.uint8) if is_grey else x
-
-    def _require_support(self, x: Tensor) -> None:
-        """Refuse values that the training data cannot have had.
+    def _of_support(self, x: Tensor) -> Tensor:
+        """Values that the training data can have had; images of whole numbers up to 255 as bytes, if these are [0, 1].
 
         Raises:
             DataError: if the model knows [0, 1] and there are others.
         """
         if x.dtype == torch.uint8 or self._data.get("support") not in ("unit", "binary") or x.numel() == 0:
-            return
+            return x
         low, high = (float(bound) for bound in torch.aminmax(x))
+        if len(self.shape) == 3 and low >= 0 and _BRIGHT <= high <= 255 and bool((x == x.round()).all()):
+            return x.to(torch.uint8)
         if low < -_ROUNDING or high > 1 + _ROUNDING:
             raise DataError(
                 f"examples have values from {low:g} to {high:g}, but the run was trained on values in [0, 1]; scale "
                 "them alike, e.g. x / 255, or give bytes (uint8), which are divided by 255"
             )
+        return x
 
     def _warn_of_codes(self, name: str, raw: Tensor, *, stacklevel: int) -> bool:
         """Tell of values such as -999, as is done for training data; whether there are any."""

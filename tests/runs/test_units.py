@@ -233,3 +233,10 @@ def test_what_is_asked_about_something_else_is_told_in_a_line(given, said, metho
 def test_a_whole_data_set_is_to_be_asked_about_by_its_parts(table):
     with pytest.raises(DataError, match=r"^examples: a Dataset; .*; give one of its parts, such as \.test$"):
         table.encode(table.dataset())
+
+
+def test_images_of_a_file_are_bytes_alike(images):
+    run, x = images
+    found = run.units.adapt(Examples(torch.as_tensor(x).double()))
+    assert found.x.dtype == torch.uint8
+    assert torch.equal(found.x, torch.as_tensor(x))

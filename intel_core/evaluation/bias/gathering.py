@@ -77,11 +77,12 @@ def gather(
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
 
     Raises:
-        RunError: if a run has no weights, the data are not those it was trained on, or `against` is on others.
+        RunError: if a run has no weights, the data are not those it was trained on, or `against` is on others, has the
+            same bias, or has conditions where the run has none.
     """
     _ = run.model  # this refuses a run without weights before anything else is done
     if against is not None:
-        _require_same_data(run, against)
+        _require_reference(run, against)
     problem = ""
     if dataset is None:
         dataset, problem = usable_data(run, data_dir)
@@ -137,14 +138,18 @@ def _void(run: StoredRun) -> list[str]:
 
 def _unequal(run: StoredRun, against: StoredRun | None) -> list[str]:
     """That a difference of two runs may come from other settings than the mapping, if they have others."""
-    told = {} if against is None else differing(run, against)
+    told = {} if against is None else {**differing(run, against), **_other_conditions(run, against)}
     others = [f"{name} {mine} and {other}" for name, (mine, other) in told.items() if name not in _OF_THE_BIAS]
-    if against is not None and run.units.conditions is not None and against.units.conditions is None:
-        others.append(f"conditions {run.units.conditions.said} and none")
     if not others:
         return []
     said = ", ".join(others).replace("_", " ")
     return [f"The two runs differ in more than the mapping ({said}), so what differs need not come from the bias."]
+
+
+def _other_conditions(run: StoredRun, against: StoredRun) -> dict[str, tuple[str, str]]:
+    """The conditions of two runs in words, if they have others: the setting only names where they come from."""
+    mine, other = ("none" if one.units.conditions is None else one.units.conditions.said for one in (run, against))
+    return {} if mine == other else {"conditions": (mine, other)}
 
 
 def usable_data(run: StoredRun, data_dir: Path | None) -> tuple[Dataset | None, str]:
@@ -161,7 +166,8 @@ def usable_data(run: StoredRun, data_dir: Path | None) -> tuple[Dataset | None, 
     return dataset, ""
 
 
-def _require_same_data(run: StoredRun, against: StoredRun) -> None:
+def _require_reference(run: StoredRun, against: StoredRun) -> None:
+    """Refuse a run that shows nothing of the bias: on other data, with the same bias, or with conditions of its own."""
     if run.fingerprint != against.fingerprint:
         raise RunError(f"{against.path} was trained on other data than {run.path}; compare with a run on the same data")
     if against.path.resolve() == run.path.resolve():

@@ -60,7 +60,6 @@ class MetricCandidate(Component):
         cache: the folder for what the metric keeps; it goes with the candidate.
         refused: what it said of the runs to which it does not apply, by their names.
         failed_on: the exception that is no `IntelError`, by the name of the run.
-        measures: whether it has measured a run.
     """
 
     kind = "metric"
@@ -73,7 +72,6 @@ class MetricCandidate(Component):
         weakref.finalize(self, shutil.rmtree, self.cache, ignore_errors=True)
         self.refused: dict[str, str] = {}
         self.failed_on: dict[str, Exception | SystemExit] = {}
-        self.measures = False
 
     @staticmethod
     def is_one(what: Any) -> bool:
@@ -102,7 +100,7 @@ class MetricCandidate(Component):
             self.kept["run"] = None
             for one in self._runs():
                 if self._applies(one):
-                    self.kept["run"], self.measures = one, True
+                    self.kept["run"] = one
                 if self.measures or len(self.failed_on) >= _ENOUGH:
                     break
         found: Tried | None = self.kept["run"]
@@ -111,6 +109,11 @@ class MetricCandidate(Component):
             said += [f"{name}: it failed" for name in list(self.failed_on)[: 3 - len(said)]]
             raise NotApplicableError("; ".join(said))
         return found
+
+    @property
+    def measures(self) -> bool:
+        """Whether it has measured a run."""
+        return self.kept.get("run") is not None
 
     def measured(self, spec: Any = None, tried: Tried | None = None, subject: Subject | None = None) -> Measurement:
         """What the metric, or the same with other settings, returns for a run that was just loaded, or for a subject.
