@@ -97,7 +97,7 @@ class Component:
 
 # --- reading metadata ------------------------------------------------------------------------------------------
 
-registered: dict[tuple[str, str], tuple[Component, type[Any]]] = {}
+registered: dict[tuple[str, str], tuple[Component, Any]] = {}
 """Components that `intel_core.register` has registered in this process, by kind and name."""
 
 

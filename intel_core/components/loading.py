@@ -12,18 +12,10 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from intel_core.components import discovery
-from intel_core.components.discovery import (
-    CORE,
-    KINDS,
-    Component,
-    available,
-    broken,
-    canonical_kind,
-    find,
-)
+from intel_core.components.discovery import CORE, KINDS, Component, available, broken, canonical_kind, find
 from intel_core.errors import PluginError, SpecError
 
-__all__ = ["base_of", "import_value", "load", "load_component", "name_of", "register", "told_as_broken"]
+__all__ = ["base_of", "import_value", "load", "load_component", "name_of", "register", "told_as_broken", "value_of"]
 
 
 def base_of(kind: str) -> type[BaseModel]:
@@ -43,14 +35,15 @@ def base_of(kind: str) -> type[BaseModel]:
     # If another distribution took the name of a kind of the core, all components of that kind would be lost otherwise.
     component = min(offered, key=lambda one: one.distribution != CORE)
     with told_as_broken(component):
-        base = _value_of(component)
+        base = value_of(component)
     return _check_class(component, base)
 
 
-def register(kind: str, name: str, spec_class: type[Any]) -> None:
-    """Make a spec class known by name in this process only, for a notebook or a test.
+def register(kind: str, name: str, spec_class: Any) -> None:
+    """Make a spec class known by name in this process only, for a notebook, a test or a file that is imported.
 
-    An installed plugin registers by entry point instead, and needs no call.
+    An installed plugin registers by entry point instead, and needs no call. Of kind ``hooks`` it is an object whose
+    functions are marked with `intel_core.hookimpl`, as in ``fit(hooks=[…])``; every run of this process calls them.
 
     Raises:
         SpecError: if the class is not a spec of that kind, or the name cannot be typed in a spec.
@@ -58,9 +51,11 @@ def register(kind: str, name: str, spec_class: type[Any]) -> None:
     kind = canonical_kind(kind)
     if not re.fullmatch(r"[\w.+-]+", name):
         raise SpecError(f"{name!r} is no name for a component: use letters, digits and . + - _ only")
-    value = f"{getattr(spec_class, '__module__', '?')}:{getattr(spec_class, '__qualname__', repr(spec_class))}"
+    named = spec_class if hasattr(spec_class, "__qualname__") else type(spec_class)
+    value = f"{named.__module__}:{named.__qualname__}"
     component = Component(kind, name, discovery.THIS_PROCESS, "0", value)
-    _check_class(component, spec_class)
+    if kind != "hooks":  # which are judged where a run begins
+        _check_class(component, spec_class)
     discovery.registered[kind, name] = (component, spec_class)
 
 
@@ -88,10 +83,10 @@ def load(kind: str, name: str) -> type[BaseModel]:
 def load_component(component: Component) -> type[BaseModel]:
     """As `load`, of a component that was found."""
     with told_as_broken(component):
-        return _check_class(component, _value_of(component))
+        return _check_class(component, value_of(component))
 
 
-def _value_of(component: Component) -> object:
+def value_of(component: Component) -> object:
     """What a component's entry names: registered in this process, or imported now."""
     local = discovery.registered.get((component.kind, component.name))
     if local is not None and local[0].distribution == component.distribution:

@@ -105,7 +105,7 @@ def _register_installed(manager: pluggy.PluginManager, component: plugins.Compon
     try:
         if component.status != "OK":
             raise PluginError(component.reason)
-        plugin = loading.import_value(component.value)
+        plugin = loading.value_of(component)
         _require_object(manager, plugin, component.qualified)
         register_hooks(manager, _guarded(manager, plugin, component.qualified), component.qualified)
     except KeyboardInterrupt:

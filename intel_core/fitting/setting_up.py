@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pluggy
-import torch
 from torch import nn
 
-from intel_core.compute.averaging import Averaged
 from intel_core.compute.device import pick_device
 from intel_core.compute.execution import execution
 from intel_core.data.dataset import Dataset
-from intel_core.errors import PluginError, SpecError
+from intel_core.errors import SpecError
 from intel_core.fitting.accumulating import Accumulated, require_parts
 from intel_core.fitting.beginning import begin_at_data
 from intel_core.fitting.divergence import Investigator
 from intel_core.fitting.elbo_gradient import differentiated
 from intel_core.fitting.hook_plugins import make_hooks
+from intel_core.fitting.optimizing import make_optimizer
 from intel_core.fitting.starting import StartedObjective
 from intel_core.fitting.untrained import Untrained
 from intel_core.fitting.watching import watch_evaluations, watching_schedules
@@ -93,7 +92,7 @@ def make_trainer(
         objective,
         spec,
         hooks=hooks,
-        optimizer=_optimizer(spec, model),
+        optimizer=make_optimizer(spec, model),
         processes=processes,
         during=execution(model, compiled=spec.compile),
     )
@@ -102,30 +101,6 @@ def make_trainer(
     if isinstance(objective, StartedObjective):
         objective.serve(trainer)
     return trainer
-
-
-def _optimizer(spec: RunSpec, model: InteLVAE) -> torch.optim.Optimizer:
-    """What the spec's optimiser builds.
-
-    Raises:
-        SpecError: if it cannot be built with these settings.
-        PluginError: if it is no optimiser of all the model's parameters.
-    """
-    what, parameters = f"optimizer {spec.optimizer}", list(model.parameters())
-    with made_by(what):
-        try:
-            found = spec.optimizer.build(parameters, spec.learning_rate)
-        except ValueError as error:
-            raise SpecError(f"{what}: {error}") from error
-    if not isinstance(found, torch.optim.Optimizer):
-        raise PluginError(f"{what}: build() gave a {type(found).__name__}, expected a torch.optim.Optimizer")
-    if {id(p) for group in found.param_groups for p in group["params"]} != {id(p) for p in parameters}:
-        raise PluginError(f"{what}: it optimises other parameters than those it was given")
-    if spec.optimizer.ema is None:
-        return found
-    if hasattr(found, "averaged"):
-        raise SpecError(f"{what} averages the weights in its own way; leave out ema")
-    return Averaged(found, model, spec.optimizer.ema)
 
 
 def _check_shared(spec: RunSpec, model: InteLVAE, processes: ProcessGroup) -> None:

@@ -22,6 +22,7 @@ class Untrained:
     It looks where lines are logged, so that a step costs nothing, and only while each scheduled weight is above 0, as a
     schedule may hold a parameter back. A parameter that was reached once is not looked at again; usually that leaves
     none after the first look. It warns at the end, since a part may be reached late, after the start of its clusters.
+    One look is enough for a parameter without a gradient; where it is 0, that may be chance in one step.
     """
 
     def __init__(self) -> None:
@@ -53,15 +54,19 @@ class Untrained:
     @hookimpl
     def run_end(self, trainer: Trainer) -> None:
         """Name the parameters that were never reached, if the run has not been cut short."""
-        if self._waiting and self._looks >= _LOOKS and trainer.step == trainer.steps:
-            names = ", ".join(list(self._waiting)[:_NAMED])
-            names += f" and {len(self._waiting) - _NAMED} more" if len(self._waiting) > _NAMED else ""
+        if self._looks == 0 or trainer.step < trainer.steps:
+            return
+        unreached = [name for name, p in self._waiting.items() if self._looks >= _LOOKS or p.grad is None]
+        if unreached:
+            names = ", ".join(unreached[:_NAMED])
+            names += f" and {len(unreached) - _NAMED} more" if len(unreached) > _NAMED else ""
+            steps = f"{self._looks} steps up to " if self._looks > 1 else ""
             warnings.warn(
-                f"{names}: no gradient in {self._looks} steps up to step {trainer.step:,}, so nothing was trained "
-                "there (detach(), a weight of 0, or a part that is not used)",
+                f"{names}: no gradient in {steps}step {trainer.step:,}, so nothing was trained there (detach(), a "
+                "weight of 0, or a part that is not used)",
                 stacklevel=2,
             )
-            self._waiting = {}
+        self._waiting = {}
 
 
 def _any(gradient: torch.Tensor | None) -> bool:

@@ -59,6 +59,7 @@ class Examples(NamedTuple):
         columns: names of the D values, if they have names.
         names: of the n examples, such as their files, if they have some.
         conditions: what is known of each example beside its values, ``(n,)`` by name, as it was found.
+        left_out: number of rows that are not among the examples, since something is missing in them.
     """
 
     x: Tensor
@@ -67,6 +68,7 @@ class Examples(NamedTuple):
     columns: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     conditions: Mapping[str, Any] = MappingProxyType({})
+    left_out: int = 0
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from intel_core.components.discovery import PLAIN, Component
-from intel_core.components.loading import import_value, load_component, told_as_broken
+from intel_core.components.loading import load_component, told_as_broken, value_of
 from intel_core.errors import PluginError
 
 __all__ = ["probe"]
@@ -37,7 +37,7 @@ def probe(component: Component) -> Component:
     try:
         if component.kind in PLAIN:
             with told_as_broken(component):
-                import_value(component.value)
+                value_of(component)
         else:
             load_component(component)
     except PluginError as error:

@@ -23,7 +23,7 @@ from intel_core.errors import RunError
 from intel_core.runs.contents import StateContent, require
 from intel_core.training.trainer import Trainer
 
-__all__ = ["most_bytes", "require_state", "require_weights"]
+__all__ = ["is_like", "most_bytes", "require_state", "require_weights"]
 
 _SLACK = 64 * 2**20
 _OF_OPTIMIZER = re.compile(r"optimizer/(0|[1-9]\d{0,8})/(\w+)")
@@ -159,7 +159,19 @@ def _moments(
             value = found.get(entry)
             is_scalar = key in ("step", "average_step") or (not is_adam and value is not None and value.dim() == 0)
             expected[entry] = _scalar(optimizer, value) if is_scalar else parameter
+            if not is_adam and value is not None and value.dim() and is_like(value, parameter):
+                expected[entry] = parameter.new_empty(value.shape)
     return expected
+
+
+def is_like(value: Tensor, parameter: Tensor) -> bool:
+    """Whether a tensor that an optimiser remembers has its parameter's shape, or 1 in some of its dimensions.
+
+    >>> is_like(torch.zeros(3, 1), torch.zeros(3, 2)), is_like(torch.zeros(3), torch.zeros(3, 2))
+    (True, False)
+    """
+    own = parameter.shape
+    return value.dim() == len(own) and all(n in (1, size) for n, size in zip(value.shape, own, strict=True))
 
 
 def _scalar(optimizer: torch.optim.Optimizer, value: Tensor | None) -> Tensor:

@@ -205,7 +205,7 @@ class Units:
             labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
         x = self._of_support(self.check(x))
         classes_now = tuple(classes) or examples.class_names
-        return Examples(x, labels, classes_now, self._columns, examples.names, examples.conditions)
+        return examples._replace(x=x, labels=labels, class_names=classes_now, columns=self._columns)
 
     def check(self, x: Any) -> Tensor:
         """Examples in the model's units as a tensor ``(n, *shape)``: bytes stay bytes, and all else becomes float32.

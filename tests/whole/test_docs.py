@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 def test_nothing_is_left_to_fill_in(page: Path) -> None:
     words = page.read_text(encoding="utf-8").splitlines()
     assert not [line for line in words if re.fullmatch(r"[A-Z]{4,}|.*\b(TODO|FIXME|XXX)\b.*", line.strip())]
+
+
+def test_every_module_is_listed_with_its_question() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(ROOT / "docs" / "rooms.py"))["page"]() == page, "python docs/rooms.py --write"
 
 
 def test_every_page_of_results_is_linked() -> None:

@@ -28,7 +28,15 @@ ON_THE_COMMAND_LINE = {
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    """One text as a list of it.
+
+    Raises:
+        ValueError: if there is anything else than texts.
+    """
+    listed = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(one, str) for one in listed):
+        raise ValueError("expected a tracker such as tensorboard or mlflow:name=value, or a list of them")
+    return listed
 
 
 class Around(BaseModel):

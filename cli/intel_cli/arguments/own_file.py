@@ -18,6 +18,8 @@ __all__ = ["import_file"]
 def import_file(path: Path) -> Callable[[], None]:
     """Run a Python file, which registers components by `intel_core.register`; what is returned takes them back.
 
+    It may import the modules beside it, unless an installed one has their name.
+
     Raises:
         SpecError: if there is no such file or it is no Python file, it fails, with its line, or it registers nothing.
     """
@@ -30,14 +32,16 @@ def import_file(path: Path) -> Callable[[], None]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    before = dict(discovery.registered)
+    before, folder = dict(discovery.registered), str(path.resolve().parent)
 
     def take_back() -> None:
         discovery.registered.clear()
         discovery.registered.update(before)
         sys.modules.pop(name, None)
+        sys.path.remove(folder)
 
     sys.modules[name] = module
+    sys.path.append(folder)
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:

@@ -324,13 +324,13 @@ def _origin(text: str) -> str:
     """The distribution that offers a mapping or another component."""
     from intel_conformance.kinds import named_in
 
-    from intel_core.components.discovery import THIS_PROCESS, canonical_kind, find
+    from intel_cli.output.terms import offered_by
+    from intel_core.components.discovery import canonical_kind, find
 
     kind, text = named_in(text) or ("mapping", text)
     component = find(canonical_kind(kind), text.partition(":")[0].strip())
-    if component.distribution == THIS_PROCESS:
-        return " (a component of this process)"
-    return f" ({component.distribution} {component.version}, api {component.api})"
+    version = f"{component.version}, api {component.api}"
+    return f" ({offered_by(component.distribution, version)})"
 
 
 def _repeatable(

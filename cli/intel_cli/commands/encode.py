@@ -147,6 +147,9 @@ def encode(
     else:
         save_rows(target, arrays)
     click.echo(f"{len(arrays['mean']):,} examples of {' + '.join(chosen)} in {target}: {', '.join(arrays)}")
+    if n := examples.left_out:
+        rows, them = ("rows are", "them") if n > 1 else ("row is", "it")
+        click.echo(f"{n:,} {rows} left out, since something is missing in {them}")
 
 
 def _names(spec: DatasetSpec, parts: Sequence[str], data_dir: Path | None) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
 
     from intel_cli.output.console import console, four_digits
     from intel_cli.output.meanings import MEANINGS
-    from intel_core.components.discovery import THIS_PROCESS
+    from intel_cli.output.terms import offered_by
 
     out = console()
     out.print(f"{run.info['name']}  {run.path}", style="bold", soft_wrap=True)
@@ -155,6 +155,5 @@ def _show(run: Run, said: list[Measured], *, protocol: bool) -> None:
             out.print(f"{one.name}: {text}", soft_wrap=True)
         if protocol:
             settings = ", ".join(f"{key} {value}" for key, value in one.measurement.protocol.items())
-            own = one.distribution == THIS_PROCESS
-            origin = "a component of this process" if own else f"{one.distribution} {one.version}"
+            origin = offered_by(one.distribution, one.version)
             out.print(f"{one.name}: {one.metric}; {settings}; {origin}", soft_wrap=True)

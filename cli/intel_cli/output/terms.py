@@ -1,10 +1,12 @@
-"""What are the terms of a run called? One name wherever they are shown."""
+"""What are the terms of a run called, and who offers a component? One name wherever they are shown."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-__all__ = ["TERMS", "in_order", "term_name"]
+from intel_core.components.discovery import THIS_PROCESS
+
+__all__ = ["TERMS", "in_order", "offered_by", "term_name"]
 
 TERMS = {"elbo": "ELBO", "iwae": "IWAE bound", "log_likelihood": "log-likelihood", "kl": "KL", "kl_y": "KL in y"}
 """In the order in which they are shown."""
@@ -31,3 +33,12 @@ def in_order(names: Iterable[str], hidden: Container[str] = ()) -> list[str]:
     return sorted(
         (name for name in names if name not in hidden), key=lambda n: first.index(n) if n in first else len(first)
     )
+
+
+def offered_by(distribution: str, version: str) -> str:
+    """Who offers a component: a distribution in its version, or a file or a program of the user's own.
+
+    >>> offered_by("intelvae-metrics", "0.1.0"), offered_by("this-process", "0")
+    ('intelvae-metrics 0.1.0', 'a component of this process')
+    """
+    return "a component of this process" if distribution == THIS_PROCESS else f"{distribution} {version}"

@@ -12,7 +12,7 @@ from intel_cli.output.console import number
 from intel_cli.output.meanings import MEANINGS
 from intel_cli.output.summary import HIDDEN, UNITS
 from intel_cli.output.telling import json_text
-from intel_cli.output.terms import in_order, term_name
+from intel_cli.output.terms import in_order, offered_by, term_name
 from intel_cli.pictures.points import label_name
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def metric_tables(
             notes += [f"{note} (of the other run)" for note in twin.measurement.notes if note not in notes]
             if twin.measurement.protocol != one.measurement.protocol:
                 notes.append("The two runs were measured by protocols that differ; the one shown is this run's.")
-        by = f"{one.distribution} {one.version}, {one.created}, {one.seconds:.1f} s"
+        by = f"{offered_by(one.distribution, one.version)}, {one.created}, {one.seconds:.1f} s"
         tables.append(MetricTable(one.name, one.metric, rows, notes, json_text(one.measurement.protocol), by))
     return tables
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,45 @@ def test_a_file_that_fails_is_told_with_its_line(content: str, said: str, tmp_pa
     assert result.exit_code == 2
     assert said in result.output
     assert "Traceback" not in result.output
+
+
+def test_it_imports_what_lies_beside_it_but_not_instead_of_what_is_installed(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_widths_of_nets.py").write_text("WIDTH = 7\n")
+    (tmp_path / "numpy.py").write_text("raise RuntimeError('the wrong numpy')\n")
+    file.write_text("import numpy\nfrom my_widths_of_nets import WIDTH\n" + FILE.replace("Field(8", "Field(WIDTH"))
+    shown = run("--import", file, "schema", "network", "wide")
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["properties"]["width"]["default"] == 7
+    assert str(tmp_path) not in sys.path
+
+
+HOOK = """
+from intel_core import hookimpl, register
+
+class Counting:
+    \"\"\"Counts steps.\"\"\"
+
+    @hookimpl
+    def run_end(self, trainer):
+        print("counted", trainer.step)
+
+register("hooks", "counting", Counting())
+"""
+
+
+def test_its_hooks_are_called(tmp_path: Path) -> None:
+    path = tmp_path / "my_hooks.py"
+    path.write_text(HOOK)
+    training = ("train", "--data", "circle:n=200", "--steps", 3, "--no-pictures", "--run-dir", tmp_path / "run")
+    done = run("--import", path, *training)
+    assert done.exit_code == 0, done.output
+    assert "counted 3" in done.stdout
+    assert "counting" in run("--import", path, "plugins", "list", "hooks").stdout
+    path.write_text(HOOK.replace("Counting())", "Counting)"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        wrong = run("--import", path, *training[:-1], tmp_path / "other")
+    assert "counting is BROKEN (PluginError: this-process/counting: Counting is a class, expected" in wrong.stderr
 
 
 @pytest.mark.parametrize("name", ["data.csv", "."])

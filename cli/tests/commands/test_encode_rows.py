@@ -72,7 +72,8 @@ def test_rows_of_other_data_are_filled_in_by_the_training_rows_of_the_run(ok, ta
     expected = load_run("run").encode(tables[:10].fillna({"height": fill[0]})[["height", "age"]])
     assert table["name"].tolist() == [f"{i:03d}" for i in range(10)]
     np.testing.assert_allclose(table["mean0"], expected.mean[:, 0], rtol=1e-5, atol=1e-6)
-    ok("encode", "run", "--data", "new.csv:missing=drop", "-o", "fewer.csv")
+    said = ok("encode", "run", "--data", "new.csv:missing=drop", "-o", "fewer.csv").output
+    assert "2 rows are left out, since something is missing in them" in said
     assert read("fewer.csv")["name"].tolist() == [f"{i:03d}" for i in range(10) if i not in (3, 9)]
 
 

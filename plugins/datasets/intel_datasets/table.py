@@ -154,7 +154,7 @@ def examples(path: str, data_dir: Path | None = None, layout: Layout = USUAL, mi
     kept = _kept(name, raw.x, missing)
     if len(kept) < len(raw.x) and not raw.names:
         raw = raw._replace(names=tuple(map(str, range(len(raw.x)))))
-    return _only(raw, kept)
+    return _only(raw, kept)._replace(left_out=len(raw.x) - len(kept))
 
 
 def names_of_parts(
