@@ -8,7 +8,8 @@ PACKAGES := intel_core cli/intel_cli plugins/circle/intel_circle plugins/cluster
 	plugins/conformance/intel_conformance plugins/datasets/intel_datasets plugins/export/intel_export plugins/hierarchy/intel_hierarchy plugins/holes/intel_holes plugins/hub/intel_hub plugins/likelihoods/intel_likelihoods plugins/metrics/intel_metrics plugins/optimizers/intel_optimizers plugins/posteriors/intel_posteriors plugins/priors/intel_priors \
 	plugins/sklearn/intel_sklearn plugins/sparse/intel_sparse plugins/starts/intel_starts plugins/study/intel_study plugins/trackers/intel_trackers
 WORKERS ?= 2
-# Compiled to bytes afterwards, by every core; pip would do it with one.
+# Compiled to bytes by every core, as the last step installs what is here; pip would do it with one, and tests of
+# others too.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 # Each test worker has one core; torch would otherwise start a thread per core in each.
 doctest test test-all: export OMP_NUM_THREADS ?= 1
@@ -25,8 +26,8 @@ $(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	$(INSTALL) hatchling editables
 	$(INSTALL) torch
 	$(INSTALL) --no-build-isolation -e '.[dev,docs]'
-	$(INSTALL) --no-build-isolation $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project))
-	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib > /dev/null
+	$(INSTALL) --no-build-isolation $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project)) & \
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib > /dev/null; wait $$!
 	touch $(READY)
 
 ## train a clustering InteL-VAE on scikit-learn's digits; ends with a table and pictures
@@ -53,6 +54,7 @@ test: $(READY)
 	$(MAKE) --no-print-directory -j2 lint doctest site
 	$(TESTS) -m "not slow"
 
+test-all: export HYPOTHESIS_PROFILE ?= thorough
 test-all: $(READY)
 	$(MAKE) --no-print-directory -j2 lint doctest site
 	$(TESTS)

@@ -40,7 +40,8 @@ def _in_memory() -> str | None:
 if (_place := _in_memory()) is not None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _place)
 
-settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile("thorough", derandomize=True, deadline=None, max_examples=200)  # of `make test-all`
 settings.register_profile(
     "nightly", derandomize=False, deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -60,20 +61,25 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # before what ``-m "not slow"`` leaves out is chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a test with the mark ``promptly`` the cases that it names are run by ``make test``, the others are slow."""
+    """Of a test with the mark ``promptly`` the cases that it names are run by ``make test``, the others are slow.
+
+    ``promptly(every=3)`` names the first of its cases, the fourth and so on.
+    """
     cases: dict[tuple[Path, str], dict[str, pytest.Item]] = {}
-    named: dict[tuple[Path, str], set[str]] = {}
+    marks: dict[tuple[Path, str], pytest.Mark] = {}
     for item in items:
         if (mark := item.get_closest_marker("promptly")) is not None:
             test = (item.path, item.nodeid.partition("[")[0])
             case = item.nodeid.partition("[")[2][:-1]
             cases.setdefault(test, {})[case] = item
-            named[test] = set(mark.args)
+            marks[test] = mark
     for test, found in cases.items():
-        if (missing := named[test] - set(found)) and not any("::" in argument for argument in config.args):
+        every = marks[test].kwargs.get("every")
+        named = set(marks[test].args) if every is None else set(list(found)[::every])
+        if (missing := named - set(found)) and not any("::" in argument for argument in config.args):
             raise pytest.UsageError(f"{test[1]} has no case {sorted(missing)[0]!r}, which is to run promptly")
         for case, item in found.items():
-            if case not in named[test]:
+            if case not in named:
                 item.add_marker("slow")
 
 

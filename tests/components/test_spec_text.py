@@ -145,6 +145,7 @@ def check_round_trip(kind: str, spec: ComponentSpec, explicit: bool) -> None:
         assert again.model_fields_set == set(type(spec).model_fields)
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize(("kind", "name"), CORE, ids=lambda word: word)
 @given(data=st.data(), explicit=st.booleans())
 def test_a_written_spec_reads_back(kind: str, name: str, data: st.DataObject, explicit: bool) -> None:

@@ -81,6 +81,7 @@ def test_the_run_is_that_of_plain_networks(case: str, tmp_path: Path, backend: C
     assert plain.metrics["test"] == compiled.metrics["test"]
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("case", CASES)
 def test_each_network_is_compiled_once_and_called_by_the_steps_alone(
     case: str, tmp_path: Path, backend: Counting

@@ -197,6 +197,7 @@ def test_step_term_and_layer_are_named(name, tmp_path):
     assert "diverged-batch" in message
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("step", [0, 49, 89, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 48, 50, 73))])
 @pytest.mark.parametrize("log_every", [1, 7, 50, 1000])
 def test_the_step_is_the_right_one_however_rarely_lines_are_logged(step, log_every, tmp_path):
@@ -279,6 +280,7 @@ GRADIENT = {
 }
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("clip", [None, 1.0])
 @pytest.mark.parametrize("step", [0, 49, *(pytest.param(n, marks=pytest.mark.slow) for n in (23, 88))])
 @pytest.mark.parametrize("where", GRADIENT)

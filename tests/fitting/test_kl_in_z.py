@@ -70,6 +70,7 @@ def test_the_bound_is_that_in_z_where_it_is_known(settings: dict[str, Any], expe
     assert ("kl_y" in run.metrics["test"]) == (expected == "z")
 
 
+@pytest.mark.promptly(every=2)
 @each_way
 def test_both_numbers_are_told_and_theorem_1_holds(way: str, tmp_path: Path) -> None:
     run = fit(**BASE | WAYS[way], run_dir=tmp_path / "run")
@@ -139,6 +140,7 @@ def test_encodings_lie_where_the_prior_is(way: str, tmp_path: Path) -> None:
 # --- ways of training --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promptly("holes", "bfloat16", "iwae", "torus")
 @each_way
 def test_a_run_goes_on_as_if_it_had_not_been_interrupted(way: str, tmp_path: Path) -> None:
     whole = fit(**BASE | WAYS[way], run_dir=tmp_path / "whole")
@@ -149,6 +151,7 @@ def test_a_run_goes_on_as_if_it_had_not_been_interrupted(way: str, tmp_path: Pat
     assert again.metrics["test"] == whole.metrics["test"]
 
 
+@pytest.mark.promptly("holes", "elbo")
 @pytest.mark.parametrize("way", ["elbo", "iwae", "torus", "holes"])
 def test_replicates_in_a_stack_are_the_runs_one_by_one(way: str, tmp_path: Path) -> None:
     settings = {name: value for name, value in (BASE | WAYS[way]).items() if name != "seed"}

@@ -112,6 +112,7 @@ def test_the_uninterrupted_runs_are_what_they_are_meant_to_be(whole):
 
 
 # Before and in the warm-up, between, on and beside log lines (5), evaluations (8) and epochs (4 or 6), at the end.
+@pytest.mark.promptly(every=2)
 @each_configuration
 @pytest.mark.parametrize(
     "stop", [13, STEPS, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 8, 16, 20, 33, 40, STEPS - 1))]
@@ -263,6 +264,7 @@ def _remove(path):
 FILES = ("model.safetensors", "training.safetensors", "best.safetensors", "state.json")
 
 
+@pytest.mark.promptly(every=3)
 @pytest.mark.parametrize("damage", [_truncate, _empty, _flip, _remove], ids=lambda f: f.__name__.strip("_"))
 @pytest.mark.parametrize("file", FILES)
 def test_damaged_checkpoint_falls_back_to_the_one_before(file, damage, whole, tmp_path):
@@ -291,6 +293,7 @@ def test_a_damaged_newest_checkpoint_does_not_push_out_the_good_ones(tmp_path):
     assert checkpoint.latest(folder)[0].name == "step-0000000052"
 
 
+@pytest.mark.promptly(every=3)
 @pytest.mark.parametrize("damage", [_truncate, _empty, _flip, _remove], ids=lambda f: f.__name__.strip("_"))
 @pytest.mark.parametrize("file", FILES)
 def test_run_without_a_whole_checkpoint_is_refused_with_the_reasons(file, damage, tmp_path):

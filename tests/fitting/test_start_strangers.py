@@ -122,6 +122,7 @@ MAPPINGS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.promptly(every=2)
 @each_start
 def test_examples_come_to_the_clusters_of_a_stranger(start: str, tmp_path: Path) -> None:
     shares: list[float] = []
@@ -131,6 +132,7 @@ def test_examples_come_to_the_clusters_of_a_stranger(start: str, tmp_path: Path)
     assert "strength" not in run.spec.schedules
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("name", MAPPINGS)
 def test_every_arrangement_has_a_start_by_default(name: str, tmp_path: Path) -> None:
     own = dict(MAPPINGS[name])

@@ -134,6 +134,7 @@ def test_interrupted_in_every_phase_it_goes_on_bit_for_bit(
     assert_same(tmp_path / "run", whole[name])
 
 
+@pytest.mark.promptly(every=2)
 @each_configuration
 @pytest.mark.parametrize("stop", [BEGINS + 1, pytest.param(23, marks=SLOW)])
 def test_killed_it_goes_on_from_its_last_checkpoint_bit_for_bit(

@@ -68,6 +68,7 @@ def blocks_of(mapping: Any) -> list[list[int]]:
 # --- the number --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promptly(every=3)
 @every
 def test_the_mean_over_draws_is_the_kl_of_the_images(name: str) -> None:
     """In planes against quadrature; on spheres against the mean of log p / p of the direction, by its histogram."""
@@ -88,6 +89,7 @@ def test_the_mean_over_draws_is_the_kl_of_the_images(name: str) -> None:
     assert bool((estimate.mean(0) >= rest - 4 * error).all())
 
 
+@pytest.mark.promptly(every=3)
 @every
 def test_the_prior_is_a_density_where_the_posterior_is(name: str) -> None:
     """The mean of p(z) / q(z|x) over draws of q is one, which fails if the two are held against different measures."""
@@ -104,6 +106,7 @@ def test_the_prior_is_a_density_where_the_posterior_is(name: str) -> None:
     assert bool(((weights.mean(0) - 1).abs() < 4.5 * error + 1e-9).all())
 
 
+@pytest.mark.promptly(every=3)
 @every
 def test_the_two_estimates_agree_on_average(name: str) -> None:
     """`kl` has the rest in closed form, `log_ratio` has not."""

@@ -136,7 +136,7 @@ def test_importance_weights_at_the_exact_posterior_are_the_evidence_whatever_the
     assert float(terms.loss) == pytest.approx(-pca.evidence.mean(), abs=1e-10)
 
 
-@pytest.mark.promptly("0.0-0.4", "-0.3-1.8")
+@pytest.mark.promptly("-0.3-1.8")
 @torch.no_grad()
 @pytest.mark.parametrize(("shift", "stretch"), [(0.5, 1.0), (0.0, 3.0), (0.0, 0.4), (-0.3, 1.8)])
 def test_elbo_iwae_and_evidence_are_in_order(pca, shift, stretch):

@@ -137,6 +137,7 @@ class Stop:
 # --- the same run --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("images", ["false", "true"])
 def test_a_streamed_run_is_the_run_in_memory(

@@ -116,6 +116,7 @@ CASES = {
 }
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("objective", [OBJECTIVES[0], pytest.param(OBJECTIVES[1], marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_each_is_the_run_of_its_seed_for_every_part(case: str, objective: str, double: None) -> None:

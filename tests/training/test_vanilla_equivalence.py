@@ -144,6 +144,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.promptly("dense-plain", "dense-clipped", "conv-warm-up", "conv in bfloat16-clipped")
 @pytest.mark.parametrize(
     ("case", "variant"),
     [

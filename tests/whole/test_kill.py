@@ -167,7 +167,7 @@ def test_five_kills(server: Server, tmp_path: Path) -> None:
 
 def test_kills_before_there_is_a_run(server: Server, tmp_path: Path) -> None:
     """The directory is made, but it is no run yet, or one without a checkpoint; whatever is there is no obstacle."""
-    for moment in range(1, 9):
+    for moment in (1, 3, 5, 8):
         server.train(tmp_path / "run", 20, kill_at=moment)
     assert server.train(tmp_path / "run", 20, kill_at=None) == 0
     assert_same_as_whole(server, tmp_path / "run", 20)

@@ -46,6 +46,7 @@ def test_the_table_has_every_prior_and_posterior_that_is_installed() -> None:
     assert installed <= set(ROWS)
 
 
+@pytest.mark.promptly("both", "prior vamp", "prior spike_slab", "posterior sylvester", "posterior spike_slab")
 @each
 def test_interrupted_and_resumed_it_is_the_run_that_was_not(name: str, tmp_path: Path, stop_at: Any) -> None:
     whole = fit(run_dir=tmp_path / "whole", **SMALL, **ROWS[name])

@@ -125,6 +125,13 @@ def test_smooth_away_from_the_declared_places(spec):
     assert second.max() < 2 * c1 * c2 * 0.15 ** (c2 - 2)
 
 
+@pytest.mark.promptly(
+    "{'k': 3}",
+    "{'k': 3, 'form': 'smooth', 'eps': 0.1}",
+    "{'k': [2, 3]}",
+    "{'k': 4, 'split': 'simplex'}",
+    "{'k': 2, 'split': 'simplex', 'proportions': [0.3, 0.7]}",
+)
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @given(seed=st.integers(0, 2**32), distance=st.floats(-7, 0))
 def test_hoelder_constant_holds(spec, seed, distance):

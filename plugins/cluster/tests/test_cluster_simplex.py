@@ -218,6 +218,7 @@ def test_autocast_does_not_coarsen_the_cells():
 # --- shares ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promptly("2-equal", "3-unequal", "4-learned", "10-unequal")
 @pytest.mark.parametrize(
     ("k", "which"), [(50, "unequal"), *((k, which) for k in (2, 3, 4, 10) for which in ("equal", "unequal", "learned"))]
 )

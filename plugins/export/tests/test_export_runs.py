@@ -59,7 +59,13 @@ CONV = pytest.param((1, 28, 28), "conv:channels=[4,8]", marks=pytest.mark.slow)
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's own, as it loads what it saved
 def test_convolutions_trained_in_bfloat16_are_exported_in_float32(tmp_path: Path, format_: str) -> None:
     x = torch.rand(30, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    settings = {**USUAL, "network": "conv", "precision": "bfloat16", "mapping": "cluster:k=3", "latent": 2}
+    settings = {
+        **USUAL,
+        "network": "conv:channels=[4,8]",
+        "precision": "bfloat16",
+        "mapping": "cluster:k=3",
+        "latent": 2,
+    }
     run = fit(data=x, run_dir=tmp_path / "run", **settings)
     done = export(run, format_)
     assert done.trained_in == "bfloat16"
@@ -144,7 +150,7 @@ def test_the_metadata_say_what_it_is(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     run = fit(data=torch.rand(40, 4), mapping="circle", latent=3, run_dir=tmp_path / "run", **USUAL)
-    path = export(run).files["encoder"]
+    path = export(run, parts=["encoder"]).files["encoder"]
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     kept = json.loads({entry.key: entry.value for entry in model.metadata_props}["intelvae"])
@@ -162,7 +168,7 @@ def test_the_metadata_say_what_it_is(tmp_path: Path) -> None:
     ]
     assert sizes == [["n", 4], ["n", 3], ["n", 3]]
     extra = {"intelvae.json": ""}
-    torch.export.load(export(run, "torch").files["encoder"], extra_files=extra)
+    torch.export.load(export(run, "torch", parts=["encoder"]).files["encoder"], extra_files=extra)
     assert json.loads(extra["intelvae.json"]) == kept
 
 

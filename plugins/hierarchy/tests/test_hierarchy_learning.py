@@ -34,6 +34,7 @@ def normal(n, seed):
     return torch.randn(n, D, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("hidden", [(), (4,)], ids=str)
 @pytest.mark.parametrize("form", ["dense", "affine"])
 @pytest.mark.parametrize("activation", SMOOTH)

@@ -64,6 +64,7 @@ def test_no_pair_is_steeper_than_promised(options, seed, size, apart, out):
     assert (moved <= constant(mapping) * way + rounding).all()
 
 
+@pytest.mark.promptly(every=3)
 @pytest.mark.parametrize("options", DENSE, ids=str)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_search_for_the_steepest_place_stays_below(options, seed):

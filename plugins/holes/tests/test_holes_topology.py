@@ -17,6 +17,18 @@ def image_of_the_circle(mapping, n=400_000):
     return mapping(torch.stack([turn.cos(), turn.sin()], dim=-1)).numpy()
 
 
+@pytest.mark.promptly(
+    "1-mass-natural",
+    "1-width-equal",
+    "2-mass-equal",
+    "2-width-natural",
+    "3-mass-natural",
+    "3-width-equal",
+    "4-mass-equal",
+    "5-width-natural",
+    "6-mass-natural",
+    "8-width-equal",
+)
 @pytest.mark.parametrize(("h", "spacing", "size"), ROWS)
 def test_bounded_components_of_the_complement(h, spacing, size):
     """By Alexander duality, the first Betti number of a compact set in the plane."""

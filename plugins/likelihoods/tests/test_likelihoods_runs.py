@@ -62,6 +62,7 @@ def test_a_run_improves_and_is_loaded_again(text, tmp_path):
     assert run.reconstruct(TABLE[text][:3]).shape == (3, TABLE[text].shape[1])
 
 
+@pytest.mark.promptly(every=3)
 @each_text
 def test_a_run_that_was_interrupted_ends_as_the_one_that_was_not(text, tmp_path, stop_at):
     dataset = data_of(text)
@@ -72,6 +73,7 @@ def test_a_run_that_was_interrupted_ends_as_the_one_that_was_not(text, tmp_path,
         assert torch.equal(parts.model.state_dict()[name], value), name
 
 
+@pytest.mark.promptly(every=3)
 @each_text
 def test_replicates_that_are_trained_together_are_the_runs_of_their_seeds(text, tmp_path):
     dataset = data_of(text)

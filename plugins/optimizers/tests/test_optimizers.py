@@ -34,6 +34,7 @@ def trained(folder: Path, optimizer: str, steps: int, **more: Any) -> Any:
     return fit(data=data(), optimizer=optimizer, steps=steps, run_dir=folder, **settings)
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("text", TEXTS)
 def test_it_trains_and_goes_on_bit_for_bit(text: str, tmp_path: Path) -> None:
     class Hook:

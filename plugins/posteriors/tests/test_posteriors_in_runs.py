@@ -47,6 +47,7 @@ def test_a_run_trains_samples_and_resumes_bit_for_bit(text, tmp_path, stop_at):
     assert again.metrics["test"] == whole.metrics["test"]
 
 
+@pytest.mark.promptly(every=2)
 @each
 def test_replicates_are_stacked(text, tmp_path):
     found = fit_replicates(2, run_dir=tmp_path / "group", **settings(text, steps=10))

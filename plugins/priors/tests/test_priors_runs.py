@@ -24,6 +24,7 @@ RUNS = {
 each_run = pytest.mark.parametrize("name", RUNS)
 
 
+@pytest.mark.promptly("maf", "dd with a mapping", "gmvae", "mog learned")
 @each_run
 def test_interrupted_and_resumed_it_is_the_run_that_was_not(name, tmp_path, stop_at):
     whole = fit(data=X, run_dir=tmp_path / "whole", **BASE, **RUNS[name])

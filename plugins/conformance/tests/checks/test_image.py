@@ -19,6 +19,19 @@ FAULTY = [mutant for mutant in MUTANTS if mutant.kills.startswith("image.")]
 ONLY: dict[str, Any] = {"only": ["image"]}
 
 
+@pytest.mark.promptly(
+    "KeepsLessThanDirections",
+    "DensityOfAnotherPrior",
+    "DirectionOfNothing",
+    "BlocksOverlap",
+    "FreesWhatItKeeps",
+    "AreaInFloat64",
+    "StopsTheGradientOfTheDraw",
+    "TermLeftOut",
+    "SaysThatScaleIsFree",
+    "ForgetsTheOtherSign",
+    "LogarithmOfASum",
+)
 @pytest.mark.parametrize("mutant", FAULTY, ids=lambda mutant: mutant.name)
 def test_a_fault_is_found_by_one_check_only(mutant: Mutant) -> None:
     """So that what a check says is what is wrong, and none of them could be left out."""

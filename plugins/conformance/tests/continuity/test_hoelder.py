@@ -25,6 +25,7 @@ def test_a_true_promise_holds_and_is_nearly_reached():
         assert found.where.shape == (1,)
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize(
     "text",
     [

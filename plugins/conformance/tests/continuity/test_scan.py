@@ -25,6 +25,7 @@ def kinds(family: str, seeds: range) -> Counter[str]:
     return Counter(found.kind for seed in seeds for found in scan(CONTINUOUS[family](seed), *segments(seed)))
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("family", CONTINUOUS)
 def test_no_continuous_map_jumps(family):
     found = kinds(family, range(4))
@@ -64,6 +65,7 @@ BASES |= {text: CONTINUOUS[text] for text in ("k=3", "quantised 3", "quantised 7
 POWER = {"identity": 1.0, "cusp": 0.95, "k=3": 0.85, "quantised 3": 0.95, "quantised 7": 0.75, "flow": 0.9}
 
 
+@pytest.mark.promptly("k=3", "quantised 3", "cusp")
 @pytest.mark.parametrize("base", BASES)
 def test_jumps_on_a_hyperplane_are_found(base):
     for size in (1.0, 1e-2, 1e-3, 1e-5):

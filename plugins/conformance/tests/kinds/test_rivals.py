@@ -144,12 +144,13 @@ def test_what_is_right_passes_in_many_dimensions_and_nothing_is_skipped(name: st
     assert_sound(kind, what, 0, y_dim=y_dim, level="quick", only=["density", "bound"], skips=False)
 
 
-@pytest.mark.promptly("prior:mog", "prior:vamp", "prior:spike_slab", "posterior:full", "posterior:spike_slab")
+@pytest.mark.promptly("prior:vamp", "prior:spike_slab", "posterior:spike_slab")
 @pytest.mark.parametrize("text", [text + ":w=2" * text.endswith("gmvae") for text in INSTALLED])
 def test_what_is_installed_passes_in_ten_dimensions_and_nothing_is_skipped(text: str) -> None:
     assert_sound(text.partition(":")[0], text, 0, y_dim=10, level="quick", only=["density", "bound"], skips=False)
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize("text", INSTALLED)
 def test_what_is_installed_passes(text: str) -> None:
     # Densities and bounds are checked in ten dimensions above, where they are harder.
@@ -162,6 +163,31 @@ def test_what_is_installed_passes_whole(text: str) -> None:
     assert_sound(text.partition(":")[0], text, 0, level="quick")
 
 
+@pytest.mark.promptly(
+    "metric:clusters",
+    "metric:hoyer",
+    "metric:units",
+    "sound metric draws",
+    "network:conv",
+    "network:mlp",
+    "sound network lazy",
+    "sound network plain",
+    "data:digits",
+    "data:circle",
+    "sound data scaled",
+    "sound data ring",
+    "sound data bytes",
+    "sound data an object",
+    "likelihood:mixed",
+    "likelihood:negative_binomial",
+    "likelihood:student_t",
+    "likelihood:gaussian:variance=shared",
+    "likelihood:categorical",
+    "likelihood:bernoulli",
+    "sound likelihood levels",
+    "sound likelihood noise",
+    "sound likelihood counts",
+)
 @pytest.mark.parametrize(("kind", "what"), OTHERS)
 def test_what_is_right_passes_of_other_kinds(kind: Any, what: Any) -> None:
     assert_sound(kind, what, 0, level="quick")
