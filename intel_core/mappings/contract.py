@@ -104,7 +104,7 @@ class Invertible(Protocol):
         ...
 
     def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
-        """``log |det dg/dy|`` of each row, shape ``(...)``."""
+        """``log |det J|`` of each row, J = dg/dy, or ``log(det J^T J) / 2`` into more dimensions; shape ``(...)``."""
         ...
 
 

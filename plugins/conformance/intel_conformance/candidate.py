@@ -21,6 +21,7 @@ from intel_conformance.places import is_pair, problem_of
 from intel_core.components.spec import parse_spec
 from intel_core.errors import IntelError, PluginError, SpecError
 from intel_core.helpers.fewest_dims import build_seeded, in_the_fewest
+from intel_core.mappings.building import build_mapping
 from intel_core.mappings.compose import MappingModule, as_module, bare, properties_of
 from intel_core.mappings.contract import Annealed, Mapping, MappingSpec
 from intel_core.mappings.properties import Locus, Properties
@@ -167,6 +168,14 @@ class Candidate(Examined):
         for known in ("promised", "declared"):
             other.__dict__.pop(known, None)
         return other
+
+    def built_unseeded(self, y_dim: int) -> Any:
+        """What is built in so many dimensions with torch's generator as it is; whatever the builder raises passes."""
+        if self.specs is not None:
+            return build_mapping(self.specs, y_dim)
+        factory: Any = self.source
+        assert factory is not None, "a mapping that was given as an object is not built"
+        return factory(y_dim)
 
     def another(self) -> MappingModule:
         """A mapping of the same kind whose parameters are drawn from another seed."""

@@ -30,6 +30,12 @@ _SLACK = 1e-5
 _WAYS = 8
 _FAR_OUT = (4.0, 10.0, 100.0)
 """How far out, in deviations of the prior, a declared steepness is tried as well."""
+_FIXED = 12
+"""So many rows of y are mapped while the parameters move,"""
+_AT_A_TIME = 2
+"""in which so many places are looked at more closely;"""
+_OF_PARAMETERS = 1e-6
+"""jumps below this share of z do not count."""
 _FAR = 1e3
 """The distance up to which rays from a centre are followed."""
 
@@ -154,6 +160,49 @@ def _along_rays(
 def _shown(centre: Locus) -> str:
     point = ", ".join(f"{v:.4g}" for v in centre.point[:6])
     return f"the point where y[{', '.join(map(str, centre.dims[:6]))}] = ({point})"
+
+
+@check("cont.parameters", "contract, clause 4: sub-differentiable in y and in the parameters")
+def along_parameters(candidate: Candidate) -> None:
+    """There is no jump of z while the parameters move from their values to others, as a training moves them."""
+    _continuous(candidate)
+    if candidate.given is not None:
+        raise NotApplicable("the mapping was given as an object, whose parameters are not changed")
+    mapping = candidate.mapping()
+    learned = {name: p for name, p in mapping.named_parameters() if p.requires_grad and p.is_floating_point()}
+    if not learned:
+        raise NotApplicable("it has no parameters to be learned")
+    y, before = candidate.draw("parameters", _FIXED), {name: p.detach().clone() for name, p in learned.items()}
+    floor = _overall(candidate, mapping)
+    for number in range(candidate.size(1, 1, 8)):
+        after = _beyond_zero(before, dict(candidate.trained(number).mapping().named_parameters()))
+
+        @torch.no_grad()
+        def g(shares: Tensor, after: dict[str, Tensor] = after) -> Tensor:
+            rows = []
+            for share in shares[:, 0].tolist():
+                for name, parameter in learned.items():
+                    parameter.copy_(torch.lerp(before[name], after[name], share))
+                rows.append(mapping(y).flatten())
+            return torch.stack(rows)
+
+        ends = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+        (found,) = scan(g, ends[:1], ends[1:], windows=_AT_A_TIME, resolution=_OF_PARAMETERS, floor=floor)
+        if found.kind == "jump":
+            raise Broken(
+                f"z jumps by {found.size:.4g} while the parameters move, at {float(found.where):.6g} of the way from "
+                "their values to others: no gradient knows of it",
+                likely="a basis whose signs or order are free (qr, eigh, svd), or argmax, sort, round or a comparison "
+                "of parameters",
+                size=found.size,
+            )
+
+
+def _beyond_zero(before: dict[str, Tensor], moved: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Parameters near the opposite of what they were: on the way all signs change, and which of two is larger."""
+    return {
+        name: -value * (1 + 0.3 * (moved[name].detach() - value) / (1 + value.abs())) for name, value in before.items()
+    }
 
 
 @check("cont.hoelder", "declared: hoelder")

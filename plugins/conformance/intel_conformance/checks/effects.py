@@ -17,6 +17,7 @@ from intel_conformance.outcomes import Broken
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
+_SEED = 5
 _CLAUSE = "contract, clause 2: a pure function of its parameters and the row"
 
 
@@ -75,6 +76,16 @@ def side_effects(candidate: Candidate) -> None:
         )
 
 
+def _seeds(candidate: Candidate) -> bool:
+    """Whether torch's generator is in one state after building it, whatever the state was before."""
+    after = []
+    for seed in (_SEED, _SEED + 1):
+        torch.default_generator.manual_seed(seed)
+        candidate.built_unseeded(candidate.y_dim)
+        after.append(torch.get_rng_state())
+    return torch.equal(*after)
+
+
 def _changed_settings(call: Callable[[], Any]) -> list[str]:
     """The settings of the process that are others after a call, whatever they were before."""
     found: list[str] = []
@@ -90,12 +101,18 @@ def _changed_settings(call: Callable[[], Any]) -> list[str]:
 
 @check("mode.building", "contract: the same seed gives the same mapping")
 def building(candidate: Candidate) -> None:
-    """Building it changes no setting of the process, nor numpy's or Python's random state, of which others draw."""
+    """Building it seeds no generator, and changes no setting of the process, nor another random state than torch's."""
     with other_randomness(), _restored():
         kept = random_states()
         candidate.fresh(moved=False)
         changed = _changed_states(kept)
         changed += _changed_settings(lambda: candidate.fresh(moved=False))
+        seeds = candidate.given is None and _seeds(candidate)
+    if seeds:
+        raise Broken(
+            "building it seeds torch's generator: with every seed of a run it is the same mapping",
+            likely="torch.manual_seed() in __init__ or build(); draw from torch's generator as it is",
+        )
     if changed:
         raise Broken(
             f"building it changed {' and '.join(changed)}",

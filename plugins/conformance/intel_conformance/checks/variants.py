@@ -20,7 +20,7 @@ from intel_core.mappings.contract import Regularised
 
 _NOT_AGAIN = (
     *("io.preflight", "io.dims", "mode.process", "deploy.compile", "deploy.cost", "deploy.fit"),
-    *("deploy.spec", "thm1.inequality"),
+    *("deploy.spec", "thm1.inequality", "cont.parameters"),
     *("structure.betti", "structure.strength", "structure.schedules", "image.mass", "image.kl", "image.histogram"),
     *("variants", "plugin", "mode.memory", "mode.building", "mode.side_effects"),
 )

@@ -446,6 +446,21 @@ class SeedsEverything(Scaled):
         super().__init__(y_dim)
 
 
+@kills("mode.building")
+class OneMappingForEverySeed(Sound):
+    """Seeds torch, so that five seeds of a study have one mapping."""
+
+    declared = Properties()
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        torch.manual_seed(0)
+        self.net = nn.Linear(y_dim, y_dim)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y) + torch.tanh(self.net(y))
+
+
 @kills("mode.side_effects")
 class SetsThreads(Sound):
     def forward(self, y: Tensor) -> Tensor:

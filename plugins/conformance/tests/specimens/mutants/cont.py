@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intel_core.mappings.properties import Hoelder, Locus, Properties
 from specimens.mutant import Sound, kills, norm_of
@@ -102,3 +102,32 @@ class WrongExponent(Sound):
 
     def forward(self, y: Tensor) -> Tensor:
         return y + torch.sign(y) * (y.abs() + 1e-18) ** 0.5
+
+
+@kills("cont.parameters")
+class BasisByQR(Sound):
+    """Turned by the Q of a learned matrix, whose signs jump where a pivot crosses 0."""
+
+    declared = Properties(injective=True)
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.root = nn.Parameter(torch.randn(y_dim, y_dim))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.sound(y @ torch.linalg.qr(self.root)[0])
+
+
+@kills("cont.parameters")
+class SidesByASign(Sound):
+    """A learned number decides by its sign alone on which side the bump is."""
+
+    declared = Properties()
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.side = nn.Parameter(torch.full((4,), 0.1))
+
+    def forward(self, y: Tensor) -> Tensor:
+        sides = torch.sign(self.side.detach()).sum() + self.side.sum()
+        return self.sound(y) + 0.1 * sides * torch.exp(-y.square())

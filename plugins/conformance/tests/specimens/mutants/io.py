@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from intel_core.mappings.properties import Properties
 from specimens.mutant import Shifted, Sound, Spec, kills
 
 
@@ -94,6 +95,17 @@ class WrongInThree(Spec):
 
     def build(self, y_dim: int) -> Any:
         return _FirstTwo(y_dim)
+
+
+@kills("io.dims", 3)
+class DeviationOfOneValue(Sound):
+    """Each row by its deviation, which is NaN in one dimension."""
+
+    declared = Properties()
+
+    def forward(self, y: Tensor) -> Tensor:
+        spread = y.std(-1, correction=1 if y.shape[-1] > 1 else 0, keepdim=True)
+        return y + (y - y.mean(-1, keepdim=True)) / spread
 
 
 class _FirstTwo(Sound):

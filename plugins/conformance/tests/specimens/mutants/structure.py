@@ -129,6 +129,26 @@ class WrongVolume(Sound):
         return torch.full_like(y[..., 0], math.log(2.0))
 
 
+@kills("structure.volume")
+class VolumeOfAGraph(Sound):
+    """Into one more dimension, with log det(J^T J) and not the half of it."""
+
+    declared = Properties(injective=True)
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.z_dim = y_dim + 1
+
+    def forward(self, y: Tensor) -> Tensor:
+        return torch.cat([y, 0.5 * y.square().sum(-1, keepdim=True)], -1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z[..., :-1]
+
+    def log_abs_det_jacobian(self, y: Tensor) -> Tensor:
+        return torch.log1p(y.square().sum(-1))
+
+
 @kills("structure.levels")
 class LevelsOverlap(Sound):
     levels = ((0,), (0, 1))
