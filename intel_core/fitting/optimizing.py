@@ -55,7 +55,8 @@ def _try(what: str, build: _Build, parameters: Iterable[nn.Parameter]) -> None:
         smallest[parameter.dim()] = parameter
     copies = [nn.Parameter(parameter.detach().clone()) for parameter in smallest.values()]
     try:
-        optimizer = build(copies)
+        with torch.random.fork_rng(devices=[]):
+            optimizer = build(copies)
     except Exception:  # what was built for all parameters may have no use for a few of them
         return
     if any(p.default is p.empty and p.name == "closure" for p in inspect.signature(optimizer.step).parameters.values()):
@@ -63,7 +64,7 @@ def _try(what: str, build: _Build, parameters: Iterable[nn.Parameter]) -> None:
             f"{what}: step() of {type(optimizer).__name__} wants a closure that computes the loss again, and training "
             "calls it without one"
         )
-    with made_by(f"{what}: step()"):
+    with torch.random.fork_rng(devices=[]), made_by(f"{what}: step()"):
         for _ in range(2):
             for parameter in copies:
                 parameter.grad = torch.full_like(parameter, 0.1)
