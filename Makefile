@@ -8,9 +8,9 @@ PACKAGES := intel_core cli/intel_cli plugins/circle/intel_circle plugins/cluster
 	plugins/conformance/intel_conformance plugins/datasets/intel_datasets plugins/export/intel_export plugins/hierarchy/intel_hierarchy plugins/holes/intel_holes plugins/hub/intel_hub plugins/likelihoods/intel_likelihoods plugins/metrics/intel_metrics plugins/optimizers/intel_optimizers plugins/posteriors/intel_posteriors plugins/priors/intel_priors \
 	plugins/sklearn/intel_sklearn plugins/sparse/intel_sparse plugins/starts/intel_starts plugins/study/intel_study plugins/trackers/intel_trackers
 WORKERS ?= 2
-# Compiled to bytes by every core, as the last step installs what is here; pip would do it with one, and tests of
-# others too.
+# Compiled to bytes by every core, and while pip, which would do it with one, still installs; tests of others are not.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib > /dev/null
 # Each test worker has one core; torch would otherwise start a thread per core in each.
 doctest test test-all: export OMP_NUM_THREADS ?= 1
 # The second worker begins in the middle, so that what a module's tests share is made once; who is done first takes over.
@@ -27,7 +27,8 @@ $(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	$(INSTALL) torch
 	$(INSTALL) --no-build-isolation -e '.[dev,docs]'
 	$(INSTALL) --no-build-isolation $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project)) & \
-	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib > /dev/null; wait $$!
+	$(COMPILE); wait $$!
+	-$(COMPILE)
 	touch $(READY)
 
 ## train a clustering InteL-VAE on scikit-learn's digits; ends with a table and pictures

@@ -63,7 +63,8 @@ def pytest_collection() -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test with the mark ``promptly`` the cases that it names are run by ``make test``, the others are slow.
 
-    ``promptly(every=3)`` names the first of its cases, the fourth and so on.
+    ``promptly(every=3)`` names a third of those that are not slow already; of two parametrisations the cases lie on
+    diagonals, so that each value of either is met.
     """
     cases: dict[tuple[Path, str], dict[str, pytest.Item]] = {}
     marks: dict[tuple[Path, str], pytest.Mark] = {}
@@ -74,13 +75,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             cases.setdefault(test, {})[case] = item
             marks[test] = mark
     for test, found in cases.items():
-        every = marks[test].kwargs.get("every")
-        named = set(marks[test].args) if every is None else set(list(found)[::every])
+        named = prompt_cases(test[1], marks[test], found)
         if (missing := named - set(found)) and not any("::" in argument for argument in config.args):
             raise pytest.UsageError(f"{test[1]} has no case {sorted(missing)[0]!r}, which is to run promptly")
         for case, item in found.items():
             if case not in named:
                 item.add_marker("slow")
+
+
+def prompt_cases(test: str, mark: pytest.Mark, found: dict[str, pytest.Item]) -> set[str]:
+    """The cases that a mark ``promptly`` names."""
+    every = mark.kwargs.get("every")
+    if bool(mark.args) == (every is not None) or set(mark.kwargs) - {"every"}:
+        raise pytest.UsageError(f"{test}: promptly() takes names of cases, or every=3")
+    if every is None:
+        return set(mark.args)
+    quick = {case: item for case, item in found.items() if item.get_closest_marker("slow") is None}
+    indices = [getattr(item, "callspec").indices for item in quick.values()]  # noqa: B009 - only of parametrised ones
+    # Arguments that are parametrised together have one index, which counts once.
+    columns = {tuple(of[name] for of in indices) for name in (indices[0] if indices else ())}
+    if len(columns) == 1:
+        return set(list(quick)[::every])
+    return {case for case, *of in zip(quick, *columns, strict=True) if sum(of) % every == 0}
 
 
 class Site:

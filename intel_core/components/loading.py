@@ -43,7 +43,8 @@ def register(kind: str, name: str, spec_class: Any) -> None:
     """Make a spec class known by name in this process only, for a notebook, a test or a file that is imported.
 
     An installed plugin registers by entry point instead, and needs no call. Of kind ``hooks`` it is an object whose
-    functions are marked with `intel_core.hookimpl`, as in ``fit(hooks=[…])``; every run of this process calls them.
+    functions are marked with `intel_core.hookimpl`; every run of this process calls them as an installed hook plugin:
+    one that raises is told and left out, and the run goes on.
 
     Raises:
         SpecError: if the class is not a spec of that kind, or the name cannot be typed in a spec.
@@ -51,8 +52,8 @@ def register(kind: str, name: str, spec_class: Any) -> None:
     kind = canonical_kind(kind)
     if not re.fullmatch(r"[\w.+-]+", name):
         raise SpecError(f"{name!r} is no name for a component: use letters, digits and . + - _ only")
-    named = spec_class if hasattr(spec_class, "__qualname__") else type(spec_class)
-    value = f"{named.__module__}:{named.__qualname__}"
+    named = type(spec_class) if kind == "hooks" and not hasattr(spec_class, "__qualname__") else spec_class
+    value = f"{getattr(named, '__module__', '?')}:{getattr(named, '__qualname__', repr(named))}"
     component = Component(kind, name, discovery.THIS_PROCESS, "0", value)
     if kind != "hooks":  # which are judged where a run begins
         _check_class(component, spec_class)

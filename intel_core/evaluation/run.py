@@ -14,7 +14,7 @@ from intel_core.components.spec import parse_spec
 from intel_core.compute.device import pick_device
 from intel_core.compute.precision import torch_as_usual
 from intel_core.data.dataset import Dataset
-from intel_core.errors import DataError, SpecError
+from intel_core.errors import DataError, RunError, SpecError
 from intel_core.evaluation.bias.gathering import gather
 from intel_core.evaluation.bias.verdict import Verdict, judge
 from intel_core.evaluation.clusters import ClusteredEncoding, clusters_of, draws_within, members
@@ -73,6 +73,11 @@ class Run(StoredRun):
         ('unknown', 'unknown')
         """
         other = load_run(against) if isinstance(against, str | Path) else against
+        if other is not None and not isinstance(other, StoredRun):
+            raise RunError(
+                f"took is given a {type(other).__name__}, expected a run to compare with, or its directory; data are "
+                "said as dataset=…"
+            )
         given = self._given(dataset, labels, data_dir)
         return judge(gather(self, other, dataset=given, data_dir=data_dir).evidence)
 

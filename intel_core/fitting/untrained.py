@@ -22,7 +22,8 @@ class Untrained:
     It looks where lines are logged, so that a step costs nothing, and only while each scheduled weight is above 0, as a
     schedule may hold a parameter back. A parameter that was reached once is not looked at again; usually that leaves
     none after the first look. It warns at the end, since a part may be reached late, after the start of its clusters.
-    One look is enough for a parameter without a gradient; where it is 0, that may be chance in one step.
+    One look is enough for a parameter that has no gradient and of which the optimiser remembers nothing, as it does of
+    others; where a gradient is 0, that may be chance in one step.
     """
 
     def __init__(self) -> None:
@@ -56,14 +57,19 @@ class Untrained:
         """Name the parameters that were never reached, if the run has not been cut short."""
         if self._looks == 0 or trainer.step < trainer.steps:
             return
-        unreached = [name for name, p in self._waiting.items() if self._looks >= _LOOKS or p.grad is None]
+        remembered = trainer.optimizer.state  # of each parameter that has ever had a gradient, if of any
+        unreached = [
+            name
+            for name, parameter in self._waiting.items()
+            if self._looks >= _LOOKS or (parameter.grad is None and remembered and parameter not in remembered)
+        ]
         if unreached:
             names = ", ".join(unreached[:_NAMED])
             names += f" and {len(unreached) - _NAMED} more" if len(unreached) > _NAMED else ""
-            steps = f"{self._looks} steps up to " if self._looks > 1 else ""
+            steps = f"{self._looks} steps up to step" if self._looks > 1 else "any step up to"
             warnings.warn(
-                f"{names}: no gradient in {steps}step {trainer.step:,}, so nothing was trained there (detach(), a "
-                "weight of 0, or a part that is not used)",
+                f"{names}: no gradient in {steps} {trainer.step:,}, so nothing was trained there (detach(), a weight "
+                "of 0, or a part that is not used)",
                 stacklevel=2,
             )
         self._waiting = {}

@@ -18,6 +18,7 @@ from intel_core.reading.conditions import as_column, conditions_beside, learned_
 from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.given import drawn, gather
 from intel_core.reading.inputs import all_options, reader_class
+from intel_core.reading.labelling import refuse_unlabelled
 from intel_core.reading.missing import (
     GivenDataset,
     Missing,
@@ -145,9 +146,11 @@ def make_dataset(
         found = found._replace(conditions=conditions_beside(name, beside, len(found.x)))
     if not found.x.dim():
         _check_values(name, found.x)
+    if missing != "drop":
+        refuse_unlabelled(name, found.unlabelled, len(found.x))
     numbers = torch.arange(len(found.x))
-    if missing == "drop" and found.x.is_floating_point():
-        numbers = complete_rows(name, found.x)
+    if missing == "drop" and (found.unlabelled or found.x.is_floating_point()):
+        numbers = complete_rows(name, found.x, found.unlabelled)
         parts = None if parts is None else tuple(_places(numbers, part) for part in parts)  # type: ignore[assignment]
     x = found.x[numbers] if len(numbers) < len(found.x) else found.x
     gaps = x.is_floating_point() and bool(x.isnan().any())

@@ -54,12 +54,13 @@ class Examples(NamedTuple):
 
     Attributes:
         x: ``(n, D)`` or ``(n, C, H, W)``.
-        labels: integers ``(n,)``, where they are known.
+        labels: integers ``(n,)``, where they are known; -1 in the rows `unlabelled`.
         class_names: names of the labels, if any.
         columns: names of the D values, if they have names.
         names: of the n examples, such as their files, if they have some.
         conditions: what is known of each example beside its values, ``(n,)`` by name, as it was found.
         left_out: number of rows that are not among the examples, since something is missing in them.
+        unlabelled: numbers of the rows that have no label although others have one.
     """
 
     x: Tensor
@@ -69,6 +70,7 @@ class Examples(NamedTuple):
     names: tuple[str, ...] = ()
     conditions: Mapping[str, Any] = MappingProxyType({})
     left_out: int = 0
+    unlabelled: tuple[int, ...] = ()
 
 
 @runtime_checkable

@@ -104,10 +104,12 @@ def examples_in(
     x = _together(name, chosen)
     if asked.id is not None:
         names = tuple(str(value) for value in by_name[asked.id].values().tolist())
-    labels, classes = (None, ()) if label is None else _labels(name, label)
+    labels, classes, unlabelled = (None, (), ()) if label is None else _labels(name, label)
+    if label is not None and labels is None and positions is None:
+        raise DataError(f"{name}: there is no label in any row of column {label.name!r}; leave it out")
     columns = tuple(column.name for column in chosen) if chosen[0].sort != "rows" else ()
     conditions = {key: by_name[key].values() for key in asked.conditions}
-    return Examples(x, labels, classes, columns, names, conditions)
+    return Examples(x, labels, classes, columns, names, conditions, unlabelled=unlabelled)
 
 
 def _as_far_as_there(asked: Columns, there: dict[str, Column]) -> Columns:
@@ -215,32 +217,34 @@ def _together(name: str, columns: Sequence[Column]) -> Tensor:
     return read_values(name, together, torch.float64).x
 
 
-def _labels(name: str, column: Column) -> tuple[Tensor, tuple[str, ...]]:
-    """The classes of a column, numbered.
+def _labels(name: str, column: Column) -> tuple[Tensor | None, tuple[str, ...], tuple[int, ...]]:
+    """The classes of a column, numbered, their names, and the rows that have none; no labels if all have none.
 
     Raises:
-        DataError: if some are missing, or they are fractions.
+        DataError: if they are fractions, or something else than classes.
     """
+    import numpy as np
     import torch
 
     values = column.values()
     if column.classes:
-        if len(values) and not 0 <= values.min() <= values.max() < len(column.classes):
+        if len(values) and not -1 <= values.min() <= values.max() < len(column.classes):
             raise DataError(
                 f"{name}: the labels in column {column.name!r} go from {values.min()} to {values.max()}, but its "
                 f"{len(column.classes)} classes are 0 to {len(column.classes) - 1}; leave other rows out"
             )
-        return torch.from_numpy(values.astype("int64")), column.classes
-    missing = [row for row, value in enumerate(values.tolist()) if value is None or value != value]
-    if missing:
-        raise DataError(
-            f"{name}: the labels in column {column.name!r} are missing in {len(missing)} of {len(values)} rows, the "
-            f"first is row {missing[0]}; remove these rows, or fill them in"
-        )
-    if column.sort not in ("words", "numbers"):
+        unlabelled = np.flatnonzero(values == -1).tolist()  # as category types have it, and data sets of images
+    elif column.sort not in ("words", "numbers"):
         raise DataError(f"{name}: column {column.name!r} ({column.said}) holds neither whole numbers nor words")
-    numbers, names = encode_labels(f"{name}: column {column.name!r}", _as_written(values), len(values))
-    return torch.from_numpy(numbers), names
+    else:
+        unlabelled = [row for row, value in enumerate(values.tolist()) if value is None or value != value]
+    if len(unlabelled) == len(values):
+        return None, (), ()
+    if column.classes:
+        return torch.from_numpy(values.astype("int64")), column.classes, tuple(unlabelled)
+    written = values if unlabelled else _as_written(values)
+    numbers, names = encode_labels(f"{name}: column {column.name!r}", written, len(values), unlabelled)
+    return torch.from_numpy(numbers), names, tuple(unlabelled)
 
 
 def _as_written(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

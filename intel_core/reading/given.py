@@ -5,6 +5,7 @@ This is the one door for `fit`, `make_dataset` and what a trained run is asked a
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ from intel_core.errors import DataError, SpecError, did_you_mean
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.inputs import Choose, InputSpec, as_it_comes, reader_class, reader_of
-from intel_core.reading.labelling import labels_beside
+from intel_core.reading.labelling import labels_beside, renumbered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,7 +130,7 @@ def _read(name: str, reader: InputSpec, given: Any, labels: Any, choose: Choose 
     if labels is None:
         return found
     numbers, names = labels_beside(name, labels, len(found.x))
-    return found._replace(labels=numbers, class_names=names)
+    return found._replace(labels=numbers, class_names=names, unlabelled=())
 
 
 # --- parts that are given apart ----------------------------------------------------------------------------------
@@ -210,7 +211,9 @@ def _joined(name: str, parts: Sequence[Examples]) -> Examples:
     dtype = torch.promote_types(parts[0].x.dtype, parts[-1].x.dtype)
     x = torch.cat([part.x.to(torch.promote_types(dtype, part.x.dtype)) for part in parts])
     names = tuple(one for part in parts for one in part.names)
-    return Examples(x, labels, classes, parts[0].columns, names, _conditions_of(parts))
+    begins = itertools.accumulate((len(part.x) for part in parts), initial=0)
+    unlabelled = tuple(begin + row for begin, part in zip(begins, parts, strict=False) for row in part.unlabelled)
+    return Examples(x, labels, classes, parts[0].columns, names, _conditions_of(parts), unlabelled=unlabelled)
 
 
 def _conditions_of(parts: Sequence[Examples]) -> dict[str, Any]:
@@ -221,14 +224,12 @@ def _conditions_of(parts: Sequence[Examples]) -> dict[str, Any]:
 
 
 def _renumbered(name: str, part: Examples, classes: tuple[str, ...]) -> Tensor:
-    import torch
-
     assert part.labels is not None
     if part.class_names == classes:
         return part.labels
     if not part.class_names:
         raise DataError(f"{name}: the labels of one part are numbers, and those of another one words")
-    return torch.tensor([classes.index(one) for one in part.class_names])[part.labels.long()]
+    return renumbered(part.labels, [classes.index(one) for one in part.class_names], part.unlabelled)
 
 
 def drawn(rows: Sequence[Tensor], shares: Sequence[float], seed: int, name: str) -> tuple[Tensor, Tensor, Tensor]:

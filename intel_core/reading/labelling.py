@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from intel_core.errors import DataError
@@ -11,16 +12,19 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["encode_labels", "labels_beside"]
+__all__ = ["encode_labels", "labels_beside", "refuse_unlabelled", "renumbered"]
 
 
-def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
+def encode_labels(
+    name: str, values: Any, n: int, unlabelled: Sequence[int] = ()
+) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
     """Class indices ``(n,)`` in the sorted order of the distinct labels, and the labels as names.
 
     Args:
         name: for messages.
         values: ``(n,)`` whole numbers (of any type), booleans or words.
         n: number of examples.
+        unlabelled: rows whose value is no label; they get the index -1.
 
     Raises:
         DataError: if there are not `n` of them, or some are missing or fractions.
@@ -34,6 +38,11 @@ def encode_labels(name: str, values: Any, n: int) -> tuple[np.ndarray[Any, Any],
     array = np.asarray(values)
     if array.shape != (n,):
         raise DataError(f"{name}: labels of shape {array.shape} for {n} examples; expected ({n},)")
+    if len(unlabelled):
+        found = np.full(n, -1)
+        labelled = np.delete(np.arange(n), unlabelled)
+        found[labelled], names = encode_labels(name, np.array(array[labelled].tolist()), len(labelled))
+        return found, names
     if array.dtype.kind == "f":
         bad = np.flatnonzero(~np.isfinite(array) | (array != np.round(array)))
         if len(bad):
@@ -87,3 +96,34 @@ def labels_beside(name: str, labels: Any, n: int) -> tuple[Tensor | None, tuple[
     if array.dtype.kind not in "bui":
         raise DataError(f"{name}: labels are of type {array.dtype}, expected whole numbers or words")
     return torch.from_numpy(array.astype(np.int64)), ()
+
+
+def renumbered(labels: Tensor, numbers: Sequence[int], unlabelled: Sequence[int] = ()) -> Tensor:
+    """Labels by other numbers of their classes; rows without a label keep -1.
+
+    >>> import torch
+    >>> renumbered(torch.tensor([0, -1, 1]), [5, 7], [1])
+    tensor([ 5, -1,  7])
+    """
+    import torch
+
+    found = torch.tensor(numbers)[labels.long()]
+    found[list(unlabelled)] = -1
+    return found
+
+
+def refuse_unlabelled(name: str, unlabelled: Sequence[int], n: int, *, first: int = 0) -> None:
+    """Refuse labels of which some are missing.
+
+    Args:
+        name: of the data, and of the column if that is known.
+        unlabelled: the rows without one.
+        n: how many rows there are.
+        first: the number of the first row, for messages.
+
+    Raises:
+        DataError: telling how many there are, and what can be done about them.
+    """
+    if unlabelled:
+        where = f"{len(unlabelled):,} of {n:,} rows, the first is row {unlabelled[0] + first}"
+        raise DataError(f"{name}: labels are missing in {where}; missing=drop leaves these rows out")

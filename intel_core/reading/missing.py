@@ -71,13 +71,15 @@ def columns_with_gaps(x: Tensor, columns: Sequence[str]) -> str:
     return said + (f" and {len(bad) - _MOST_NAMED:,} more columns" if len(bad) > _MOST_NAMED else "")
 
 
-def complete_rows(name: str, x: Tensor) -> Tensor:
-    """Row numbers of the examples in which nothing is missing.
+def complete_rows(name: str, x: Tensor, unlabelled: Sequence[int] = ()) -> Tensor:
+    """Row numbers of the examples in which nothing is missing, no label either.
 
     Raises:
         DataError: if there is none.
     """
-    rows = (~x.isnan().flatten(1).any(1)).nonzero().flatten()
+    whole = ~x.isnan().flatten(1).any(1)
+    whole[list(unlabelled)] = False
+    rows = whole.nonzero().flatten()
     if not len(rows):
         raise DataError(
             f"{name}: something is missing in each of the {len(x):,} rows, so that missing=drop leaves none"

@@ -23,8 +23,12 @@ from intel_core.errors import RunError
 from intel_core.runs.contents import StateContent, require
 from intel_core.training.trainer import Trainer
 
-__all__ = ["is_like", "most_bytes", "require_state", "require_weights"]
+__all__ = ["DIMS_OF_ONES", "DimsOfOnes", "most_bytes", "require_state", "require_weights", "shape_kept"]
 
+DIMS_OF_ONES = "dims_of_ones"
+"""The attribute in which a run's optimiser keeps in which dimensions it remembers one number for all (`shape_kept`)."""
+DimsOfOnes = dict[tuple[int, str], frozenset[int]]
+"""By a parameter's number of dimensions and the name of what is remembered."""
 _SLACK = 64 * 2**20
 _OF_OPTIMIZER = re.compile(r"optimizer/(0|[1-9]\d{0,8})/(\w+)")
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -158,26 +162,33 @@ def _moments(
             entry = f"optimizer/{index}/{key}"
             value = found.get(entry)
             is_scalar = key in ("step", "average_step") or (not is_adam and value is not None and value.dim() == 0)
-            expected[entry] = _scalar(optimizer, value) if is_scalar else parameter
-            if not is_adam and value is not None and value.dim() and is_like(value, parameter):
-                expected[entry] = parameter.new_empty(value.shape)
+            shape = shape_kept(optimizer, key, parameter)
+            like = parameter if shape == parameter.shape else parameter.new_empty(shape)
+            expected[entry] = _scalar(optimizer, value) if is_scalar else like
     return expected
 
 
-def is_like(value: Tensor, parameter: Tensor) -> bool:
-    """Whether a tensor that an optimiser remembers has its parameter's shape, or 1 in some of its dimensions.
+def shape_kept(optimizer: torch.optim.Optimizer, key: str, parameter: Tensor) -> torch.Size:
+    """The shape of what an optimiser remembers of a parameter: the parameter's, but for dimensions that it averages.
 
-    >>> is_like(torch.zeros(3, 1), torch.zeros(3, 2)), is_like(torch.zeros(3), torch.zeros(3, 2))
-    (True, False)
+    >>> optimizer = torch.optim.SGD([torch.zeros(3, 2)])
+    >>> shape_kept(optimizer, "row_var", torch.zeros(3, 2))
+    torch.Size([3, 2])
+    >>> setattr(optimizer, DIMS_OF_ONES, {(2, "row_var"): {1}})
+    >>> shape_kept(optimizer, "row_var", torch.zeros(3, 2))
+    torch.Size([3, 1])
     """
-    own = parameter.shape
-    return value.dim() == len(own) and all(n in (1, size) for n, size in zip(value.shape, own, strict=True))
+    known: DimsOfOnes = getattr(optimizer, DIMS_OF_ONES, {})
+    ones = known.get((parameter.dim(), key), frozenset())
+    return torch.Size(1 if d in ones else n for d, n in enumerate(parameter.shape))
 
 
 def _scalar(optimizer: torch.optim.Optimizer, value: Tensor | None) -> Tensor:
-    """A count of steps: float32 in the fused kernel, of the default's type in torch's others."""
-    free = value is not None and value.is_floating_point() and not optimizer.defaults.get("fused")
-    return torch.zeros((), dtype=value.dtype if free and value is not None else torch.float32)
+    """A count of steps: float32 in the fused kernel, of the default's type in torch's others, or a whole number."""
+    if value is None or optimizer.defaults.get("fused"):
+        return torch.zeros(())
+    is_own_count = value.dtype == torch.int64 and not isinstance(optimizer, torch.optim.Adam)
+    return torch.zeros((), dtype=value.dtype if value.is_floating_point() or is_own_count else torch.float32)
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from intel_core.reading.conditions import Conditions
 from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.given import examples_of
 from intel_core.reading.inputs import options_like, reader_class
+from intel_core.reading.labelling import renumbered
 from intel_core.reading.missing import Missing, columns_with_gaps, filled
 from intel_core.reading.values import read_values
 
@@ -202,7 +203,7 @@ class Units:
         classes, labels = list(self._data.get("classes", ())), examples.labels
         if labels is not None and classes and examples.class_names:
             classes += [name for name in examples.class_names if name not in classes]
-            labels = torch.tensor([classes.index(name) for name in examples.class_names])[labels.long()]
+            labels = renumbered(labels, [classes.index(name) for name in examples.class_names], examples.unlabelled)
         x = self._of_support(self.check(x))
         classes_now = tuple(classes) or examples.class_names
         return examples._replace(x=x, labels=labels, class_names=classes_now, columns=self._columns)

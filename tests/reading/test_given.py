@@ -360,7 +360,11 @@ def failing(row):
         (FRAME, {"columns": ["a", "kind"], "labels": "kind"}, "^data: 'kind' is among the columns to model, and is"),
         (FRAME, {"labels": "kind", "label": "a"}, "^labels='kind' and label='a' say two things"),
         (FRAME, {"layer": "x"}, r"^data \(read as frame\) has no key 'layer'; did you mean 'label'\?"),
-        (FRAME.assign(kind=[None, *WORDS[1:]]), {}, "^data: the labels in column 'kind' are missing in 1 of 60 rows"),
+        (
+            FRAME.assign(kind=[None, *WORDS[1:]]),
+            {},
+            "^data: labels are missing in 1 of 60 rows, the first is row 0; missing=",
+        ),
         (
             FRAME.assign(t=pd.Timestamp("2020")),
             {},
@@ -434,3 +438,33 @@ def test_labels_and_conditions_of_another_index_are_refused(order):
 def test_no_column_is_not_all_columns():
     with pytest.raises(SpecError, match=r"columns=\[\] names no column to model; leave it out"):
         make_dataset("mine", FRAME, columns=[])
+
+
+@pytest.mark.filterwarnings("ignore:data. column .*may diverge")
+@pytest.mark.parametrize("kind", ["words", "categories", "numbers"])
+def test_rows_without_a_label_are_refused_or_left_out(kind: str) -> None:
+    words = pd.Series(WORDS, index=FRAME.index)
+    labels = {"words": words, "categories": words.astype("category"), "numbers": pd.Series(4.0 + NUMBERS)}[kind]
+    frame = FRAME.assign(kind=labels.mask([row in (3, 9) for row in range(60)]))
+    for missing in ("refuse", "mean"):
+        with pytest.raises(DataError, match="labels are missing in 2 of 60 rows, the first is row 3; missing=drop"):
+            make_dataset("data", frame, labels="kind", missing=missing)
+    whole = make_dataset("data", FRAME.assign(kind=labels), labels="kind", standardize=False)
+    data = make_dataset("data", frame, labels="kind", standardize=False, missing="drop")
+    assert data.class_names == whole.class_names
+    rows = torch.cat([part.numbers for part in (data.train, data.validation, data.test)])
+    assert sorted(rows.tolist()) == [row for row in range(60) if row not in (3, 9)]
+    of_row = dict(zip(whole.train.numbers.tolist(), whole.train.labels.tolist(), strict=True))
+    for row, label in zip(data.train.numbers.tolist(), data.train.labels.tolist(), strict=True):
+        assert of_row.get(row, label) == label
+    with pytest.raises(DataError, match="no label in any row of column 'kind'"):
+        make_dataset("data", FRAME.assign(kind=None), labels="kind", missing="drop")
+
+
+@pytest.mark.filterwarnings("ignore:x. column .*may diverge", "ignore:data. column .*may diverge")
+def test_rows_without_a_label_in_one_of_three_parts() -> None:
+    frame = FRAME.assign(kind=WORDS)
+    parts = (frame[:40], frame[40:50].assign(kind=[None, *WORDS[41:50]]), frame[50:])
+    data = make_dataset("data", parts, labels="kind", standardize=False, missing="drop")
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [40, 9, 10]
+    assert [data.class_names[label] for label in data.validation.labels] == list(WORDS[41:50])

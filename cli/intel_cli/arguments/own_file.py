@@ -6,7 +6,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from intel_core.components import discovery
@@ -15,13 +15,18 @@ from intel_core.errors import SpecError
 __all__ = ["import_file"]
 
 
+_neighbours: dict[str, Path] = {}
+"""Modules that imported files have imported from beside themselves, and where they lie."""
+
+
 def import_file(path: Path) -> Callable[[], None]:
     """Run a Python file, which registers components by `intel_core.register`; what is returned takes them back.
 
     It may import the modules beside it, unless an installed one has their name.
 
     Raises:
-        SpecError: if there is no such file or it is no Python file, it fails, with its line, or it registers nothing.
+        SpecError: if there is no such file or it is no Python file, it fails, with its line, or it registers nothing;
+            or if a module beside it has the name of one that another file has imported from beside itself.
     """
     if not path.exists():
         raise SpecError(f"--import {path}: there is no file {path.name}")
@@ -32,16 +37,24 @@ def import_file(path: Path) -> Callable[[], None]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    before, folder = dict(discovery.registered), str(path.resolve().parent)
+    before, paths, folder = dict(discovery.registered), list(sys.path), path.resolve().parent
+    for other, place in _neighbours.items():
+        if place.parent != folder and (folder / place.name).exists():
+            raise SpecError(
+                f"--import {path}: {place.name} beside it has the name of {place}, which another file has imported as "
+                f"{other}; rename one of them"
+            )
 
     def take_back() -> None:
         discovery.registered.clear()
         discovery.registered.update(before)
-        sys.modules.pop(name, None)
-        sys.path.remove(folder)
+        sys.path[:] = paths
+        for key in [name, *(key for key, place in _neighbours.items() if place.parent == folder)]:
+            sys.modules.pop(key, None)
+            _neighbours.pop(key, None)
 
     sys.modules[name] = module
-    sys.path.append(folder)
+    sys.path.append(str(folder))
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:
@@ -49,6 +62,7 @@ def import_file(path: Path) -> Callable[[], None]:
     except BaseException as error:
         take_back()
         raise SpecError(f"--import {path}{_line(error, path)}: {type(error).__name__}: {error}") from error
+    _neighbours.update((key, place) for key, place in _places() if place.parent == folder and key != name)
     if discovery.registered == before:
         take_back()
         raise SpecError(
@@ -64,3 +78,10 @@ def _line(error: BaseException, path: Path) -> str:
         return f":{error.lineno}"
     lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == str(path)]
     return f":{lines[-1]}" if lines else ""
+
+
+def _places() -> Iterator[tuple[str, Path]]:
+    """The names of modules that are imported, and their files."""
+    for key, module in list(sys.modules.items()):
+        if isinstance(file := getattr(module, "__file__", None), str):
+            yield key, Path(file)

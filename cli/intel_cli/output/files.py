@@ -83,7 +83,9 @@ def _about_rows(arrays: dict[str, Any]) -> dict[str, Any]:
     columns = {word: arrays[name] for word, name in words.items() if name in arrays}
     if "labels" in arrays:
         classes, labels = arrays.get("class_names", ()), arrays["labels"]
-        columns["label"] = np.array([str(classes[label]) for label in labels]) if len(classes) else labels
+        # -1 where a label is missing
+        named = np.array([str(classes[label]) if label >= 0 else "" for label in labels]) if len(classes) else labels
+        columns["label"] = named
     return columns
 
 

@@ -90,6 +90,20 @@ def test_it_imports_what_lies_beside_it_but_not_instead_of_what_is_installed(fil
     assert str(tmp_path) not in sys.path
 
 
+def test_files_whose_neighbours_have_one_name_are_refused(tmp_path: Path) -> None:
+    for folder, width in (("a", 3), ("b", 5)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "my_widths_of_nets.py").write_text(f"WIDTH = {width}\n")
+        content = "from my_widths_of_nets import WIDTH\n" + FILE.replace("Field(8", "Field(WIDTH")
+        (tmp_path / folder / "nets.py").write_text(content.replace('"wide"', f'"wide-{folder}"'))
+    a, b = (tmp_path / folder / "nets.py" for folder in "ab")
+    both = run("--import", a, "--import", b, "plugins", "list")
+    assert both.exit_code == 2
+    assert "my_widths_of_nets.py beside it has the name of" in both.output
+    shown = run("--import", b, "schema", "network", "wide-b")  # and nothing is left of the first one
+    assert json.loads(shown.stdout)["properties"]["width"]["default"] == 5
+
+
 HOOK = """
 from intel_core import hookimpl, register
 

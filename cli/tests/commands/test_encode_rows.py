@@ -77,6 +77,21 @@ def test_rows_of_other_data_are_filled_in_by_the_training_rows_of_the_run(ok, ta
     assert read("fewer.csv")["name"].tolist() == [f"{i:03d}" for i in range(10) if i not in (3, 9)]
 
 
+def test_rows_without_a_label_are_encoded_and_have_none(ok, tables):
+    new = tables[10:20].copy()
+    new.loc[[12, 15], "kind"] = None
+    new.to_csv("unlabelled.csv", index=False)
+    ok("encode", "run", "--data", "unlabelled.csv", "-o", "some.csv")
+    said = read("some.csv")["label"]
+    assert said.isna().tolist() == [row in (12, 15) for row in range(10, 20)]
+    assert said.dropna().tolist() == new["kind"].dropna().tolist()
+    tables[10:20].drop(columns="kind").to_csv("without.csv", index=False)
+    tables[10:20].assign(kind=None).to_csv("none.csv", index=False)
+    for name in ("without", "none"):
+        ok("encode", "run", "--data", f"{name}.csv", "-o", f"{name}-out.csv")
+        assert "label" not in read(f"{name}-out.csv")
+
+
 def test_a_run_without_ids_says_the_numbers_of_the_rows(ok, trained):
     ok("encode", trained / "points", "--split", "all", "-o", "p.csv")
     table = read("p.csv")

@@ -203,26 +203,25 @@ def _how_written(strange: Sequence[str], separator: str) -> str:
     return f"; {decimal}" if strange and _DECIMAL_COMMA.fullmatch(strange[0]) else ""
 
 
-def labels_in(name: str, column: str, values: pd.Series[Any]) -> Array:
-    """The labels as they are written: numbers, or words.
+def labels_in(name: str, column: str, values: pd.Series[Any]) -> tuple[Array, Array]:
+    """The labels as they are written, numbers or words, and the rows that have none.
 
     Raises:
-        DataError: if some are missing.
+        DataError: if some are fractions.
 
-    >>> labels_in("t.csv", "kind", pd.Series(["cat", "dog"])).tolist()
-    ['cat', 'dog']
+    >>> labels_in("t.csv", "kind", pd.Series(["cat", None, "dog"]))
+    (array(['cat', '', 'dog'], dtype='<U3'), array([1]))
     """
-    missing = np.flatnonzero(values.isna().to_numpy())
-    if len(missing):
-        raise DataError(
-            f"table: the label column {column!r} of {name} has {len(missing)} missing values, "
-            f"the first in row {missing[0] + 1}; remove these rows, or fill them in"
-        )
-    array: Array = (
-        values.to_numpy() if pd.api.types.is_numeric_dtype(values) else values.astype(str).to_numpy(dtype=np.str_)
-    )
-    encode_labels(f"table: column {column!r} of {name}", array, len(values))
-    return array
+    absent = values.isna().to_numpy()
+    missing = np.flatnonzero(absent)
+    array: Array = values.to_numpy()
+    if not pd.api.types.is_numeric_dtype(values):
+        array = np.full(len(values), "", dtype=object)
+        array[~absent] = values[~absent].astype(str).to_numpy(dtype=np.str_)
+        array = array.astype(np.str_)
+    if len(missing) < len(array):
+        encode_labels(f"table: column {column!r} of {name}", array, len(values), missing.tolist())
+    return array, missing
 
 
 def constant_columns(x: Array, train: Array) -> Array:

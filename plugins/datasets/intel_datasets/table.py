@@ -16,7 +16,7 @@ from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
 from intel_core.reading.conditions import as_column, learned_conditions
-from intel_core.reading.labelling import encode_labels
+from intel_core.reading.labelling import encode_labels, refuse_unlabelled
 from intel_core.reading.missing import GivenDataset, Missing, complete_rows, fill_of, filled
 from intel_datasets.columns import (
     constant_columns,
@@ -86,7 +86,13 @@ def load(
     ((2,), ('x', 'y'), 1.0)
     """
     name, raw, parts = _read(path, data_dir, layout, missing)
-    kept = _kept(name, raw.x, missing)
+    if layout.label is not None:
+        what = f"table: label column {layout.label!r} of {name}"
+        if raw.labels is None:
+            raise DataError(f"{what}: there is no label in any of its {len(raw.x):,} rows")
+        if missing != "drop":
+            refuse_unlabelled(what, raw.unlabelled, len(raw.x), first=1)
+    kept = _kept(name, raw.x, missing, raw.unlabelled)
     raw, parts = _only(raw, kept), parts if parts is None else parts[kept.numpy()]
     rows = _rows(name, parts, shares) if parts is not None else shares.split_rows(name, len(raw.x))
     fill = fill_of(f"table: {name}", raw.x, rows[0], missing, raw.columns) if missing in ("mean", "median") else ()
@@ -175,7 +181,7 @@ def names_of_parts(
     if layout.id is None:
         return {}
     name, raw, parts = _read(path, data_dir, layout, missing)
-    kept = _kept(name, raw.x, missing)
+    kept = _kept(name, raw.x, missing, raw.unlabelled)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `load` has said what is drawn
         rows = _rows(name, parts[kept.numpy()], shares) if parts is not None else shares.split_rows(name, len(kept))
@@ -183,9 +189,9 @@ def names_of_parts(
     return {part: tuple(ids[row] for row in of.tolist()) for part, of in zip(_PARTS, rows, strict=True)}
 
 
-def _kept(name: str, x: torch.Tensor, missing: Missing) -> torch.Tensor:
+def _kept(name: str, x: torch.Tensor, missing: Missing, unlabelled: Sequence[int] = ()) -> torch.Tensor:
     """Row numbers of those that are not left out."""
-    return complete_rows(f"table: {name}", x) if missing == "drop" else torch.arange(len(x))
+    return complete_rows(f"table: {name}", x, unlabelled) if missing == "drop" else torch.arange(len(x))
 
 
 def _only(raw: Examples, kept: torch.Tensor) -> Examples:
@@ -195,7 +201,9 @@ def _only(raw: Examples, kept: torch.Tensor) -> Examples:
     names = tuple(raw.names[row] for row in kept.tolist()) if raw.names else ()
     labels = None if raw.labels is None else raw.labels[kept]
     conditions = {key: values[kept.numpy()] for key, values in raw.conditions.items()}
-    return raw._replace(x=raw.x[kept], labels=labels, names=names, conditions=conditions)
+    is_there = torch.isin(kept, torch.tensor(raw.unlabelled, dtype=kept.dtype))
+    unlabelled = tuple(is_there.nonzero().flatten().tolist())
+    return raw._replace(x=raw.x[kept], labels=labels, names=names, conditions=conditions, unlabelled=unlabelled)
 
 
 def columns_of(path: str, data_dir: Path | None, layout: Layout) -> tuple[str, ...]:
@@ -255,7 +263,9 @@ def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) ->
     place = find_path("table", path, data_dir, folder=None)
     columns: list[str] = []
     ids: list[str] = []
-    x, words, parts = [], [], []
+    x, parts = [], []
+    words: list[Array] = []
+    unlabelled: list[int] = []
     conditions: dict[str, list[Array]] = {column: [] for column in layout.conditions}
     for file, part in _files(place):
         frame = read_table(file, layout)
@@ -267,7 +277,9 @@ def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) ->
         if layout.label is not None:
             if layout.label not in frame.columns:
                 raise DataError(f"table: {file.name} has no column {layout.label!r} (label)")
-            words.append(labels_in(file.name, layout.label, as_written(file, layout, layout.label, frame)))
+            of, absent = labels_in(file.name, layout.label, as_written(file, layout, layout.label, frame))
+            unlabelled += (absent + sum(map(len, words))).tolist()
+            words.append(of)
         text = "" if file.suffix.lower() == ".parquet" else layout.separator or separator_of(file)
         named_by = layout.header is not False
         if layout.id is not None:
@@ -293,10 +305,14 @@ def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) ->
     names: tuple[str, ...] = ()
     if layout.label is not None:
         every = np.concatenate(words)
-        numbers, names = encode_labels(f"table: column {layout.label!r} of {place.name}", every, len(every))
-        labels = torch.from_numpy(numbers)
+        if len(unlabelled) < len(every):
+            what = f"table: column {layout.label!r} of {place.name}"
+            numbers, names = encode_labels(what, every, len(every), unlabelled)
+            labels = torch.from_numpy(numbers)
     beside = {column: np.concatenate(found_in) for column, found_in in conditions.items()}
-    found = Examples(torch.from_numpy(np.concatenate(x)), labels, names, tuple(columns), tuple(ids), beside)
+    known = tuple(unlabelled) if labels is not None else ()
+    every_x = torch.from_numpy(np.concatenate(x))
+    found = Examples(every_x, labels, names, tuple(columns), tuple(ids), beside, unlabelled=known)
     return place.name, found, np.concatenate(parts) if place.is_dir() else None
 
 

@@ -162,3 +162,21 @@ def test_rows_that_are_left_out_are_told_by_the_numbers_of_the_others(spec):
     found = spec(GAPS, "missing=drop").examples(None)
     assert found.names[:4] == ("0", "1", "2", "4")
     assert spec(WHOLE, "missing=drop").examples(None).names == ()
+
+
+def test_rows_without_a_label_are_left_out_of_training_and_not_of_what_is_encoded(spec):
+    frame = WHOLE.assign(kind=NAMED["kind"].mask([row in (2, 7) for row in range(60)]))
+    with pytest.raises(DataError, match=r"labels are missing in 2 of 60 rows, the first is row 3; missing=drop"):
+        spec(frame, "label=kind").load(None)
+    table = spec(frame, "label=kind,missing=drop")
+    assert sorted(torch.cat([part.numbers for part in parts(table.load(None))]).tolist()) == [
+        row for row in range(60) if row not in (2, 7)
+    ]
+    found = table.examples(None)
+    assert len(found.x) == 60
+    assert found.unlabelled == (2, 7)
+    assert [row for row in range(60) if found.labels[row] == -1] == [2, 7]
+    named = [found.class_names[label] for label in found.labels[:2]]
+    assert named == NAMED["kind"][:2].tolist()
+    with pytest.raises(DataError, match=r"label column 'kind' of t.csv: there is no label in any of its 60 rows"):
+        spec(frame.assign(kind=None), "label=kind,missing=drop").load(None)

@@ -321,7 +321,7 @@ def holes(column, row=4):
         (
             FRAME.assign(kind=FRAME["kind"].where(FRAME.index != 3)),
             "path=t.csv,label=kind",
-            r"label column 'kind' of t.csv has 1 missing values, the first in row 4; remove these rows, or fill",
+            r"label column 'kind' of t.csv: labels are missing in 1 of 50 rows, the first is row 4; missing=drop",
         ),
         (
             FRAME.assign(age=["3"] * 7 + ["?"] + ["4"] * 42),
@@ -342,7 +342,7 @@ def holes(column, row=4):
         (
             holes("kind"),
             "path=t.csv,label=kind",
-            r"label column 'kind' of t.csv has 1 missing values, the first in row 5",
+            r"label column 'kind' of t.csv: labels are missing in 1 of 50 rows, the first is row 5; missing=drop",
         ),
         (FRAME, "path=t.csv,label=height", r"'height' of t.csv: labels must be whole numbers or words"),
         (FRAME[["kind"]], "path=t.csv,label=kind", r"no column of t.csv is left to model; it has kind"),

@@ -101,7 +101,7 @@ def _changed_settings(call: Callable[[], Any]) -> list[str]:
 
 @check("mode.building", "contract: the same seed gives the same mapping")
 def building(candidate: Candidate) -> None:
-    """Building it seeds no generator, and changes no setting of the process, nor another random state than torch's."""
+    """Building it does not set torch's generator to one state, nor change another random state or a setting."""
     with other_randomness(), _restored():
         kept = random_states()
         candidate.fresh(moved=False)

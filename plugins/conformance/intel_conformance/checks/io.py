@@ -133,42 +133,55 @@ def layout(candidate: Candidate) -> None:
 
 @check("io.dims", _CLAUSE)
 def dims(candidate: Candidate) -> None:
-    """In any number of dimensions, build() gives a mapping or raises a ValueError that says why there is none."""
+    """In any number of dims build() gives a mapping, or a ValueError that says why not; a class's z is finite there."""
     if candidate.given is not None:
         raise NotApplicable("the mapping was given as an object, with its number of dimensions")
-    is_class = candidate.specs is None  # which need not say where there is no mapping
     for y_dim in sorted({1, 2, 3, 4, 5, 8, candidate.y_dim}):
         try:
-            with torch.random.fork_rng(devices=[]):
-                mapping = candidate.built_unseeded(y_dim)
+            z = _of_dims(candidate, y_dim)
         except SpecError:
             continue
-        except Exception as error:
-            if is_class:
-                continue
-            if isinstance(error, PluginError):
-                raise Broken(str(error)) from error
-            raise Broken(
-                f"build({y_dim}) raised {type(error).__name__}: {str(error)[:200]}",
-                likely="a number of dimensions for which there is no mapping; raise ValueError with the reason",
-                y_dim=y_dim,
-            ) from error
-        try:
-            z = mapping(torch.randn(3, y_dim, generator=candidate.generator("dims")))
-        except Exception as error:
-            if is_class:
-                continue
-            raise Broken(f"in {y_dim} dimensions it raised {type(error).__name__}: {str(error)[:200]}") from error
-        if tuple(z.shape) != (3, mapping.z_dim):
-            if is_class:
-                continue
-            raise Broken(f"in {y_dim} dimensions z has shape {tuple(z.shape)}, expected {(3, mapping.z_dim)}")
+        except Broken:
+            if candidate.specs is None:
+                continue  # a class need not say where there is no mapping
+            raise
         if not bool(torch.isfinite(z).all()):
             raise Broken(
                 f"in {y_dim} dimensions z is not finite for draws of the prior",
                 likely="a deviation over one value, which is NaN; raise ValueError where there is no mapping",
                 y_dim=y_dim,
             )
+
+
+def _of_dims(candidate: Candidate, y_dim: int) -> torch.Tensor:
+    """Three draws of the prior, mapped in so many dimensions.
+
+    Raises:
+        SpecError: if it says that there is no mapping.
+        Broken: if it ends otherwise.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            mapping = candidate.built_unseeded(y_dim)
+    except SpecError:
+        raise
+    except PluginError as error:
+        raise Broken(str(error)) from error
+    except Exception as error:
+        raise Broken(
+            f"build({y_dim}) raised {type(error).__name__}: {str(error)[:200]}",
+            likely="a number of dimensions for which there is no mapping; raise ValueError with the reason",
+            y_dim=y_dim,
+        ) from error
+    try:
+        z = mapping(torch.randn(3, y_dim, generator=candidate.generator("dims")))
+        shape, expected = tuple(z.shape), (3, mapping.z_dim)
+    except Exception as error:
+        raise Broken(f"in {y_dim} dimensions it raised {type(error).__name__}: {str(error)[:200]}") from error
+    if shape != expected:
+        raise Broken(f"in {y_dim} dimensions z has shape {shape}, expected {expected}")
+    found: torch.Tensor = z
+    return found
 
 
 class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -104,7 +104,7 @@ class WrongExponent(Sound):
         return y + torch.sign(y) * (y.abs() + 1e-18) ** 0.5
 
 
-@kills("cont.parameters")
+@kills("cont.parameters", status="warned")
 class BasisByQR(Sound):
     """Turned by the Q of a learned matrix, whose signs jump where a pivot crosses 0."""
 
@@ -118,7 +118,7 @@ class BasisByQR(Sound):
         return self.sound(y @ torch.linalg.qr(self.root)[0])
 
 
-@kills("cont.parameters")
+@kills("cont.parameters", status="warned")
 class SidesByASign(Sound):
     """A learned number decides by its sign alone on which side the bump is."""
 
@@ -126,7 +126,7 @@ class SidesByASign(Sound):
 
     def __init__(self, y_dim: int) -> None:
         super().__init__(y_dim)
-        self.side = nn.Parameter(torch.full((4,), 0.1))
+        self.side = nn.Parameter(torch.randn(4))
 
     def forward(self, y: Tensor) -> Tensor:
         sides = torch.sign(self.side.detach()).sum() + self.side.sum()
