@@ -154,8 +154,12 @@ class Streamed:
     def _end(self) -> list[int]:
         """Stops the workers; the exit statuses of those that had died by themselves."""
         # Not left to the iterator's finaliser, since an exception's traceback may keep it alive for a while.
-        shut_down = getattr(self._coming, "_shutdown_workers", None)
+        coming: Any = self._coming
+        shut_down = getattr(coming, "_shutdown_workers", None)
         self._coming = self._last = None
+        if shut_down is not None and any(process.exitcode for process in self._processes):
+            # A worker that was killed may have had the lock of what tells all to end, and torch would wait for it.
+            coming._workers_done_event = multiprocessing.get_context(_context()).Event()
         if shut_down is not None:
             try:
                 shut_down()

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -307,6 +308,24 @@ def test_a_death_that_cuts_a_batch_off_is_told_as_a_death(noticed: bool, monkeyp
     try:
         with pytest.raises(DataError, match=r"a process that reads ahead has died \(exit status -9\)"):
             broken_off()
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
+
+
+def test_a_worker_that_dies_with_a_lock_of_the_loader_holds_nothing_up() -> None:
+    batches = Streamed(Table(X), lambda step: torch.tensor([step, step + 1]), 4, CPU, 1)
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's raises at once
+    try:
+        batches.at(0)
+        [worker] = batches._processes
+        done: Any = batches._coming
+        done._workers_done_event._cond.acquire()  # as the worker does where it asks whether to end
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+        closing = threading.Thread(target=batches.close, daemon=True)
+        closing.start()
+        closing.join(60)
+        assert not closing.is_alive()
     finally:
         signal.signal(signal.SIGCHLD, handler)
 
