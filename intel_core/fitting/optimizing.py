@@ -62,7 +62,7 @@ def _require_no_closure(what: str, optimizer: torch.optim.Optimizer) -> None:
 
 
 def _tried(what: str, build: _Build, parameters: Iterable[nn.Parameter]) -> DimsOfOnes:
-    """Two steps with copies of the smallest and the largest parameter of each number of dimensions.
+    """Two steps with copies of the smallest and the largest parameter of each number of dimensions, meta tensors apart.
 
     Returns:
         What `intel_core.runs.tensors.shape_kept` needs to know of the tensors that are remembered.
@@ -71,10 +71,12 @@ def _tried(what: str, build: _Build, parameters: Iterable[nn.Parameter]) -> Dims
         PluginError: if a step fails, or checkpoints cannot hold what is remembered.
     """
     chosen: dict[tuple[int, str], nn.Parameter] = {}
-    for parameter in sorted(parameters, key=torch.numel):
+    for parameter in sorted((p for p in parameters if not p.is_meta), key=torch.numel):
         chosen.setdefault((parameter.dim(), "smallest"), parameter)
         chosen[parameter.dim(), "largest"] = parameter
     copies = [nn.Parameter(p.detach().clone()) for p in {id(p): p for p in chosen.values()}.values()]
+    if not copies:
+        return {}
     with torch.random.fork_rng(devices=[]):
         try:
             optimizer = build(copies)

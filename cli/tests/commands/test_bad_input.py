@@ -146,7 +146,7 @@ CASES = {
     "labels in two columns": (npy(x=X, y=X[:, :2]), ("--data", "arrays:path=x.npy,labels=y.npy"), "expected (40,)"),
     "labels missing": (npy(x=X), ("--data", "arrays:path=x.npy,labels=y.npy"), "no file y.npy"),
     "no such label": (text("t.csv", TABLE), ("--data", "t.csv:label=knid"), "did you mean 'kind'?"),
-    "a missing label": (text("t.csv", TABLE + "1,2,\n"), ("--data", "t.csv:label=kind"), "missing values"),
+    "a missing label": (text("t.csv", TABLE + "1,2,\n"), ("--data", "t.csv:label=kind"), "labels are missing"),
     # --- tables
     "empty table": (text("t.csv", ""), ("--data", "t.csv"), "t.csv cannot be read"),
     "a line of names only": (text("t.csv", "a,b\n"), ("--data", "t.csv"), "has 0 rows"),

@@ -202,9 +202,14 @@ def test_rows_without_any_or_without_a_label_are_told(kind):
         make_dataset("x", rows(kind, "table").select([]))
     given = rows(kind, "classes")
     if kind == "stand-in":
-        given.columns["kind"][4] = -1
+        given.columns["kind"][4] = -1  # as data sets without a label for some rows have it
         with pytest.raises(
-            DataError, match=r"^x: the labels in column 'kind' go from -1 to 2, but its 3 classes are 0 to"
+            DataError, match=r"^x: labels are missing in 1 of 60 rows, the first is row 4; missing=drop"
+        ):
+            make_dataset("x", given)
+        given.columns["kind"][4] = -2
+        with pytest.raises(
+            DataError, match=r"^x: the labels in column 'kind' go from -2 to 2, but its 3 classes are 0 to"
         ):
             make_dataset("x", given)
 
