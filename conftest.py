@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ``promptly(every=3)`` names a third of those that are not slow already; of two parametrisations the cases lie on
     diagonals, so that each value of either is met.
     """
-    cases: dict[tuple[Path, str], dict[str, pytest.Item]] = {}
+    cases: dict[tuple[Path, str], dict[str, Any]] = {}
     marks: dict[tuple[Path, str], pytest.Mark] = {}
     for item in items:
         if (mark := item.get_closest_marker("promptly")) is not None:
@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker("slow")
 
 
-def prompt_cases(test: str, mark: pytest.Mark, found: dict[str, pytest.Item]) -> set[str]:
+def prompt_cases(test: str, mark: pytest.Mark, found: dict[str, Any]) -> set[str]:
     """The cases that a mark ``promptly`` names."""
     every = mark.kwargs.get("every")
     if bool(mark.args) == (every is not None) or set(mark.kwargs) - {"every"}:
@@ -91,7 +91,7 @@ def prompt_cases(test: str, mark: pytest.Mark, found: dict[str, pytest.Item]) ->
     if every is None:
         return set(mark.args)
     quick = {case: item for case, item in found.items() if item.get_closest_marker("slow") is None}
-    indices = [getattr(item, "callspec").indices for item in quick.values()]  # noqa: B009 - only of parametrised ones
+    indices = [item.callspec.indices for item in quick.values()]
     # Arguments that are parametrised together have one index, which counts once.
     columns = {tuple(of[name] for of in indices) for name in (indices[0] if indices else ())}
     if len(columns) == 1:

@@ -90,7 +90,8 @@ def _tried(what: str, build: _Build, parameters: Iterable[nn.Parameter]) -> Dims
                 getattr(optimizer, "update", optimizer.step)()
             kept = optimizer.state_dict()["state"]
     after = _numbers_of_groups(optimizer)
-    if changed := sorted(key for key in after if before.get(key) != after[key]):
+    groups = zip(before, after, strict=True)
+    if changed := sorted({key for was, now in groups for key in now if was.get(key) != now[key]}):
         raise PluginError(
             f"{what}: its steps change {changed[0]!r} of a group of parameters, which no checkpoint holds; keep it in "
             "the state of a parameter, as a tensor"
@@ -103,16 +104,14 @@ def _tried(what: str, build: _Build, parameters: Iterable[nn.Parameter]) -> Dims
     return found
 
 
-def _numbers_of_groups(optimizer: torch.optim.Optimizer) -> dict[str, str]:
-    """What the groups hold beside parameters; nothing of an optimiser that puts it into its state itself."""
+def _numbers_of_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, str]]:
+    """What each group holds beside parameters; nothing of an optimiser that puts it into its state itself."""
     if type(optimizer).state_dict is not torch.optim.Optimizer.state_dict:
-        return {}
-    return {
-        str(key): repr(value)
+        return []
+    return [
+        {str(key): repr(value) for key, value in group.items() if key not in ("params", "lr")}
         for group in optimizer.param_groups
-        for key, value in group.items()
-        if key not in ("params", "lr")
-    }
+    ]
 
 
 def _dims_of_ones(remembers: str, key: object, value: object, parameter: Tensor) -> frozenset[int]:

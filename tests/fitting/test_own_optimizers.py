@@ -30,12 +30,14 @@ class Remembering(torch.optim.SGD):
 
 
 class InItsGroups(torch.optim.SGD):
-    """Counts steps where no checkpoint sees it."""
+    """Counts steps where no checkpoint sees it, in the first of two groups."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter], lr: float) -> None:
+        super().__init__([{"params": parameters[:1], "k": 0}, {"params": parameters[1:], "k": 0}], lr=lr)
 
     def step(self, closure: Any = None) -> None:
         super().step()
-        for group in self.param_groups:
-            group["k"] = group.get("k", 0) + 1
+        self.param_groups[0]["k"] += 1
 
 
 class Stepped(torch.optim.SGD):

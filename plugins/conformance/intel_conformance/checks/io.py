@@ -174,14 +174,13 @@ def _of_dims(candidate: Candidate, y_dim: int) -> torch.Tensor:
             y_dim=y_dim,
         ) from error
     try:
-        z = mapping(torch.randn(3, y_dim, generator=candidate.generator("dims")))
+        z: torch.Tensor = mapping(torch.randn(3, y_dim, generator=candidate.generator("dims")))
         shape, expected = tuple(z.shape), (3, mapping.z_dim)
     except Exception as error:
         raise Broken(f"in {y_dim} dimensions it raised {type(error).__name__}: {str(error)[:200]}") from error
     if shape != expected:
         raise Broken(f"in {y_dim} dimensions z has shape {shape}, expected {expected}")
-    found: torch.Tensor = z
-    return found
+    return z
 
 
 class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
