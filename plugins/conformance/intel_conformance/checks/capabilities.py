@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from intel_conformance.accelerator import NoArray, OnAnAccelerator
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
 from intel_conformance.jacobians import jacobian
@@ -159,3 +160,18 @@ def diagnose(candidate: Candidate) -> None:
                     f"diagnose {about} changes {changed[0]}",
                     likely="eval() that is not undone, an operation in place, or a random number",
                 )
+    _on_an_accelerator(candidate, part)
+
+
+def _on_an_accelerator(candidate: Candidate, part: Diagnosable) -> None:
+    """A run diagnoses where it trains: on an accelerator there are no arrays of numpy."""
+    y = candidate.draw("diagnose", 60).float()
+    labels = torch.arange(60, device=y.device) % 3
+    try:
+        part.diagnose(*(value.as_subclass(OnAnAccelerator) for value in (y, labels)))
+    except NoArray as error:
+        raise Broken(
+            f"on an accelerator diagnose raises: {error}", likely="numpy() or np.asarray() of a tensor; .cpu() first"
+        ) from error
+    except Exception:
+        return  # not made for such tensors, which no run gives it

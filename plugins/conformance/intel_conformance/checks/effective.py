@@ -42,6 +42,27 @@ def settings(candidate: Candidate) -> None:
                 likely="a field that build() does not pass on",
                 setting=silent[0],
             )
+        for name in _tried(spec):
+            _require_once(candidate, spec, name, y_dim)
+
+
+def _require_once(candidate: Candidate, spec: MappingSpec, name: str, y_dim: int) -> None:
+    """A run multiplies each loss by its weight; a loss that holds its weight already has the square of it."""
+    here = _seen(candidate, spec, y_dim)
+    for other in _others(spec, name):
+        there = _seen(candidate, other, y_dim)
+        if here is None or there is None or not _equal({"z": here["z"]}, {"z": there["z"]}):
+            continue
+        for loss, weight in here.get("weights", {}).items():
+            value, changed = (float(seen.get(f"loss {loss}", math.nan)) for seen in (here, there))
+            by = there.get("weights", {}).get(loss, math.nan) / weight if weight else math.nan
+            if abs(by - 1) > 1e-3 and abs(value) > 1e-12 and math.isclose(changed / value, by, rel_tol=1e-6):
+                raise Unsupported(
+                    f"the setting {name!r} of {type(spec).__name__} multiplies both the auxiliary loss {loss!r} and "
+                    f"its weight by {by:.3g}, and a run multiplies the two",
+                    likely="a loss that is multiplied by its weight in map_with_regularisers",
+                    setting=name,
+                )
 
 
 def _usual(kind: type[MappingSpec], seed: int) -> tuple[MappingSpec, int] | None:

@@ -17,6 +17,8 @@ from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Invertible, Regularised
 
 _CLAUSE = "contract, clause 4: sub-differentiable in y and in the parameters"
+_BATCHES = 4
+"""Of gradients that are compared with one another."""
 
 
 def _rows(candidate: Candidate, name: str, n: int) -> Tensor:
@@ -103,6 +105,30 @@ def parameters(candidate: Candidate) -> None:
                 likely="parameter.data, .item() or .detach() in forward, or a value that is computed once in __init__",
                 parameter=name,
             )
+    _compare_trained(mapping, y, weight, learned, by_loss)
+
+
+def _compare_trained(
+    mapping: nn.Module, y: Tensor, weight: Tensor, learned: dict[str, nn.Parameter], by_loss: set[str]
+) -> None:
+    """Training takes z, and its gradients, from map_with_regularisers, and not from a call."""
+    inner = bare(mapping)
+    if not isinstance(inner, Regularised):
+        return
+    plain = _gradients((mapping(y) @ weight).sum(), learned)
+    trained = _gradients((inner.map_with_regularisers(y)[0] @ weight).sum(), learned)
+    for name, gradient in plain.items():
+        off = float((trained[name] - gradient).abs().max())
+        if off <= 1e-6 * float(gradient.abs().max()) + 1e-9:
+            continue
+        if name in by_loss and not bool(trained[name].any()):
+            continue  # held constant where it trains, on purpose, and learned through an auxiliary loss
+        raise Broken(
+            f"the gradient of {name} through the z of map_with_regularisers, by which a run trains, differs from that "
+            f"of a call, {float(gradient.abs().max()):.3g}, by {off:.3g}",
+            likely="z is computed in two places, in one of them with detach()",
+            parameter=name,
+        )
 
 
 def _through_losses(mapping: nn.Module, y: Tensor, learned: dict[str, nn.Parameter]) -> set[str]:
@@ -197,6 +223,36 @@ def fresh(candidate: Candidate) -> None:
                     likely="a value that __init__ or an earlier call computed from the parameter, and kept",
                     parameter=name,
                 )
+
+
+@check("grad.symmetry", _CLAUSE)
+def symmetry(candidate: Candidate) -> None:
+    """Rows of a parameter that begin as one get different gradients: otherwise they stay one row for ever."""
+    mapping = candidate.mapping(moved=False)
+    several = {
+        name: parameter
+        for name, parameter in _learned(mapping).items()
+        if parameter.dim() > 1 and len(parameter) > 1 and bool((parameter == parameter[:1]).all())
+    }
+    if not several:
+        raise NotApplicable("it has no parameter whose rows begin as one")
+    same = dict.fromkeys(several, 0)
+    for batch in range(_BATCHES):
+        y = candidate.draw(f"batch {batch}", 100)
+        generator = candidate.generator(f"w {batch}")
+        weight = torch.randn(100, candidate.z_dim, generator=generator, dtype=torch.float64).to(y)
+        for name, gradient in _gradients(_total(mapping, y, weight), several).items():
+            size = float(gradient.abs().max())
+            # Where none is reached, as behind a last layer of zeros, nothing is known; `grad.reach` asks for more.
+            same[name] += size > 0 and float((gradient - gradient[:1]).abs().max()) <= 1e-9 * size
+    for name, times in same.items():
+        if times == _BATCHES:
+            raise Broken(
+                f"the {len(several[name])} rows of {name} begin as one and get one gradient, so that every optimiser "
+                "keeps them one row for ever",
+                likely="zeros() or ones() for centres or components; begin at random, or with different places",
+                parameter=name,
+            )
 
 
 @check("grad.volume", "capability: Invertible")

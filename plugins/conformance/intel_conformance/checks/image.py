@@ -16,7 +16,15 @@ from torch import Tensor
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
-from intel_conformance.images import SHELL, PushedPart, are_dims, far_posteriors, noise, pushed_parts
+from intel_conformance.images import (
+    SHELL,
+    PushedPart,
+    are_dims,
+    far_posteriors,
+    noise,
+    posteriors_at,
+    pushed_parts,
+)
 from intel_conformance.jacobians import slopes
 from intel_conformance.outcomes import Broken, NotApplicable, Skipped
 from intel_core.helpers.parts_of_mapping import elements
@@ -27,6 +35,9 @@ from intel_core.model.posterior import DiagonalGaussian
 _CLAUSE = "capability: Pushforward"
 _NAMES = ("y", "the mean", "the log-variance")
 _SIZES = (1e-30, 1e-7, 1e-3, 1e3, 1e6)
+_NARROW = ((1.0, -2.0), (2.0, -8.0), (3.0, -12.0), (3.0, -16.0))
+"""Lengths of means and log-variances: what encoders of data without noise arrive at."""
+_NATS = 0.1
 
 
 # --- the contract -------------------------------------------------------------------------------------------------
@@ -113,6 +124,34 @@ def _infinite(one: PushedPart, what: str, where: str, y: Tensor, bad: Tensor) ->
         likely="a division by the length of y, a logarithm of 0, an exp that overflows, or a root at 0",
         y=row,
     )
+
+
+@check("image.float32", "capability: Pushforward, in float32, which trains")
+@torch.no_grad()
+def float32(candidate: Candidate) -> None:
+    """In float32 log q(z|x) - log p(z) is that of float64 to a tenth of a nat, for narrow posteriors too."""
+    n = candidate.size(100, 200, 1000)
+    exact_parts = pushed_parts(candidate)
+    for single, double in zip(pushed_parts(candidate, torch.float32), exact_parts, strict=True):
+        for size, log_variance in _NARROW:
+            q = posteriors_at(candidate, f"narrow {log_variance}", double.m, ((size, log_variance, 0.3),))
+            y = q.rsample(noise(candidate, f"of {log_variance}", n, 1, double.m)).float()
+            q32 = DiagonalGaussian(q.mean.float(), q.log_variance.float())
+            q64 = DiagonalGaussian(q32.mean.double(), q32.log_variance.double())
+            exact = double.log_ratio(y.double(), q64)
+            moved = [
+                y.double() + torch.finfo(torch.float32).eps * y.abs() * noise(candidate, f"units {i}", *y.shape)
+                for i in range(4)
+            ]
+            spread = torch.stack([(double.log_ratio(near, q64) - exact).abs() for near in moved]).amax(0)
+            off = (single.log_ratio(y, q32).double() - exact).abs()
+            if float((off > _NATS + 16 * spread + 1e-5 * exact.abs()).double().mean()) > 0.5:
+                raise Broken(
+                    f"{double.about}log q(z|x) - log p(z) in float32 is off by {float(off.median()):.3g} nats in half "
+                    f"of the draws of a posterior with a deviation of {math.exp(log_variance / 2):.2g} around {size:g}",
+                    likely="squares that are multiplied out: (z - m)^2 / s^2 as z^2 / s^2 - 2 z m / s^2 + m^2 / s^2",
+                    off=float(off.median()),
+                )
 
 
 @check("image.gradients", _CLAUSE)

@@ -553,3 +553,27 @@ class IgnoresItsSettingSpec(MappingSpec):
     def build(self, y_dim: int) -> Any:
         """The mapping."""
         return Sound(y_dim)
+
+
+@kills("plugin.settings", status="warned")
+class WeightsItsLossTwiceSpec(MappingSpec):
+    """Multiplies its loss by the weight, as the run does."""
+
+    weight: float = Field(0.1, gt=0, description="of the loss")
+
+    def build(self, y_dim: int) -> Any:
+        """The mapping."""
+        return Weighted(y_dim, self.weight)
+
+
+class Weighted(Losing):
+    def __init__(self, y_dim: int, weight: float) -> None:
+        super().__init__(y_dim)
+        self.weight = weight
+
+    @property
+    def regularisers(self) -> dict[str, float]:  # type: ignore[override]
+        return {"of z": self.weight}
+
+    def loss(self, z: Tensor) -> Tensor:
+        return self.weight * z.square().mean()

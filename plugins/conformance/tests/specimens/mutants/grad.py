@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -62,3 +64,34 @@ class KeepsTheFirstScale(Scaled):
         if self._scale is None:
             self._scale = self.log_scale.exp()
         return self.sound(y) * self._scale
+
+
+@kills("grad.parameters")
+class TrainedOnAnotherPath(Sound):
+    """Softly drawn to three learned centres; training has code of its own."""
+
+    declared = Properties()
+    regularisers: ClassVar[dict[str, float]] = {"size": 0.25}
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.centres = nn.Parameter(2 * torch.randn(3, y_dim))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + torch.softmax(y @ self.centres.T, -1) @ self.centres
+
+    def map_with_regularisers(self, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        centres = self.centres.detach()
+        return y + torch.softmax(y @ centres.T, -1) @ centres, {"size": y.square().mean()}
+
+
+@kills("grad.symmetry")
+class CentresBeginAsOne(Sound):
+    declared = Properties()
+
+    def __init__(self, y_dim: int) -> None:
+        super().__init__(y_dim)
+        self.centres = nn.Parameter(torch.zeros(3, y_dim))
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y + torch.softmax(4 * (y @ self.centres.T), -1) @ self.centres

@@ -91,6 +91,15 @@ class OneDensityForEachDimension(Folded):
         return super().pushforward_log_prob(y, mean, log_variance).unsqueeze(-1)
 
 
+@kills("image.float32")
+class MultipliesSquaresOut(Folded):
+    def pushforward_log_prob(self, y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        precision = torch.exp(-log_variance)
+        squares, product = (y.square() + mean.square()) * precision, 2 * y * mean * precision
+        both = torch.logaddexp(-0.5 * (squares - product), -0.5 * (squares + product))
+        return (both - 0.5 * (log_variance + math.log(2 * math.pi))).sum(-1)
+
+
 @kills("image.contract", 2, ("float32",))
 class AreaInFloat64(Direction):
     def pushforward_log_prior(self, y: Tensor) -> Tensor:

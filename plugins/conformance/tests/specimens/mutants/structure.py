@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -218,3 +219,15 @@ class StrengthIsNotSaved(Sound):
 class DiagnosesTensors(Sound):
     def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
         return {"mean": y.mean()}
+
+
+@kills("structure.diagnose")
+class DiagnosesArrays(Sound):
+    def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
+        return {"spread": float(np.abs(y.numpy()).mean())}
+
+
+@kills("structure.diagnose")
+class CountsLabelsAsArrays(Sound):
+    def diagnose(self, y: Tensor, labels: Tensor | None) -> dict[str, Any]:
+        return {} if labels is None else {"kinds": len(np.unique(np.asarray(labels)))}
