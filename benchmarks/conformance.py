@@ -1,10 +1,11 @@
 """Which faulty mappings do the checks find, and do correct ones pass? Tables over many seeds.
 
-    python benchmarks/conformance.py [--seeds 20] [--steep-seeds 200] [--jobs 2] [--only mutants]
+    python benchmarks/conformance.py [--seeds 20] [--steep-seeds 200] [--built-in-seeds 50] [--jobs 2] [--only mutants]
                                      [--out docs/results/conformance-tables.md]
 
 mutants: every faulty mapping of plugins/conformance/tests/specimens/mutants, in each precision and over 20 seeds,
-given to the check that is meant for it. rivals: the same for faulty priors and posteriors, those of
+given to the check that is meant for it. built-in: each installed mapping with its defaults, in the fewest dimensions
+that it takes, checked at level standard over 50 seeds. rivals: the same for faulty priors and posteriors, those of
 specimens/rivals.py, and what is installed, given to all checks. steep: correct mappings that are steep or contract,
 checked at level standard over 200 seeds (thm1.inequality in 20 of them: it takes most of the time, and its rate of
 false alarms is proven). jumps: a jump of size J on a random hyperplane, added to a continuous mapping, and the share
@@ -47,6 +48,8 @@ FAMILIES: dict[str, Any] = {
     "`circle:eps=1e-12`": "circle:eps=1e-12",
     "`holes:h=2`": "holes:h=2",
 }
+REQUIRED = {"first": "first:keep=1"}
+"""Installed mappings that have a setting without a default; ``given`` is one that was passed as an object."""
 JUMPS = (1.0, 1e-1, 1e-2, 1e-3, 1e-5)
 ALPHA = 1e-9
 THEOREM_SEEDS = 20
@@ -94,6 +97,18 @@ def installed(job: tuple[str, int]) -> tuple[str, int, list[str]]:
     text, seed = job
     report = KINDS[text.partition(":")[0]](text, seed=seed)
     return text, report.ran, [f"{result.id} (seed {seed})" for result in report.results if result.bad]
+
+
+def built_in(job: tuple[str, int]) -> tuple[str, int, list[str], list[str]]:
+    """An installed mapping and a seed: how many checks ran, which failed, and which warned."""
+    torch.set_num_threads(1)
+    text, seed = job
+    report = check_mapping(text, seed=seed)
+    bad, warned = (
+        [f"{result.id} (seed {seed})" for result in report.results if wanted(result)]
+        for wanted in (lambda result: result.bad, lambda result: result.status == "warned")
+    )
+    return text, report.ran, bad, warned
 
 
 def steep(job: tuple[str, int]) -> tuple[str, int, int, list[str]]:
@@ -181,6 +196,20 @@ def mutant_table(jobs: int, seeds: int) -> str:
     return "\n".join(lines)
 
 
+def built_in_table(jobs: int, seeds: int) -> str:
+    """The false alarms of each installed mapping, in float32 and float64."""
+    lines = ["| installed | seeds | checks run | false alarms | warnings |", "|---|---|---|---|---|"]
+    installed = {one.name for one in available("mappings") if one.status == "OK"} - {"given"}
+    texts = [REQUIRED.get(name, name) for name in sorted(installed)]
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        found = list(pool.map(built_in, [(text, seed) for text in texts for seed in range(seeds)]))
+    for text in texts:
+        mine = [row for row in found if row[0] == text]
+        failed, warned = (", ".join(name for row in mine for name in row[place]) or "0" for place in (2, 3))
+        lines.append(f"| `{text}` | {len(mine)} | {sum(row[1] for row in mine)} | {failed} | {warned} |")
+    return "\n".join(lines)
+
+
 def rival_table(jobs: int, seeds: int) -> str:
     """In how many seeds each faulty prior and posterior is found, and the false alarms of those that are installed."""
     lines = [f"| kind | fault | check | found, of {seeds} | what it says, shortened |", "|---|---|---|---|---|"]
@@ -233,12 +262,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--steep-seeds", type=int, default=200)
+    parser.add_argument("--built-in-seeds", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--only", action="append", choices=["mutants", "rivals", "steep", "jumps", "theorem"])
+    parser.add_argument(
+        "--only", action="append", choices=["built-in", "mutants", "rivals", "steep", "jumps", "theorem"]
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tables: dict[str, Callable[[], str]] = {
+        "built-in": lambda: built_in_table(arguments.jobs, arguments.built_in_seeds),
         "mutants": lambda: mutant_table(arguments.jobs, arguments.seeds),
         "rivals": lambda: rival_table(arguments.jobs, arguments.seeds),
         "steep": lambda: steep_table(arguments.jobs, arguments.steep_seeds),

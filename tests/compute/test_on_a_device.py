@@ -94,7 +94,7 @@ def watched(take: Any) -> Watch:
     return watch
 
 
-@pytest.mark.promptly("vanilla", "learned proportions", "iwae", "conv, Gaussian")
+@pytest.mark.promptly("learned proportions", "conv, Gaussian")
 @EVERY
 def test_a_step_asks_for_nothing_and_moves_nothing(case: str) -> None:
     trainer = trainer_of(case)

@@ -132,6 +132,7 @@ def test_several_seeds_are_trained_in_turn(tmp_path):
         assert torch.equal(weight, group.runs[1].model.state_dict()[key]), key
 
 
+@pytest.mark.slow
 def test_they_tell_what_the_latent_need_not(tmp_path):
     """The conditional model's bound on log p(x|c) is far above that on log p(x): c tells both columns but for noise."""
     settings = {**BASE, "steps": 1500, "learning_rate": 0.005, "standardize": False}

@@ -66,7 +66,7 @@ def test_links_of_a_notebook_lead_somewhere(path: Path) -> None:
         assert "://" in target or (path.parent / target).exists(), target
 
 
-@pytest.mark.promptly("01-first-run", "04-own-mapping", "08-own-loop")
+@pytest.mark.promptly("01-first-run", "08-own-loop")
 @each_notebook
 @pytest.mark.filterwarnings("ignore:.*:FutureWarning", "ignore:.*does not have many workers", "ignore:.*litlogger")
 def test_a_notebook_runs(path: Path, apart: None) -> None:

@@ -70,7 +70,7 @@ def test_restarted_it_is_the_run_of_the_start_that_was_chosen(name: str, tmp_pat
     assert_equal(run.path, tmp_path / "alone")
 
 
-@pytest.mark.promptly("prior flow", "prior mog", "prior vamp", "posterior full", "both")
+@pytest.mark.promptly("prior flow", "prior vamp", "both")
 @each
 def test_replicates_are_the_runs_of_their_seeds(name: str, tmp_path: Path) -> None:
     group = fit_replicates(2, run_dir=tmp_path / "group", **SMALL, **ROWS[name])

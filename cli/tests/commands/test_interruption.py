@@ -97,6 +97,7 @@ def test_a_run_from_elsewhere_says_what_it_needs(call, trained, here, monkeypatc
     assert Path(here / "theirs" / "model.safetensors").exists()
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize(
     "option", [("--precision", "bfloat16"), ("--device", "cpu"), ("--log-every", "7"), ("--data", "toy_points")]
 )

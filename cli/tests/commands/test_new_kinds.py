@@ -27,7 +27,7 @@ def test_it_is_linted_and_marked(project, kind, python):
     assert not [text for text in texts if re.search(r"@[a-z_]+@", text)]
 
 
-@pytest.mark.promptly("prior", "network", "dataset")
+@pytest.mark.promptly("network", "dataset")
 @each_kind
 def test_it_is_listed_and_light(project, kind, installed, python):
     code = "import sys, intel_my_own, intel_my_own.spec; print('torch' in sys.modules)"

@@ -48,12 +48,8 @@ SORTS = {
 
 @pytest.mark.promptly(
     "plane",
-    "line into a plane",
     "two clusterings",
-    "levels",
-    "sparsity on some",
     "undefined space",
-    "all pairs",
     "torn",
 )
 @pytest.mark.parametrize("sort", SORTS)

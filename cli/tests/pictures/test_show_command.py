@@ -20,7 +20,7 @@ def test_text_says_what_is_declared_and_no_more(ok, here):
     assert {"seams", "sparsity", "clusters", "steepness", "parameters"}.isdisjoint(lines)
 
 
-@pytest.mark.promptly(every=2)
+@pytest.mark.promptly(every=4)
 @pytest.mark.parametrize(
     ("args", "latent"),
     [

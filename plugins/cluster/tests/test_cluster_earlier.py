@@ -23,6 +23,7 @@ def written_by_an_earlier_version(folder, old):
     path.write_text(json.dumps(info))
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize(
     ("k", "split", "learnable", "cut", "learned"),
     [

@@ -101,6 +101,7 @@ def test_a_check_that_breaks_down_is_an_error_with_its_traceback(monkeypatch: py
     assert "ZeroDivisionError" in result.evidence["traceback"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report() -> None:
     def found(seed: int) -> list[Any]:
         return [(r.id, r.status, r.message) for r in check_mapping(MeanSubtracted, level="quick", seed=seed).results]

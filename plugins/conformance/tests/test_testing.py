@@ -27,7 +27,7 @@ test_known = conformance([LargerInTraining], only=both, expected_failures={"mode
 known = {"mode.repeat": "no longer"}
 test_fixed = conformance([Flow], only=["mode.repeat"], expected_failures=known)
 test_lenient = conformance([Flow], only=["mode.repeat"], expected_failures=known, strict=False)
-test_continuity, test_theorem1 = property_tests([Flow, "circle"], n=10)
+test_continuity, test_theorem1 = property_tests([Flow], n=10)
 test_jump, _ = property_tests([JumpsAside])
 test_dims = conformance({"identity": [2, 3]}, level="quick", only=["io.dtype"])
 test_dim = conformance({"identity": 3}, level="quick", only=["io.dtype"])

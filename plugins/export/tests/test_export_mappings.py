@@ -42,7 +42,7 @@ def test_the_table_has_every_installed_mapping() -> None:
     assert {component.name for component in available("mappings")} - {"given"} == named  # a caller's own
 
 
-@pytest.mark.promptly("cluster:k=2-onnx", "circle-onnx", "hierarchy:levels=[1,2,3],activation=tanh,hidden=[8]-onnx")
+@pytest.mark.promptly("hierarchy:levels=[1,2,3],activation=tanh,hidden=[8]-onnx")
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row if isinstance(row, str) else " then ".join(row))
 def test_it_computes_the_same(row: str | tuple[str, ...], format_: str) -> None:

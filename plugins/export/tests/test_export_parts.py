@@ -63,7 +63,7 @@ def test_a_likelihood(name: str, format_: str) -> None:
     compare(_Mean(likelihood), torch.randn(20, width, generator=torch.Generator().manual_seed(0)), format_)
 
 
-@pytest.mark.promptly("mlp-onnx")
+@pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network(name: str, format_: str) -> None:

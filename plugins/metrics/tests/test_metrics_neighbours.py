@@ -99,7 +99,7 @@ def test_other_features_are_refused(bad):
         prdc(np.zeros((9, 1)), bad, 2)
 
 
-@pytest.mark.promptly("alike", "beside")
+@pytest.mark.promptly("alike")
 @pytest.mark.parametrize(
     ("scale", "shift"), [(1.0, 0.0), (0.8, 0.3), (0.3, 0.0), (1.0, 2.0)], ids=["alike", "near", "narrow", "beside"]
 )

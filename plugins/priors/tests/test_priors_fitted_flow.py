@@ -69,6 +69,7 @@ def test_held_out_likelihood_decides_when_to_stop():
     assert found == pytest.approx(long.facts["log-likelihood of validation encodings"], abs=1e-6)
 
 
+@pytest.mark.promptly("realnvp")
 @pytest.mark.parametrize("form", ["nsf", "maf", "realnvp"])
 def test_a_seed_gives_the_same_flow_whatever_was_drawn_before_and_on_any_number_of_threads(form):
     shape = Shape(form, 2, (8,), 4)

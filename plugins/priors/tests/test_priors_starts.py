@@ -134,7 +134,7 @@ def test_without_a_word_it_has_none(name: str, tmp_path: Path) -> None:
     assert str(run.spec.start) == "none"
 
 
-@pytest.mark.promptly("20-gmvae", "60-mog")
+@pytest.mark.promptly("60-mog")
 @each_rival
 @pytest.mark.parametrize("at", [20, 60, 180])
 def test_cut_off_before_while_and_after_it_is_pulled_it_goes_on_bit_for_bit(

@@ -96,6 +96,7 @@ def bent(seed: int, sizes: tuple[int, ...] = (400, 240, 110, 50)) -> tuple[np.nd
     return x / x.std(), torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
 
 
+@pytest.mark.slow
 def test_clusters_that_are_not_gaussian_are_found_by_their_neighbours() -> None:
     for seed in range(3):
         x, true = bent(seed)

@@ -61,6 +61,7 @@ def counted_right(sectors: int) -> list[str]:
     return [result.status for result in check_mapping(Ring(sectors, sectors), seed=0, **COUNT).results]
 
 
+@pytest.mark.promptly(every=2)
 @pytest.mark.parametrize(("sectors", "declared"), [(2, 3), (3, 2), (5, 6), (8, 7), *MANY])
 def test_a_wrong_number_is_found(sectors: int, declared: int) -> None:
     assert counted_right(sectors) == ["passed"]

@@ -55,7 +55,7 @@ def test_unusual_mappings_pass_in_several_dimensions(unusual: Any) -> None:
         assert_sound(unusual, seed, y_dim=2 + seed, skip=["thm1.inequality", "deploy.compile", "io.device"])
 
 
-@pytest.mark.promptly("2-plain", "2-residual", "2-simplex")
+@pytest.mark.promptly("2-plain", "2-residual")
 @pytest.mark.parametrize("name", ORDINARY)
 @pytest.mark.parametrize("y_dim", [2, pytest.param(6, marks=pytest.mark.slow)])
 def test_ordinary_mappings_pass(name: str, y_dim: int) -> None:
@@ -65,6 +65,7 @@ def test_ordinary_mappings_pass(name: str, y_dim: int) -> None:
     assert_sound(ORDINARY[name](y_dim), 1, level="quick")
 
 
+@pytest.mark.slow
 def test_what_declares_that_it_is_not_continuous_is_not_asked_to_be() -> None:
     from intel_core import Properties
 

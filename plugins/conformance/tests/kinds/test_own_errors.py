@@ -141,6 +141,7 @@ def test_a_metric_that_fails_for_every_run_is_not_tried_on_all_of_them() -> None
     assert list(candidate.failed_on) == ["points without labels", "points", "images"]
 
 
+@pytest.mark.slow
 def test_a_metric_that_does_not_apply_is_tried_on_all_of_them_and_one_of_images_on_images() -> None:
     candidate = MetricCandidate(RefusesAll())
     with pytest.raises(NotApplicableError, match="nothing that it could say"):
