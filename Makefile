@@ -8,8 +8,13 @@ PACKAGES := intel_core cli/intel_cli plugins/circle/intel_circle plugins/cluster
 	plugins/conformance/intel_conformance plugins/datasets/intel_datasets plugins/export/intel_export plugins/hierarchy/intel_hierarchy plugins/holes/intel_holes plugins/hub/intel_hub plugins/likelihoods/intel_likelihoods plugins/metrics/intel_metrics plugins/optimizers/intel_optimizers plugins/posteriors/intel_posteriors plugins/priors/intel_priors \
 	plugins/sklearn/intel_sklearn plugins/sparse/intel_sparse plugins/starts/intel_starts plugins/study/intel_study plugins/trackers/intel_trackers
 WORKERS ?= 2
-# Compiled to bytes by every core, and while pip, which would do it with one, still installs; tests of others are not.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# Pip unpacks with one core: what is pinned is unpacked by two, in halves of about one size, without asking what needs what.
+# That is asked by the commands after it, which find everything there; what failed, on another Python say, they install.
+PINS = $(shell grep -ioE '^[a-z0-9_.-]+==[^ ;]+' constraints.txt | grep -vE '^(pythae|imageio|dataclasses)==')
+LATER = $(filter-out torch==%,$(filter p% q% r% s% t% u% v% w% x% y% z%,$(PINS)))
+UNPACK := $(INSTALL) --no-deps
+# Compiled to bytes by every core, and while pip, which would do it with one, still installs; tests of others are not.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib > /dev/null
 # Each test worker has one core; torch would otherwise start a thread per core in each.
 doctest test test-all: export OMP_NUM_THREADS ?= 1
@@ -23,10 +28,9 @@ setup: $(READY)
 
 $(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) hatchling editables
-	$(INSTALL) torch
-	$(INSTALL) --no-build-isolation -e '.[dev,docs]'
-	$(INSTALL) --no-build-isolation $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project)) & \
+	-($(UNPACK) $(filter-out $(LATER),$(PINS)) & $(UNPACK) $(LATER); wait) > /dev/null 2>&1
+	$(INSTALL) hatchling editables torch
+	$(INSTALL) --no-build-isolation -e '.[dev,docs]' $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project)) & \
 	$(COMPILE); wait $$!
 	-$(COMPILE)
 	touch $(READY)

@@ -194,16 +194,21 @@ def notes(results: Results) -> list[str]:
 
 
 def unknown_numbers(results: Results) -> dict[str, str]:
-    """Columns of which no run has the number, though runs were measured, each with a sentence and the nearest name."""
+    """Columns of which no run has the number, though runs were measured, each with a sentence and the nearest name.
+
+    Not those of a metric that gave no run anything: its reason is told, and other runs may be to come.
+    """
     names = {name for cell in results.cells for name in cell.names()}
     if not any(cell.status == "measured" for cell in results.cells):
         return {}
     wanted = dict.fromkeys([*results.columns(), *(claim.number for claim in results.study.claims)])
     of = {name: results.study.column(name).of for name in wanted}
+    given = {alias for cell in results.cells for alias, one in cell.metrics.items() if one.status == "measured"}
+    silent = {alias for cell in results.cells for alias in cell.metrics} - given
     return {
         name: f"No run has a number {number!r}{did_you_mean(number, names, say='numbers')}"
         for name, number in of.items()
-        if number not in names
+        if number not in names and number.partition(".")[0] not in silent
     }
 
 

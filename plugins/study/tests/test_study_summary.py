@@ -7,9 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from intel_study import Results, Study
-from intel_study.results import Cell
+from intel_study.results import Cell, MeasuredBy
 from intel_study.summary import notes, tables
 from scipy import stats
+
+from intel_core import Number
 
 VALUES = {
     "plain": {"elbo": (0.0, 1.0), "kl": (5.0, 1.0)},
@@ -84,11 +86,19 @@ def test_cells_without_numbers_are_told(study_with: Callable[..., Study]) -> Non
     assert any("No run has a number 'kl_y'" in note for note in said)
 
 
+def test_a_metric_that_applies_to_no_run_so_far_is_told_once(study_with: Callable[..., Study]) -> None:
+    of_none = MeasuredBy(metric="certainty", version="1", status="not applicable", reason="there are no labels")
+    study = study_with(metrics=["certainty"], numbers={"elbo": None, "certainty.uncertain": None, "kl_y": None})
+    results = results_of(study, 2)
+    cells = [cell.model_copy(update={"metrics": {"certainty": of_none}}) for cell in results.cells]
+    said = " ".join(notes(results.model_copy(update={"cells": tuple(cells)})))
+    assert "certainty is not applicable for" in said
+    assert "there are no labels" in said
+    assert "No run has a number 'certainty.uncertain'" not in said
+    assert "No run has a number 'kl_y'" in said
+
+
 def test_single_clusters_are_neither_columns_by_themselves_nor_tested(study_with: Callable[..., Study]) -> None:
-    from intel_study.results import MeasuredBy
-
-    from intel_core import Number
-
     cells = []
     for place, arm in enumerate(("plain", "ring")):
         for seed in range(3):
