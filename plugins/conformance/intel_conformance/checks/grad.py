@@ -43,6 +43,16 @@ def _total(mapping: nn.Module, y: Tensor, weight: Tensor) -> Tensor:
     return (z * weight).sum() + sum((term for term in terms.values()), torch.zeros_like(weight.sum()))
 
 
+def _of_batch(
+    candidate: Candidate, mapping: nn.Module, number: int, learned: dict[str, nn.Parameter]
+) -> dict[str, Tensor]:
+    """The gradients with respect to parameters of some loss over 100 draws."""
+    y = candidate.draw(f"batch {number}", 100)
+    generator = candidate.generator(f"w {number}")
+    weight = torch.randn(100, candidate.z_dim, generator=generator, dtype=torch.float64).to(y)
+    return _gradients(_total(mapping, y, weight), learned)
+
+
 @check("grad.input", _CLAUSE)
 def input(candidate: Candidate) -> None:
     """The gradient with respect to y agrees with finite differences, in float64."""
@@ -162,11 +172,7 @@ def reach(candidate: Candidate) -> None:
     learned = _learned(mapping)
     missing = set(learned)
     for batch in range(8):
-        y = candidate.draw(f"batch {batch}", 100)
-        weight = torch.randn(100, candidate.z_dim, generator=candidate.generator(f"w {batch}"), dtype=torch.float64).to(
-            y
-        )
-        found = _gradients(_total(mapping, y, weight), learned)
+        found = _of_batch(candidate, mapping, batch, learned)
         missing -= {name for name, gradient in found.items() if bool(gradient.any())}
         if not missing:
             return
@@ -238,10 +244,7 @@ def symmetry(candidate: Candidate) -> None:
         raise NotApplicable("it has no parameter whose rows begin as one")
     same = dict.fromkeys(several, 0)
     for batch in range(_BATCHES):
-        y = candidate.draw(f"batch {batch}", 100)
-        generator = candidate.generator(f"w {batch}")
-        weight = torch.randn(100, candidate.z_dim, generator=generator, dtype=torch.float64).to(y)
-        for name, gradient in _gradients(_total(mapping, y, weight), several).items():
+        for name, gradient in _of_batch(candidate, mapping, batch, several).items():
             size = float(gradient.abs().max())
             # Where none is reached, as behind a last layer of zeros, nothing is known; `grad.reach` asks for more.
             same[name] += size > 0 and float((gradient - gradient[:1]).abs().max()) <= 1e-9 * size
