@@ -28,8 +28,8 @@ setup: $(READY)
 
 $(READY): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	$(PYTHON) -m venv $(VENV)
-	@echo "unpacking what constraints.txt pins, two halves at a time"
-	-@($(UNPACK) $(filter-out $(LATER),$(PINS)) & $(UNPACK) $(LATER); wait) > /dev/null 2>&1
+	@echo "unpacking what constraints.txt pins, in two halves at once"
+	@($(UNPACK) $(filter-out $(LATER),$(PINS)) & $(UNPACK) $(LATER); wait) > /dev/null 2>&1
 	$(INSTALL) hatchling editables torch
 	$(INSTALL) --no-build-isolation -e '.[dev,docs]' $(foreach project,$(filter-out .,$(PROJECTS)),-e $(project)) & \
 	$(COMPILE); wait $$!

@@ -22,13 +22,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from intel_conformance import check_mapping, check_posterior, check_prior
 from intel_conformance.continuity.scan import scan
 from intel_conformance.continuity.segments import random_segments
 from intel_conformance.kl_bounds import kl_lower_bound
+from intel_conformance.report import Report
 from torch import Tensor
 
 import intel_core
@@ -91,33 +92,34 @@ def rival(number: int, seeds: int) -> tuple[int, int, str]:
     return number, sum(result.status == "failed" for result in results), results[0].message.partition("\n")[0]
 
 
-def installed(job: tuple[str, int]) -> tuple[str, int, list[str]]:
-    """An installed prior or posterior and a seed: how many checks ran, and which failed."""
+class Checked(NamedTuple):
+    """What became of one thing with one seed: how many checks ran, which failed, and which warned."""
+
+    what: str
+    ran: int
+    bad: list[str]
+    warned: list[str]
+
+
+def checked(what: str, seed: int, report: Report) -> Checked:
+    """Of a report, the checks by name and seed."""
+    bad = [f"{result.id} (seed {seed})" for result in report.results if result.bad]
+    return Checked(what, report.ran, bad, [f"{result.id} (seed {seed})" for result in report.of("warned")])
+
+
+def installed(job: tuple[str, int]) -> Checked:
+    """An installed component and a seed."""
     torch.set_num_threads(1)
     text, seed = job
-    report = KINDS[text.partition(":")[0]](text, seed=seed)
-    return text, report.ran, [f"{result.id} (seed {seed})" for result in report.results if result.bad]
+    return checked(f"`{text}`", seed, KINDS.get(text.partition(":")[0], check_mapping)(text, seed=seed))
 
 
-def built_in(job: tuple[str, int]) -> tuple[str, int, list[str], list[str]]:
-    """An installed mapping and a seed: how many checks ran, which failed, and which warned."""
-    torch.set_num_threads(1)
-    text, seed = job
-    report = check_mapping(text, seed=seed)
-    bad, warned = (
-        [f"{result.id} (seed {seed})" for result in report.results if wanted(result)]
-        for wanted in (lambda result: result.bad, lambda result: result.status == "warned")
-    )
-    return text, report.ran, bad, warned
-
-
-def steep(job: tuple[str, int]) -> tuple[str, int, int, list[str]]:
-    """One correct mapping and seed: how many checks ran, and which failed."""
+def steep(job: tuple[str, int]) -> Checked:
+    """One correct mapping and seed."""
     torch.set_num_threads(1)
     name, seed = job
     skip = ["thm1.inequality"] if seed >= THEOREM_SEEDS else []
-    report = check_mapping(FAMILIES[name], y_dim=2, seed=seed, level="standard", skip=skip)
-    return name, seed, report.ran, [result.id for result in report.results if result.bad]
+    return checked(name, seed, check_mapping(FAMILIES[name], y_dim=2, seed=seed, level="standard", skip=skip))
 
 
 def _cusp(y: Tensor) -> Tensor:
@@ -196,18 +198,28 @@ def mutant_table(jobs: int, seeds: int) -> str:
     return "\n".join(lines)
 
 
+def alarms(found: Iterable[Checked], *, warnings: bool = False) -> list[str]:
+    """A line for each thing that was checked over seeds."""
+    of: dict[str, list[Checked]] = {}
+    for one in found:
+        of.setdefault(one.what, []).append(one)
+    lines = []
+    for what, mine in of.items():
+        cells = [what, str(len(mine)), str(sum(one.ran for one in mine))]
+        cells += [", ".join(name for one in mine for name in one.bad) or "0"]
+        cells += [", ".join(name for one in mine for name in one.warned) or "0"] if warnings else []
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def built_in_table(jobs: int, seeds: int) -> str:
     """The false alarms of each installed mapping, in float32 and float64."""
-    lines = ["| installed | seeds | checks run | false alarms | warnings |", "|---|---|---|---|---|"]
-    installed = {one.name for one in available("mappings") if one.status == "OK"} - {"given"}
-    texts = [REQUIRED.get(name, name) for name in sorted(installed)]
+    names = {one.name for one in available("mappings") if one.status == "OK"} - {"given"}
+    work = [(REQUIRED.get(name, name), seed) for name in sorted(names) for seed in range(seeds)]
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        found = list(pool.map(built_in, [(text, seed) for text in texts for seed in range(seeds)]))
-    for text in texts:
-        mine = [row for row in found if row[0] == text]
-        failed, warned = (", ".join(name for row in mine for name in row[place]) or "0" for place in (2, 3))
-        lines.append(f"| `{text}` | {len(mine)} | {sum(row[1] for row in mine)} | {failed} | {warned} |")
-    return "\n".join(lines)
+        rows = alarms(pool.map(installed, work), warnings=True)
+    head = ["| installed | seeds | checks run | false alarms | warnings |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows])
 
 
 def rival_table(jobs: int, seeds: int) -> str:
@@ -219,26 +231,17 @@ def rival_table(jobs: int, seeds: int) -> str:
             words = words if len(words) <= 100 else f"{words[:97].rsplit(' ', 1)[0]} …"
             lines.append(f"| {faulty.kind} | {faulty.name} | `{faulty.kills}` | {killed} | {words} |")
         texts = [f"{kind}:{one.name}" for kind in KINDS for one in available(f"{kind}s") if one.status == "OK"]
-        found = list(pool.map(installed, [(text, seed) for text in texts for seed in range(seeds)]))
-    lines += ["", "| installed | seeds | checks run | false alarms |", "|---|---|---|---|"]
-    for text in texts:
-        mine = [row for row in found if row[0] == text]
-        failed = [name for _, _, bad in mine for name in bad]
-        lines.append(f"| `{text}` | {len(mine)} | {sum(row[1] for row in mine)} | {', '.join(failed) or '0'} |")
-    return "\n".join(lines)
+        rows = alarms(pool.map(installed, [(text, seed) for text in texts for seed in range(seeds)]))
+    head = ["", "| installed | seeds | checks run | false alarms |", "|---|---|---|---|"]
+    return "\n".join([*lines, *head, *rows])
 
 
 def steep_table(jobs: int, seeds: int) -> str:
     """The false alarms of each correct mapping."""
-    lines = ["| correct mapping | seeds | checks run | false alarms |", "|---|---|---|---|"]
     work = [(name, seed) for name in FAMILIES for seed in range(seeds)]
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        found = list(pool.map(steep, work))
-    for name in FAMILIES:
-        mine = [row for row in found if row[0] == name]
-        failed = [f"{id} (seed {seed})" for _, seed, _, bad in mine for id in bad]
-        lines.append(f"| {name} | {len(mine)} | {sum(row[2] for row in mine)} | {', '.join(failed) or '0'} |")
-    return "\n".join(lines)
+        rows = alarms(pool.map(steep, work))
+    return "\n".join(["| correct mapping | seeds | checks run | false alarms |", "|---|---|---|---|", *rows])
 
 
 def jump_table(seeds: int) -> str:

@@ -46,12 +46,7 @@ SORTS = {
 }
 
 
-@pytest.mark.promptly(
-    "plane",
-    "two clusterings",
-    "undefined space",
-    "torn",
-)
+@pytest.mark.promptly("plane", "two clusterings", "undefined space", "torn")
 @pytest.mark.parametrize("sort", SORTS)
 def test_every_sort_of_mapping(ok, monkeypatch, sort):
     from intel_cli.pictures import style

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["beyond_rounding", "same_kernel", "sensitivity", "worst_difference"]
+__all__ = ["beyond_rounding", "nearby", "same_kernel", "sensitivity", "worst_difference"]
 
 _RELATIVE = {torch.float64: 1e-9, torch.float32: 2e-4}
 _ULPS = 256
+_ULPS_OF_FLOAT32 = 8
 _PROBES = 6
 _STEEP = 16
 _MOST_ROWS = 64
@@ -63,6 +64,13 @@ def sensitivity(g: Callable[[Tensor], Tensor], row: Tensor, generator: torch.Gen
         noise = torch.randn(row.shape, generator=generator, dtype=torch.float64).to(row)
         spread = torch.maximum(spread, (g((row + step * noise)[None])[0] - z).abs().nan_to_num(0))
     return spread
+
+
+def nearby(y: Tensor, generator: torch.Generator) -> Tensor:
+    """Rows moved by a few units in the last place of float32, of their largest coordinate, whatever their own dtype."""
+    noise = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y)
+    step = _ULPS_OF_FLOAT32 * torch.finfo(torch.float32).eps
+    return y + step * y.abs().amax(-1, keepdim=True) * noise
 
 
 def same_kernel(z: Tensor) -> Tensor:

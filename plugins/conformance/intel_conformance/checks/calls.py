@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
+from intel_conformance.closeness import nearby
 from intel_conformance.offered import Call, offered
 from intel_conformance.outcomes import Broken, NotApplicable, first_line
 from intel_conformance.places import usual_rows
@@ -127,8 +128,7 @@ def _spread(call: Call, rows: Tensor, generator: torch.Generator) -> Tensor:
     exact = call(rows)
     found = torch.zeros_like(exact, dtype=torch.float64)
     for _ in range(8):
-        noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(rows)
-        moved = call(rows + 8 * torch.finfo(torch.float32).eps * rows.abs().amax(-1, keepdim=True) * noise)
+        moved = call(nearby(rows, generator))
         found = torch.maximum(found, (moved - exact).abs().double().nan_to_num(torch.inf))
     # Where that is a good part of the result itself, float32 cannot hold what is asked for.
     return torch.where(found > 0.05 * exact.abs(), torch.inf, found) if exact.is_floating_point() else found

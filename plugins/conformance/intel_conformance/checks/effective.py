@@ -42,18 +42,19 @@ def settings(candidate: Candidate) -> None:
                 likely="a field that build() does not pass on",
                 setting=silent[0],
             )
-        for name in _tried(spec):
-            _require_once(candidate, spec, name, y_dim)
+        here = _seen(candidate, spec, y_dim)
+        if here is not None and here.get("weights"):
+            for name in _tried(spec):
+                _require_once(candidate, spec, here, name, y_dim)
 
 
-def _require_once(candidate: Candidate, spec: MappingSpec, name: str, y_dim: int) -> None:
+def _require_once(candidate: Candidate, spec: MappingSpec, here: dict[str, Any], name: str, y_dim: int) -> None:
     """A run multiplies each loss by its weight; a loss that holds its weight already has the square of it."""
-    here = _seen(candidate, spec, y_dim)
     for other in _others(spec, name):
         there = _seen(candidate, other, y_dim)
-        if here is None or there is None or not _equal({"z": here["z"]}, {"z": there["z"]}):
+        if there is None or not _equal({"z": here["z"]}, {"z": there["z"]}):
             continue
-        for loss, weight in here.get("weights", {}).items():
+        for loss, weight in here["weights"].items():
             value, changed = (float(seen.get(f"loss {loss}", math.nan)) for seen in (here, there))
             by = there.get("weights", {}).get(loss, math.nan) / weight if weight else math.nan
             if abs(by - 1) > 1e-3 and abs(value) > 1e-12 and math.isclose(changed / value, by, rel_tol=1e-6):

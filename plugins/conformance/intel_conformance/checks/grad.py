@@ -96,7 +96,7 @@ def parameters(candidate: Candidate) -> None:
     y = _rows(candidate, "points", 12)
     weight = torch.randn(candidate.z_dim, generator=candidate.generator("weight"), dtype=torch.float64).to(y)
     total = candidate.call(mapping, y) @ weight
-    by_loss = _through_losses(mapping, y, learned)
+    by_loss, trained = _as_trained(mapping, y, weight, learned)
     by_row = [_gradients(row, learned) for row in total]  # all of them before any parameter is moved in place
     for name, parameter in learned.items():
         generator = candidate.generator(f"direction {name}")
@@ -115,23 +115,12 @@ def parameters(candidate: Candidate) -> None:
                 likely="parameter.data, .item() or .detach() in forward, or a value that is computed once in __init__",
                 parameter=name,
             )
-    _compare_trained(mapping, y, weight, learned, by_loss)
-
-
-def _compare_trained(
-    mapping: nn.Module, y: Tensor, weight: Tensor, learned: dict[str, nn.Parameter], by_loss: set[str]
-) -> None:
-    """Training takes z, and its gradients, from map_with_regularisers, and not from a call."""
-    inner = bare(mapping)
-    if not isinstance(inner, Regularised):
-        return
-    plain = _gradients((mapping(y) @ weight).sum(), learned)
-    trained = _gradients((inner.map_with_regularisers(y)[0] @ weight).sum(), learned)
-    for name, gradient in plain.items():
-        off = float((trained[name] - gradient).abs().max())
+    for name, of_run in trained.items():
+        gradient = torch.stack([gradients[name] for gradients in by_row]).sum(0)
+        off = float((of_run - gradient).abs().max())
         if off <= 1e-6 * float(gradient.abs().max()) + 1e-9:
             continue
-        if name in by_loss and not bool(trained[name].any()):
+        if name in by_loss and not bool(of_run.any()):
             continue  # held constant where it trains, on purpose, and learned through an auxiliary loss
         raise Broken(
             f"the gradient of {name} through the z of map_with_regularisers, by which a run trains, differs from that "
@@ -141,14 +130,20 @@ def _compare_trained(
         )
 
 
-def _through_losses(mapping: nn.Module, y: Tensor, learned: dict[str, nn.Parameter]) -> set[str]:
-    """The parameters that get a gradient from the auxiliary losses."""
+def _as_trained(
+    mapping: nn.Module, y: Tensor, weight: Tensor, learned: dict[str, nn.Parameter]
+) -> tuple[set[str], dict[str, Tensor]]:
+    """How a run trains a mapping with auxiliary losses: the parameters that these teach, and all gradients through z.
+
+    A run takes both from map_with_regularisers, and not from a call. Nothing of a mapping without losses.
+    """
     inner = bare(mapping)
     if not isinstance(inner, Regularised):
-        return set()
-    _, terms = inner.map_with_regularisers(y)
+        return set(), {}
+    z, terms = inner.map_with_regularisers(y)
     total = sum((term for term in terms.values()), y.new_zeros(()))
-    return {name for name, gradient in _gradients(total, learned).items() if gradient.any()}
+    by_loss = {name for name, gradient in _gradients(total, learned).items() if gradient.any()}
+    return by_loss, _gradients((z @ weight).sum(), learned)
 
 
 def _gradients(total: Tensor, learned: dict[str, nn.Parameter]) -> dict[str, Tensor]:
@@ -242,20 +237,21 @@ def symmetry(candidate: Candidate) -> None:
     }
     if not several:
         raise NotApplicable("it has no parameter whose rows begin as one")
-    same = dict.fromkeys(several, 0)
-    for batch in range(_BATCHES):
-        for name, gradient in _of_batch(candidate, mapping, batch, several).items():
-            size = float(gradient.abs().max())
-            # Where none is reached, as behind a last layer of zeros, nothing is known; `grad.reach` asks for more.
-            same[name] += size > 0 and float((gradient - gradient[:1]).abs().max()) <= 1e-9 * size
-    for name, times in same.items():
-        if times == _BATCHES:
+    found = [_of_batch(candidate, mapping, batch, several) for batch in range(_BATCHES)]
+    for name in several:
+        if all(_is_one_row(gradients[name]) for gradients in found):
             raise Broken(
                 f"the {len(several[name])} rows of {name} begin as one and get one gradient, so that every optimiser "
                 "keeps them one row for ever",
                 likely="zeros() or ones() for centres or components; begin at random, or with different places",
                 parameter=name,
             )
+
+
+def _is_one_row(gradient: Tensor) -> bool:
+    """Whether all rows of a gradient are one, and not 0, as behind a last layer of zeros, where nothing is known."""
+    size = float(gradient.abs().max())
+    return size > 0 and float((gradient - gradient[:1]).abs().max()) <= 1e-9 * size
 
 
 @check("grad.volume", "capability: Invertible")

@@ -131,8 +131,7 @@ def _infinite(one: PushedPart, what: str, where: str, y: Tensor, bad: Tensor) ->
 def float32(candidate: Candidate) -> None:
     """In float32 log q(z|x) - log p(z) is that of float64 to a tenth of a nat, for narrow posteriors too."""
     n = candidate.size(100, 200, 1000)
-    exact_parts = pushed_parts(candidate)
-    for single, double in zip(pushed_parts(candidate, torch.float32), exact_parts, strict=True):
+    for single, double in zip(pushed_parts(candidate, torch.float32), pushed_parts(candidate), strict=True):
         for size, log_variance in _NARROW:
             q = posteriors_at(candidate, f"narrow {log_variance}", double.m, ((size, log_variance, 0.3),))
             y = q.rsample(noise(candidate, f"of {log_variance}", n, 1, double.m)).float()

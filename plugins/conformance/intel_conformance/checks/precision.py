@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from intel_conformance.candidate import Candidate
 from intel_conformance.check import check
+from intel_conformance.closeness import nearby
 from intel_conformance.outcomes import Broken, Skipped
 from intel_conformance.places import usual_rows
 from intel_core.mappings.compose import bare
 from intel_core.mappings.contract import Regularised
 
 _EPS = torch.finfo(torch.float32).eps
-_ULPS = 8
 _PROBES = 4
 _USUAL = 256
 """Rounding errors of half of the rows stay below so many units in the last place, beside what g makes of y's."""
@@ -48,12 +48,6 @@ def _groups(candidate: Candidate, rows: int) -> list[slice]:
     return [slice(0, n), slice(n, 2 * n), slice(0, rows)]
 
 
-def _nearby(y: Tensor, generator: torch.Generator) -> Tensor:
-    """Rows moved by a few units in the last place of float32."""
-    noise = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y)
-    return y + _ULPS * _EPS * y.abs().amax(-1, keepdim=True) * noise
-
-
 @check("io.float32", "contract, clause 1: the same g in float32, which trains, as in float64")
 @torch.no_grad()
 def float32(candidate: Candidate) -> None:
@@ -66,7 +60,7 @@ def float32(candidate: Candidate) -> None:
         generator = candidate.generator("units in the last place")
         spread = torch.zeros_like(exact)
         for _ in range(_PROBES):
-            moved = candidate.call(double, _nearby(y.double(), generator)) - exact
+            moved = candidate.call(double, nearby(y.double(), generator)) - exact
             spread = torch.maximum(spread, moved.abs().nan_to_num(torch.inf))
         # A coordinate that is 0 but for rounding is measured by the others.
         size = exact.abs().median(0).values
@@ -113,7 +107,7 @@ def gradients(candidate: Candidate) -> None:
     exact, of_double = _gradients(double, y.double(), weight)
     found, of_single = _gradients(single, y, weight.float())
     generator = candidate.generator("units in the last place")
-    probes = [_gradients(double, _nearby(y.double(), generator), weight) for _ in range(_PROBES)]
+    probes = [_gradients(double, nearby(y.double(), generator), weight) for _ in range(_PROBES)]
     spread = torch.stack([(rows - exact).abs() for rows, _ in probes]).amax(0).nan_to_num(torch.inf)
     off = (found.double() - exact).abs().nan_to_num(torch.inf)
     size = torch.maximum(exact.abs().amax(-1, keepdim=True), exact.abs().median())
@@ -147,7 +141,7 @@ def gradients(candidate: Candidate) -> None:
 def _compare_losses(single: nn.Module, double: nn.Module, y: Tensor, generator: torch.Generator) -> None:
     """Each auxiliary loss, and its gradient with respect to y, in both precisions."""
     exact, found = _losses(double, y.double()), _losses(single, y)
-    probes = [_losses(double, _nearby(y.double(), generator)) for _ in range(_PROBES)]
+    probes = [_losses(double, nearby(y.double(), generator)) for _ in range(_PROBES)]
     for name, (right, of_right) in exact.items():
         value, slopes = found[name]
         spread = max(abs(float(probe[name][0] - right)) for probe in probes)
