@@ -33,6 +33,7 @@ Examples:
   intel study fig4 --dry-run                    cells, and what each will cost
   intel study fig4 --seeds 3 --budget 2h --jobs 2
   intel study mine.yaml --only vamp@circle
+  intel study fig4 --reuse docs/results/fig4.json     only what is missing there
   intel study mine.yaml --scheduler tcp://10.0.0.1:8786
   intel study table runs/studies/mine/study.json
   intel study claims docs/results/*.json
@@ -56,6 +57,13 @@ that was done is kept, and the same command goes on.
     multiple=True,
     metavar="ARM|PROBLEM|ARM@PROBLEM",
     help="Train and measure only these; others are shown as far as they are there; may be repeated.",
+)
+@click.option(
+    "--reuse",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="STUDY.JSON",
+    help="Take the cells in these numbers as done, where settings, data and metrics are the same; may be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the cells, which are done, and what each costs; train nothing.")
 @click.option(
@@ -83,6 +91,7 @@ def study(
     seeds: int | None,
     first_seed: int | None,
     only: tuple[str, ...],
+    reuse: tuple[Path, ...],
     dry_run: bool,
     budget: str | None,
     jobs: int | None,
@@ -111,6 +120,7 @@ def study(
         "--seeds": seeds,
         "--first-seed": first_seed,
         "--only": only,
+        "--reuse": reuse,
         "--dry-run": dry_run,
     }
     given |= {"--budget": budget, "--jobs": jobs, "--scheduler": scheduler}
@@ -129,21 +139,20 @@ def study(
     if scheduler is not None and jobs is not None:
         raise click.UsageError("--jobs counts processes of this machine; a cluster has workers of its own")
     ctx.exit(
-        _run(words[0], out, full, seeds, first_seed, only, dry_run, _seconds(budget), jobs, scheduler, keep_runs,
-             data_dir, as_json, quiet)
+        _run(words[0], out, full, seeds, first_seed, only, reuse, dry_run, _seconds(budget), jobs, scheduler,
+             keep_runs, data_dir, as_json, quiet)
     )  # fmt: skip
 
 
 def _tables(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
     """Make pages anew from files of numbers."""
     from intel_study.pages import as_markdown, write_pages
-    from intel_study.results import Results
 
     if out is not None and len(paths) > 1:
         raise click.UsageError("--out goes with one file")
     said = []
     for path in map(Path, paths):
-        results = Results.read(path / "study.json" if path.is_dir() else path)
+        results = _numbers_in(path)
         folder = out or (path if path.is_dir() else path.parent)
         samples = path.parent / "samples"
         written = write_pages(results, folder, samples=samples if samples.is_dir() else None)
@@ -169,6 +178,13 @@ def _claims(paths: tuple[str, ...], out: Path | None, *, as_json: bool) -> None:
         click.echo(all_claims(studies), nl=False)
 
 
+def _numbers_in(path: Path) -> Results:
+    """The numbers in a file, or in the folder of a study."""
+    from intel_study.results import Results
+
+    return Results.read(path / "study.json" if path.is_dir() else path)
+
+
 def _numbers_or_study(word: str) -> Results:
     """The numbers in a file or folder; of the name or the file of a study, that there are none."""
     from intel_study.reading import find_study, read_study
@@ -176,7 +192,7 @@ def _numbers_or_study(word: str) -> Results:
 
     path = Path(word)
     if path.is_dir() or (path.is_file() and path.suffix == ".json"):
-        return Results.read(path / "study.json" if path.is_dir() else path)
+        return _numbers_in(path)
     name, file = find_study(word)
     return Results.of_nothing(name, read_study(file))
 
@@ -203,6 +219,7 @@ def _run(
     count: int | None,
     first: int | None,
     only: tuple[str, ...],
+    reused: tuple[Path, ...],
     dry_run: bool,
     budget: float | None,
     at_once: int | None,
@@ -224,21 +241,30 @@ def _run(
         whole = whole.in_full()
     said, whole = whole, with_seeds(whole, count, first)
     wanted = chosen(whole, only)
+    others = {path: _numbers_in(path) for path in reused}
     folder = Path(os.path.abspath(out or Path("runs") / "studies" / (f"{name}-full" if full else name)))
     if not quiet:
         click.echo(f"{whole.title or name}: planning", err=True)
     # What takes torch is imported after all that could be wrong without it.
     from intel_study.costs import Costs
     from intel_study.crews import Cluster, LocalProcesses
-    from intel_study.gathering import gather
+    from intel_study.gathering import gather, reusable, take_over
     from intel_study.planning import Planner
     from intel_study.running import require_folder, run_jobs
     from intel_study.working import is_done
 
     planner = Planner(whole, folder, path.parent, data_dir)
     jobs = planner.jobs(whole.seeds, keep_runs=keep_runs)
+    there = set()
+    for path, numbers in others.items():
+        found = reusable(jobs, numbers)
+        there |= {job.cell_path(cell.seed) for job, cell in found}
+        _tell_reused(path, len(found), len(numbers.cells), quiet=quiet)
     left = [
-        job for job in jobs if (job.problem, job.arm) in wanted and not all(is_done(job, seed) for seed in job.seeds)
+        job
+        for job in jobs
+        if (job.problem, job.arm) in wanted
+        and not all(job.cell_path(seed) in there or is_done(job, seed) for seed in job.seeds)
     ]
     timed = _Timed(planner, left) if dry_run or budget is not None else None
     costs = Costs(jobs, timed.seconds) if timed is not None else Costs(jobs)
@@ -247,6 +273,8 @@ def _run(
         show_plan(name, jobs, left, wanted, costs, slots, as_json=as_json)
         return 0
     require_folder(folder)
+    for numbers in others.values():
+        take_over(jobs, numbers)
     show = Show(quiet)
 
     def known() -> Results:
@@ -275,6 +303,15 @@ def _run(
     if ended is not None and (ended.over or ended.stopped) and ended.unbegun:
         tell_missing(ended.unbegun, costs, slots, over=ended.over)
     return _code(results, interrupted)
+
+
+def _tell_reused(path: Path, count: int, of: int, *, quiet: bool) -> None:
+    """Say how many cells of other numbers are those of this study, and warn where none is."""
+    if count and not quiet:
+        click.echo(f"{path}: {count} of {of} cells reused", err=True)
+    elif not count:
+        why = "they are there already, or their settings, data, metrics or versions of these are others"
+        click.echo(f"warning: {path}: none of {of} cells is reused; {why}", err=True)
 
 
 def _write(results: Results, folder: Path) -> list[Path]:

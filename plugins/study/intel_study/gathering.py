@@ -5,16 +5,16 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from intel_study.jobs import Job
-from intel_study.results import Cell, Missing, Results, read_cell
+from intel_study.results import Cell, Missing, Results, read_cell, write_cell
 
 if TYPE_CHECKING:
     from intel_study.design import Study
 
-__all__ = ["gather"]
+__all__ = ["gather", "reusable", "take_over"]
 
 
 def gather(
@@ -57,3 +57,31 @@ def _named_anew(job: Job, cell: Cell) -> Cell:
         if (one.metric, one.version) == (text, job.versions[alias])
     }
     return cell.model_copy(update={"metrics": wanted})
+
+
+def reusable(jobs: Iterable[Job], results: Results) -> list[tuple[Job, Cell]]:
+    """The cells of other results that are those of a job, with every number that it is to have.
+
+    The same are those of the same settings, data and stack, measured by the same versions of the same metrics. A job
+    that was begun in its own folder goes on there.
+    """
+    theirs = {(cell.digest, cell.seed): cell for cell in results.cells if cell.status != "failed"}
+    found = []
+    for job in jobs:
+        for seed in job.seeds:
+            cell, here = theirs.get((job.digest, seed)), read_cell(job.cell_path(seed))
+            if cell is None or job.run_dir.is_dir() or (here is not None and here.status != "failed"):
+                continue
+            own = _named_anew(job, cell.model_copy(update={"problem": job.problem, "arm": job.arm}))
+            is_whole = all(alias in own.metrics and own.metrics[alias].status != "failed" for alias in job.metrics)
+            if is_whole or cell.status == "diverged":
+                found.append((job, own))
+    return found
+
+
+def take_over(jobs: Iterable[Job], results: Results) -> int:
+    """Keep the `reusable` cells of other results as done; how many they are."""
+    found = reusable(jobs, results)
+    for job, cell in found:
+        write_cell(job.cell_path(cell.seed), cell)
+    return len(found)

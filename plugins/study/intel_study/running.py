@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from intel_core.errors import RunError
 from intel_study.costs import Costs, spoken
 from intel_study.crews import Crew, Here, is_gone
-from intel_study.gathering import gather
+from intel_study.gathering import gather, take_over
 from intel_study.jobs import Job
 from intel_study.results import Cell, Results, read_cell, write_cell
 
@@ -262,6 +262,7 @@ def run_study(
     name: str = "study",
     crew: Crew | None = None,
     data_dir: Path | None = None,
+    reuse: Sequence[Results] = (),
     tell: Tell = lambda progress: None,
 ) -> Results:
     """Train and measure what is missing of a study, and return everything.
@@ -272,6 +273,7 @@ def run_study(
         name: how its pages call it.
         crew: who does it; by default this process, one job after another.
         data_dir: where data files lie; by default ``INTEL_DATA_DIR``.
+        reuse: numbers made before, whose cells are taken as done where settings, data and metrics are the same.
         tell: called with how far it is.
 
     Raises:
@@ -285,8 +287,11 @@ def run_study(
     out = Path(os.path.abspath(out))
     planner: Planner = Planner(study, out, data_dir=data_dir)
     jobs = planner.jobs(study.seeds)
+    require_folder(out)
+    for results in reuse:
+        take_over(jobs, results)
     left = [job for job in jobs if not all(is_done(job, seed) for seed in job.seeds)]
-    run_jobs(left, crew or Here(), require_folder(out), costs=Costs(jobs), tell=tell)
+    run_jobs(left, crew or Here(), out, costs=Costs(jobs), tell=tell)
     return gather(name, study, jobs, study.seeds)
 
 

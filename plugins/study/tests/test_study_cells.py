@@ -58,6 +58,47 @@ def test_a_metric_that_is_added_needs_no_training(
     assert results.cells[0].number("m.coverage") is not None
 
 
+def test_cells_of_other_numbers_are_taken_as_done(
+    study_with: Callable[..., Study], tmp_path: Path, trained: list[int]
+) -> None:
+    first = run_study(study_with(seeds=[3]), tmp_path / "there")
+    first.write(tmp_path / "study.json")
+    there = Results.read(tmp_path / "study.json")
+    more = run_study(study_with(seeds=[3, 4], title="another"), tmp_path / "here", reuse=[there])
+    assert trained == [3, 3, 4, 4]
+    assert {key: value for key, value in numbers(more).items() if key[1] == 3} == numbers(first)
+    assert [cell.created for cell in more.cells if cell.seed == 3] == [cell.created for cell in first.cells]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"metrics": ["manifold:n=200,places=100", "units"]},
+        {"metrics": ["manifold:n=300,places=100"]},
+        {"base": {"data": "circle:n=301", "latent": 2, "steps": 40, "network": "mlp:hidden=[4]", "batch_size": 20}},
+        {"base": {"data": "circle:n=300", "latent": 2, "steps": 41, "network": "mlp:hidden=[4]", "batch_size": 20}},
+    ],
+)
+def test_cells_of_other_settings_data_or_metrics_are_not(
+    study_with: Callable[..., Study], tmp_path: Path, trained: list[int], changed: dict[str, Any]
+) -> None:
+    there = run_study(study_with(seeds=[3]), tmp_path / "there")
+    run_study(study_with(seeds=[3], **changed), tmp_path / "here", reuse=[there])
+    assert trained == [3, 3, 3, 3]
+
+
+def test_cells_that_failed_elsewhere_are_tried_here(
+    study_with: Callable[..., Study], tmp_path: Path, trained: list[int]
+) -> None:
+    there = run_study(study_with(seeds=[3]), tmp_path / "there")
+    failed = [cell.model_copy(update={"status": "failed"}) for cell in there.cells]
+    again = run_study(
+        study_with(seeds=[3]), tmp_path / "here", reuse=[there.model_copy(update={"cells": tuple(failed)})]
+    )
+    assert trained == [3, 3, 3, 3]
+    assert numbers(again) == numbers(there)
+
+
 def test_an_arm_may_see_the_labels(study_with: Callable[..., Study], tmp_path: Path) -> None:
     base = {"data": "digits", "latent": 2, "steps": 40, "network": "mlp:hidden=[4]"}
     arms = {"plain": {"settings": {}}, "given": {"settings": {"conditions": "labels"}}}

@@ -58,6 +58,23 @@ def test_a_dry_run_trains_nothing(intel: Callable[..., Result], file_with: Calla
     assert plan["cells"][2]["how"] == "as finished ones took"
 
 
+def test_numbers_that_are_there_are_reused(
+    intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    path, there, here = file_with(), tmp_path / "there", tmp_path / "here"
+    intel(path, "--out", there, "--only", "plain")
+    plan = intel(path, "--out", here, "--reuse", there / "study.json", "--dry-run", "--json")
+    assert [cell["done"] for cell in told(plan)["cells"]] == [True, False, True, False]
+    assert "study.json: 2 of 2 cells reused" in plan.stderr
+    assert not here.exists()
+    found = told(intel(path, "--out", here, "--reuse", there, "--json"))
+    assert not found["missing"]
+    assert len(list((here / "runs").iterdir())) == 2
+    others = intel(file_with("others", base={"data": "circle:n=200", "latent": 2, "steps": 1}), "--out", tmp_path / "o",
+                   "--reuse", there, "--dry-run")  # fmt: skip
+    assert f"warning: {there}: none of 2 cells is reused" in others.stderr
+
+
 def test_only_some_arms_and_other_seeds_are_done(
     intel: Callable[..., Result], file_with: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -84,6 +101,7 @@ def test_nothing_is_begun_that_does_not_fit_the_budget(
         (("one.json", "two.json"), "one study at a time"),
         (("table",), "name the files: intel study table"),
         (("claims",), "name the files: intel study claims"),
+        (("table", "x.json", "--reuse", "y.json"), "table only reads numbers that are there; leave out --reuse"),
         (("table", "x.json", "--seeds", "3"), "table only reads numbers that are there; leave out --seeds"),
         (("fig4", "--budget", "2"), "has no unit"),
         (("fig4", "--budget", "soon"), "expected a time such as 45m"),
@@ -104,6 +122,7 @@ def test_nonsense_is_a_wrong_use(intel: Callable[..., Result], words: tuple[str,
         (("fig4", "--only", "vmap"), "--only vmap: no arm and no problem has that name; did you mean 'vamp'?"),
         (("fig4", "--only", "vamp@cirle, ELBO"), "no problem is called 'cirle, ELBO'; did you mean 'circle, ELBO'?"),
         (("fig4", "--only", "cluster, ours@circle, ELBO"), "that arm takes no part in that problem"),
+        (("fig4", "--reuse", "nowhere.json"), "nowhere.json cannot be read: No such file or directory"),
         (("fig3", "--full"), "no other protocol under full"),
         (("fig4", "--seeds", "0"), "0 seeds, expected 1 to 1,000"),
         (("fig4", "--first-seed", "-1"), "seeds begin at -1"),
