@@ -112,18 +112,17 @@ def renumbered(labels: Tensor, numbers: Sequence[int], unlabelled: Sequence[int]
     return found
 
 
-def refuse_unlabelled(name: str, unlabelled: Sequence[int], n: int, *, first: int = 0) -> None:
+def refuse_unlabelled(name: str, unlabelled: Sequence[int], n: int) -> None:
     """Refuse labels of which some are missing.
 
     Args:
         name: of the data, and of the column if that is known.
         unlabelled: the rows without one.
         n: how many rows there are.
-        first: the number of the first row, for messages.
 
     Raises:
         DataError: telling how many there are, and what can be done about them.
     """
     if unlabelled:
-        where = f"{len(unlabelled):,} of {n:,} rows, the first is row {unlabelled[0] + first}"
+        where = f"{len(unlabelled):,} of {n:,} rows, the first is row {unlabelled[0]}"
         raise DataError(f"{name}: labels are missing in {where}; missing=drop leaves these rows out")

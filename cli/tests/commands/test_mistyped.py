@@ -32,7 +32,7 @@ MISTYPED = {
     "train --data sub/mydata.csv": (DATA, "no folder 'sub' in {here}, and so no 'sub/mydata.csv'; did you mean "),
     "train --data mydata.csv:label=knid": (DATA, "mydata.csv has no column 'knid' (label); did you mean 'kind'?"),
     "train --data mydata.csv:lable=kind": (USAGE, "table has no key 'lable'; did you mean 'label'?"),
-    "train --data slip.csv:label=kind": (DATA, "(row 4 holds 'unknown'); mend or remove the row"),
+    "train --data slip.csv:label=kind": (DATA, "(row 3 holds 'unknown'); mend or remove the row"),
     "train --data german.csv:label=kind": (DATA, 'say separator=; and, for numbers like 1,5, decimal=","'),
     "train --data notes.txt": (DATA, "'notes.txt' cannot be read as data; expected a .csv"),
     "train --data toy_points --device gpu": (USAGE, "device 'gpu' is not here; a GPU is called cuda"),

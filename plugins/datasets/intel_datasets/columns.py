@@ -75,7 +75,7 @@ def numbers_in(name: str, column: str, values: pd.Series[Any], *, separator: str
     bad = np.flatnonzero(np.isinf(array))
     if len(bad):
         raise DataError(
-            f"table: column {column!r} of {name} has {len(bad)} infinite values, the first in row {bad[0] + 1}; remove "
+            f"table: column {column!r} of {name} has {len(bad)} infinite values, the first in row {bad[0]}; remove "
             f"these rows, or drop={column}"
         )
     whole, array = array, array[~np.isnan(array)]
@@ -136,7 +136,7 @@ def refuse_gaps(name: str, x: Array, columns: Sequence[str]) -> None:
     only = f"column {bad[0][0]!r} of {name} has {bad[0][1]:,} missing values"
     what = only if len(bad) == 1 else f"{len(bad):,} columns of {name} have missing values: {said}"
     raise DataError(
-        f"table: {what}, the first in row {rows[0] + 1}; missing=drop leaves out the {len(rows):,} rows, missing=mean "
+        f"table: {what}, the first in row {rows[0]}; missing=drop leaves out the {len(rows):,} rows, missing=mean "
         f"or median fills them in, drop={as_list([column for column, _ in bad])} leaves out the columns"
     )
 
@@ -154,7 +154,7 @@ def ids_in(name: str, column: str, values: pd.Series[Any]) -> tuple[str, ...]:
     if len(missing):
         raise DataError(
             f"table: the column of ids {column!r} of {name} has {len(missing)} missing values, the first in row "
-            f"{missing[0] + 1}"
+            f"{missing[0]}"
         )
     return tuple(str(value) for value in values.tolist())
 
@@ -171,7 +171,7 @@ def _numbers_of_words(name: str, column: str, values: pd.Series[Any], separator:
         return numeric
     strange = values[pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()]
     words = strange if len(strange) else values[is_word]
-    example = f"row {words.index[0] + 1} holds {str(words.iloc[0])[:40]!r}" if len(words) else f"{values.dtype}"
+    example = f"row {words.index[0]} holds {str(words.iloc[0])[:40]!r}" if len(words) else f"{values.dtype}"
     few = 0 < len(strange) <= max(_FEW_WORDS * len(values), len(values) >= _FEWEST_ROWS)
     if not header and list(strange.index) == [0]:
         advice = "; the first line seems to name the columns: leave header=false out"

@@ -91,7 +91,7 @@ def load(
         if raw.labels is None:
             raise DataError(f"{what}: there is no label in any of its {len(raw.x):,} rows")
         if missing != "drop":
-            refuse_unlabelled(what, raw.unlabelled, len(raw.x), first=1)
+            refuse_unlabelled(what, raw.unlabelled, len(raw.x))
     kept = _kept(name, raw.x, missing, raw.unlabelled)
     raw, parts = _only(raw, kept), parts if parts is None else parts[kept.numpy()]
     rows = _rows(name, parts, shares) if parts is not None else shares.split_rows(name, len(raw.x))

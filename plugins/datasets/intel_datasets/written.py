@@ -49,7 +49,7 @@ def refuse_wrong_groups(name: str, cells: pd.DataFrame, thousands: str, decimal:
 
     >>> refuse_wrong_groups("t.csv", pd.DataFrame({"a": ["1,234", "1,5"]}), ",", ".")
     Traceback (most recent call last):
-    intel_core.errors.DataError: table: column 'a' of t.csv holds '1,5' in row 2, where ',' does not stand between ...
+    intel_core.errors.DataError: table: column 'a' of t.csv holds '1,5' in row 1, where ',' does not stand between ...
     """
     between, point = re.escape(thousands), re.escape(decimal)
     digits = rf"[\s+-]*[\d{between}]*\d[\d{between}]*(?:{point}\d*)?(?:[eE][+-]?\d+)?\s*"
@@ -61,6 +61,6 @@ def refuse_wrong_groups(name: str, cells: pd.DataFrame, thousands: str, decimal:
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise DataError(
-                f"table: column {column!r} of {name} holds {texts.iloc[row]!r} in row {row + 1}, where {thousands!r} "
+                f"table: column {column!r} of {name} holds {texts.iloc[row]!r} in row {row}, where {thousands!r} "
                 "does not stand between groups of three digits; correct thousands= or decimal="
             )

@@ -34,7 +34,7 @@ def parts(data):
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_all_columns_with_gaps_are_named_at_once(name, spec):
     said = (
-        rf"^table: 2 columns of {name} have missing values: 'height' \(2\), 'age' \(3\), the first in row 4; missing="
+        rf"^table: 2 columns of {name} have missing values: 'height' \(2\), 'age' \(3\), the first in row 3; missing="
         r"drop leaves out the 4 rows, missing=mean or median fills them in, drop="
         r"\[\"height\",\"age\"\] leaves out the columns$"
     )
@@ -119,7 +119,7 @@ def test_a_table_without_gaps_is_the_same_whatever_is_said_of_them(spec):
         (
             NAMED.assign(patient=np.where(np.arange(60) == 4, None, "a")),
             "id=patient,label=kind,missing=drop",
-            "^table: the column of ids 'patient' of t.csv has 1 missing values, the first in row 5$",
+            "^table: the column of ids 'patient' of t.csv has 1 missing values, the first in row 4$",
         ),
     ],
     ids=["no value", "nothing left", "infinite", "misspelt", "no id"],
@@ -166,7 +166,7 @@ def test_rows_that_are_left_out_are_told_by_the_numbers_of_the_others(spec):
 
 def test_rows_without_a_label_are_left_out_of_training_and_not_of_what_is_encoded(spec):
     frame = WHOLE.assign(kind=NAMED["kind"].mask([row in (2, 7) for row in range(60)]))
-    with pytest.raises(DataError, match=r"labels are missing in 2 of 60 rows, the first is row 3; missing=drop"):
+    with pytest.raises(DataError, match=r"labels are missing in 2 of 60 rows, the first is row 2; missing=drop"):
         spec(frame, "label=kind").load(None)
     table = spec(frame, "label=kind,missing=drop")
     assert sorted(torch.cat([part.numbers for part in parts(table.load(None))]).tolist()) == [

@@ -169,7 +169,7 @@ def test_years_are_names_even_where_values_are_as_large(tmp_path, load):
 def test_a_line_of_names_that_is_said_to_be_data_is_told(table, load):
     table(FRAME[["height", "weight"]])
     with pytest.raises(
-        DataError, match=r"row 1 holds 'height'\); the first line seems to name .* leave header=false out"
+        DataError, match=r"row 0 holds 'height'\); the first line seems to name .* leave header=false out"
     ):
         load("table:path=t.csv,header=false")
 
@@ -226,7 +226,7 @@ def test_text_and_decimals_of_parquet(tmp_path, load):
     pd.DataFrame({"a": pd.Series(decimals, dtype=object), "b": range(20)}).to_parquet(tmp_path / "t.parquet")
     assert load("table:path=t.parquet").x_shape == (2,)
     pd.DataFrame({"a": [str(i) for i in range(20)]}).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(DataError, match=r"not numeric \(row 1 holds '0'\)"):
+    with pytest.raises(DataError, match=r"not numeric \(row 0 holds '0'\)"):
         load("table:path=t.parquet")
 
 
@@ -311,7 +311,7 @@ def holes(column, row=4):
         (
             FRAME,
             "path=t.csv",
-            r"column 'kind' of t.csv is not numeric \(row 1 holds 'cat'\).*drop=kind, or use it as label=kind",
+            r"column 'kind' of t.csv is not numeric \(row 0 holds 'cat'\).*drop=kind, or use it as label=kind",
         ),
         (
             FRAME.assign(name=[f"row {i}" for i in range(len(FRAME))]),
@@ -321,12 +321,12 @@ def holes(column, row=4):
         (
             FRAME.assign(kind=FRAME["kind"].where(FRAME.index != 3)),
             "path=t.csv,label=kind",
-            r"label column 'kind' of t.csv: labels are missing in 1 of 50 rows, the first is row 4; missing=drop",
+            r"label column 'kind' of t.csv: labels are missing in 1 of 50 rows, the first is row 3; missing=drop",
         ),
         (
             FRAME.assign(age=["3"] * 7 + ["?"] + ["4"] * 42),
             "path=t.csv,label=kind",
-            r"'age' .*\(row 8 holds '\?'\).*drop=age",
+            r"'age' .*\(row 7 holds '\?'\).*drop=age",
         ),
         (FRAME, "path=t.csv,label=knd", r"no column 'knd' \(label\); did you mean 'kind'"),
         (FRAME, "path=t.csv,drop=knd", r"no column 'knd' \(drop\); did you mean 'kind'"),
@@ -336,13 +336,13 @@ def holes(column, row=4):
         (
             holes("weight"),
             "path=t.csv,label=kind",
-            r"'weight' of t.csv has 1 missing values, the first in row 5;.*drop=weight",
+            r"'weight' of t.csv has 1 missing values, the first in row 4;.*drop=weight",
         ),
         (FRAME.assign(weight=np.inf), "path=t.csv,label=kind", r"'weight' of t.csv has 50 infinite values"),
         (
             holes("kind"),
             "path=t.csv,label=kind",
-            r"label column 'kind' of t.csv: labels are missing in 1 of 50 rows, the first is row 5; missing=drop",
+            r"label column 'kind' of t.csv: labels are missing in 1 of 50 rows, the first is row 4; missing=drop",
         ),
         (FRAME, "path=t.csv,label=height", r"'height' of t.csv: labels must be whole numbers or words"),
         (FRAME[["kind"]], "path=t.csv,label=kind", r"no column of t.csv is left to model; it has kind"),
@@ -397,7 +397,7 @@ def test_nullable_columns_of_parquet(column, table, load):
 def test_a_parquet_index_of_words_does_not_disturb_row_numbers(table, load):
     frame = FRAME.set_index(pd.Index([f"row{i}" for i in range(50)]))
     table(frame, name="t.parquet")
-    with pytest.raises(DataError, match=r"row 1 holds 'cat'"):
+    with pytest.raises(DataError, match=r"row 0 holds 'cat'"):
         load("table:path=t.parquet")
     assert load("table:path=t.parquet,label=kind").x_shape == (3,)
 
@@ -436,7 +436,7 @@ def test_a_comma_cannot_be_both(load):
 
 def test_a_line_of_units_below_the_names_is_a_row_to_remove(tmp_path, load):
     (tmp_path / "t.csv").write_text("height,weight\ncm,kg\n170,60\n180,75\n165,55\n175,70\n")
-    with pytest.raises(DataError, match=r"'height' .*\(row 1 holds 'cm'\); mend or remove the row"):
+    with pytest.raises(DataError, match=r"'height' .*\(row 0 holds 'cm'\); mend or remove the row"):
         load("table:path=t.csv")
 
 

@@ -121,14 +121,14 @@ def _of_array(path: Path) -> NDArray[np.int64]:
         raise DataError(f"{path} holds {held}, expected integers [n]")
     if values.dtype.kind == "U":
         words, of_each = np.unique(values, return_inverse=True)
-        rows = {str(word): int(np.argmax(of_each == index)) + 1 for index, word in enumerate(words)}
+        rows = {str(word): int(np.argmax(of_each == index)) for index, word in enumerate(words)}
         found: NDArray[np.int64] = np.array(list(_clusters(path, rows).values()), dtype=np.int64)[of_each]
         return found
     numbers = np.where(np.isnan(values), -1, values) if values.dtype.kind == "f" else values
     wrong = (numbers < -1) | (numbers > _MOST_CLUSTERS) | (numbers != np.floor(numbers))
     if wrong.any():
         first = int(np.argmax(wrong))
-        raise DataError(f"{path}: {numbers[first]} in row {first + 1:,} is no cluster, expected 0, 1, … or -1 for none")
+        raise DataError(f"{path}: {numbers[first]} in row {first:,} is no cluster, expected 0, 1, … or -1 for none")
     whole: NDArray[np.int64] = numbers.astype(np.int64)
     return whole
 
@@ -149,7 +149,7 @@ def _of_table(path: Path, column: str | None, between: str) -> NDArray[np.int64]
         at = _position(path, header, column)
         if at is None:  # no header: the first line is a row
             file.seek(0)
-        for number, line in enumerate(csv.reader(file, delimiter=between), 1):
+        for number, line in enumerate(csv.reader(file, delimiter=between)):
             if len(line) > len(header) or len(line) < len(header) != 1:
                 raise DataError(f"{path}: row {number:,} has {len(line)} cells, its header has {len(header)}")
             word = line[at or 0].strip() if line else ""
