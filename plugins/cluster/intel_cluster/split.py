@@ -36,7 +36,7 @@ class Split(nn.Module):
         super().__init__()
         self.displacement = self.whole = displacement
         self.learnable = learnable
-        born = torch.get_default_device()
+        born = torch.empty(0).device
         self.device = torch.device("cpu") if born.type == "meta" else born  # constants have values
         self._placed: dict[torch.dtype, tuple[Tensor, ...]] = {}
 

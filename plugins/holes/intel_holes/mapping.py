@@ -69,7 +69,7 @@ class HolesMapping(nn.Module):
             raise ValueError("holes need 2 latent dimensions, there is 1")
         self.y_dim = self.z_dim = y_dim
         self.loops, self.scale, self.eps, self.form = loops, scale, eps, form
-        born = torch.get_default_device()
+        born = torch.empty(0).device
         self._place(torch.device("cpu") if born.type == "meta" else born)
 
     def _place(self, device: torch.device) -> None:
