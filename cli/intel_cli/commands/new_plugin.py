@@ -15,8 +15,11 @@ __all__ = ["new"]
 _LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
 _OWN = ("core", "cli")
 """Names whose distribution and package are this project's."""
-_KINDS = ("mapping", "prior", "posterior", "likelihood", "network", "dataset", "metric", "start", "tracker")
-_IN_TWO = ("prior", "posterior", "likelihood", "network")
+_KINDS = (
+    *("mapping", "prior", "posterior", "likelihood", "network", "dataset", "metric", "start", "tracker"),
+    *("optimizer", "schedule"),
+)
+_IN_TWO = ("prior", "posterior", "likelihood", "network", "optimizer")
 """Kinds whose modules are apart from their specs."""
 _NOT_NAMES = {*_KINDS, "null", "none", "true", "false", "yes", "no", "on", "off"}
 """``MappingSpec`` and its likes are bases of specs; a config file would read the others as something else."""
@@ -47,7 +50,7 @@ _OWN_FILES = {
         for kind in _KINDS[1:]
     },
 }
-"""The files of a kind; a data set, a metric, a start and a tracker are their specs."""
+"""The files of a kind; those that are not in two are their specs."""
 _USAGES = {
     "mapping": "intel train --mapping @name@",
     "prior": "intel train --prior @name@ --latent 2 --data digits",
@@ -58,6 +61,8 @@ _USAGES = {
     "metric": "intel evaluate RUN --metric @name@",
     "start": "intel train --mapping cluster:k=10 --start @name@ --data digits",
     "tracker": "intel train --track @name@ --latent 2 --data digits",
+    "optimizer": "intel train --optimizer @name@ --latent 2 --data digits",
+    "schedule": "intel train --schedule kl=@name@:steps=1000 --latent 2 --data digits",
 }
 _CHECKED = ("mapping", "prior", "posterior", "likelihood", "network", "dataset", "metric")
 """Kinds that `intel check` checks."""
@@ -231,7 +236,7 @@ def project_files(
         "what": "data set" if kind == "dataset" else kind,
         "kinds": f"{kind}s",
         "usage": _USAGES[kind].replace("@name@", name),
-        "test_needs": '"intelvae-conformance[testing]>=0.1"' if kind in _CHECKED else '"pytest>=8.2"',
+        "test_needs": _test_needs(kind),
         "addopts": "--strict-markers --hypothesis-profile=ci" if kind in _CHECKED else "--strict-markers",
         "class": "".join(word.capitalize() for word in name.split("_")),
         "package": f"intel_{name}",
@@ -244,6 +249,12 @@ def project_files(
     }
     sources = {**_FILES, **_OWN_FILES[kind], **({"LICENSE": f"LICENSE-{licence}"} if chosen else {})}
     return {_filled(path, values): _filled(_template(source), values) for path, source in sources.items()}
+
+
+def _test_needs(kind: str) -> str:
+    if kind in _CHECKED:
+        return '"intelvae-conformance[testing]>=0.1"'
+    return '"pytest>=8.2", "hypothesis>=6.100"' if kind == "schedule" else '"pytest>=8.2"'
 
 
 def _template(name: str) -> str:

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-KINDS = ("prior", "posterior", "likelihood", "network", "dataset", "metric", "start", "tracker")
+KINDS = (
+    "prior",
+    "posterior",
+    "likelihood",
+    "network",
+    "dataset",
+    "metric",
+    "start",
+    "tracker",
+    "optimizer",
+    "schedule",
+)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -40,7 +51,7 @@ def test_it_is_listed_and_light(project, kind, installed, python):
     assert shown.startswith(f"my_own  ({kind})")
 
 
-@pytest.mark.promptly("dataset", "tracker")
+@pytest.mark.promptly("dataset", "tracker", "optimizer")
 @each_kind
 def test_its_own_tests_pass(project, kind, installed, forked):
     process = forked("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project, env=installed)
