@@ -71,10 +71,12 @@ LOWEST := build/lowest
 LOWEST_INSTALL := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/versions.txt
 
 # What is otherwise in torch 2.6 and safetensors 0.4: the KL term of directions is not compiled, a declared operator of
-# torchvision may not be declared again, and a checkpoint with empty tensors is refused in other words.
+# torchvision may not be declared again, a checkpoint with empty tensors is refused in other words, and two processes that
+# train several runs in a row may wait for each other for ever when they close their connections.
 OTHERWISE := --deselect tests/helpers/test_projected_normal.py::test_compiled_it_is_the_same \
 	--deselect tests/helpers/test_torchvision_compat.py::test_it_also_works_after_somebody_declared_the_operators \
-	--deselect "tests/fitting/test_resume_crafted.py::test_tensors_that_are_not_those_of_the_model_are_named[empty moments]"
+	--deselect "tests/fitting/test_resume_crafted.py::test_tensors_that_are_not_those_of_the_model_are_named[empty moments]" \
+	--deselect "tests/processes/test_distributed.py::test_two_processes_leave_the_run_of_one[identity]"
 
 ## the core's tests with the lowest versions that it declares (intelvae-study needs a later pydantic); minutes, 6 GB
 test-lowest: export OMP_NUM_THREADS ?= 1

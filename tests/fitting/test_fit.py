@@ -249,7 +249,7 @@ def test_a_default_device_for_a_while_is_one_for_a_while(tmp_path):
     with torch.device("meta"):
         fit(data=X, run_dir=tmp_path / "run", **SMALL)
         assert torch.zeros(1).device.type == "meta"
-    assert torch.zeros(1).device.type == torch.get_default_device().type == "cpu"
+    assert torch.zeros(1).device.type == "cpu"
 
 
 class Watcher:

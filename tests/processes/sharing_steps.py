@@ -192,6 +192,7 @@ register("mappings", "failing", FailingSpec)
 if __name__ == "__main__":
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", category=ResourceWarning, message="Implicitly cleaning up")  # torch 2.6's own
     folder, what = Path(sys.argv[1]), sys.argv[2]
     if what not in GROUPS:
         Failing.fault = what
