@@ -31,5 +31,5 @@ NOT_DECLARED = "pyarrow<26"
 """What a package that tests use needs without declaring it: from 26 on pyarrow refuses numpy 1 when it is imported."""
 
 if __name__ == "__main__":
-    print(NOT_DECLARED)
     print(pinned(*declared(PROJECT.read_text(encoding="utf-8"))))
+    print(NOT_DECLARED)
