@@ -329,10 +329,9 @@ def _html_settings(results: Results) -> str:
                     f"<details><summary>metric {html.escape(alias)}</summary><pre>{html.escape(lines)}</pre></details>"
                 )
     versions = {name: version for cell in results.cells for name, version in cell.versions.items()}
-    machines = {" ".join(map(str, cell.machine.values())) for cell in results.cells if cell.machine}
     parts.append(
         f"<details><summary>versions and machines</summary><pre>"
         f"{html.escape(chr(10).join(f'{n} {v}' for n, v in versions.items()))}\n\n"
-        f"{html.escape(chr(10).join(sorted(machines)))}</pre></details>"
+        f"{html.escape(chr(10).join(sorted(set(results.kinds_of_machine()))))}</pre></details>"
     )
     return "\n".join(parts)

@@ -184,6 +184,14 @@ class Results(_Kept):
         measured = [name for cell in self.cells for name in cell.names() if name.partition(".")[0] in cell.metrics]
         return [name for name in dict.fromkeys(["elbo", *measured]) if not self.is_unordered(name)]
 
+    def kinds_of_machine(self) -> list[str]:
+        """The kind of machine of each cell of which that is known, in words."""
+        return [
+            " ".join(str(cell.machine[part]) for part in ("system", "processor", "capability") if part in cell.machine)
+            for cell in self.cells
+            if cell.machine
+        ]
+
     def is_unordered(self, column: str) -> bool:
         """Whether a column is of one of several things without an order, such as clusters, which each seed numbers."""
         head, _, name = self.study.column(column).of.partition(".")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from typing import Literal, NamedTuple
 
 from intel_core.errors import did_you_mean
@@ -167,6 +168,12 @@ def notes(results: Results) -> list[str]:
         )
     if results.missing:
         found.append(f"{len(results.missing)} of {len(results.missing) + len(results.cells)} cells are missing.")
+    kinds = Counter(results.kinds_of_machine())
+    if len(kinds) > 1:
+        parts = ", ".join(f"{count} cells on {kind}" for kind, count in sorted(kinds.items()))
+        found.append(
+            f"Machines of {len(kinds)} kinds: {parts}; numbers are repeated to the last digit on one kind only."
+        )
     for cell in results.cells:
         if cell.status != "measured":
             found.append(f"{_place(cell.problem, cell.arm)}, seed {cell.seed}: {cell.status}: {cell.reason}")

@@ -78,6 +78,28 @@ def test_one_seed_has_no_deviation_and_no_test(study_with: Callable[..., Study])
     assert "One seed: 0." in notes(results)
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "said"),
+    [
+        (["AVX2"] * 18, []),
+        (
+            ["AVX2"] * 6 + ["AVX512"] * 12,
+            [
+                "Machines of 2 kinds: 6 cells on Linux x86_64 AVX2, 12 cells on Linux x86_64 AVX512; numbers are repeated "
+                "to the last digit on one kind only."
+            ],
+        ),
+    ],
+)
+def test_machines_of_several_kinds_are_told(results: Results, capabilities: list[str], said: list[str]) -> None:
+    machines = [{"system": "Linux", "processor": "x86_64", "capability": kind, "threads": 1} for kind in capabilities]
+    cells = [
+        cell.model_copy(update={"machine": machine}) for cell, machine in zip(results.cells, machines, strict=True)
+    ]
+    found = notes(results.model_copy(update={"cells": tuple(cells)}))
+    assert [note for note in found if "Machines" in note] == said
+
+
 def test_cells_without_numbers_are_told(study_with: Callable[..., Study]) -> None:
     results = results_of(study_with(arms={arm: {} for arm in VALUES}, numbers={"elbo": None, "kl_y": None}), 2)
     lost = Cell(problem="", arm="plain", seed=9, digest="d", data="x", status="diverged", reason="loss is not finite")
