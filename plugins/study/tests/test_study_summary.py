@@ -85,8 +85,8 @@ def test_one_seed_has_no_deviation_and_no_test(study_with: Callable[..., Study])
         (
             ["AVX2"] * 6 + ["AVX512"] * 12,
             [
-                "Machines of 2 kinds: 6 cells on Linux x86_64 AVX2, 12 cells on Linux x86_64 AVX512; numbers are repeated "
-                "to the last digit on one kind only."
+                "Machines of 2 kinds: 6 cells on Linux x86_64 AVX2, 12 cells on Linux x86_64 AVX512; "
+                "numbers are repeated to the last digit on one kind only."
             ],
         ),
     ],
