@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,17 +146,16 @@ class Run(StoredRun):
         """
         part = self.units.part(x, conditions, standardised=standardised)
         mean, known = self.encode(part).mean, part.conditions
-        values = [values] if isinstance(values, int | float) else values
-        dims = [dims] if isinstance(dims, int) else dims
-        chosen = list(range(self.model.y_dim)) if dims is None else list(dims)
+        taken = _several("values", values, int | float, "numbers such as [-2, 0, 2]")
+        chosen = list(range(self.model.y_dim)) if dims is None else _several("dims", dims, int, "numbers of dimensions")
         for dim in chosen:
             if not 0 <= dim < self.model.y_dim:
                 raise DataError(f"dims: y has the dimensions 0 to {self.model.y_dim - 1}, not {dim}")
-        y = mean[:, None, None].repeat(1, len(chosen), len(values), 1)
+        y = mean[:, None, None].repeat(1, len(chosen), len(taken), 1)
         for place, dim in enumerate(chosen):
-            y[:, place, :, dim] = torch.tensor(list(values), dtype=y.dtype)
+            y[:, place, :, dim] = torch.tensor(taken, dtype=y.dtype)
         z = self._by_rows(lambda model, part: (model.mapping(part),), y.flatten(0, 2))[0]
-        known = None if known is None else known.repeat_interleave(len(chosen) * len(values), 0)
+        known = None if known is None else known.repeat_interleave(len(chosen) * len(taken), 0)
         decoded = self.decode(z, conditions=known, standardised=standardised)
         return decoded.view(*y.shape[:3], *decoded.shape[1:])
 
@@ -293,6 +292,19 @@ class Run(StoredRun):
                 raise DataError("labels= goes with dataset=, the data that it names the classes of")
             return None
         return data_to_compare(self, dataset, labels, data_dir)
+
+
+def _several(name: str, given: Any, kind: Any, expected: str) -> list[Any]:
+    """One or several numbers as a list.
+
+    Raises:
+        DataError: if they are something else.
+    """
+    found = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    numbers = [one.item() if hasattr(one, "item") and getattr(one, "size", 1) in (1, ()) else one for one in found]
+    if not all(isinstance(one, kind) and not isinstance(one, bool) for one in numbers):
+        raise DataError(f"{name}={given!r:.60}: expected {expected}")
+    return numbers
 
 
 def _metric(given: str | MetricSpec) -> MetricSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from intel_core.components.spec import parse_spec
 from intel_core.compute.threads import on_threads
 from intel_core.data.dataset import Dataset, DatasetSpec
-from intel_core.errors import SpecError
+from intel_core.errors import IntelError, SpecError
 from intel_core.fitting.estimate import require_memory
+from intel_core.helpers.advice import ChecksData, CompletedByData
 from intel_core.reading.arrays import MemorySpec, make_dataset
 from intel_core.reading.data_dir import data_dir_or_default
 from intel_core.reading.data_files import data_spec
@@ -52,8 +54,9 @@ def read_arguments(
         dataset, data = data, _described(data)
     elif is_readable(data):
         if not is_word_of_conditions(settings.get("conditions", "data")):
-            about_data.append("conditions")  # names of columns, or values beside an array
-        reading = {"standardize": "auto", **{key: settings.pop(key) for key in about_data}}
+            about_data["conditions"] = settings["conditions"]  # names of columns, or values beside an array
+        scale = False if _takes_values_as_they_are(settings.get("likelihood")) else "auto"
+        reading = {"standardize": scale, **{key: settings.pop(key) for key in about_data}}
         with on_threads(1):
             dataset = make_dataset("data", data, labels, **reading)
         data = _described(dataset)
@@ -70,35 +73,45 @@ _OF_DATA = {"standardize": "true", "missing": "mean"}
 """What `make_dataset` is told beside the object, whatever reads it, and how the text of a data set says it."""
 
 
-def _reading(settings: dict[str, Any]) -> list[str]:
+def _reading(settings: dict[str, Any]) -> dict[str, Any]:
     """Which settings are about how an object is read, and none of a run."""
     of_readers = all_options() - {*RunSpec.model_fields}
-    return [key for key in settings if key in _OF_DATA or key in of_readers]
+    return {key: value for key, value in settings.items() if key in _OF_DATA or key in of_readers}
 
 
-def _refuse_beside_a_name(data: str | DatasetSpec | None, labels: Any, about_data: list[str]) -> None:
+def _takes_values_as_they_are(likelihood: object) -> bool:
+    """Whether a likelihood, as a text or a spec, has conditions on the values themselves, as that of counts has."""
+    with contextlib.suppress(IntelError):  # which is told when the spec is made
+        spec = parse_spec("likelihoods", likelihood) if isinstance(likelihood, str) else likelihood
+        return isinstance(spec, ChecksData) and not isinstance(spec, CompletedByData)
+    return False
+
+
+def _refuse_beside_a_name(data: str | DatasetSpec | None, labels: Any, about_data: dict[str, Any]) -> None:
     """Refuse what goes with an object where a data set is named.
 
     Raises:
         SpecError: with how it is said of one that is named.
     """
     if about_data:
-        key = about_data[0]
-        said = _beside(data, f"{key}={_OF_DATA.get(key, '…')}")
-        raise SpecError(f"{key}= goes with data= as an array; a named data set says {said}")
+        key, value = next(iter(about_data.items()))
+        said = _beside(data, f"{key}={value if isinstance(value, str) else _OF_DATA.get(key, '…')}")
+        raise SpecError(f"{key}= goes with data= as an object, such as a frame; a named data set says {said}")
     if labels is not None:
         said = f"says {_beside(data, f'label={labels}')}" if isinstance(labels, str) else "brings its own"
-        raise SpecError(f"labels= goes with data= as an array; a named data set {said}")
+        raise SpecError(f"labels= goes with data= as an object, such as a frame; a named data set {said}")
 
 
-def _refuse_beside_a_dataset(labels: Any, about_data: list[str]) -> None:
+def _refuse_beside_a_dataset(labels: Any, about_data: dict[str, Any]) -> None:
     """Refuse what is said when a `Dataset` is made.
 
     Raises:
         SpecError: with how it is said there.
     """
-    for word in ["labels"] * (labels is not None) + about_data:
-        raise SpecError(f"{word}= goes with data= as an array; a Dataset has it from make_dataset(…, {word}=…)")
+    for word in ["labels"] * (labels is not None) + [*about_data]:
+        raise SpecError(
+            f"{word}= goes with data= as an object, such as a frame; a Dataset has it from make_dataset(…, {word}=…)"
+        )
 
 
 def _described(dataset: Dataset) -> MemorySpec:

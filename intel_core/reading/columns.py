@@ -7,6 +7,8 @@ row. Words are labels: those of the column that is named, or of the only one.
 from __future__ import annotations
 
 import json
+import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -104,12 +106,46 @@ def examples_in(
     x = _together(name, chosen)
     if asked.id is not None:
         names = tuple(str(value) for value in by_name[asked.id].values().tolist())
+        warn_of_same_names(name, asked.id, names)
     labels, classes, unlabelled = (None, (), ()) if label is None else _labels(name, label)
     if label is not None and labels is None and positions is None:
         raise DataError(f"{name}: there is no label in any row of column {label.name!r}; leave it out")
     columns = tuple(column.name for column in chosen) if chosen[0].sort != "rows" else ()
     conditions = {key: by_name[key].values() for key in asked.conditions}
     return Examples(x, labels, classes, columns, names, conditions, unlabelled=unlabelled)
+
+
+def require_columns(name: str, known: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse data without a column that a run was trained on.
+
+    Args:
+        name: of the data, for messages; empty if that is told elsewhere.
+        known: the columns of the training data.
+        there: those of the data.
+
+    Raises:
+        DataError: naming the first that is missing, and the nearest that is there.
+
+    >>> require_columns("t.csv", ["age", "weight"], ["age", "wieght"])
+    Traceback (most recent call last):
+    intel_core.errors.DataError: t.csv: there is no column 'weight'; did you mean 'wieght'?... trained on age, weight
+    """
+    missing = next((column for column in known if column not in there), None)
+    if missing is not None:
+        hint = did_you_mean(missing, there, say="columns")
+        at = f"{name}: " if name else ""
+        raise DataError(f"{at}there is no column {missing!r}{hint}; the run was trained on {', '.join(known)}")
+
+
+def warn_of_same_names(name: str, column: str, names: Sequence[str]) -> None:
+    """Warn of names of rows that several rows have: nothing can be joined on them."""
+    if len(set(names)) < len(names):
+        first, count = Counter(names).most_common(1)[0]
+        warnings.warn(
+            f"{name}: column {column!r} (id) has {len(set(names)):,} names for {len(names):,} rows; {first[:40]!r} is "
+            f"that of {count:,}",
+            stacklevel=3,
+        )
 
 
 def _as_far_as_there(asked: Columns, there: dict[str, Column]) -> Columns:

@@ -90,6 +90,8 @@ def gather(name: str, given: Any, labels: Any = None, options: Mapping[str, Any]
         SpecError: if its reader knows no such option.
     """
     options = dict(options or {})
+    if isinstance(given, type):
+        raise DataError(f"{name}: {given.__name__} is a class; give an object of it")
     if isinstance(labels, str):
         if options.get("label", labels) != labels:
             raise SpecError(f"labels={labels!r} and label={options['label']!r} say two things; give one of them")

@@ -230,9 +230,16 @@ def make_run_spec(**settings: Any) -> RunSpec:
         if key not in RunSpec.model_fields:
             if where := elsewhere(key):
                 raise SpecError(f"{key} is no setting of a run; say it by {where}")
-            known = [*RunSpec.model_fields, *SHORT_WORDS]
+            known = [*RunSpec.model_fields, *SHORT_WORDS, "labels", "data"]
             raise SpecError(f"a run has no setting {key!r}{did_you_mean(key, known, say='settings')}")
     refuse_truths(RunSpec, settings)
+    taker = settings.get("optimizer", "")
+    if not isinstance(taker, str | OptimizerSpec):
+        name = taker.__name__ if isinstance(taker, type) else type(taker).__name__
+        raise SpecError(
+            f"optimizer: {name} is an object; expected a text such as 'adamw' or 'torch:of=RAdam', or a spec, which "
+            "builds the optimiser of a model that is yet to be made"
+        )
     settings |= {role: as_given(role, settings[role]) for role in PARTS if role in settings}
     names = names_of_conditions(settings)
     try:

@@ -157,7 +157,8 @@ class RunFolder:
             return contents.read(self.path, name)
         except FileNotFoundError:
             if name != GROUP_FILE and (self.path / GROUP_FILE).is_file():
-                raise RunError(f"{self.path} holds several runs; choose one of them: {self.path}/seed-…") from None
+                first = next(iter(sorted(self.path.glob("seed-*"))), self.path / "seed-…")
+                raise RunError(f"{self.path} holds several runs; choose one of them, such as {first}") from None
             raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
 
     def read_description(self) -> dict[str, Any]:

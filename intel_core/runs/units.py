@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from intel_core.data.dataset import Split
-from intel_core.errors import DataError, did_you_mean
+from intel_core.errors import DataError
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.columns import require_columns
 from intel_core.reading.conditions import Conditions
 from intel_core.reading.frames import refuse_other_rows
 from intel_core.reading.given import examples_of
@@ -32,7 +33,8 @@ _FAR = 10.0
 """Standard deviations between a column's median and the training data's mean that are worth a warning."""
 _USUAL = 3.0
 """Standard deviations from the training data's mean within which values are usual."""
-_FILLING = "a run that was trained with missing=mean or median does that itself"
+_FILLING = "leave these out, or fill them in; a run that was trained with missing=mean or median does that itself"
+_DROPPED = "its training left such rows out (missing=drop): leave them out here, too"
 _ROUNDING = 1e-4
 """By how much values of [0, 1] may leave it, as those of resized images do."""
 _BRIGHT = 128
@@ -221,7 +223,7 @@ class Units:
             bad = ~torch.isfinite(values).flatten(1).all(1)
             if bool(bad.any()):
                 which = columns_with_gaps(values, self._columns)
-                advice = f"; missing in {which}: leave these out, or fill them in; {_FILLING}" if which else ""
+                advice = f"; missing in {which}: {_DROPPED if self.missing == 'drop' else _FILLING}" if which else ""
                 raise DataError(
                     f"examples hold NaN or infinity, or numbers too large for float32, in {int(bad.sum())} of "
                     f"{len(bad)} rows, first in row {int(bad.nonzero()[0])}{advice}"
@@ -249,10 +251,7 @@ class Units:
         if not known or not names or (missing and (_are_numbers(known) or _are_numbers(names))):
             return None
         if missing:
-            raise DataError(
-                f"there is no column {missing[0]!r}{did_you_mean(missing[0], names, say='columns')}; "
-                f"the run was trained on {', '.join(known)}"
-            )
+            require_columns("", known, names)
         return [list(names).index(name) for name in known]
 
     def _shaped(self, x: Tensor) -> Tensor:

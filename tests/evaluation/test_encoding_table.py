@@ -116,3 +116,17 @@ def test_a_reader_that_means_nothing_is_left_out(reader, tmp_path):
     run.info["data"]["reader"] = reader
     again = type(run)(run._folder, run.model, info=run.info)
     assert torch.equal(again.encode(FRAME).mean, expected)
+
+
+def test_gaps_that_training_left_out_are_to_be_left_out_again(tmp_path):
+    gaps = FRAME.copy()
+    gaps.iloc[4, 1] = np.nan
+    run = fit(data=gaps, missing="drop", mapping="identity", latent=2, run_dir=tmp_path / "run", **SMALL)
+    with pytest.raises(DataError, match=r"missing in 'b' \(1 row\): its training left such rows out \(missing=drop\)"):
+        run.encode(gaps)
+
+
+def test_names_that_several_rows_have_are_told(tmp_path):
+    twice = FRAME.assign(name=["p", "q", "p", *map(str, range(57))])
+    with pytest.warns(UserWarning, match=r"column 'name' \(id\) has 59 names for 60 rows; 'p' is that of 2"):
+        fit(data=twice, id="name", mapping="identity", latent=2, run_dir=tmp_path / "run", **SMALL)

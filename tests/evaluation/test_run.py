@@ -127,3 +127,13 @@ def test_a_word_that_is_no_device_is_told_as_fit_does(device: str) -> None:
 def test_a_run_computes_where_it_is_told_to(plain: Run) -> None:
     expected = load_run(plain.path).sample(3)
     assert torch.equal(load_run(plain.path, device="auto").sample(3).cpu(), expected) or torch.cuda.is_available()
+
+
+def test_a_training_that_has_not_ended_is_told_first(circle: Run) -> None:
+    assert not [line for line in circle.took().caveats if "unfinished" in line]
+    (circle.path / "metrics.json").unlink()
+    unfinished = load_run(circle.path)
+    first = unfinished.took().caveats[0]
+    steps = circle.spec.steps
+    assert first.startswith(f"This training is unfinished: it has logged {steps} of {steps} steps")
+    assert f"intel train --resume {circle.path}" in first

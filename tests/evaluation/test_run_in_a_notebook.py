@@ -67,3 +67,17 @@ def test_texts_of_a_run_cannot_break_out(tmp_path: Path) -> None:
     from intel_core import load_run
 
     assert "<b>run" not in load_run(folder)._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"dims": "y0"}, "^dims='y0': expected numbers of dimensions$"),
+        ({"dims": 0.5}, "^dims=0.5: expected numbers of dimensions$"),
+        ({"values": "big"}, r"^values='big': expected numbers such as \[-2, 0, 2\]$"),
+        ({"values": [0, "1"]}, "^values="),
+    ],
+)
+def test_what_is_no_number_is_told(run: Any, x: torch.Tensor, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        run.traverse(x, **given)

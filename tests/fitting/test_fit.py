@@ -165,7 +165,7 @@ def test_the_path_of_a_file_is_read_by_the_data_set_for_such_files(kind, tmp_pat
     Path("notes.txt").write_text("a")
     with pytest.raises(DataError, match=r"^'notes.txt' cannot be read as data; expected a \.csv"):
         fit(data=kind("notes.txt"))
-    with pytest.raises(SpecError, match=r"^labels= goes with data= as an array; .* says .*mine\.csv,label=kind$"):
+    with pytest.raises(SpecError, match=r"^labels= goes with data= as an object, .* says .*mine\.csv,label=kind$"):
         fit(data=kind("mine.csv"), labels="kind")
 
 

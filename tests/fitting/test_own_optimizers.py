@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from intel_core import OptimizerSpec, PluginError, RunError, StopReason, fit, hookimpl, register, resume
+from intel_core import OptimizerSpec, PluginError, RunError, SpecError, StopReason, fit, hookimpl, register, resume
 from intel_core.runs import checkpoint
 
 DATA = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
@@ -151,3 +151,9 @@ def test_no_other_shape_than_its_own_is_resumed(optimizer: str, entry: str, tmp_
     checkpoint.save(folder, step, tensors, state)
     with pytest.raises(RunError, match=r"shape \[1, 1\], expected \[\d+, \d+\]"):
         resume(tmp_path / "run", data=DATA)
+
+
+@pytest.mark.parametrize("made", [torch.optim.RAdam, torch.optim.RAdam([torch.nn.Parameter(torch.zeros(1))])])
+def test_an_optimiser_as_an_object_is_told_how_it_is_said(made: object) -> None:
+    with pytest.raises(SpecError, match=r"^optimizer: RAdam is an object; expected a text such as .*'torch:of=RAdam'"):
+        fit(data="circle:n=100", latent=2, optimizer=made)

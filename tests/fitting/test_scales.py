@@ -42,7 +42,7 @@ def test_what_is_said_is_done_without_a_warning(standardize, tmp_path):
 
 @pytest.mark.parametrize("data", [None, "digits", "toy:n=5"])
 def test_standardize_goes_with_an_array(data, tmp_path):
-    with pytest.raises(SpecError, match=r"standardize= goes with data= as an array; .*:.*standardize=true"):
+    with pytest.raises(SpecError, match=r"standardize= goes with data= as an object, .*:.*standardize=true"):
         fit(data=data, steps=3, run_dir=tmp_path / "run", standardize=True)
 
 

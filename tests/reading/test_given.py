@@ -379,7 +379,8 @@ def failing(row):
         (pd.concat([FRAME, FRAME[["a"]]], axis=1), {}, "^data: two columns are called 'a'; rename one, or drop it$"),
         (X, {"labels": "a"}, "^data: labels='a' names a column, but a ndarray has no named columns; give the labels"),
         (X, {"drop": "a"}, r"^data \(read as array\) has no key 'drop'"),
-        ("digits", {"drop": "a"}, "^drop= goes with data= as an array; a named data set says digits:drop=…$"),
+        (pd.DataFrame, {}, "^data: DataFrame is a class; give an object of it$"),
+        ("digits", {"drop": "a"}, "^drop= goes with data= as an object, .*; a named data set says digits:drop=a$"),
         (Items(failing), {}, "^data: a Items: item 7 cannot be read: KeyError: 'lost'$"),
         (
             Items(lambda row: X[row, : 1 + row % 3]),

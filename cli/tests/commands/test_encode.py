@@ -173,7 +173,8 @@ def test_a_code_for_missing_values_is_warned_of_once(ok, tables, options, rows):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda frame: frame.drop(columns="a"), "there is no column 'a'; columns: b, c"),
+        (lambda frame: frame.drop(columns="a"), "other.csv: there is no column 'a'; columns: b, c"),
+        (lambda frame: frame.drop(columns="a").assign(note="x"), "other.csv: there is no column 'a'; columns: b, c"),
         (lambda frame: frame.assign(a="?"), "column 'a' of other.csv is not numeric"),
         (lambda frame: frame.assign(a=1e300), "column 'a' of other.csv has values beyond"),
     ],

@@ -112,7 +112,7 @@ def gather(
         likelihood=likelihood,
         off_manifold=from_metrics("manifold", mine, others, "lower"),
         against=against is not None,
-        missing=(*([problem] if problem else []), *_void(run), *_unequal(run, against)),
+        missing=(*_unfinished(run), *([problem] if problem else []), *_void(run), *_unequal(run, against)),
         retry=retries(run, against)[0],
         **_by_part(run, encoding, labels),
     )
@@ -121,6 +121,17 @@ def gather(
 
 _OF_THE_BIAS = ("mapping", "prior", "start", "kl", "schedules", "data", "evaluate_every")
 """Settings in which a run and one without its bias may differ; the data are known to be the same."""
+
+
+def _unfinished(run: StoredRun) -> list[str]:
+    """That a training has not ended, if it has not."""
+    if run.status != "unfinished":
+        return []
+    logged = max((int(record["step"]) for record in run.records() if "step" in record), default=0)
+    return [
+        f"This training is unfinished: it has logged {logged:,} of {run.spec.steps:,} steps, and everything here is of "
+        f"its last checkpoint; next: `intel train --resume {shlex.quote(str(run.path))}`."
+    ]
 
 
 def _void(run: StoredRun) -> list[str]:

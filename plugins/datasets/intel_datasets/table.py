@@ -15,6 +15,7 @@ from intel_core.errors import DataError, did_you_mean
 from intel_core.reading.arrays import check_examples, support_of
 from intel_core.reading.capabilities import Examples
 from intel_core.reading.codes import warn_of_codes
+from intel_core.reading.columns import warn_of_same_names
 from intel_core.reading.conditions import as_column, learned_conditions
 from intel_core.reading.labelling import encode_labels, refuse_unlabelled
 from intel_core.reading.missing import GivenDataset, Missing, complete_rows, fill_of, filled
@@ -309,6 +310,8 @@ def _read(path: str, data_dir: Path | None, layout: Layout, missing: Missing) ->
             what = f"table: column {layout.label!r} of {place.name}"
             numbers, names = encode_labels(what, every, len(every), unlabelled)
             labels = torch.from_numpy(numbers)
+    if layout.id is not None:
+        warn_of_same_names(f"table: {place.name}", layout.id, ids)
     beside = {column: np.concatenate(found_in) for column, found_in in conditions.items()}
     known = tuple(unlabelled) if labels is not None else ()
     every_x = torch.from_numpy(np.concatenate(x))

@@ -51,6 +51,10 @@ class Rows:
     def with_format(self, form):
         return Rows(self.columns, self.features, form == "arrow")
 
+    @property
+    def column_names(self):
+        return list(self.columns)
+
     def __getitem__(self, key):
         return pyarrow.table(self.columns) if self.arrow and key == slice(None) else self.columns[key]
 
@@ -96,6 +100,7 @@ def rows(kind, form):
         "table": {"a": X[:, 0].tolist(), "b": X[:, 1].tolist(), "c": X[:, 2].tolist(), "kind": WORDS.tolist()},
         "classes": {"a": X[:, 0].tolist(), "b": X[:, 1].tolist(), "c": X[:, 2].tolist(), "kind": NUMBERS.tolist()},
         "vectors": {"x": X.tolist(), "kind": WORDS.tolist()},
+        "named": {"name": [f"r{i}" for i in range(60)], "a": X[:, 0].tolist(), "kind": WORDS.tolist()},
         "images": {"image": [image.fromarray(one) for one in IMAGES], "label": NUMBERS.tolist()},
     }[form]
     features = dict.fromkeys(columns, value)
@@ -220,3 +225,12 @@ def test_parts_of_a_hugging_face_dictionary():
     with pytest.warns(UserWarning, match="4 of the 40 training rows are held out as the validation part"):
         data = make_dataset("x", type("DatasetDict", (dict,), {})(parts), standardize=True)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [36, 4, 20]
+
+
+@both
+def test_the_column_that_names_rows_of_hugging_face_comes_back(kind, tmp_path):
+    made = rows(kind, "named")
+    run = fit(data=made, labels="kind", id="name", run_dir=tmp_path / "run", **SMALL)
+    table = run.encode(made).to_frame()
+    assert table.columns[0] == "name"
+    assert table["name"].tolist() == list(made["name"])

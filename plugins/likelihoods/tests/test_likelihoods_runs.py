@@ -179,7 +179,6 @@ def test_fractions_of_one_are_no_counts(tmp_path):
 
 def test_standardised_values_are_refused_with_the_setting(tmp_path):
     assert "standardize=False" in refused("poisson", COUNTS, tmp_path, standardize=True)
-    assert "standardize=False" in refused("poisson", 100 * COUNTS, tmp_path)
 
 
 def test_bytes_are_refused_with_what_they_stand_for(tmp_path):
@@ -211,3 +210,13 @@ def test_sizes_that_do_not_fit_the_columns_are_refused(tmp_path):
     said = refused("categorical:sizes=[2,2]", ONE_HOT, tmp_path)
     assert "sizes=[2, 2], together 4, do not fit 5 columns of data" in said
     assert "groups of 2 do not fit 5 columns" in refused("categorical:sizes=[2]", ONE_HOT, tmp_path)
+
+
+def test_large_counts_are_not_standardised_unless_that_is_asked_for(tmp_path):
+    large, usual = 50 * COUNTS, {key: value for key, value in BASE.items() if key != "encoder"}
+    run = fit(data=large, likelihood="poisson", run_dir=tmp_path / "counts", **usual)
+    assert run.info["data"]["scaling"] is None
+    with pytest.raises(DataError, match="were standardised"):
+        fit(data=large, likelihood="poisson", standardize=True, run_dir=tmp_path / "asked", **usual)
+    with pytest.warns(UserWarning, match="far from the scale"):
+        assert fit(data=large, run_dir=tmp_path / "real", **usual).info["data"]["scaling"] is not None

@@ -248,7 +248,7 @@ def _run(
     # What takes torch is imported after all that could be wrong without it.
     from intel_study.costs import Costs
     from intel_study.crews import Cluster, LocalProcesses
-    from intel_study.gathering import gather, reusable, take_over
+    from intel_study.gathering import gather, reusable, shared, take_over
     from intel_study.planning import Planner
     from intel_study.running import require_folder, run_jobs
     from intel_study.working import is_done
@@ -259,7 +259,8 @@ def _run(
     for path, numbers in others.items():
         found = reusable(jobs, numbers)
         there |= {job.cell_path(cell.seed) for job, cell in found}
-        _tell_reused(path, len(found), len(numbers.cells), quiet=quiet)
+        there_already = sum(is_done(job, seed) for job in jobs for seed in job.seeds)
+        _tell_reused(path, len(found), shared(jobs, numbers), there_already, len(numbers.cells), quiet=quiet)
     left = [
         job
         for job in jobs
@@ -305,13 +306,19 @@ def _run(
     return _code(results, interrupted)
 
 
-def _tell_reused(path: Path, count: int, of: int, *, quiet: bool) -> None:
-    """Say how many cells of other numbers are those of this study, and warn where none is."""
-    if count and not quiet:
-        click.echo(f"{path}: {count} of {of} cells reused", err=True)
-    elif not count:
-        why = "they are there already, or their settings, data, metrics or versions of these are others"
-        click.echo(f"warning: {path}: none of {of} cells is reused; {why}", err=True)
+def _tell_reused(path: Path, count: int, same: int, done: int, of: int, *, quiet: bool) -> None:
+    """Say how many cells of other numbers are those of this study, and warn where none is, with what differs."""
+    if count or (same and done >= same):
+        if not quiet:
+            said = f"{count} of {of} cells reused" if count else f"its {same} cells of this study are there already"
+            click.echo(f"{path}: {said}", err=True)
+        return
+    why = (
+        f"{same} have the same settings and data, and other metrics, or other versions of these"
+        if same
+        else "the settings or the data of each are others"
+    )
+    click.echo(f"warning: {path}: none of {of} cells is reused; {why}", err=True)
 
 
 def _write(results: Results, folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from intel_study.results import Cell, Missing, Results, read_cell, write_cell
 if TYPE_CHECKING:
     from intel_study.design import Study
 
-__all__ = ["gather", "reusable", "take_over"]
+__all__ = ["gather", "reusable", "shared", "take_over"]
 
 
 def gather(
@@ -57,6 +57,12 @@ def _named_anew(job: Job, cell: Cell) -> Cell:
         if (one.metric, one.version) == (text, job.versions[alias])
     }
     return cell.model_copy(update={"metrics": wanted})
+
+
+def shared(jobs: Iterable[Job], results: Results) -> int:
+    """How many cells of other results have the settings, data and stack of a job, whatever was measured of them."""
+    theirs = {(cell.digest, cell.seed) for cell in results.cells}
+    return sum((job.digest, seed) in theirs for job in jobs for seed in job.seeds)
 
 
 def reusable(jobs: Iterable[Job], results: Results) -> list[tuple[Job, Cell]]:

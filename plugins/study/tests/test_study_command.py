@@ -70,9 +70,14 @@ def test_numbers_that_are_there_are_reused(
     found = told(intel(path, "--out", here, "--reuse", there, "--json"))
     assert not found["missing"]
     assert len(list((here / "runs").iterdir())) == 2
+    again = intel(path, "--out", here, "--reuse", there, "--dry-run")
+    assert f"{there}: its 2 cells of this study are there already" in again.stderr
+    counted = file_with("counted", metrics=["manifold:n=300,places=100"])
+    other = intel(counted, "--out", tmp_path / "c", "--reuse", there, "--dry-run")
+    assert "none of 2 cells is reused; 2 have the same settings and data, and other metrics" in other.stderr
     others = intel(file_with("others", base={"data": "circle:n=200", "latent": 2, "steps": 1}), "--out", tmp_path / "o",
                    "--reuse", there, "--dry-run")  # fmt: skip
-    assert f"warning: {there}: none of 2 cells is reused" in others.stderr
+    assert f"warning: {there}: none of 2 cells is reused; the settings or the data" in others.stderr
 
 
 def test_only_some_arms_and_other_seeds_are_done(

@@ -48,3 +48,9 @@ class HuggingFaceInput(ColumnsInput):
         from intel_datasets.inputs.hugging_face import read_rows
 
         return read_rows(name, given, self.asked(), self.examples, choose)
+
+    def frame(self, given: Any, columns: Mapping[str, Any]) -> Any:
+        """A data frame of pandas, with the column that names the rows, unless it is a stream, which is over."""
+        if self.id is None or not hasattr(given, "__len__") or self.id not in given.column_names:
+            return frame_of(columns)
+        return frame_of({self.id: given[self.id][: self.examples], **columns})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from os.path import splitext
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -209,6 +210,7 @@ class TableSpec(DatasetSpec):
 
         What is said stays, and so does what the file does not have: another separator, other columns, no labels.
         """
+        from intel_core.reading.columns import require_columns
         from intel_datasets import table
 
         said, known = self.model_fields_set, tuple(summary.get("columns") or ())
@@ -219,10 +221,17 @@ class TableSpec(DatasetSpec):
             if "separator" in keys and not table.has_separator(new.path, data_dir, new.separator):
                 new = self
         there = table.columns_of(new.path, data_dir, new._layout())
-        if not said & {"columns", "drop"} and known and set(known) <= set(there):
+        if not said & {"columns", "drop"} and known and set(known) & set(there):
+            require_columns(self.path, known, there)
             new = new.model_copy(update={"columns": known})
         if not isinstance(trained, TableSpec):
             return new
+        if trained.id is not None and "id" not in said and trained.id not in there:
+            warnings.warn(
+                f"{self.path} has no column {trained.id!r}, which named the rows of the training data: its rows have "
+                "no names",
+                stacklevel=2,
+            )
         beside = {key: getattr(trained, key) for key in ("label", "id") if key not in said}
         taken: dict[str, Any] = {
             key: name for key, name in beside.items() if name in there and name not in (*new.columns, *new.drop)
