@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from collections.abc import Mapping as Dictionary
 from contextvars import ContextVar
@@ -155,13 +156,14 @@ def _read_body(name: str, body: str) -> dict[str, Any]:
 
 
 def _read_pairs(name: str, body: str) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    position = 0
+    values, position = dict[str, Any](), 0
     while True:
         equals, comma = body.find("=", position), body.find(",", position)
         if equals < 0 or 0 <= comma < equals:
             word = body[position : comma if comma >= 0 else None]
-            raise SpecError(f"{name}: expected key=value, found {clip(word)}\n{caret(body, position)}")
+            last, said = next(reversed(values.items()), ("", "."))
+            hint = f"; a list is written {last}=[{said},{word}]" if word and f"{said}{word}".isidentifier() else ""
+            raise SpecError(f"{name}: expected key=value, found {clip(word)}{hint}\n{caret(body, position)}")
         key = body[position:equals].strip()
         if not key or key in values:
             problem = f"key {clip(key)} is given twice" if key else "a key is missing before '='"
@@ -193,6 +195,8 @@ def _read_json(name: str, text: str, start: int) -> tuple[Any, int]:
     try:
         return json.JSONDecoder().raw_decode(text, start)
     except json.JSONDecodeError as error:
+        if bare := re.compile(r"\[\s*([^\W\d][\w .-]*(?:,\s*[^\W\d][\w .-]*)*)\]").match(text, start):
+            return [word.strip() for word in bare[1].split(",")], bare.end()
         hint = "; inside brackets, words need double quotes" if text[start] == "[" else ""
         raise SpecError(f"{name}: not valid JSON ({error.msg}){hint}\n{caret(text, error.pos)}") from None
     except (RecursionError, ValueError):

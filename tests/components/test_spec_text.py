@@ -220,6 +220,8 @@ def test_a_spec_of_a_stranger_is_written_under_no_name() -> None:
         ("hard:needed=x,flag=0", "flag", False),
         ('hard:needed=x,words=["a,b", "c"] ,flag=true', "words", ("a,b", "c")),
         ("hard:needed=x,words=\t[]", "words", ()),
+        ("hard:needed=x,words=[a, b c,_d-1.2],flag=true", "words", ("a", "b c", "_d-1.2")),
+        ("hard:needed=x,words=[Größe]", "words", ("Größe",)),
         ('hard:needed=x,table={"a":1,"b":2.5}', "table", {"a": 1.0, "b": 2.5}),
         ('hard:{"needed": "x", "either": 7}', "either", 7),
         ("hard:needed=x,either=7", "either", "7"),
@@ -338,6 +340,8 @@ def refusal(kind: str, text: str) -> SpecError | None:
         ("mappings", "identity:dims=[]", r"^identity: dims=\[\]: tuple should have at least 1 item"),
         ("mappings", "identity:dims=true", r"^identity: dims=true: 'true' is neither"),
         ("mappings", 'identity:{"dims": true}', r"^identity: dims=true: expected a list such as \[1,2\]$"),
+        ("mappings", "hard:needed=x,y", r"^hard: expected key=value, found 'y'; a list is written needed=\[x,y\]\n"),
+        ("mappings", "hard:needed=x,words=[a,1]", r"^hard: not valid JSON .*; inside brackets, words need double"),
         ("datasets", "memory:examples=4", r"^memory: shape is required$"),
     ],
 )  # fmt: skip
