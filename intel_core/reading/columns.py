@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from intel_core.reading.inputs import Choose
 
-__all__ = ["Column", "Columns", "examples_in"]
+__all__ = ["Column", "Columns", "examples_in", "require_columns", "warn_of_same_names"]
 
 Sort = Literal["numbers", "words", "rows", "other"]
 _MOST_NAMED = 5

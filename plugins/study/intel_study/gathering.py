@@ -5,10 +5,11 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from intel_study.jobs import Job
+from intel_core.errors import IntelError
+from intel_study.jobs import NO_RESULT, Job, digest_of
 from intel_study.results import Cell, Missing, Results, read_cell, write_cell
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def _named_anew(job: Job, cell: Cell) -> Cell:
 
 def shared(jobs: Iterable[Job], results: Results) -> int:
     """How many cells of other results have the settings, data and stack of a job, whatever was measured of them."""
-    theirs = {(cell.digest, cell.seed) for cell in results.cells}
-    return sum((job.digest, seed) in theirs for job in jobs for seed in job.seeds)
+    return sum(len(cells) for _, cells in _of_jobs(jobs, results))
 
 
 def reusable(jobs: Iterable[Job], results: Results) -> list[tuple[Job, Cell]]:
@@ -71,18 +71,41 @@ def reusable(jobs: Iterable[Job], results: Results) -> list[tuple[Job, Cell]]:
     The same are those of the same settings, data and stack, measured by the same versions of the same metrics. A job
     that was begun in its own folder goes on there.
     """
-    theirs = {(cell.digest, cell.seed): cell for cell in results.cells if cell.status != "failed"}
     found = []
-    for job in jobs:
-        for seed in job.seeds:
-            cell, here = theirs.get((job.digest, seed)), read_cell(job.cell_path(seed))
-            if cell is None or job.run_dir.is_dir() or (here is not None and here.status != "failed"):
+    for job, cells in _of_jobs(jobs, results):
+        for cell in cells:
+            here = read_cell(job.cell_path(cell.seed))
+            if cell.status == "failed" or job.run_dir.is_dir() or (here is not None and here.status != "failed"):
                 continue
-            own = _named_anew(job, cell.model_copy(update={"problem": job.problem, "arm": job.arm}))
+            named = {"problem": job.problem, "arm": job.arm, "digest": job.digest}
+            own = _named_anew(job, cell.model_copy(update=named))
             is_whole = all(alias in own.metrics and own.metrics[alias].status != "failed" for alias in job.metrics)
             if is_whole or cell.status == "diverged":
                 found.append((job, own))
     return found
+
+
+def _of_jobs(jobs: Iterable[Job], results: Results) -> Iterator[tuple[Job, list[Cell]]]:
+    """Each job with the cells of other results that have its settings, data and stack."""
+    theirs = {(cell.digest, cell.seed): cell for cell in results.cells}
+    former = [(spec, _as_now(spec)) for arms in results.specs.values() for spec in arms.values()]
+    for job in jobs:
+        # A version that knew fewer settings gave the same run another digest, with the same data.
+        same = [spec for spec, now in former if now == job.spec]
+        digests = [job.digest, *(digest_of(spec, (job.data, job.others), job.seeds) for spec in same)]
+        found = ((theirs.get((digest, seed)) for digest in digests) for seed in job.seeds)
+        yield job, [cell for cells in found if (cell := next(filter(None, cells), None)) is not None]
+
+
+def _as_now(spec: dict[str, Any]) -> dict[str, Any]:
+    """Resolved settings that an earlier version kept, with the defaults of what it did not know; empty if none read."""
+    from intel_core.recipe.runspec import stored_run_spec
+
+    try:
+        now = stored_run_spec(spec).model_dump(mode="json")
+    except IntelError:
+        return {}
+    return {key: value for key, value in now.items() if key not in NO_RESULT}
 
 
 def take_over(jobs: Iterable[Job], results: Results) -> int:

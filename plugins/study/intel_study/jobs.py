@@ -5,13 +5,28 @@ A job and everything in it can be pickled, and nothing here imports torch.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Job", "blocks", "slug"]
+__all__ = ["NO_RESULT", "Job", "blocks", "digest_of", "slug"]
+
+NO_RESULT = (
+    "name",
+    "seed",
+    "device",
+    "devices",
+    "nodes",
+    "keep_checkpoints",
+    "log_every",
+    "save_every",
+    "save_minutes",
+)
+"""Settings on which no number of a run hangs."""
 
 
 def slug(*words: str, longest: int = 60) -> str:
@@ -38,6 +53,12 @@ def blocks(seeds: Sequence[int], stack: int) -> list[tuple[int, ...]]:
     return [tuple(range(first, first + stack)) for first in firsts]
 
 
+def digest_of(spec: Mapping[str, Any], data: tuple[str, str], seeds: Sequence[int]) -> str:
+    """What decides the numbers of a job, as a short hash: its resolved settings, its data and the size of its stack."""
+    decides = {"spec": spec, "data": data, "stack": len(seeds)}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:10]
+
+
 @dataclass(frozen=True)
 class Job:
     """What one process does in one go: train, resume or read the runs of some seeds, and measure them.
@@ -50,6 +71,7 @@ class Job:
         spec: the resolved spec without seed and name, which is kept with the results.
         digest: of the resolved spec, the data and the stack: what decides the numbers.
         data: hash of the training examples.
+        others: hashes of the other parts and of labels.
         metrics: by the name by which numbers refer to them, the metric's whole text.
         versions: by the same names, the distribution that measures and its version.
         out: the study's folder.
@@ -72,6 +94,7 @@ class Job:
     out: str
     data_dir: str | None
     cwd: str
+    others: str = ""
     pictured: int = 0
     picture_seed: int | None = None
     keep_runs: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import warnings
@@ -26,7 +25,7 @@ from intel_core.recipe.contradictions import refuse_contradictions, refuse_what_
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec, make_run_spec
 from intel_core.runs.same_data import fingerprints
-from intel_study.jobs import Job, blocks, slug
+from intel_study.jobs import NO_RESULT, Job, blocks, digest_of, slug
 from intel_study.layers import cell_settings, told_of
 
 if TYPE_CHECKING:
@@ -38,18 +37,6 @@ __all__ = ["Planner", "metrics_of"]
 
 _KEPT = 2
 """Data sets that are held in memory while a study is planned."""
-_NO_RESULT = (
-    "name",
-    "seed",
-    "device",
-    "devices",
-    "nodes",
-    "keep_checkpoints",
-    "log_every",
-    "save_every",
-    "save_minutes",
-)
-"""Settings on which no number of a run hangs."""
 
 
 def metrics_of(study: Study) -> tuple[dict[str, str], dict[str, str]]:
@@ -103,7 +90,7 @@ class Planner:
                 if tell is not None:
                     tell(f"{arm}@{problem}" if problem else arm)
                 settings, resolved, data = self._checked(problem, arm, groups[0])
-                spec = {key: value for key, value in resolved.model_dump(mode="json").items() if key not in _NO_RESULT}
+                spec = {key: value for key, value in resolved.model_dump(mode="json").items() if key not in NO_RESULT}
                 spec["data"] = _without_folder(resolved)
                 of_pair.append(
                     [
@@ -113,8 +100,9 @@ class Planner:
                             seeds=group,
                             settings=settings,
                             spec=spec,
-                            digest=_digest(spec, data, group),
+                            digest=digest_of(spec, data, group),
                             data=data[0],
+                            others=data[1],
                             metrics=self.metrics,
                             versions=self.versions,
                             out=str(self.out),
@@ -228,8 +216,3 @@ def _without_folder(spec: RunSpec) -> str:
     path = getattr(spec.data, "path", None)
     named = spec.data.model_copy(update={"path": Path(path).name}) if isinstance(path, str) and path else spec.data
     return format_spec(named, explicit=True)
-
-
-def _digest(spec: dict[str, Any], data: tuple[str, str], seeds: tuple[int, ...]) -> str:
-    decides = {"spec": spec, "data": data, "stack": len(seeds)}
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:10]

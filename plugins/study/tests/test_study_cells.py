@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from intel_study import Results, Study, run_study
 from intel_study import working as doing
+from intel_study.gathering import reusable
+from intel_study.jobs import digest_of
+from intel_study.planning import Planner
 
 from intel_core import SpecError, fit
 
@@ -68,6 +71,23 @@ def test_cells_of_other_numbers_are_taken_as_done(
     assert trained == [3, 3, 4, 4]
     assert {key: value for key, value in numbers(more).items() if key[1] == 3} == numbers(first)
     assert [cell.created for cell in more.cells if cell.seed == 3] == [cell.created for cell in first.cells]
+
+
+def test_cells_of_a_version_that_knew_fewer_settings_are_taken_as_well(
+    study_with: Callable[..., Study], tmp_path: Path, trained: list[int]
+) -> None:
+    there = run_study(study_with(seeds=[3]), tmp_path / "there")
+    jobs = {job.arm: job for job in Planner(there.study, tmp_path / "other").jobs([3])}
+    former = {arm: {key: value for key, value in job.spec.items() if key != "conditions"} for arm, job in jobs.items()}
+    digests = {arm: digest_of(spec, (jobs[arm].data, jobs[arm].others), [3]) for arm, spec in former.items()}
+    cells = tuple(cell.model_copy(update={"digest": digests[cell.arm]}) for cell in there.cells)
+    earlier = there.model_copy(update={"cells": cells, "specs": {"": former}})
+    again = run_study(study_with(seeds=[3]), tmp_path / "here", reuse=[earlier])
+    assert trained == [3, 3]
+    assert numbers(again) == numbers(there)
+    assert [cell.digest for cell in again.cells] == [cell.digest for cell in there.cells]
+    other = {arm: {**spec, "steps": 41} for arm, spec in former.items()}
+    assert not reusable(jobs.values(), earlier.model_copy(update={"specs": {"": other}}))
 
 
 @pytest.mark.parametrize(
