@@ -9,7 +9,7 @@ the latent dimensions: what the mapping needs, with identity too. The sphere has
 
 ELBO and the two KL terms: of the test part, nats per example. log p(x): by importance sampling, 500 draws, in z or in y
 as in training; of `truth`, the density that `circle10` is drawn from, by quadrature. Over identity: by seed. Least: the
-smallest of these differences of the ELBO. Draws: how many of them count. The paper's sets: `benchmarks/synthetic.py`.
+smallest of these differences of the ELBO. Draws: how many of them count. The paper's sets: `intel study fig4`.
 """
 
 from __future__ import annotations
