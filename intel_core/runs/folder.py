@@ -158,7 +158,8 @@ class RunFolder:
         except FileNotFoundError:
             if name != GROUP_FILE and (self.path / GROUP_FILE).is_file():
                 first = next(iter(sorted(self.path.glob("seed-*"))), self.path / "seed-…")
-                raise RunError(f"{self.path} holds several runs; choose one of them, such as {first}") from None
+                said = f"choose one of them, such as {first}; intel compare takes whole folders"
+                raise RunError(f"{self.path} holds several runs; {said}") from None
             raise RunError(f"{self.path} is not a run directory: it has no {name}{_nearby(self.path)}") from None
 
     def read_description(self) -> dict[str, Any]:

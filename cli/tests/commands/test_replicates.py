@@ -67,7 +67,7 @@ def test_the_last_run_to_be_continued_completes_the_summary(ok, tiny, here):
 def test_a_group_is_found_by_its_name(ok, refused, tiny, here):
     ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--run-dir", "runs/mine", "--quiet")
     for command in ("sample", "encode"):
-        refused(command, "mine", says="runs/mine holds several runs; choose one of them: runs/mine/seed-…")
+        refused(command, "mine", says="runs/mine holds several runs; choose one of them, such as runs/mine/seed-0")
     ok("report", "mine")
     assert (here / "runs" / "mine" / "report.html").is_file()
 
@@ -90,5 +90,5 @@ def test_a_group_is_continued_by_its_folder(ok, refused, tiny, here):
 def test_other_commands_want_one_seed_of_a_group(ok, refused, tiny, here):
     ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--run-dir", "group", "--quiet")
     for command in (("sample",), ("show",), ("encode",)):
-        refused(*command, "group", says="group holds several runs; choose one of them: group/seed-…")
+        refused(*command, "group", says="group holds several runs; choose one of them, such as group/seed-0; intel compare")
     refused("train", "--resume", "group/seed-0", "--replicates", "2", says="leave out --replicates")

@@ -436,7 +436,7 @@ def test_a_folder_of_replicates_is_several_runs(call, here):
     (here / "group" / "replicates.json").write_text("{}")
     result = call("explore", "group")
     assert result.exit_code == 2
-    assert "choose one of them: group/seed-…" in result.stderr
+    assert "choose one of them, such as group/seed-" in result.stderr
 
 
 def test_data_that_have_become_others(call, runs):
