@@ -168,7 +168,11 @@ CASES = {
     "binary": (text("t.csv", b"\xff\xfe\x00\x01" * 30), ("--data", "t.csv"), "t.csv"),
     "twice a name": (text("t.tsv", "a\ta\n1\t2\n"), ("--data", "t.tsv"), "t.tsv"),
     "text as parquet": (text("t.parquet", TABLE), ("--data", "t.parquet"), "t.parquet cannot be read"),
-    "nothing left": (text("t.csv", TABLE), ("--data", "t.csv:drop=[a,b],label=kind"), "no column of t.csv is left to model; it has a"),
+    "nothing left": (
+        text("t.csv", TABLE),
+        ("--data", "t.csv:drop=[a,b],label=kind"),
+        "no column of t.csv is left to model; it has a",
+    ),
     # --- images
     "no image": (lambda h: (h / "pictures").mkdir(), ("--data", "pictures"), "no image in"),
     "sizes": (both(sound_images, image("b.png", (9, 8))), ("--data", "pictures"), "give one size for all"),

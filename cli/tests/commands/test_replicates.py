@@ -90,5 +90,5 @@ def test_a_group_is_continued_by_its_folder(ok, refused, tiny, here):
 def test_other_commands_want_one_seed_of_a_group(ok, refused, tiny, here):
     ok("train", "--data", "toy_points", *tiny, "--replicates", "2", "--run-dir", "group", "--quiet")
     for command in (("sample",), ("show",), ("encode",)):
-        refused(*command, "group", says="group holds several runs; choose one of them, such as group/seed-0; intel compare")
+        refused(*command, "group", says="group holds several runs; choose one of them, such as group/seed-0;")
     refused("train", "--resume", "group/seed-0", "--replicates", "2", says="leave out --replicates")
