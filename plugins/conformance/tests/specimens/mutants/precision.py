@@ -162,7 +162,7 @@ class KeepsTheFirstDtype(Sound):
 @kills("mode.process")
 class DependsOnTheHash(Sound):
     def forward(self, y: Tensor) -> Tensor:
-        return self.sound(y) + hash("mapping") % 97 / 97
+        return self.sound(y) + hash("mapping") % 1_000_003 / 1_000_003  # two processes seldom agree by chance
 
 
 @kills("mode.process")
@@ -170,7 +170,7 @@ class OrderOfASet(Sound):
     def __init__(self, y_dim: int) -> None:
         super().__init__(y_dim)
         order = [*{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}]
-        self.factor = 1 + 0.01 * order.index("a") + 0.1 * order.index("j") + 0.003 * order.index("d")
+        self.factor = 1 + sum(order.index(word) * 0.07**power for power, word in enumerate("ajdgb", 1))
 
     def forward(self, y: Tensor) -> Tensor:
         return self.sound(y) * self.factor
