@@ -300,8 +300,9 @@ def _several(name: str, given: Any, kind: Any, expected: str) -> list[Any]:
     Raises:
         DataError: if they are something else.
     """
-    found = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
-    numbers = [one.item() if hasattr(one, "item") and getattr(one, "size", 1) in (1, ()) else one for one in found]
+    is_one = isinstance(given, str) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0
+    found = [given] if is_one else given
+    numbers = [one.item() if getattr(one, "ndim", 1) == 0 else one for one in found]  # of numpy and torch
     if not all(isinstance(one, kind) and not isinstance(one, bool) for one in numbers):
         raise DataError(f"{name}={given!r:.60}: expected {expected}")
     return numbers

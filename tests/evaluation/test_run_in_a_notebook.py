@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -42,6 +43,8 @@ def test_one_dimension_moves_and_the_others_stay(run: Any, x: torch.Tensor) -> N
 def test_all_dimensions_by_default_and_one_example(run: Any, x: torch.Tensor) -> None:
     assert run.traverse(x[0]).shape == (1, 3, 7, 1, 8, 8)
     assert torch.equal(run.traverse(x, 1, values=2.0), run.traverse(x, [1], values=[2.0]))
+    for one in (torch.tensor(1), torch.tensor([1]), np.array(1), np.int64(1), np.array([1])):
+        assert torch.equal(run.traverse(x, one, values=one), run.traverse(x, 1, values=1.0))
 
 
 @pytest.mark.parametrize("dims", [[3], [-1]])

@@ -20,7 +20,7 @@ from intel_study.telling import Show, as_json_object, list_published, show_plan,
 if TYPE_CHECKING:
     from intel_study.jobs import Job
     from intel_study.planning import Planner
-    from intel_study.results import Results
+    from intel_study.results import Cell, Results
     from intel_study.running import Progress
 
 __all__ = ["study"]
@@ -219,7 +219,7 @@ def _run(
     count: int | None,
     first: int | None,
     only: tuple[str, ...],
-    reused: tuple[Path, ...],
+    reuse: tuple[Path, ...],
     dry_run: bool,
     budget: float | None,
     at_once: int | None,
@@ -241,7 +241,7 @@ def _run(
         whole = whole.in_full()
     said, whole = whole, with_seeds(whole, count, first)
     wanted = chosen(whole, only)
-    others = {path: _numbers_in(path) for path in reused}
+    others = {path: _numbers_in(path) for path in reuse}
     folder = Path(os.path.abspath(out or Path("runs") / "studies" / (f"{name}-full" if full else name)))
     if not quiet:
         click.echo(f"{whole.title or name}: planning", err=True)
@@ -255,17 +255,18 @@ def _run(
 
     planner = Planner(whole, folder, path.parent, data_dir)
     jobs = planner.jobs(whole.seeds, keep_runs=keep_runs)
-    there = set()
+    reused: dict[Path, tuple[Job, Cell]] = {}  # of a cell in several files, the first
     for path, numbers in others.items():
         found = reusable(jobs, numbers)
-        there |= {job.cell_path(cell.seed) for job, cell in found}
-        there_already = sum(is_done(job, seed) for job in jobs for seed in job.seeds)
-        _tell_reused(path, len(found), shared(jobs, numbers), there_already, len(numbers.cells), quiet=quiet)
+        reused = {job.cell_path(cell.seed): (job, cell) for job, cell in found} | reused
+        same = 0 if found else shared(jobs, numbers)
+        done = sum(is_done(job, seed) for job in jobs for seed in job.seeds) if same else 0
+        _tell_reused(path, len(found), same, done, len(numbers.cells), quiet=quiet)
     left = [
         job
         for job in jobs
         if (job.problem, job.arm) in wanted
-        and not all(job.cell_path(seed) in there or is_done(job, seed) for seed in job.seeds)
+        and not all(job.cell_path(seed) in reused or is_done(job, seed) for seed in job.seeds)
     ]
     timed = _Timed(planner, left) if dry_run or budget is not None else None
     costs = Costs(jobs, timed.seconds) if timed is not None else Costs(jobs)
@@ -274,8 +275,7 @@ def _run(
         show_plan(name, jobs, left, wanted, costs, slots, as_json=as_json)
         return 0
     require_folder(folder)
-    for numbers in others.values():
-        take_over(jobs, numbers)
+    take_over(reused.values())
     show = Show(quiet)
 
     def known() -> Results:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from intel_core.errors import IntelError
-from intel_study.jobs import NO_RESULT, Job, digest_of
+from intel_study.jobs import Job, digest_of, what_decides
 from intel_study.results import Cell, Missing, Results, read_cell, write_cell
 
 if TYPE_CHECKING:
@@ -102,15 +102,12 @@ def _as_now(spec: dict[str, Any]) -> dict[str, Any]:
     from intel_core.recipe.runspec import stored_run_spec
 
     try:
-        now = stored_run_spec(spec).model_dump(mode="json")
+        return what_decides(stored_run_spec(spec))
     except IntelError:
         return {}
-    return {key: value for key, value in now.items() if key not in NO_RESULT}
 
 
-def take_over(jobs: Iterable[Job], results: Results) -> int:
-    """Keep the `reusable` cells of other results as done; how many they are."""
-    found = reusable(jobs, results)
+def take_over(found: Iterable[tuple[Job, Cell]]) -> None:
+    """Keep `reusable` cells of other results as done."""
     for job, cell in found:
         write_cell(job.cell_path(cell.seed), cell)
-    return len(found)

@@ -11,11 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["NO_RESULT", "Job", "blocks", "digest_of", "slug"]
+if TYPE_CHECKING:
+    from intel_core.recipe.runspec import RunSpec
 
-NO_RESULT = (
+__all__ = ["Job", "blocks", "digest_of", "slug", "what_decides"]
+
+_NO_RESULT = (
     "name",
     "seed",
     "device",
@@ -51,6 +54,11 @@ def blocks(seeds: Sequence[int], stack: int) -> list[tuple[int, ...]]:
     """
     firsts = dict.fromkeys(seed - seed % stack for seed in seeds)
     return [tuple(range(first, first + stack)) for first in firsts]
+
+
+def what_decides(spec: RunSpec) -> dict[str, Any]:
+    """The settings on which the numbers of a run hang, as JSON."""
+    return {key: value for key, value in spec.model_dump(mode="json").items() if key not in _NO_RESULT}
 
 
 def digest_of(spec: Mapping[str, Any], data: tuple[str, str], seeds: Sequence[int]) -> str:

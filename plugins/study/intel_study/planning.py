@@ -25,7 +25,7 @@ from intel_core.recipe.contradictions import refuse_contradictions, refuse_what_
 from intel_core.recipe.resolving import resolve
 from intel_core.recipe.runspec import RunSpec, make_run_spec
 from intel_core.runs.same_data import fingerprints
-from intel_study.jobs import NO_RESULT, Job, blocks, digest_of, slug
+from intel_study.jobs import Job, blocks, digest_of, slug, what_decides
 from intel_study.layers import cell_settings, told_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Planner:
                 if tell is not None:
                     tell(f"{arm}@{problem}" if problem else arm)
                 settings, resolved, data = self._checked(problem, arm, groups[0])
-                spec = {key: value for key, value in resolved.model_dump(mode="json").items() if key not in NO_RESULT}
+                spec = what_decides(resolved)
                 spec["data"] = _without_folder(resolved)
                 of_pair.append(
                     [

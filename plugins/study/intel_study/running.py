@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from intel_core.errors import RunError
 from intel_study.costs import Costs, spoken
 from intel_study.crews import Crew, Here, is_gone
-from intel_study.gathering import gather, take_over
+from intel_study.gathering import gather, reusable, take_over
 from intel_study.jobs import Job
 from intel_study.results import Cell, Results, read_cell, write_cell
 
@@ -289,7 +289,7 @@ def run_study(
     jobs = planner.jobs(study.seeds)
     require_folder(out)
     for results in reuse:
-        take_over(jobs, results)
+        take_over(reusable(jobs, results))
     left = [job for job in jobs if not all(is_done(job, seed) for seed in job.seeds)]
     run_jobs(left, crew or Here(), out, costs=Costs(jobs), tell=tell)
     return gather(name, study, jobs, study.seeds)
